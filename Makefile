@@ -1,0 +1,50 @@
+# mkd: see README.md. The targets a newcomer needs are `make run` and `make test`.
+
+GO       ?= go
+FUZZTIME ?= 5s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GOFILES   = $(shell git ls-files '*.go')
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test fmt lint fuzz php
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: php build server.key ## install PHP if missing, build, make a key, start mkd with config.yaml
+	exec bin/mkd run --config config.yaml
+
+build: ## build bin/mkd and bin/sazukari
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/mkd ./cmd/sazukari
+
+# Never overwritten: clients carry its public half.
+server.key: | build
+	bin/mkd keygen --out server.key
+
+test: php lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
+	$(GO) test -race -timeout 12m ./...
+	@$(MAKE) --no-print-directory fuzz
+
+lint:
+	@unformatted=$$(gofmt -l $(GOFILES)); if [ -n "$$unformatted" ]; then \
+	  echo "not formatted (make fmt mends it):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$name $(FUZZTIME)"; \
+	    $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+fmt: ## format the Go code
+	gofmt -w $(GOFILES)
+
+# Installs php-cli from Debian where no `php` is on the PATH.
+php:
+	@command -v php >/dev/null || { \
+	  if [ "$$(id -u)" != 0 ]; then echo "PHP is missing: install it with 'sudo apt-get install php-cli', then run this again" >&2; exit 1; fi; \
+	  echo "PHP is missing: installing php-cli"; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends php-cli; }
