@@ -1,0 +1,153 @@
+package megaki
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+var (
+	expectSYNACK   = expectation{state: "SYN-ACK", types: []byte{typeSYNACK}}
+	expectACKACK   = expectation{state: "ACK-ACK", types: []byte{typeACKACK}}
+	expectRSTORACK = expectation{state: "MSG-RSTOR-ACK or REQ-REHS", types: []byte{typeRSTORACK, typeREQREHS}}
+)
+
+// handshake makes a new session.
+func (c *Conn) handshake(clientKey *rsa.PrivateKey, serverKey *rsa.PublicKey) error {
+	var plain synPlain
+	clientKey.N.FillBytes(plain.modulus())
+	binary.BigEndian.PutUint32(plain.exponent(), uint32(clientKey.E))
+	rand.Read(plain.ephemeral())
+	copy(plain.version(), version[:])
+	syn, err := sealSYN(&plain, serverKey)
+	if err != nil {
+		return err
+	}
+	if err := c.wire.writePacket(syn[:], 0); err != nil {
+		return fmt.Errorf("writing SYN: %w", err)
+	}
+	p, err := c.wire.packet(&expectSYNACK)
+	if err != nil {
+		return fmt.Errorf("waiting for SYN-ACK: %w", err)
+	}
+	secret, err := openSYNACK((*synAckPacket)(p), plain.ephemeral(), clientKey)
+	if err != nil {
+		return err
+	}
+	ack, half := sealACK(secret, plain.ephemeral())
+	if err := c.wire.writePacket(ack[:], 0); err != nil {
+		return fmt.Errorf("writing ACK: %w", err)
+	}
+	if _, err := c.wire.packet(&expectACKACK); err != nil {
+		return fmt.Errorf("waiting for ACK-ACK: %w", err)
+	}
+	serverHalf := [symmetricKey]byte(secret.symmetric())
+	c.begin(Session{Token: Token(secret.token()), Key: derive(&serverHalf, half)})
+	return nil
+}
+
+// sealSYN encrypts a SYN to the server's key.
+func sealSYN(plain *synPlain, serverKey *rsa.PublicKey) (*synPacket, error) {
+	p := new(synPacket)
+	putHeader(p[:], typeSYN)
+	sum := sha256.Sum256(plain[:])
+	copy(p.hash(), sum[:])
+	folded := *plain
+	folded.fold()
+	if err := encryptOAEP(p.block0(), serverKey, folded[:oaepMax]); err != nil {
+		return nil, fmt.Errorf("encrypting to the server's key: %w", err)
+	}
+	if err := encryptOAEP(p.block1(), serverKey, folded[oaepMax:]); err != nil {
+		return nil, fmt.Errorf("encrypting to the server's key: %w", err)
+	}
+	return p, nil
+}
+
+// openSYNACK checks a SYN-ACK and returns the secret in it, or the
+// *ServerError in it, of either form. Nothing is believed before the MAC.
+func openSYNACK(p *synAckPacket, ephemeral []byte, clientKey *rsa.PrivateKey) (*secretPlain, error) {
+	if !hmac.Equal(p.mac(), newBox((*[symmetricKey]byte)(ephemeral)).authenticate(p.block())) {
+		return nil, errors.New("SYN-ACK with a wrong MAC: the server doesn't have the private key of the pinned one, or someone on the path changed the packet")
+	}
+	inner, err := decryptOAEP(clientKey, p.block())
+	if err != nil || len(inner) != len(secretPlain{}) {
+		return nil, errors.New("SYN-ACK that isn't encrypted to the client's key")
+	}
+	secret := (*secretPlain)(inner)
+	if isErrorMark(secret.token()) {
+		return nil, &ServerError{Code(binary.BigEndian.Uint16(secret.symmetric()))}
+	}
+	if isErrorMark(p.token()) {
+		return nil, &ServerError{Code(binary.BigEndian.Uint16(secret.token()))}
+	}
+	if subtle.ConstantTimeCompare(p.token(), secret.token()) != 1 {
+		return nil, errors.New("SYN-ACK with two tokens: someone on the path changed the packet")
+	}
+	return secret, nil
+}
+
+func isErrorMark(token []byte) bool {
+	for _, b := range token {
+		if b != errorMark {
+			return false
+		}
+	}
+	return true
+}
+
+// sealACK makes the ACK and the client's half of the master key.
+func sealACK(secret *secretPlain, ephemeral []byte) (*ackPacket, *[symmetricKey]byte) {
+	p := new(ackPacket)
+	putHeader(p[:], typeACK)
+	copy(p.token(), secret.token())
+	half := new([symmetricKey]byte)
+	rand.Read(half[:])
+	copy(p.ciphertext(), secret.token())
+	copy(p.ciphertext()[tokenSize:], half[:])
+	rand.Read(p.iv())
+	newBox((*[symmetricKey]byte)(secret.symmetric())).encrypt(p.iv(), p.ciphertext())
+	copy(p.mac(), newBox((*[symmetricKey]byte)(ephemeral)).authenticate(p.signed()))
+	return p, half
+}
+
+// resume takes up a session. It reports false if the server asks for a
+// handshake.
+func (c *Conn) resume(s Session) (bool, error) {
+	var p rstorPacket
+	augment := new([symmetricKey]byte)
+	rand.Read(augment[:])
+	copy(p[msgHeaderSize:], augment[:])
+	newBox(&s.Key).seal(p[:], typeRSTOR, s.Token[:], symmetricKey)
+	if err := c.wire.writePacket(p[:], 0); err != nil {
+		return false, fmt.Errorf("writing MSG-RSTOR: %w", err)
+	}
+	answer, err := c.wire.packet(&expectRSTORACK)
+	if err != nil {
+		return false, fmt.Errorf("waiting for MSG-RSTOR-ACK: %w", err)
+	}
+	if answer[5] == typeREQREHS {
+		return false, nil
+	}
+	key, err := openRSTORACK(answer, &s.Key, augment)
+	if err != nil {
+		return false, err
+	}
+	c.begin(Session{Token: s.Token, Key: key})
+	return true, nil
+}
+
+// openRSTORACK checks a MSG-RSTOR-ACK and returns the new master key.
+func openRSTORACK(p msgPacket, old, clientAugment *[symmetricKey]byte) (key [symmetricKey]byte, err error) {
+	mid := derive(old, clientAugment)
+	b := newBox(&mid)
+	if !b.verify(p) {
+		return key, errors.New("MSG-RSTOR-ACK with a wrong MAC")
+	}
+	serverAugment := [symmetricKey]byte(b.open(p))
+	return derive(&mid, &serverAugment), nil
+}

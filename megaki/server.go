@@ -1,0 +1,279 @@
+package megaki
+
+import (
+	"cmp"
+	"context"
+	"crypto/rsa"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of the fields of Server and Config that are zero.
+const (
+	DefaultMaxMessage        = 1 << 20 // bytes of plaintext
+	DefaultMaxMessagesPerKey = 16384   // round trips
+	DefaultMaxConnections    = 20000
+	DefaultSessionTTL        = 24 * time.Hour
+	DefaultSessions          = 100000
+	DefaultMessageMemory     = 256 << 20 // bytes
+	DefaultHandshakeTimeout  = 10 * time.Second
+	DefaultMessageTimeout    = 60 * time.Second
+	DefaultWriteTimeout      = 60 * time.Second
+	DefaultIdleTimeout       = 5 * time.Minute
+)
+
+// ErrServerClosed is returned by Serve after Shutdown or Close.
+var ErrServerClosed = errors.New("megaki: server closed")
+
+// Handler answers the messages of clients. The answer is what was written to w
+// when ServeMegaki returns nil, none at all included: an empty answer. An
+// error, or a panic, closes the connection without an answer.
+type Handler interface {
+	ServeMegaki(w *ResponseWriter, r *Request) error
+}
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(w *ResponseWriter, r *Request) error
+
+// ServeMegaki calls f.
+func (f HandlerFunc) ServeMegaki(w *ResponseWriter, r *Request) error { return f(w, r) }
+
+// Request is a message from a client.
+type Request struct {
+	// Body is the plaintext, at least one byte. It is valid until the handler
+	// returns.
+	Body []byte
+	// Session is the token of the session.
+	Session Token
+	// Client is the address that the client connected from.
+	Client netip.AddrPort
+	// Count is the number of the message on its connection, from 1.
+	Count int
+
+	ctx context.Context
+}
+
+// Context is canceled when the server is closed without waiting.
+func (r *Request) Context() context.Context { return r.ctx }
+
+// Server serves Megaki. The zero value of a field means its default; Keys and
+// Handler have none. A Server must not be changed once it serves.
+type Server struct {
+	Keys    []*rsa.PrivateKey // tried in turn; RSA-2048
+	Handler Handler
+
+	MaxMessage        int // bytes of plaintext, both ways; at most MaxMessageLimit
+	MaxMessagesPerKey int // round trips; then the connection is closed after an answer
+	MaxConnections    int // at once; more wait to be accepted
+
+	HandshakeTimeout time.Duration // absolute, from accept to ACK-ACK
+	MessageTimeout   time.Duration // from a message's first byte to its last
+	WriteTimeout     time.Duration // of an answer
+	IdleTimeout      time.Duration // between an answer and the next message
+
+	Sessions   SessionStore  // default: a MemoryStore of DefaultSessions
+	SessionTTL time.Duration // absolute, from the handshake
+
+	Memory *Memory // for message buffers; default: DefaultMessageMemory
+
+	// AllowHandshake, if set, is asked before the RSA work of a handshake.
+	AllowHandshake func(client netip.Addr) bool
+
+	// Logger gets why connections ended: at level debug in order, at level
+	// info for a peer's fault, at warn and error for a fault here. Default:
+	// nothing.
+	Logger *slog.Logger
+
+	once     sync.Once
+	initErr  error
+	sessions SessionStore
+	memory   *Memory
+	slots    *slots
+	places   chan struct{} // one for each connection
+	ctx      context.Context
+	cancel   context.CancelFunc
+
+	closed    atomic.Bool
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*serverConn]struct{}
+	empty     chan struct{} // closed when the last connection ends after closed
+}
+
+func (s *Server) maxMessage() int { return cmp.Or(s.MaxMessage, DefaultMaxMessage) }
+func (s *Server) maxMessagesPerKey() int {
+	return cmp.Or(s.MaxMessagesPerKey, DefaultMaxMessagesPerKey)
+}
+func (s *Server) maxConnections() int { return cmp.Or(s.MaxConnections, DefaultMaxConnections) }
+func (s *Server) handshakeTimeout() time.Duration {
+	return cmp.Or(s.HandshakeTimeout, DefaultHandshakeTimeout)
+}
+func (s *Server) messageTimeout() time.Duration {
+	return cmp.Or(s.MessageTimeout, DefaultMessageTimeout)
+}
+func (s *Server) writeTimeout() time.Duration { return cmp.Or(s.WriteTimeout, DefaultWriteTimeout) }
+func (s *Server) idleTimeout() time.Duration  { return cmp.Or(s.IdleTimeout, DefaultIdleTimeout) }
+func (s *Server) sessionTTL() time.Duration   { return cmp.Or(s.SessionTTL, DefaultSessionTTL) }
+
+func (s *Server) log() *slog.Logger {
+	if s.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Logger
+}
+
+func (s *Server) init() error {
+	s.once.Do(func() {
+		if len(s.Keys) == 0 || s.Handler == nil {
+			s.initErr = errors.New("megaki: a Server needs Keys and a Handler")
+			return
+		}
+		if s.maxMessage() > MaxMessageLimit {
+			s.initErr = &TooLongError{Length: int64(s.maxMessage()), Limit: MaxMessageLimit}
+			return
+		}
+		if s.sessions = s.Sessions; s.sessions == nil {
+			s.sessions = NewMemoryStore(DefaultSessions)
+		}
+		if s.memory = s.Memory; s.memory == nil {
+			s.memory = NewMemory(DefaultMessageMemory)
+		}
+		s.slots = newSlots()
+		s.places = make(chan struct{}, s.maxConnections())
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+		s.listeners = make(map[net.Listener]struct{})
+		s.conns = make(map[*serverConn]struct{})
+		s.empty = make(chan struct{})
+	})
+	return s.initErr
+}
+
+// Serve accepts connections until the listener fails, or Shutdown or Close is
+// called, and then returns ErrServerClosed. It closes the listener.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	if err := s.init(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.closed.Load() {
+		s.mu.Unlock()
+		return ErrServerClosed
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+
+	var delay time.Duration
+	for {
+		select { // a place is reserved before a connection is accepted
+		case s.places <- struct{}{}:
+		case <-s.ctx.Done():
+			return ErrServerClosed
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			<-s.places
+			if s.closed.Load() {
+				return ErrServerClosed
+			}
+			if ne, ok := err.(interface{ Temporary() bool }); !ok || !ne.Temporary() {
+				return err
+			}
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			s.log().Error("can't accept connections; trying again", "error", err, "delay", delay)
+			select {
+			case <-time.After(delay):
+			case <-s.ctx.Done():
+			}
+			continue
+		}
+		delay = 0
+		c := newServerConn(s, conn)
+		if !s.track(c) {
+			conn.Close()
+			<-s.places
+			return ErrServerClosed
+		}
+		go func() {
+			defer func() { <-s.places }()
+			defer s.untrack(c)
+			c.serve()
+		}()
+	}
+}
+
+func (s *Server) track(c *serverConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) untrack(c *serverConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if s.closed.Load() && len(s.conns) == 0 {
+		close(s.empty)
+	}
+}
+
+// Connections returns the number of open connections.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Shutdown stops accepting, closes the connections that have no message under
+// way, and waits for the answers of the others. When ctx ends first, it closes
+// those as well and returns the context's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.init(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if !s.closed.Swap(true) && len(s.conns) == 0 {
+		close(s.empty)
+	}
+	for l := range s.listeners {
+		l.Close()
+	}
+	for c := range s.conns {
+		c.closeIfIdle()
+	}
+	s.mu.Unlock()
+
+	defer s.cancel()
+	select {
+	case <-s.empty:
+		return nil
+	case <-ctx.Done():
+	}
+	s.cancel()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.conn.Close()
+	}
+	s.mu.Unlock()
+	<-s.empty // handlers see their context's end
+	return context.Cause(ctx)
+}
+
+// Close ends everything at once.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package megaki
+
+import (
+	"errors"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// errBusy says that the queue for RSA work is full, or took too long.
+var errBusy = errors.New("too many handshakes are waiting")
+
+const maxSlotQueue = 4096 // handshakes that may wait for RSA work, of all clients
+
+// slots bounds the RSA work done at once. Clients that wait are served in turn
+// by their address, so that one that floods waits behind itself.
+type slots struct {
+	mu      sync.Mutex
+	free    int
+	waiting int
+	queues  map[netip.Prefix]*slotQueue
+	turns   []*slotQueue // addresses with waiters, the next first
+}
+
+type slotQueue struct {
+	client  netip.Prefix
+	waiters []*slotWaiter
+}
+
+type slotWaiter struct {
+	granted chan bool // false: pushed out by a client that had fewer waiting
+}
+
+func newSlots() *slots {
+	return &slots{free: runtime.GOMAXPROCS(0), queues: make(map[netip.Prefix]*slotQueue)}
+}
+
+// clientNetwork is what counts as one client: an IPv4 address or an IPv6 /64.
+func clientNetwork(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // the zero Prefix for an address that is none
+	return p
+}
+
+// acquire waits for a slot until the deadline.
+func (s *slots) acquire(client netip.Prefix, deadline time.Time) error {
+	s.mu.Lock()
+	if s.free > 0 && s.waiting == 0 {
+		s.free--
+		s.mu.Unlock()
+		return nil
+	}
+	w, err := s.enqueue(client)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case ok := <-w.granted:
+		if !ok {
+			return errBusy
+		}
+		return nil
+	case <-timer.C:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case ok := <-w.granted: // just now, too late
+		if ok {
+			s.hand()
+		}
+	default:
+		s.withdraw(client, w)
+	}
+	return errBusy
+}
+
+// tryAcquire takes a slot only if one is free and nobody waits.
+func (s *slots) tryAcquire() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free == 0 || s.waiting > 0 {
+		return false
+	}
+	s.free--
+	return true
+}
+
+func (s *slots) release() {
+	s.mu.Lock()
+	s.hand()
+	s.mu.Unlock()
+}
+
+// hand gives a slot to the next in turn, or back.
+func (s *slots) hand() {
+	if len(s.turns) == 0 {
+		s.free++
+		return
+	}
+	q := s.turns[0]
+	w := q.waiters[0]
+	s.turns = s.turns[1:]
+	s.waiting--
+	if q.waiters = q.waiters[1:]; len(q.waiters) > 0 {
+		s.turns = append(s.turns, q)
+	} else {
+		delete(s.queues, q.client)
+	}
+	w.granted <- true
+}
+
+// enqueue puts a client at the end of its address's queue. When too many wait,
+// the last of the longest queue gives way to an address with a shorter one.
+func (s *slots) enqueue(client netip.Prefix) (*slotWaiter, error) {
+	q := s.queues[client]
+	if s.waiting >= maxSlotQueue {
+		var longest *slotQueue
+		for _, l := range s.turns {
+			if longest == nil || len(l.waiters) > len(longest.waiters) {
+				longest = l
+			}
+		}
+		own := 0
+		if q != nil {
+			own = len(q.waiters)
+		}
+		if len(longest.waiters) <= own+1 {
+			return nil, errBusy
+		}
+		last := longest.waiters[len(longest.waiters)-1]
+		s.withdraw(longest.client, last)
+		last.granted <- false
+	}
+	if q == nil {
+		q = &slotQueue{client: client}
+		s.queues[client] = q
+		s.turns = append(s.turns, q)
+	}
+	w := &slotWaiter{granted: make(chan bool, 1)}
+	q.waiters = append(q.waiters, w)
+	s.waiting++
+	return w, nil
+}
+
+// withdraw takes a waiter out of its queue.
+func (s *slots) withdraw(client netip.Prefix, w *slotWaiter) {
+	q := s.queues[client]
+	for i := range q.waiters {
+		if q.waiters[i] == w {
+			q.waiters = append(q.waiters[:i], q.waiters[i+1:]...)
+			s.waiting--
+			break
+		}
+	}
+	if len(q.waiters) > 0 {
+		return
+	}
+	delete(s.queues, client)
+	for i := range s.turns {
+		if s.turns[i] == q {
+			s.turns = append(s.turns[:i], s.turns[i+1:]...)
+			break
+		}
+	}
+}

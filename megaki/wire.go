@@ -1,0 +1,126 @@
+package megaki
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// wire reads packets from a connection. It holds a buffer only while bytes of
+// a packet are in it.
+type wire struct {
+	conn net.Conn
+	raw  syscall.RawConn // nil where conn has none
+	mem  *Memory
+
+	buf *buffer
+	n   int // bytes of buf that are filled
+
+	// What first left behind; see waitReadable.
+	try    func(fd uintptr) bool
+	tryErr error
+}
+
+func newWire(conn net.Conn, mem *Memory) *wire {
+	w := &wire{conn: conn, mem: mem}
+	if c, ok := conn.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			w.raw = raw
+		}
+	}
+	w.try = w.tryRead
+	return w
+}
+
+// release gives the buffer back.
+func (w *wire) release() {
+	if w.buf != nil {
+		w.mem.put(w.buf)
+		w.buf, w.n = nil, 0
+	}
+}
+
+// first waits for the first bytes of a packet and reads them. No buffer is
+// held while it waits.
+func (w *wire) first() error {
+	w.release()
+	if w.raw != nil && canTryRead {
+		w.tryErr = nil
+		if err := w.raw.Read(w.try); err != nil {
+			return err
+		}
+		return w.tryErr
+	}
+	var head [headerSize]byte
+	n, err := w.conn.Read(head[:])
+	if n == 0 {
+		return orEOF(err)
+	}
+	if w.buf, err = w.mem.get(minBuffer); err != nil {
+		return err
+	}
+	w.n = copy(w.buf.b, head[:n])
+	return nil
+}
+
+// rest reads until the packet is whole, and returns it. The buffer grows with
+// the bytes that have arrived, never with what the header promises. Bytes
+// after the packet are an error: both sides keep to strict turns.
+func (w *wire) rest(e *expectation) ([]byte, error) {
+	for {
+		size, err := e.size(w.buf.b[:w.n])
+		if err != nil {
+			return nil, err
+		}
+		if size > 0 {
+			if w.n > size {
+				return nil, fmt.Errorf("%w: %d bytes after the packet, out of turn", errMalformed, w.n-size)
+			}
+			if w.n == size {
+				return w.buf.b[:size], nil
+			}
+			if w.n == len(w.buf.b) {
+				if w.buf, err = w.mem.grow(w.buf, w.n, min(size, 2*len(w.buf.b)-bufferSlack)); err != nil {
+					return nil, err
+				}
+			}
+		}
+		n, err := w.conn.Read(w.buf.b[w.n:])
+		w.n += n
+		if n == 0 {
+			if err = orEOF(err); errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}
+
+// packet reads one whole packet.
+func (w *wire) packet(e *expectation) ([]byte, error) {
+	if err := w.first(); err != nil {
+		return nil, err
+	}
+	return w.rest(e)
+}
+
+func orEOF(err error) error {
+	if err == nil {
+		return io.ErrNoProgress
+	}
+	return err
+}
+
+// writePacket writes a whole packet before the deadline.
+func (w *wire) writePacket(p []byte, timeout time.Duration) error {
+	if timeout > 0 {
+		if err := w.conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+			return err
+		}
+	}
+	_, err := w.conn.Write(p)
+	return err
+}

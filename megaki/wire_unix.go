@@ -1,0 +1,52 @@
+//go:build unix
+
+package megaki
+
+import (
+	"io"
+	"os"
+	"syscall"
+)
+
+const canTryRead = true
+
+// tryRead is called when the socket may be readable. It takes a buffer for the
+// attempt, and gives it back if there is nothing to read yet.
+func (w *wire) tryRead(fd uintptr) bool {
+	if w.buf, w.tryErr = w.mem.get(minBuffer); w.tryErr != nil {
+		return true
+	}
+	for {
+		n, err := syscall.Read(int(fd), w.buf.b)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			w.release()
+			return false
+		case err != nil:
+			w.tryErr = os.NewSyscallError("read", err)
+		case n == 0:
+			w.tryErr = io.EOF
+		default:
+			w.n = n
+		}
+		return true
+	}
+}
+
+// readable reports, without waiting, whether there is something to read: bytes,
+// the end of the stream, or an error.
+func (w *wire) readable() bool {
+	if w.raw == nil {
+		return false
+	}
+	ready := true
+	err := w.raw.Read(func(fd uintptr) bool {
+		var p [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), p[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		ready = err != syscall.EAGAIN
+		return true
+	})
+	return err != nil || ready
+}
