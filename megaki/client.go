@@ -1,9 +1,17 @@
 package megaki
 
 import (
+	"cmp"
 	"context"
+	"crypto/rsa"
+	"errors"
 	"sync"
 )
+
+// maxFailedResumes is how many connections in a row may end while they resume
+// a session, before a handshake is tried in its place. A single one may be an
+// accident of the network.
+const maxFailedResumes = 3
 
 // Client keeps a session with a server over as many connections as it takes:
 // it connects when there is something to send, resumes the session when the
@@ -16,62 +24,118 @@ type Client struct {
 	// Config for each connection. Its Session is the first to be resumed.
 	Config Config
 
+	once sync.Once
+	turn chan struct{} // full while someone uses what follows
+
+	conn   *Conn
+	key    *rsa.PrivateKey // made here if Config has none
+	memory *Memory
+	failed int // connections in a row that didn't resume the session
+
 	mu      sync.Mutex
-	conn    *Conn
 	session *Session
 }
 
-// Send sends a message and returns the answer. A message that may have reached
-// the server isn't sent again.
+// Send sends a message and returns the answer. It waits for its turn first;
+// the context bounds that as well. A message that may have reached the server
+// isn't sent again: whether to do so after an error is the caller's to decide.
 func (c *Client) Send(ctx context.Context, message []byte) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn != nil && (c.conn.count >= c.conn.maxMessages || c.conn.stale()) {
-		c.drop()
+	if err := c.acquire(ctx); err != nil {
+		return nil, err
 	}
-	if c.conn == nil {
-		if err := c.connect(ctx); err != nil {
-			return nil, err
+	defer c.release()
+	for {
+		if c.conn != nil && c.conn.count >= c.conn.maxMessages {
+			c.drop()
 		}
+		kept := c.conn != nil
+		if !kept {
+			if err := c.connect(ctx); err != nil {
+				return nil, err
+			}
+		}
+		answer, err := c.conn.RoundTrip(ctx, message)
+		if c.conn.broken != nil {
+			c.drop()
+		}
+		if kept && errors.Is(err, errStale) {
+			continue // on a new connection
+		}
+		return answer, err
 	}
-	answer, err := c.conn.RoundTrip(ctx, message)
-	if err != nil && c.conn.broken != nil {
-		c.drop()
-	}
-	return answer, err
 }
 
-// Session returns the session to be resumed later, nil if there is none yet.
+// Session returns a copy of the session, to be resumed later; nil if there is
+// none yet.
 func (c *Client) Session() *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.session == nil {
-		return c.Config.Session
+	s := cmp.Or(c.session, c.Config.Session)
+	if s == nil {
+		return nil
 	}
-	s := *c.session
-	return &s
+	clone := *s
+	return &clone
 }
 
-// Close closes the connection. The client can be used again.
+// Close waits for the message under way, if any, and closes the connection.
+// The client can be used again.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.acquire(context.Background()); err != nil {
+		return err
+	}
+	defer c.release()
 	c.drop()
 	return nil
 }
 
+func (c *Client) acquire(ctx context.Context) error {
+	c.once.Do(func() { c.turn = make(chan struct{}, 1) })
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *Client) release() { <-c.turn }
+
 func (c *Client) connect(ctx context.Context) error {
 	cfg := c.Config
-	if c.session != nil {
-		cfg.Session = c.session
+	cfg.makeKey = c.clientKey
+	cfg.Session = c.Session()
+	if c.failed >= maxFailedResumes {
+		cfg.Session = nil
+	}
+	if cfg.Memory == nil {
+		if c.memory == nil {
+			c.memory = defaultMemory()
+		}
+		cfg.Memory = c.memory
 	}
 	conn, err := Dial(ctx, "tcp", c.Address, &cfg)
 	if err != nil {
+		var failed *resumeError
+		if errors.As(err, &failed) {
+			c.failed++
+		}
 		return err
 	}
+	c.conn, c.failed = conn, 0
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	s := conn.Session()
-	c.conn, c.session = conn, &s
+	c.session = &s
 	return nil
+}
+
+// clientKey makes the client's key once, and not before a handshake needs it.
+func (c *Client) clientKey() (key *rsa.PrivateKey, err error) {
+	if c.key == nil {
+		c.key, err = GenerateKey()
+	}
+	return c.key, err
 }
 
 func (c *Client) drop() {

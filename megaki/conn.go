@@ -15,6 +15,9 @@ import (
 // have. Nothing was sent: a connection that resumes the session can send it.
 var ErrKeyUsed = errors.New("the messages that one key may have are used up; resume the session on a new connection")
 
+// errStale says that a connection ended before a message: nothing was sent.
+var errStale = errors.New("the server has closed the connection, or sent something out of turn; nothing was sent")
+
 // Session is what resuming takes. Whoever has it can speak as the client: keep
 // it as a secret.
 type Session struct {
@@ -46,20 +49,42 @@ type Config struct {
 	// ServerKey is the pinned key of the server.
 	ServerKey *rsa.PublicKey
 	// ClientKey is the client's own, used for nothing else; see GenerateKey.
-	// Default: one is made for each handshake, which takes a core 0.1 s or so.
+	// Default: a Client makes one when it first needs it, and keeps it; Dial
+	// and NewConn make one for each handshake, which takes a core 0.1 s or so.
 	ClientKey *rsa.PrivateKey
 	// Session, if not nil, is resumed. If the server doesn't know it any more,
 	// a handshake follows on the same connection.
 	Session *Session
 
-	MaxMessage        int           // bytes of plaintext, both ways
+	MaxMessage        int           // bytes of plaintext, both ways; at most MaxMessageLimit
 	MaxMessagesPerKey int           // round trips on a connection
 	HandshakeTimeout  time.Duration // of handshake or resumption
 	Memory            *Memory       // for message buffers; default: one of its own
+
+	makeKey func() (*rsa.PrivateKey, error) // in place of ClientKey; nil: GenerateKey
+}
+
+// check refuses what would fail later, or give a secret away.
+func (cfg *Config) check() error {
+	if cfg.ServerKey == nil {
+		return errors.New("megaki: a Config needs the ServerKey")
+	}
+	if err := checkKey(cfg.ServerKey); err != nil {
+		return fmt.Errorf("megaki: server key: %w", err)
+	}
+	if cfg.ClientKey != nil {
+		if err := checkKey(&cfg.ClientKey.PublicKey); err != nil {
+			return fmt.Errorf("megaki: client key: %w", err)
+		}
+	}
+	if cfg.MaxMessage < 0 || cfg.MaxMessage > MaxMessageLimit {
+		return fmt.Errorf("megaki: a MaxMessage of %d bytes: it is from 1 to %d, or 0 for the default", cfg.MaxMessage, MaxMessageLimit)
+	}
+	return nil
 }
 
 // Conn is a connection of a client with a session begun on it. It isn't safe
-// for use by several goroutines.
+// for use by several goroutines, but for Close.
 type Conn struct {
 	conn    net.Conn
 	wire    *wire
@@ -76,6 +101,9 @@ type Conn struct {
 
 // Dial connects to a server and begins a session. The context bounds both.
 func Dial(ctx context.Context, network, address string, cfg *Config) (*Conn, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, address)
 	if err != nil {
@@ -92,15 +120,15 @@ func Dial(ctx context.Context, network, address string, cfg *Config) (*Conn, err
 // NewConn begins a session on a connection. On an error the connection is the
 // caller's to close.
 func NewConn(ctx context.Context, conn net.Conn, cfg *Config) (*Conn, error) {
-	if cfg.ServerKey == nil {
-		return nil, errors.New("megaki: a Config needs the ServerKey")
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	if err := checkKey(cfg.ServerKey); err != nil {
-		return nil, fmt.Errorf("server key: %w", err)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	mem := cfg.Memory
 	if mem == nil {
-		mem = NewMemory(4 * (MaxMessageLimit + bufferSlack))
+		mem = defaultMemory()
 	}
 	c := &Conn{
 		conn:        conn,
@@ -111,27 +139,35 @@ func NewConn(ctx context.Context, conn net.Conn, cfg *Config) (*Conn, error) {
 	defer c.wire.release()
 	stop := c.within(ctx, time.Now().Add(cmp.Or(cfg.HandshakeTimeout, DefaultHandshakeTimeout)))
 	err := c.hello(cfg)
-	if stopErr := stop(); stopErr != nil {
-		err = stopErr
-	}
-	if err != nil {
+	if err = stop(err); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
+// defaultMemory is a client's: enough for the largest message, its answer, and
+// the buffers that one of them outgrows.
+func defaultMemory() *Memory { return NewMemory(4 * (MaxMessageLimit + bufferSlack)) }
+
 func (c *Conn) hello(cfg *Config) error {
 	if cfg.Session != nil {
 		resumed, err := c.resume(*cfg.Session)
-		if c.resumed = resumed; resumed || err != nil {
-			return err
+		if err != nil {
+			return &resumeError{err}
+		}
+		if c.resumed = resumed; resumed {
+			return nil
 		}
 	}
 	key := cfg.ClientKey
 	if key == nil {
+		makeKey := cfg.makeKey
+		if makeKey == nil {
+			makeKey = GenerateKey
+		}
 		var err error
-		if key, err = GenerateKey(); err != nil {
-			return err
+		if key, err = makeKey(); err != nil {
+			return fmt.Errorf("making the client key: %w", err)
 		}
 	}
 	return c.handshake(key, cfg.ServerKey)
@@ -144,22 +180,35 @@ func (c *Conn) begin(s Session) {
 }
 
 // within bounds what follows by a deadline, if not zero, and by ctx. The
-// function it returns ends that, and returns the context's error if it was
-// what ended the work.
-func (c *Conn) within(ctx context.Context, deadline time.Time) (stop func() error) {
-	if d, ok := ctx.Deadline(); ok && (deadline.IsZero() || d.Before(deadline)) {
-		deadline = d
+// function it returns ends that: it takes the error of the work, and returns
+// it, or the context's if that was what ended the work. Work that was done in
+// spite of the context is done.
+//
+// The context's deadline isn't made the connection's: the two would run out in
+// either order, with another error each time.
+func (c *Conn) within(ctx context.Context, deadline time.Time) (stop func(error) error) {
+	if !deadline.IsZero() {
+		c.conn.SetDeadline(deadline)
 	}
-	c.conn.SetDeadline(deadline)
-	if ctx.Done() == nil {
-		return func() error { return nil }
+	if ctx.Done() == nil && deadline.IsZero() {
+		return func(err error) error { return err }
 	}
-	cancel := context.AfterFunc(ctx, func() { c.conn.SetDeadline(time.Unix(1, 0)) })
-	return func() error {
-		if cancel() {
-			return nil
+	interrupted := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		c.conn.SetDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	return func(err error) error {
+		ended := !cancel()
+		if ended {
+			<-interrupted // else its deadline could meet the next message
 		}
-		return context.Cause(ctx)
+		// A deadline that was left would make an idle connection look dead.
+		c.conn.SetDeadline(time.Time{})
+		if ended && err != nil {
+			return context.Cause(ctx)
+		}
+		return err
 	}
 }
 
@@ -170,16 +219,16 @@ func (c *Conn) Session() Session { return c.session }
 // Resumed reports whether the session was resumed, not made by a handshake.
 func (c *Conn) Resumed() bool { return c.resumed }
 
-// Close closes the connection. The session can still be resumed.
-func (c *Conn) Close() error {
-	c.wire.release()
-	return c.conn.Close()
-}
+// Close closes the connection, and ends a RoundTrip under way. The session can
+// still be resumed.
+func (c *Conn) Close() error { return c.conn.Close() }
 
 // RoundTrip sends a message, of at least one byte, and returns the answer,
-// which may be empty. After an error but *TooLongError for the request and
-// ErrKeyUsed the connection can't be used any more, and the server may have
-// handled the message or not.
+// which may be empty. Where nothing was sent the connection can still be used:
+// for a message that is empty or too long (a *TooLongError), with ErrKeyUsed,
+// without memory for the message, or with a context that had ended before.
+// After any other error the connection can't be used any more, and unless the
+// error tells otherwise the server may have handled the message or not.
 func (c *Conn) RoundTrip(ctx context.Context, request []byte) ([]byte, error) {
 	return c.AppendRoundTrip(ctx, nil, request)
 }
@@ -195,40 +244,46 @@ func (c *Conn) AppendRoundTrip(ctx context.Context, dst, request []byte) ([]byte
 		return dst, &TooLongError{Length: int64(len(request)), Limit: c.expect.maxMsg}
 	case c.count >= c.maxMessages:
 		return dst, ErrKeyUsed
+	case ctx.Err() != nil:
+		return dst, context.Cause(ctx)
+	case c.wire.readable(): // else it would be taken for the answer
+		c.broken = errStale
+		return dst, errStale
 	}
-	c.count++
-	stop := c.within(ctx, time.Time{})
-	dst, err := c.roundTrip(dst, request)
-	c.wire.release()
-	if stopErr := stop(); stopErr != nil && err != nil {
-		err = stopErr
-	}
-	c.broken = err
-	return dst, err
-}
-
-func (c *Conn) roundTrip(dst, request []byte) ([]byte, error) {
 	buf, err := c.wire.mem.get(msgHeaderSize + padded(len(request)))
 	if err != nil {
 		return dst, err
 	}
+	c.count++
+	stop := c.within(ctx, time.Time{})
+	if err = c.send(buf, request); err == nil {
+		dst, err = c.receive(dst)
+	}
+	c.wire.release()
+	c.broken = stop(err)
+	return dst, c.broken
+}
+
+// send seals the request in buf, writes it, and gives buf back.
+func (c *Conn) send(buf *buffer, request []byte) error {
+	defer c.wire.mem.put(buf)
 	p := msgPacket(buf.b[:msgHeaderSize+padded(len(request))])
 	copy(p[msgHeaderSize:], request)
 	c.box.seal(p, typeMSG, c.session.Token[:], len(request))
 	c.seen.add(p.mac(), len(p.ciphertext()))
-	err = c.wire.writePacket(p, 0)
-	c.wire.mem.put(buf)
-	if err != nil {
-		return dst, fmt.Errorf("writing a message: %w", err)
+	if err := c.wire.writePacket(p, 0); err != nil {
+		return fmt.Errorf("writing a message: %w", err)
 	}
+	return nil
+}
+
+// receive appends the plaintext of the answer to dst.
+func (c *Conn) receive(dst []byte) ([]byte, error) {
 	in, err := c.wire.packet(&c.expect)
 	if err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("the server closed the connection without an answer")
-		}
-		return dst, fmt.Errorf("waiting for the answer: %w", err)
+		return dst, fmt.Errorf("waiting for the answer: %w", orClosed(err, "without a whole answer"))
 	}
-	p = in
+	p := msgPacket(in)
 	if !c.box.verify(p) {
 		return dst, errors.New("answer with a wrong MAC")
 	}
@@ -236,6 +291,14 @@ func (c *Conn) roundTrip(dst, request []byte) ([]byte, error) {
 		return dst, errors.New("answer that was sent before")
 	}
 	return append(dst, c.box.open(p)...), nil
+}
+
+// orClosed puts the end of the stream, where a packet was due, in words.
+func orClosed(err error, what string) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the server closed the connection " + what)
+	}
+	return err
 }
 
 // stale reports whether the server has closed the connection, or sent

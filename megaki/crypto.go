@@ -49,6 +49,8 @@ type box struct {
 	dec   cipher.BlockMode
 	mac   hash.Hash
 	sum   [macSize]byte
+
+	random [ivSize + blockSize - 1]byte // IV and filling, drawn at once
 }
 
 func newBox(key *[symmetricKey]byte) *box {
@@ -85,13 +87,15 @@ func (b *box) authenticate(p []byte) []byte {
 }
 
 // seal makes a packet in place: p has room for the header of a MSG, then the
-// plaintext of length bytes, then room for the filling.
+// plaintext of length bytes, then room for the filling, up to 15 bytes.
 func (b *box) seal(p msgPacket, typ byte, token []byte, length int) {
 	putHeader(p, typ)
 	binary.BigEndian.PutUint32(p[6:10], uint32(length))
 	copy(p.token(), token)
-	rand.Read(p.iv())
-	rand.Read(p[msgHeaderSize+length:])
+	filling := p[msgHeaderSize+length:]
+	rand.Read(b.random[:ivSize+len(filling)])
+	copy(p.iv(), b.random[:ivSize])
+	copy(filling, b.random[ivSize:])
 	b.encrypt(p.iv(), p.ciphertext())
 	copy(p.mac(), b.authenticate(p.signed()))
 }

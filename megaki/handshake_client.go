@@ -33,7 +33,8 @@ func (c *Conn) handshake(clientKey *rsa.PrivateKey, serverKey *rsa.PublicKey) er
 	}
 	p, err := c.wire.packet(&expectSYNACK)
 	if err != nil {
-		return fmt.Errorf("waiting for SYN-ACK: %w", err)
+		return fmt.Errorf("waiting for SYN-ACK: %w", orClosed(err,
+			"instead: either it doesn't have the private key of the pinned one (compare the keys), or it refuses handshakes from here for now (its log tells)"))
 	}
 	secret, err := openSYNACK((*synAckPacket)(p), plain.ephemeral(), clientKey)
 	if err != nil {
@@ -44,7 +45,7 @@ func (c *Conn) handshake(clientKey *rsa.PrivateKey, serverKey *rsa.PublicKey) er
 		return fmt.Errorf("writing ACK: %w", err)
 	}
 	if _, err := c.wire.packet(&expectACKACK); err != nil {
-		return fmt.Errorf("waiting for ACK-ACK: %w", err)
+		return fmt.Errorf("waiting for ACK-ACK: %w", orClosed(err, "instead"))
 	}
 	serverHalf := [symmetricKey]byte(secret.symmetric())
 	c.begin(Session{Token: Token(secret.token()), Key: derive(&serverHalf, half)})
@@ -72,7 +73,7 @@ func sealSYN(plain *synPlain, serverKey *rsa.PublicKey) (*synPacket, error) {
 // *ServerError in it, of either form. Nothing is believed before the MAC.
 func openSYNACK(p *synAckPacket, ephemeral []byte, clientKey *rsa.PrivateKey) (*secretPlain, error) {
 	if !hmac.Equal(p.mac(), newBox((*[symmetricKey]byte)(ephemeral)).authenticate(p.block())) {
-		return nil, errors.New("SYN-ACK with a wrong MAC: the server doesn't have the private key of the pinned one, or someone on the path changed the packet")
+		return nil, errors.New("SYN-ACK with a wrong MAC: the server doesn't have the private key of the pinned one (compare the keys), or someone on the path changed the packet")
 	}
 	inner, err := decryptOAEP(clientKey, p.block())
 	if err != nil || len(inner) != len(secretPlain{}) {
@@ -115,6 +116,11 @@ func sealACK(secret *secretPlain, ephemeral []byte) (*ackPacket, *[symmetricKey]
 	return p, half
 }
 
+// resumeError is what went wrong on a connection that was to resume a session.
+type resumeError struct{ error }
+
+func (e *resumeError) Unwrap() error { return e.error }
+
 // resume takes up a session. It reports false if the server asks for a
 // handshake.
 func (c *Conn) resume(s Session) (bool, error) {
@@ -128,7 +134,7 @@ func (c *Conn) resume(s Session) (bool, error) {
 	}
 	answer, err := c.wire.packet(&expectRSTORACK)
 	if err != nil {
-		return false, fmt.Errorf("waiting for MSG-RSTOR-ACK: %w", err)
+		return false, fmt.Errorf("waiting for MSG-RSTOR-ACK: %w", orClosed(err, "instead"))
 	}
 	if answer[5] == typeREQREHS {
 		return false, nil

@@ -10,6 +10,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 )
@@ -27,16 +28,19 @@ var (
 var errCrypto = errors.New("the packet is not genuine")
 
 // hello brings a fresh connection to a session: by a handshake, or by resuming.
-func (c *serverConn) hello() error {
+func (c *serverConn) hello(ctx context.Context) error {
 	for refused := 0; ; {
 		p, err := c.wire.packet(&expectHello)
+		if errors.Is(err, io.EOF) {
+			return errGone
+		}
 		if err != nil {
 			return fmt.Errorf("waiting for SYN: %w", err)
 		}
 		if p[5] == typeSYN {
-			return c.handshake((*synPacket)(p))
+			return c.handshake(ctx, (*synPacket)(p))
 		}
-		resumed, err := c.resume((*rstorPacket)(p))
+		resumed, err := c.resume(ctx, (*rstorPacket)(p))
 		if resumed || err != nil {
 			return err
 		}
@@ -52,11 +56,11 @@ func (c *serverConn) hello() error {
 }
 
 // handshake answers a SYN and brings the handshake to its end.
-func (c *serverConn) handshake(syn *synPacket) error {
+func (c *serverConn) handshake(ctx context.Context, syn *synPacket) error {
 	if allow := c.srv.AllowHandshake; allow != nil && !allow(c.remote.Addr()) {
 		return errors.New("too many handshakes from this address")
 	}
-	plain, synAck, secret, err := c.answerSYN(syn)
+	plain, synAck, secret, err := c.answerSYN(ctx, syn)
 	c.wire.release()
 	if err != nil {
 		return err
@@ -79,10 +83,10 @@ func (c *serverConn) handshake(syn *synPacket) error {
 	key := SessionKey{Key: derive(&serverHalf, &clientHalf), seen: newSeenMACs()}
 	c.begin(Token(secret.token()), key, false)
 
-	// The record is there before the client can know the key, and not before
-	// its ACK was right.
+	// The record is there before the client knows that its ACK was right, and
+	// not before it was.
 	record := &Record{Current: key, Expires: time.Now().Add(c.srv.sessionTTL())}
-	if _, err := c.srv.sessions.CompareAndSwap(c.ctx, c.token, nil, record); err != nil {
+	if _, err := c.srv.sessions.CompareAndSwap(ctx, c.token, nil, record); err != nil {
 		c.srv.log().Warn("session can't be resumed: the store failed", "client", c.remote, "error", err)
 	}
 	var ackAck [headerSize]byte
@@ -95,8 +99,8 @@ func (c *serverConn) handshake(syn *synPacket) error {
 
 // answerSYN does the RSA work of a handshake, in a slot. With no error, and
 // secret nil, the SYN-ACK tells the client that its version isn't spoken.
-func (c *serverConn) answerSYN(syn *synPacket) (plain *synPlain, synAck *synAckPacket, secret *secretPlain, err error) {
-	if err := c.srv.slots.acquire(clientNetwork(c.remote.Addr()), c.helloDeadline); err != nil {
+func (c *serverConn) answerSYN(ctx context.Context, syn *synPacket) (plain *synPlain, synAck *synAckPacket, secret *secretPlain, err error) {
+	if err := c.srv.slots.acquire(ctx, clientNetwork(c.remote.Addr())); err != nil {
 		return nil, nil, nil, err
 	}
 	defer c.srv.slots.release()
@@ -201,10 +205,10 @@ func openACK(ack *ackPacket, ephemeral []byte, secret *secretPlain) (half [symme
 
 // resume answers a MSG-RSTOR. It reports false, and no error, if the client
 // has to do a handshake, for whatever reason.
-func (c *serverConn) resume(rstor *rstorPacket) (bool, error) {
+func (c *serverConn) resume(ctx context.Context, rstor *rstorPacket) (bool, error) {
 	p := msgPacket(rstor[:])
 	token := Token(p.token())
-	record, err := c.srv.sessions.Load(c.ctx, token)
+	record, err := c.srv.sessions.Load(ctx, token)
 	if err != nil {
 		c.srv.log().Warn("session can't be resumed: the store failed", "client", c.remote, "error", err)
 	}
@@ -212,7 +216,7 @@ func (c *serverConn) resume(rstor *rstorPacket) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	swapped, err := c.srv.sessions.CompareAndSwap(c.ctx, token, record, r.next)
+	swapped, err := c.srv.sessions.CompareAndSwap(ctx, token, record, r.next)
 	if err != nil {
 		c.srv.log().Warn("session can't be resumed: the store failed", "client", c.remote, "error", err)
 	}
@@ -238,26 +242,28 @@ type resumption struct {
 }
 
 // acceptResume checks a MSG-RSTOR against a session's record, nil if there is
-// none.
+// none. One that is refused for its MAC costs the same work whatever the
+// record, so that time doesn't tell which tokens exist.
 func acceptResume(record *Record, p msgPacket) (resumption, bool) {
-	if record == nil {
-		newBox(new([symmetricKey]byte)).verify(p) // as much work as for a session that exists
+	var keys [1 + MaxPending]SessionKey
+	n := 0
+	if record != nil {
+		keys[0] = record.Current
+		n = 1 + copy(keys[1:], record.Pending)
+	}
+	var b *box
+	i := slices.IndexFunc(keys[:], func(k SessionKey) bool {
+		b = newBox(&k.Key)
+		return b.verify(p)
+	})
+	if i < 0 || i >= n { // past n the keys are zeros, which anyone has
 		return resumption{}, false
 	}
 	next := record.clone()
-	key := &next.Current
-	b := newBox(&key.Key)
-	if !b.verify(p) {
-		i := slices.IndexFunc(record.Pending, func(k SessionKey) bool {
-			b = newBox(&k.Key)
-			return b.verify(p)
-		})
-		if i < 0 {
-			return resumption{}, false
-		}
-		// The client has this key: the others end.
-		next.Current, next.Pending, next.Resumes = record.Pending[i], nil, nil
+	if i > 0 { // the client has this key: the others end
+		next.Current, next.Pending, next.Resumes = keys[i], nil, nil
 	}
+	key := &next.Current
 	prefix := [8]byte(p.mac())
 	if len(next.Pending) >= MaxPending || len(next.Resumes) >= MaxResumes ||
 		slices.Contains(next.Resumes, prefix) ||

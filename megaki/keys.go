@@ -11,12 +11,20 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 const (
 	keyBits       = 2048
 	pinnedKeySize = rsaSize + 4
 )
+
+// convertKey tells what to do with an encrypted key that isn't read here.
+const convertKey = "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW"
 
 // ErrPassphrase says that a private key is encrypted and that the passphrase
 // is missing or wrong.
@@ -31,38 +39,23 @@ func GenerateKey() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader
 // passphrase counts only if the key is encrypted; ErrPassphrase tells that it
 // does.
 func ParsePrivateKey(data, passphrase []byte) (*rsa.PrivateKey, error) {
-	for {
-		block, rest := pem.Decode(data)
-		if block == nil {
-			return nil, errors.New("no PEM private key found")
-		}
-		switch block.Type {
-		case "RSA PRIVATE KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY":
-			return parsePrivateBlock(block, passphrase)
-		}
-		data = rest
+	block, err := findPEM(data, "RSA PRIVATE KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+	if err != nil {
+		return nil, err
 	}
-}
-
-func parsePrivateBlock(block *pem.Block, passphrase []byte) (*rsa.PrivateKey, error) {
 	der := block.Bytes
-	var err error
-	switch {
-	case block.Type == "ENCRYPTED PRIVATE KEY":
+	legacy := block.Headers["DEK-Info"] != "" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED")
+	encrypted := legacy || block.Type == "ENCRYPTED PRIVATE KEY"
+	if legacy {
+		der, err = decryptLegacy(block, passphrase)
+	} else if encrypted {
 		der, err = decryptPBES2(der, passphrase)
-	//lint:ignore SA1019 keys in the field are encrypted in this way
-	case x509.IsEncryptedPEMBlock(block):
-		if len(passphrase) == 0 {
-			return nil, ErrPassphrase
-		}
-		//lint:ignore SA1019 keys in the field are encrypted in this way
-		der, err = x509.DecryptPEMBlock(block, passphrase)
-		if errors.Is(err, x509.IncorrectPasswordError) {
-			err = ErrPassphrase
-		}
 	}
 	if err != nil {
 		return nil, err
+	}
+	if encrypted && !looksLikeKey(der) {
+		return nil, ErrPassphrase // one wrong passphrase in 256 decrypts to well-formed padding
 	}
 	var key *rsa.PrivateKey
 	if block.Type == "RSA PRIVATE KEY" {
@@ -77,15 +70,67 @@ func parsePrivateBlock(block *pem.Block, passphrase []byte) (*rsa.PrivateKey, er
 		}
 	}
 	if err != nil {
-		if len(passphrase) > 0 && !bytes.Equal(der, block.Bytes) {
-			return nil, ErrPassphrase // one wrong passphrase in 256 decrypts to well-formed padding
-		}
 		return nil, fmt.Errorf("reading the private key: %w", err)
 	}
-	if key.N.BitLen() != keyBits {
-		return nil, fmt.Errorf("an RSA key of %d bits, exactly %d are needed", key.N.BitLen(), keyBits)
+	if err := checkKey(&key.PublicKey); err != nil {
+		return nil, err
 	}
 	return key, nil
+}
+
+// findPEM returns the first block of one of the types.
+func findPEM(data []byte, types ...string) (*pem.Block, error) {
+	found := ""
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			break
+		}
+		if slices.Contains(types, block.Type) {
+			return block, nil
+		}
+		found, data = block.Type, rest
+	}
+	wanted := `"` + strings.Join(types, `" or "`) + `"`
+	if found != "" {
+		return nil, fmt.Errorf("PEM of type %q, an RSA key of type %s is needed", found, wanted)
+	}
+	return nil, fmt.Errorf("no PEM of type %s found", wanted)
+}
+
+// decryptLegacy undoes the encryption of RFC 1423 as OpenSSL does it.
+func decryptLegacy(block *pem.Block, passphrase []byte) ([]byte, error) {
+	// Names in lower case and spaces occur; OpenSSL takes them.
+	name, iv, _ := strings.Cut(block.Headers["DEK-Info"], ",")
+	name = strings.ToUpper(strings.TrimSpace(name))
+	switch name {
+	case "DES-CBC", "DES-EDE3-CBC", "AES-128-CBC", "AES-192-CBC", "AES-256-CBC":
+	default:
+		return nil, fmt.Errorf("the private key is encrypted with %q, which isn't known here; %s", name, convertKey)
+	}
+	if len(passphrase) == 0 {
+		return nil, ErrPassphrase
+	}
+	block.Headers["DEK-Info"] = name + "," + strings.TrimSpace(iv)
+	//lint:ignore SA1019 keys in the field are encrypted in this way
+	der, err := x509.DecryptPEMBlock(block, passphrase)
+	if errors.Is(err, x509.IncorrectPasswordError) {
+		return nil, ErrPassphrase
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decrypting the private key: %w", err)
+	}
+	return der, nil
+}
+
+// looksLikeKey tells a decrypted key from the noise that a wrong passphrase
+// makes: in PKCS#1 and PKCS#8 alike it is one sequence that begins with the
+// version.
+func looksLikeKey(der []byte) bool {
+	input := cryptobyte.String(der)
+	var key cryptobyte.String
+	var version int
+	return input.ReadASN1(&key, asn1.SEQUENCE) && input.Empty() && key.ReadASN1Integer(&version)
 }
 
 // MarshalPrivateKey returns a private key as PKCS#8 in PEM.
@@ -103,28 +148,24 @@ func ParsePublicKey(data []byte) (*rsa.PublicKey, error) {
 	if len(data) == pinnedKeySize && !bytes.HasPrefix(data, []byte("-----BEGIN")) {
 		return unpackKey(data)
 	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("neither a PEM public key nor %d bytes of modulus and exponent", pinnedKeySize)
+	block, err := findPEM(data, "PUBLIC KEY", "RSA PUBLIC KEY")
+	if err != nil {
+		return nil, fmt.Errorf("neither a PEM public key nor the %d bytes of modulus and exponent: %w", pinnedKeySize, err)
 	}
 	var key *rsa.PublicKey
-	switch block.Type {
-	case "PUBLIC KEY":
-		any, err := x509.ParsePKIXPublicKey(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("reading the public key: %w", err)
+	if block.Type == "RSA PUBLIC KEY" {
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	} else {
+		var any any
+		if any, err = x509.ParsePKIXPublicKey(block.Bytes); err == nil {
+			var ok bool
+			if key, ok = any.(*rsa.PublicKey); !ok {
+				return nil, fmt.Errorf("a %T, an RSA key is needed", any)
+			}
 		}
-		var ok bool
-		if key, ok = any.(*rsa.PublicKey); !ok {
-			return nil, fmt.Errorf("a %T, an RSA key is needed", any)
-		}
-	case "RSA PUBLIC KEY":
-		var err error
-		if key, err = x509.ParsePKCS1PublicKey(block.Bytes); err != nil {
-			return nil, fmt.Errorf("reading the public key: %w", err)
-		}
-	default:
-		return nil, fmt.Errorf("PEM of type %q, a public key is needed", block.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the public key: %w", err)
 	}
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -170,6 +211,8 @@ func unpackKey(p []byte) (*rsa.PublicKey, error) {
 // what Go takes.
 func checkKey(key *rsa.PublicKey) error {
 	switch {
+	case key.N == nil:
+		return errors.New("an RSA key without a modulus")
 	case key.N.BitLen() != keyBits:
 		return fmt.Errorf("an RSA key of %d bits, exactly %d are needed", key.N.BitLen(), keyBits)
 	case key.N.Bit(0) == 0:

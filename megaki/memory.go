@@ -17,6 +17,11 @@ const (
 	// so that a message of a round size needs no buffer of twice its size.
 	bufferSlack   = 128
 	bufferClasses = 17 // up to 64 MiB
+
+	// smallShare is the part of a Memory, one in so many, that only buffers of
+	// the smallest size may take: clients that send or take large messages
+	// slowly can't keep handshakes and small messages out.
+	smallShare = 8
 )
 
 // MaxMessageLimit is the largest limit that a message may have, in bytes.
@@ -24,7 +29,8 @@ const MaxMessageLimit = 64 << 20
 
 // Memory bounds the bytes that message buffers take, of all connections of
 // the servers that share it, and pools the buffers. Connections without a
-// message under way hold none.
+// message under way hold none. An eighth of it is kept for messages of up to
+// about 1 KiB.
 type Memory struct {
 	limit int64
 	used  atomic.Int64
@@ -56,14 +62,31 @@ func classSize(class int) int { return minBuffer<<class + bufferSlack }
 func (m *Memory) get(size int) (*buffer, error) {
 	class := classOf(size)
 	n := int64(classSize(class))
-	if m.used.Add(n) > m.limit {
-		m.used.Add(-n)
+	if !m.take(n, class) {
 		return nil, ErrMemory
 	}
 	if b, ok := m.pools[class].Get().(*buffer); ok {
 		return b, nil
 	}
 	return &buffer{b: make([]byte, n), class: class}, nil
+}
+
+// take counts n bytes as used, if there are so many. A call that fails never
+// shows in the count, so that it can't make another fail.
+func (m *Memory) take(n int64, class int) bool {
+	limit := m.limit
+	if class > 0 {
+		limit -= m.limit / smallShare
+	}
+	for {
+		used := m.used.Load()
+		if n > limit-used {
+			return false
+		}
+		if m.used.CompareAndSwap(used, used+n) {
+			return true
+		}
+	}
 }
 
 // put gives a buffer back.

@@ -23,16 +23,38 @@ const maxIterations = 10_000_000
 
 type oid = encoding_asn1.ObjectIdentifier
 
-var errPBES2 = errors.New("not an encrypted PKCS#8 key that is understood (PBES2 with PBKDF2)")
+var errPBES2 = errors.New("the private key isn't encrypted in a way that is known here (PBES2 with PBKDF2); " + convertKey)
 
-// decryptPBES2 decrypts an EncryptedPrivateKeyInfo (RFC 5958, section 3) that
-// is encrypted with PBES2 and PBKDF2 (RFC 8018, appendix A.4).
+// pbes2 is an EncryptedPrivateKeyInfo (RFC 5958, section 3) that is encrypted
+// with PBES2 and PBKDF2 (RFC 8018, appendix A.4).
+type pbes2 struct {
+	newCipher  func(key []byte) (cipher.Block, error)
+	blockSize  int // bytes
+	keySize    int // bytes
+	iv         []byte
+	prf        func() hash.Hash
+	salt       []byte
+	iterations int
+	ciphertext []byte
+}
+
 func decryptPBES2(der, passphrase []byte) ([]byte, error) {
+	k, err := readPBES2(der)
+	if err != nil {
+		return nil, err
+	}
+	if len(passphrase) == 0 {
+		return nil, ErrPassphrase
+	}
+	return k.decrypt(passphrase)
+}
+
+func readPBES2(der []byte) (*pbes2, error) {
 	var outer, algorithm, ciphertext cryptobyte.String
 	input := cryptobyte.String(der)
 	if !input.ReadASN1(&outer, asn1.SEQUENCE) || !input.Empty() ||
 		!outer.ReadASN1(&algorithm, asn1.SEQUENCE) ||
-		!outer.ReadASN1(&ciphertext, asn1.OCTET_STRING) {
+		!outer.ReadASN1(&ciphertext, asn1.OCTET_STRING) || !outer.Empty() {
 		return nil, errPBES2
 	}
 	var scheme oid
@@ -43,32 +65,32 @@ func decryptPBES2(der, passphrase []byte) ([]byte, error) {
 		!params.ReadASN1(&enc, asn1.SEQUENCE) {
 		return nil, errPBES2
 	}
-	newCipher, keySize, iv, err := readCipher(enc)
-	if err != nil {
+	k := &pbes2{ciphertext: ciphertext}
+	if err := k.readCipher(enc); err != nil {
 		return nil, err
 	}
-	prf, salt, iterations, err := readPBKDF2(kdf, keySize)
-	if err != nil {
+	if err := k.readPBKDF2(kdf); err != nil {
 		return nil, err
 	}
-	if len(passphrase) == 0 {
-		return nil, ErrPassphrase
+	if len(k.iv) != k.blockSize || len(ciphertext) == 0 || len(ciphertext)%k.blockSize != 0 {
+		return nil, errors.New("the encrypted private key is cut short or damaged")
 	}
-	key, err := pbkdf2.Key(prf, string(passphrase), salt, iterations, keySize)
+	return k, nil
+}
+
+func (k *pbes2) decrypt(passphrase []byte) ([]byte, error) {
+	key, err := pbkdf2.Key(k.prf, string(passphrase), k.salt, k.iterations, k.keySize)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("decrypting the private key: %w", err)
 	}
-	block, err := newCipher(key)
+	block, err := k.newCipher(key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("decrypting the private key: %w", err)
 	}
-	if len(iv) != block.BlockSize() || len(ciphertext) == 0 || len(ciphertext)%block.BlockSize() != 0 {
-		return nil, errPBES2
-	}
-	plain := make([]byte, len(ciphertext))
-	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, ciphertext)
+	plain := make([]byte, len(k.ciphertext))
+	cipher.NewCBCDecrypter(block, k.iv).CryptBlocks(plain, k.ciphertext)
 	pad := int(plain[len(plain)-1])
-	if pad == 0 || pad > block.BlockSize() {
+	if pad == 0 || pad > k.blockSize {
 		return nil, ErrPassphrase
 	}
 	for _, b := range plain[len(plain)-pad:] {
@@ -79,60 +101,69 @@ func decryptPBES2(der, passphrase []byte) ([]byte, error) {
 	return plain[:len(plain)-pad], nil
 }
 
-func readCipher(s cryptobyte.String) (newCipher func([]byte) (cipher.Block, error), keySize int, iv []byte, err error) {
+func (k *pbes2) readCipher(s cryptobyte.String) error {
 	var id oid
-	if !s.ReadASN1ObjectIdentifier(&id) || !s.ReadASN1Bytes(&iv, asn1.OCTET_STRING) {
-		return nil, 0, nil, errPBES2
+	if !s.ReadASN1ObjectIdentifier(&id) || !s.ReadASN1Bytes(&k.iv, asn1.OCTET_STRING) {
+		return errPBES2
 	}
+	k.newCipher, k.blockSize = aes.NewCipher, aes.BlockSize
 	switch id.String() {
 	case "2.16.840.1.101.3.4.1.2":
-		return aes.NewCipher, 16, iv, nil
+		k.keySize = 16
 	case "2.16.840.1.101.3.4.1.22":
-		return aes.NewCipher, 24, iv, nil
+		k.keySize = 24
 	case "2.16.840.1.101.3.4.1.42":
-		return aes.NewCipher, 32, iv, nil
+		k.keySize = 32
 	case "1.2.840.113549.3.7":
-		return des.NewTripleDESCipher, 24, iv, nil
+		k.newCipher, k.blockSize, k.keySize = des.NewTripleDESCipher, des.BlockSize, 24
+	default:
+		return fmt.Errorf("cipher %v: %w", id, errPBES2)
 	}
-	return nil, 0, nil, fmt.Errorf("%w: cipher %v", errPBES2, id)
+	return nil
 }
 
-func readPBKDF2(s cryptobyte.String, keySize int) (prf func() hash.Hash, salt []byte, iterations int, err error) {
+func (k *pbes2) readPBKDF2(s cryptobyte.String) error {
 	var id oid
 	var params cryptobyte.String
 	if !s.ReadASN1ObjectIdentifier(&id) || !id.Equal(oid{1, 2, 840, 113549, 1, 5, 12}) ||
 		!s.ReadASN1(&params, asn1.SEQUENCE) ||
-		!params.ReadASN1Bytes(&salt, asn1.OCTET_STRING) ||
-		!params.ReadASN1Integer(&iterations) {
-		return nil, nil, 0, errPBES2
+		!params.ReadASN1Bytes(&k.salt, asn1.OCTET_STRING) ||
+		!params.ReadASN1Integer(&k.iterations) {
+		return errPBES2
 	}
-	if iterations < 1 || iterations > maxIterations {
-		return nil, nil, 0, fmt.Errorf("%w: %d iterations, at most %d are done", errPBES2, iterations, maxIterations)
+	if k.iterations < 1 || k.iterations > maxIterations {
+		return fmt.Errorf("the private key's encryption asks for %d iterations, 1 to %d are done; %s", k.iterations, maxIterations, convertKey)
 	}
 	if params.PeekASN1Tag(asn1.INTEGER) {
 		var n int
-		if !params.ReadASN1Integer(&n) || n != keySize {
-			return nil, nil, 0, errPBES2
+		if !params.ReadASN1Integer(&n) || n != k.keySize {
+			return errPBES2
 		}
 	}
+	k.prf = sha1.New // the default of RFC 8018
 	if params.Empty() {
-		return sha1.New, salt, iterations, nil // the default of RFC 8018
+		return nil
 	}
-	var prfID cryptobyte.String
-	if !params.ReadASN1(&prfID, asn1.SEQUENCE) || !prfID.ReadASN1ObjectIdentifier(&id) {
-		return nil, nil, 0, errPBES2
+	var prf cryptobyte.String
+	if !params.ReadASN1(&prf, asn1.SEQUENCE) || !prf.ReadASN1ObjectIdentifier(&id) || !params.Empty() {
+		return errPBES2
 	}
 	switch id.String() {
 	case "1.2.840.113549.2.7":
-		return sha1.New, salt, iterations, nil
 	case "1.2.840.113549.2.8":
-		return sha256.New224, salt, iterations, nil
+		k.prf = sha256.New224
 	case "1.2.840.113549.2.9":
-		return sha256.New, salt, iterations, nil
+		k.prf = sha256.New
 	case "1.2.840.113549.2.10":
-		return sha512.New384, salt, iterations, nil
+		k.prf = sha512.New384
 	case "1.2.840.113549.2.11":
-		return sha512.New, salt, iterations, nil
+		k.prf = sha512.New
+	case "1.2.840.113549.2.12":
+		k.prf = sha512.New512_224
+	case "1.2.840.113549.2.13":
+		k.prf = sha512.New512_256
+	default:
+		return fmt.Errorf("pseudo-random function %v: %w", id, errPBES2)
 	}
-	return nil, nil, 0, fmt.Errorf("%w: pseudo-random function %v", errPBES2, id)
+	return nil
 }

@@ -74,7 +74,8 @@ func (w *ResponseWriter) ReadFrom(r io.Reader) (total int64, err error) {
 		at := msgHeaderSize + w.n
 		room := w.room()
 		if room <= 0 && w.n < w.limit {
-			more := min(w.limit-w.n, len(w.buf.b))
+			double := (2*len(w.buf.b) - bufferSlack - msgHeaderSize) &^ (blockSize - 1)
+			more := min(w.limit, double) - w.n
 			if lr, ok := r.(*io.LimitedReader); ok { // the size is known
 				more = int(min(int64(w.limit-w.n), max(1, lr.N)))
 			}

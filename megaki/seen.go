@@ -7,10 +7,16 @@ import (
 	"sync"
 )
 
-// macPrefix is the part of a MAC that is remembered: its first 8 bytes.
+// macPrefix is the part of a MAC that is remembered: its first 63 bits. The
+// last bit is set where the packet is as large as a RSTOR.
 type macPrefix uint64
 
-func prefixOf(mac []byte) macPrefix { return macPrefix(binary.BigEndian.Uint64(mac)) }
+const asLargeAsRSTOR macPrefix = 1
+
+func prefixOf(mac []byte) macPrefix {
+	p := macPrefix(binary.BigEndian.Uint64(mac)) &^ asLargeAsRSTOR
+	return max(p, 2) // 0 marks a free place
+}
 
 // seenMACs is the set of the MACs that were received and sent under one master
 // key. It belongs to the key, not to a connection: MSGs meet it on the
@@ -25,8 +31,6 @@ type seenMACs struct {
 	seed    uint64 // the peer can choose MACs, but not where they fall
 	table   []macPrefix
 	used    int
-	zero    bool // whether the prefix 0 was seen, which marks a free place in table
-	resumes []macPrefix
 	short   []uint32 // once retired: see retire
 	retired bool
 }
@@ -51,12 +55,18 @@ func (s *seenMACs) add(mac []byte, ciphertext int) bool {
 		s.short = append(s.short, uint32(p>>32))
 		return true
 	}
-	if !s.insert(p) {
+	if 4*(s.used+1) > 3*len(s.table) {
+		s.grow()
+	}
+	i := s.slot(p)
+	if s.table[i] != 0 {
 		return false
 	}
 	if ciphertext == symmetricKey {
-		s.resumes = append(s.resumes, p)
+		p |= asLargeAsRSTOR
 	}
+	s.table[i] = p
+	s.used++
 	return true
 }
 
@@ -71,38 +81,21 @@ func (s *seenMACs) retire() {
 		return
 	}
 	s.retired = true
-	if len(s.resumes) > 0 {
-		s.short = make([]uint32, 0, len(s.resumes)+1)
-		for _, p := range s.resumes {
+	for _, p := range s.table {
+		if p&asLargeAsRSTOR != 0 {
 			s.short = append(s.short, uint32(p>>32))
 		}
 	}
-	s.table, s.resumes = nil, nil
-}
-
-func (s *seenMACs) insert(p macPrefix) bool {
-	if p == 0 {
-		was := s.zero
-		s.zero = true
-		return !was
-	}
-	if 4*(s.used+1) > 3*len(s.table) {
-		s.grow()
-	}
-	i := s.slot(p)
-	if s.table[i] == p {
-		return false
-	}
-	s.table[i] = p
-	s.used++
-	return true
+	s.short = slices.Clip(s.short)
+	s.table = nil
 }
 
 // slot is where p stands, or would.
 func (s *seenMACs) slot(p macPrefix) int {
 	mask := uint64(len(s.table) - 1)
+	p &^= asLargeAsRSTOR
 	i := ((uint64(p) ^ s.seed) * 0x9E3779B97F4A7C15) >> 20 & mask
-	for s.table[i] != 0 && s.table[i] != p {
+	for s.table[i] != 0 && s.table[i]&^asLargeAsRSTOR != p {
 		i = (i + 1) & mask
 	}
 	return int(i)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -69,7 +70,7 @@ type Server struct {
 
 	MaxMessage        int // bytes of plaintext, both ways; at most MaxMessageLimit
 	MaxMessagesPerKey int // round trips; then the connection is closed after an answer
-	MaxConnections    int // at once; more wait to be accepted
+	MaxConnections    int // at once, one of them for each listener's next; more wait to be accepted
 
 	HandshakeTimeout time.Duration // absolute, from accept to ACK-ACK
 	MessageTimeout   time.Duration // from a message's first byte to its last
@@ -100,7 +101,7 @@ type Server struct {
 
 	closed    atomic.Bool
 	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
+	listeners map[*net.Listener]struct{} // not every type of listener can be a key
 	conns     map[*serverConn]struct{}
 	empty     chan struct{} // closed when the last connection ends after closed
 }
@@ -133,6 +134,17 @@ func (s *Server) init() error {
 			s.initErr = errors.New("megaki: a Server needs Keys and a Handler")
 			return
 		}
+		for _, key := range s.Keys {
+			if err := checkKey(&key.PublicKey); err != nil {
+				s.initErr = fmt.Errorf("megaki: server key: %w", err)
+				return
+			}
+		}
+		if min(s.MaxMessage, s.MaxMessagesPerKey, s.MaxConnections) < 0 ||
+			min(s.HandshakeTimeout, s.MessageTimeout, s.WriteTimeout, s.IdleTimeout, s.SessionTTL) < 0 {
+			s.initErr = errors.New("megaki: a limit of a Server is negative")
+			return
+		}
 		if s.maxMessage() > MaxMessageLimit {
 			s.initErr = &TooLongError{Length: int64(s.maxMessage()), Limit: MaxMessageLimit}
 			return
@@ -146,7 +158,7 @@ func (s *Server) init() error {
 		s.slots = newSlots()
 		s.places = make(chan struct{}, s.maxConnections())
 		s.ctx, s.cancel = context.WithCancel(context.Background())
-		s.listeners = make(map[net.Listener]struct{})
+		s.listeners = make(map[*net.Listener]struct{})
 		s.conns = make(map[*serverConn]struct{})
 		s.empty = make(chan struct{})
 	})
@@ -154,7 +166,8 @@ func (s *Server) init() error {
 }
 
 // Serve accepts connections until the listener fails, or Shutdown or Close is
-// called, and then returns ErrServerClosed. It closes the listener.
+// called, and then returns ErrServerClosed. It closes the listener. It may be
+// called with several listeners.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	if err := s.init(); err != nil {
@@ -165,8 +178,13 @@ func (s *Server) Serve(l net.Listener) error {
 		s.mu.Unlock()
 		return ErrServerClosed
 	}
-	s.listeners[l] = struct{}{}
+	s.listeners[&l] = struct{}{}
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, &l)
+		s.mu.Unlock()
+	}()
 
 	var delay time.Duration
 	for {
@@ -181,7 +199,8 @@ func (s *Server) Serve(l net.Listener) error {
 			if s.closed.Load() {
 				return ErrServerClosed
 			}
-			if ne, ok := err.(interface{ Temporary() bool }); !ok || !ne.Temporary() {
+			var temporary interface{ Temporary() bool }
+			if !errors.As(err, &temporary) || !temporary.Temporary() {
 				return err
 			}
 			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
@@ -235,7 +254,8 @@ func (s *Server) Connections() int {
 
 // Shutdown stops accepting, closes the connections that have no message under
 // way, and waits for the answers of the others. When ctx ends first, it closes
-// those as well and returns the context's error.
+// those as well, cancels the requests' contexts, waits until the handlers have
+// returned, and returns the context's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.init(); err != nil {
 		return err
@@ -245,7 +265,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		close(s.empty)
 	}
 	for l := range s.listeners {
-		l.Close()
+		(*l).Close()
 	}
 	for c := range s.conns {
 		c.closeIfIdle()
@@ -268,7 +288,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// Close ends everything at once.
+// Close ends everything at once, and waits until the handlers have returned.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

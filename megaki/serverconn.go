@@ -23,6 +23,8 @@ const (
 
 // Reasons for the end of a connection that are in order, or told elsewhere.
 var (
+	errGone    = errors.New("closed by the client")
+	errIdle    = errors.New("no message came for too long")
 	errKeyUsed = errors.New("the messages that one key may have are used up")
 	errHandler = errors.New("the handler gave no answer")
 )
@@ -35,8 +37,6 @@ type serverConn struct {
 	ctx    context.Context
 	remote netip.AddrPort
 	state  atomic.Int32
-
-	helloDeadline time.Time
 
 	// The session, from begin on.
 	token   Token
@@ -52,11 +52,22 @@ type serverConn struct {
 
 func newServerConn(s *Server, conn net.Conn) *serverConn {
 	c := &serverConn{srv: s, conn: conn, wire: newWire(conn, s.memory), ctx: s.ctx}
-	if a, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
-		c.remote = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-	}
 	c.response = ResponseWriter{mem: s.memory, limit: s.maxMessage()}
 	return c
+}
+
+// addrPort is the address of a connection's peer, the zero value where that
+// isn't an IP address.
+func addrPort(conn net.Conn) netip.AddrPort {
+	addr := conn.RemoteAddr()
+	if addr == nil {
+		return netip.AddrPort{}
+	}
+	a, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
 // begin starts the session that hello has led to.
@@ -72,7 +83,7 @@ func (c *serverConn) begin(token Token, key SessionKey, pending bool) {
 func (c *serverConn) serve() {
 	defer func() {
 		if v := recover(); v != nil {
-			c.srv.log().Error("a handler panicked", "client", c.remote, "panic", v, "stack", string(debug.Stack()))
+			c.srv.log().Error("a handler panicked; its connection is closed", "client", c.remote, "panic", v, "stack", string(debug.Stack()))
 		}
 		c.response.release()
 		c.wire.release()
@@ -82,9 +93,15 @@ func (c *serverConn) serve() {
 		}
 	}()
 	start := time.Now()
-	c.helloDeadline = start.Add(c.srv.handshakeTimeout())
-	c.conn.SetDeadline(c.helloDeadline)
-	err := c.hello()
+	deadline := start.Add(c.srv.handshakeTimeout())
+	c.conn.SetDeadline(deadline)
+	ctx, cancel := context.WithDeadline(c.ctx, deadline)
+	defer cancel()
+	// Not before the deadline is set, and not on the goroutine that accepts:
+	// where a proxy tells the address, it has to be read from the connection.
+	c.remote = addrPort(c.conn)
+	err := c.hello(ctx)
+	cancel()
 	if err == nil {
 		c.conn.SetDeadline(time.Time{})
 		for err == nil {
@@ -97,14 +114,10 @@ func (c *serverConn) serve() {
 // logEnd tells why the connection ended.
 func (c *serverConn) logEnd(err error, duration time.Duration) {
 	level := slog.LevelInfo
-	idle := c.wire.buf == nil
 	switch {
-	case idle && errors.Is(err, io.EOF):
-		level, err = slog.LevelDebug, errors.New("closed by the client")
-	case c.state.Load() == connClosed, errors.Is(err, ErrServerClosed):
+	case c.state.Load() == connClosed, c.ctx.Err() != nil, errors.Is(err, ErrServerClosed):
 		level, err = slog.LevelDebug, ErrServerClosed
-	case errors.Is(err, errKeyUsed), errors.Is(err, errHandler),
-		idle && c.box != nil && errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, errGone), errors.Is(err, errIdle), errors.Is(err, errKeyUsed), errors.Is(err, errHandler):
 		level = slog.LevelDebug
 	}
 	c.srv.log().Log(c.ctx, level, "connection ended", "client", c.remote, "reason", err,
@@ -118,7 +131,12 @@ func (c *serverConn) message() error {
 		return ErrServerClosed
 	}
 	c.conn.SetReadDeadline(time.Now().Add(c.srv.idleTimeout()))
-	if err := c.wire.first(); err != nil {
+	switch err := c.wire.first(); {
+	case errors.Is(err, io.EOF):
+		return errGone
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errIdle
+	case err != nil:
 		return fmt.Errorf("waiting for a message: %w", err)
 	}
 	if !c.state.CompareAndSwap(connIdle, connActive) {
@@ -157,7 +175,10 @@ func (c *serverConn) answer(p msgPacket) ([]byte, error) {
 	}
 	if c.pending {
 		c.pending = false
-		if err := c.promote(c.ctx); err != nil {
+		ctx, cancel := context.WithTimeout(c.ctx, c.srv.messageTimeout())
+		err := c.promote(ctx)
+		cancel()
+		if err != nil {
 			c.srv.log().Warn("session can't be resumed: the store failed", "client", c.remote, "error", err)
 		}
 	}

@@ -1,11 +1,12 @@
 package megaki
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"runtime"
 	"sync"
-	"time"
 )
 
 // errBusy says that the queue for RSA work is full, or took too long.
@@ -17,6 +18,7 @@ const maxSlotQueue = 4096 // handshakes that may wait for RSA work, of all clien
 // by their address, so that one that floods waits behind itself.
 type slots struct {
 	mu      sync.Mutex
+	limit   int // of waiting
 	free    int
 	waiting int
 	queues  map[netip.Prefix]*slotQueue
@@ -33,7 +35,7 @@ type slotWaiter struct {
 }
 
 func newSlots() *slots {
-	return &slots{free: runtime.GOMAXPROCS(0), queues: make(map[netip.Prefix]*slotQueue)}
+	return &slots{limit: maxSlotQueue, free: runtime.GOMAXPROCS(0), queues: make(map[netip.Prefix]*slotQueue)}
 }
 
 // clientNetwork is what counts as one client: an IPv4 address or an IPv6 /64.
@@ -47,8 +49,8 @@ func clientNetwork(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// acquire waits for a slot until the deadline.
-func (s *slots) acquire(client netip.Prefix, deadline time.Time) error {
+// acquire waits for a slot until ctx ends.
+func (s *slots) acquire(ctx context.Context, client netip.Prefix) error {
 	s.mu.Lock()
 	if s.free > 0 && s.waiting == 0 {
 		s.free--
@@ -60,15 +62,13 @@ func (s *slots) acquire(client netip.Prefix, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
 	select {
 	case ok := <-w.granted:
 		if !ok {
 			return errBusy
 		}
 		return nil
-	case <-timer.C:
+	case <-ctx.Done():
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +80,7 @@ func (s *slots) acquire(client netip.Prefix, deadline time.Time) error {
 	default:
 		s.withdraw(client, w)
 	}
-	return errBusy
+	return fmt.Errorf("%w: %w", errBusy, context.Cause(ctx))
 }
 
 // tryAcquire takes a slot only if one is free and nobody waits.
@@ -122,7 +122,7 @@ func (s *slots) hand() {
 // the last of the longest queue gives way to an address with a shorter one.
 func (s *slots) enqueue(client netip.Prefix) (*slotWaiter, error) {
 	q := s.queues[client]
-	if s.waiting >= maxSlotQueue {
+	if s.waiting >= s.limit {
 		var longest *slotQueue
 		for _, l := range s.turns {
 			if longest == nil || len(l.waiters) > len(longest.waiters) {

@@ -34,6 +34,7 @@ type SessionKey struct {
 // Record is what resuming a session takes.
 type Record struct {
 	// Revision is the store's: it tells whether a record changed meanwhile.
+	// The store sets it, whatever the caller left there.
 	Revision uint64
 	// Current is the key that the client is known to have.
 	Current SessionKey
@@ -68,7 +69,8 @@ type SessionStore interface {
 }
 
 // MemoryStore is a SessionStore in memory. When it is full, the session that
-// was used least recently is forgotten.
+// was used least recently is forgotten; a store of more than 127 sessions is
+// divided by token into parts, up to 64, and that goes for each part.
 type MemoryStore struct {
 	shards []memoryShard
 }
@@ -76,6 +78,7 @@ type MemoryStore struct {
 type memoryShard struct {
 	mu       sync.Mutex
 	capacity int
+	revision uint64 // of the last record; no two have the same
 	entries  map[Token]*list.Element
 	recent   list.List // of *memoryEntry, the last used in front
 }
@@ -92,7 +95,10 @@ func NewMemoryStore(capacity int) *MemoryStore {
 	n := min(64, max(1, capacity/64))
 	s := &MemoryStore{shards: make([]memoryShard, n)}
 	for i := range s.shards {
-		s.shards[i].capacity = (capacity + n - 1) / n
+		s.shards[i].capacity = capacity / n
+		if i < capacity%n {
+			s.shards[i].capacity++
+		}
 		s.shards[i].entries = make(map[Token]*list.Element)
 	}
 	return s
@@ -136,15 +142,16 @@ func (s *MemoryStore) CompareAndSwap(_ context.Context, t Token, old, next *Reco
 	if (now == nil) != (old == nil) || now != nil && now.Revision != old.Revision {
 		return false, nil
 	}
+	sh.revision++
+	next.Revision = sh.revision
 	if now != nil {
-		next.Revision = now.Revision + 1
 		sh.entries[t].Value.(*memoryEntry).record = next
 		return true, nil
 	}
-	for len(sh.entries) >= sh.capacity && sh.recent.Len() > 0 {
+	sh.entries[t] = sh.recent.PushFront(&memoryEntry{t, next})
+	for len(sh.entries) > sh.capacity {
 		sh.remove(sh.recent.Back())
 	}
-	sh.entries[t] = sh.recent.PushFront(&memoryEntry{t, next})
 	return true, nil
 }
 

@@ -16,20 +16,24 @@ type wire struct {
 	raw  syscall.RawConn // nil where conn has none
 	mem  *Memory
 
-	buf *buffer
-	n   int // bytes of buf that are filled
+	buf  *buffer
+	n    int // bytes of buf that are filled
+	head [headerSize]byte
 
-	// What first left behind; see waitReadable.
+	// tryRead as a function, made once, and the error of its last call.
 	try    func(fd uintptr) bool
 	tryErr error
 }
 
 func newWire(conn net.Conn, mem *Memory) *wire {
 	w := &wire{conn: conn, mem: mem}
-	if c, ok := conn.(syscall.Conn); ok {
-		if raw, err := c.SyscallConn(); err == nil {
-			w.raw = raw
-		}
+	// Only the connections of package net: what wraps one may have bytes of
+	// its own to give, which the socket below doesn't have any more.
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		w.raw, _ = c.SyscallConn()
+	case *net.UnixConn:
+		w.raw, _ = c.SyscallConn()
 	}
 	w.try = w.tryRead
 	return w
@@ -49,20 +53,23 @@ func (w *wire) first() error {
 	w.release()
 	if w.raw != nil && canTryRead {
 		w.tryErr = nil
-		if err := w.raw.Read(w.try); err != nil {
-			return err
+		err := w.raw.Read(w.try)
+		if err == nil {
+			err = w.tryErr
 		}
-		return w.tryErr
+		if err != nil {
+			w.release()
+		}
+		return err
 	}
-	var head [headerSize]byte
-	n, err := w.conn.Read(head[:])
+	n, err := w.conn.Read(w.head[:])
 	if n == 0 {
 		return orEOF(err)
 	}
 	if w.buf, err = w.mem.get(minBuffer); err != nil {
 		return err
 	}
-	w.n = copy(w.buf.b, head[:n])
+	w.n = copy(w.buf.b, w.head[:n])
 	return nil
 }
 

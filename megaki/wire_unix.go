@@ -11,10 +11,12 @@ import (
 const canTryRead = true
 
 // tryRead is called when the socket may be readable. It takes a buffer for the
-// attempt, and gives it back if there is nothing to read yet.
+// attempt, and gives it back if there is nothing to read yet. That memory is
+// used up ends a connection only if there is something to read.
 func (w *wire) tryRead(fd uintptr) bool {
-	if w.buf, w.tryErr = w.mem.get(minBuffer); w.tryErr != nil {
-		return true
+	w.buf, w.tryErr = w.mem.get(minBuffer)
+	if w.tryErr != nil {
+		return !wouldBlock(fd)
 	}
 	for {
 		n, err := syscall.Read(int(fd), w.buf.b)
@@ -43,10 +45,19 @@ func (w *wire) readable() bool {
 	}
 	ready := true
 	err := w.raw.Read(func(fd uintptr) bool {
-		var p [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), p[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		ready = err != syscall.EAGAIN
+		ready = !wouldBlock(fd)
 		return true
 	})
 	return err != nil || ready
+}
+
+// wouldBlock reports that a socket has nothing to read.
+func wouldBlock(fd uintptr) bool {
+	var p [1]byte
+	for {
+		_, _, err := syscall.Recvfrom(int(fd), p[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		if err != syscall.EINTR {
+			return err == syscall.EAGAIN
+		}
+	}
 }

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// house says which packages of the project a package may import, and which
+// other modules; the standard library is free to all.
+var house = map[string]struct{ own, modules []string }{
+	"megaki":       {nil, []string{"golang.org/x/crypto"}},
+	"config":       {nil, []string{"gopkg.in/yaml.v3"}},
+	"php":          {nil, nil},
+	"proxy":        {[]string{"megaki", "config", "php"}, []string{"go.uber.org/zap", "golang.org/x/time"}},
+	"cmd/mkd":      {[]string{"proxy", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
+	"cmd/sazukari": {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
+}
+
+// TestImports keeps the house as it is laid out: who may import whom.
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		rel, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		pkg := path.Dir(filepath.ToSlash(rel))
+		rules, known := house[pkg]
+		if !known {
+			t.Errorf("%s: package %s isn't in the house; add it here with what it may import", rel, pkg)
+			return nil
+		}
+		seen[pkg] = true
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range parsed.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if own, ok := strings.CutPrefix(name, "mkd/"); ok {
+				if !slices.Contains(rules.own, own) {
+					t.Errorf("%s imports %s", rel, name)
+				}
+				continue
+			}
+			if first, _, _ := strings.Cut(name, "/"); strings.Contains(first, ".") &&
+				!slices.ContainsFunc(rules.modules, func(m string) bool { return name == m || strings.HasPrefix(name, m+"/") }) {
+				t.Errorf("%s imports %s", rel, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range house {
+		if !seen[pkg] {
+			t.Errorf("package %s is gone", pkg)
+		}
+	}
+}

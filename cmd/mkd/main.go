@@ -1,0 +1,189 @@
+// Command mkd is the daemon: it terminates Megaki in front of PHP.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"mkd/config"
+	"mkd/megaki"
+	"mkd/proxy"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run returns the exit code: 0, 1 it failed, 2 wrong usage.
+func run(args []string) int {
+	running := false
+	root := &cobra.Command{
+		Use:   "mkd",
+		Short: "A server that terminates Megaki in front of PHP",
+		Long: `mkd terminates Megaki, a small encrypted request/response protocol over TCP,
+and hands the plain requests to PHP workers that it runs.
+
+Start with a key and the configuration:
+
+  mkd keygen --out server.key
+  mkd run --config config.yaml`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetArgs(args)
+	root.AddCommand(runCommand(), checkCommand(), keygenCommand(), versionCommand())
+	for _, c := range root.Commands() {
+		work := c.RunE
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			running = true
+			return work(cmd, args)
+		}
+	}
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "mkd: %v\n", err)
+	if !running {
+		fmt.Fprintf(os.Stderr, "See '%s --help'.\n", cmd.CommandPath())
+		return 2
+	}
+	return 1
+}
+
+func configFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().StringP("config", "c", "config.yaml", "configuration `file`")
+}
+
+func runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Serve what the configuration says",
+		Long: `Serve what the configuration says, in the foreground.
+
+SIGTERM or SIGINT: stop accepting, let requests under way end within
+shutdown_timeout, stop the workers, exit 0. A second signal ends mkd at once.`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		cfg, err := config.Load(*path)
+		if err != nil {
+			return err
+		}
+		logs, err := proxy.NewLogs(cfg.Log, os.Stderr)
+		if err != nil {
+			return err
+		}
+		defer logs.Close()
+		p, err := proxy.Build(cfg, logs)
+		if err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		context.AfterFunc(ctx, stop) // the second signal has its usual effect
+		return p.Run(ctx)
+	}
+	return cmd
+}
+
+func checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration, and change nothing",
+		Long: `Check the configuration: its words, the files that it names, the keys, and
+whether it fits the limits of this machine. All errors are told at once, with
+file, line and column. Warnings leave the exit code at 0.`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(*path)
+		if err != nil {
+			return err
+		}
+		logs, err := proxy.NewLogs(cfg.Log, os.Stderr)
+		if err != nil {
+			return err
+		}
+		defer logs.Close()
+		if _, err := proxy.Build(cfg, logs); err != nil {
+			return err
+		}
+		warnings, err := proxy.Check(cfg)
+		if err != nil {
+			return err
+		}
+		for _, w := range cfg.Warnings {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
+		}
+		for _, w := range warnings {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %s, %s, %s\n", *path,
+			count(len(cfg.Listeners), "listener"), count(len(cfg.Backends), "backend"), count(len(cfg.Routes), "route"))
+		return nil
+	}
+	return cmd
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func keygenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keygen --out FILE",
+		Short: "Make a server key",
+		Long: `Make an RSA-2048 server key, and write three files:
+
+  FILE       the private key, readable by its owner alone; mkd needs it
+  FILE.pub   the public key in PEM, for sazukari and package megaki
+  FILE.cert  the public key in 260 bytes, for libsazukari ("server.cert")
+
+A file that exists is never overwritten: clients in the field know the server
+by its key alone.`,
+		Args: cobra.NoArgs,
+	}
+	out := cmd.Flags().StringP("out", "o", "", "`file` for the private key")
+	if err := cmd.MarkFlagRequired("out"); err != nil {
+		panic(err)
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := megaki.CreateKeyFiles(*out); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%[1]s       private key: keep it secret, and keep a copy\n"+
+			"%[1]s.pub   public key in PEM: give it to your clients\n"+
+			"%[1]s.cert  public key in 260 bytes: for libsazukari\n", *out)
+		return err
+	}
+	return cmd
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return printVersion(cmd.OutOrStdout()) },
+	}
+}
+
+func printVersion(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "mkd %s, %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}

@@ -1,0 +1,123 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// at returns where a field or a list element comes from. p points to it.
+func (w *walker) at(p any) *origin { return w.origins[p] }
+
+// sound reports whether the fields were read without an error, so that it
+// makes sense to compare them.
+func (w *walker) sound(fields ...any) bool {
+	return !slices.ContainsFunc(fields, func(p any) bool {
+		o := w.origins[p]
+		return o == nil || o.bad
+	})
+}
+
+// wrong reports an error at a field.
+func (w *walker) wrong(p any, format string, args ...any) {
+	o := w.at(p)
+	w.errs = append(w.errs, Error{w.file, o.line, o.column, o.path, fmt.Sprintf(format, args...)})
+}
+
+// odd reports a warning at a field.
+func (w *walker) odd(p any, format string, args ...any) {
+	o := w.at(p)
+	w.warnings = append(w.warnings, Error{w.file, o.line, o.column, o.path, fmt.Sprintf(format, args...)})
+}
+
+// check compares fields with each other. It runs after errors too, so that all
+// are told at once, and leaves out what an error was reported for.
+func (w *walker) check(cfg *Config) {
+	w.checkAddresses(cfg)
+	w.checkMemory(cfg)
+	for i := range cfg.Backends {
+		if p := cfg.Backends[i].PHP; p != nil {
+			w.checkPHP(p)
+		}
+	}
+	w.checkRoutes(cfg)
+}
+
+func (w *walker) checkAddresses(cfg *Config) {
+	first := make(map[string]string)
+	for i := range cfg.Listeners {
+		m := cfg.Listeners[i].Megaki
+		if m == nil || !w.sound(&m.Address) || isAnyPort(m.Address) {
+			continue
+		}
+		if name, taken := first[m.Address]; taken {
+			w.wrong(&m.Address, "the listener %s has this address already; take another port", name)
+			continue
+		}
+		first[m.Address] = cfg.Listeners[i].Name
+	}
+}
+
+// checkMemory checks that one message and its answer find room.
+func (w *walker) checkMemory(cfg *Config) {
+	var largest Size
+	for i := range cfg.Listeners {
+		if m := cfg.Listeners[i].Megaki; m != nil && w.sound(&m.MaxMessage) {
+			largest = max(largest, m.MaxMessage)
+		}
+	}
+	memory := &cfg.Limits.MessageMemory
+	if least := 2*largest + MiB; w.sound(memory) && *memory < least {
+		w.wrong(memory, "got %v; want %v at least: twice the largest max_message, %v, and 1MiB", *memory, least, largest)
+	}
+}
+
+func (w *walker) checkPHP(p *PHP) {
+	if _, given := p.Ini["memory_limit"]; given && w.sound(&p.Ini) {
+		w.wrong(&p.Ini, "PHP's memory_limit is set by memory_ceiling here; give that instead")
+	}
+	least, most := &p.Workers.Min, &p.Workers.Max
+	if w.sound(least, most) && *least > *most {
+		switch given := w.at(most).given; {
+		case given && w.at(least).given:
+			w.wrong(least, "min is %d, more than max, which is %d", *least, *most)
+		case given:
+			*least = *most
+		default:
+			*most = *least
+		}
+	}
+	soft, hard := &p.MemoryLimit, &p.MemoryCeiling
+	if w.sound(soft, hard) && *hard < *soft {
+		at, what := hard, "lower memory_limit too"
+		if !w.at(hard).given {
+			at, what = soft, "raise memory_ceiling too"
+		}
+		w.wrong(at, "memory_ceiling is %v, less than memory_limit, which is %v; %s", *hard, *soft, what)
+	}
+}
+
+// checkRoutes checks that the names in routes exist. Where there are none at
+// all, that was reported before.
+func (w *walker) checkRoutes(cfg *Config) {
+	var listeners, backends []string
+	for i := range cfg.Listeners {
+		listeners = append(listeners, cfg.Listeners[i].Name)
+	}
+	for i := range cfg.Backends {
+		backends = append(backends, cfg.Backends[i].Name)
+	}
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
+		w.checkName(&r.Backend, "backend", backends)
+		for i := range r.Match.Listeners {
+			w.checkName(&r.Match.Listeners[i], "listener", listeners)
+		}
+	}
+}
+
+func (w *walker) checkName(name *string, what string, names []string) {
+	if !w.sound(name) || len(names) == 0 || slices.Contains(names, *name) {
+		return
+	}
+	w.wrong(name, "there is no %s %s%s", what, quote(*name), didYouMean(w.suggest(*name, names), names))
+}

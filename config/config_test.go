@@ -1,0 +1,370 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fakeFile is what a stat function of a test returns.
+type fakeFile struct {
+	fs.FileInfo
+	mode fs.FileMode
+}
+
+func (f fakeFile) Mode() fs.FileMode { return f.mode }
+func (f fakeFile) IsDir() bool       { return f.mode.IsDir() }
+
+// fakeStat tells by a path's name what it is: "...missing...", "...dir",
+// "...open..." (a file that all can read), "...denied...", else a private file.
+func fakeStat(path string) (fs.FileInfo, error) {
+	switch base := filepath.Base(path); {
+	case strings.Contains(base, "missing"):
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrNotExist}
+	case strings.Contains(base, "denied"):
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrPermission}
+	case strings.HasSuffix(base, "dir"):
+		return fakeFile{mode: fs.ModeDir | 0o755}, nil
+	case strings.Contains(base, "open"):
+		return fakeFile{mode: 0o644}, nil
+	}
+	return fakeFile{mode: 0o600}, nil
+}
+
+// minimal has what must be given, and nothing else.
+const minimal = `
+listeners: {app: {megaki: {address: ":1", keys: [k]}}}
+backends: {site: {php: {script: s.php}}}
+routes: [{backend: site}]
+`
+
+func mustParse(t *testing.T, text string) *Config {
+	t.Helper()
+	cfg, err := parse("config.yaml", []byte(text), ".", fakeStat)
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	return cfg
+}
+
+func TestDefaults(t *testing.T) {
+	want := &Config{
+		Listeners: []Listener{{Name: "app", Megaki: &Megaki{
+			Address:           ":1",
+			Keys:              []string{"k"},
+			Payload:           PayloadAuto,
+			MaxMessage:        1 << 20,
+			MaxMessagesPerKey: 16384,
+			HandshakeTimeout:  10 * time.Second,
+			MessageTimeout:    60 * time.Second,
+			WriteTimeout:      60 * time.Second,
+			IdleTimeout:       5 * time.Minute,
+			MaxConnections:    20000,
+		}}},
+		Backends: []Backend{{Name: "site", PHP: &PHP{
+			Script:        "s.php",
+			PHP:           "php",
+			Workers:       Workers{Min: 2, Max: 16},
+			Queue:         1024,
+			QueueTimeout:  10 * time.Second,
+			Timeout:       30 * time.Second,
+			BootTimeout:   30 * time.Second,
+			IdleTimeout:   time.Minute,
+			MaxRequests:   10000,
+			MemoryLimit:   128 << 20,
+			MemoryCeiling: 256 << 20,
+		}}},
+		Routes:          []Route{{Backend: "site"}},
+		Limits:          Limits{MessageMemory: 256 << 20},
+		Sessions:        Sessions{TTL: 24 * time.Hour, Capacity: 100000},
+		Log:             Log{Level: "info", Format: "auto", Access: true},
+		ShutdownTimeout: 30 * time.Second,
+	}
+	if have := mustParse(t, minimal); !reflect.DeepEqual(have, want) {
+		t.Errorf("have %+v\nwant %+v", have, want)
+	}
+}
+
+// TestTags checks that every default and range can be read, that a default
+// satisfies its own field, and that no tag is misspelt.
+func TestTags(t *testing.T) {
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for _, f := range fieldsOf(typ) {
+			sf := typ.Field(f.index)
+			if below, _ := blockBelow(sf.Type); below != nil {
+				walk(below)
+				continue
+			}
+			v := reflect.New(sf.Type).Elem()
+			setDefault(v, f)
+			switch v.Interface().(type) {
+			case time.Duration, Size, int, float64:
+				if f.low == "" || f.top == "" || !f.hasDef {
+					t.Errorf("%s.%s has no range or no default", typ.Name(), f.goName)
+				}
+				if err := checkRange(v, f); err != nil {
+					t.Errorf("%s.%s: the default is out of range: %v", typ.Name(), f.goName, err)
+				}
+			}
+			if len(f.oneOf) > 0 && f.hasDef && !strings.Contains(" "+strings.Join(f.oneOf, " ")+" ", " "+f.def+" ") {
+				t.Errorf("%s.%s: the default isn't one of the values", typ.Name(), f.goName)
+			}
+			if _, option, _ := strings.Cut(sf.Tag.Get("yaml"), ","); option != "" && !f.required && !f.kind && !f.name {
+				t.Errorf("%s.%s: unknown option %q", typ.Name(), f.goName, option)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config]())
+}
+
+func TestEverything(t *testing.T) {
+	have := mustParse(t, `
+listeners:
+  zeta:
+    megaki:
+      address: "[::1]:0"
+      keys: [a.key, /etc/b.key]
+      key_passphrase_file: pass
+      payload: raw
+      max_message: 64MiB
+      max_messages_per_key: 1
+      handshake_timeout: 500ms
+      message_timeout: 1h30m
+      write_timeout: 1.5s
+      idle_timeout: 24h
+      max_connections: 7
+      handshakes_per_ip: {rate: 0.5, burst: 3}
+  alpha: {megaki: {address: "localhost:6363", keys: [k]}}
+backends:
+  site:
+    php:
+      script: ../s.php
+      php: ./bin/php
+      dir: some.dir
+      user: www
+      group: "33"
+      env: {A: b, N: 010, T: true, EMPTY: ""}
+      ini: {upload_max_filesize: 256M, opcache.enable: 1, x: 1.50}
+      workers: {min: 3, max: 4}
+      queue: 0
+      queue_timeout: 1s
+      timeout: 2s
+      cancel: true
+      boot_timeout: 3s
+      idle_timeout: 4s
+      max_requests: 0
+      max_age: 1h
+      memory_limit: 0
+      memory_ceiling: 8388608
+routes:
+  - {match: {payload: raw, listeners: [zeta]}, backend: site, timeout: 9s}
+  - {match: {payload: http, listeners: [alpha]}, backend: site, timeout: 0}
+limits: {message_memory: 129MiB}
+sessions: {ttl: 1m, capacity: 1}
+log: {level: debug, format: json, access: false}
+shutdown_timeout: 5s
+`)
+	want := &Config{
+		Listeners: []Listener{{"zeta", &Megaki{"[::1]:0", []string{"a.key", "/etc/b.key"}, "pass", "raw", 64 * MiB, 1,
+			500 * time.Millisecond, 90 * time.Minute, 1500 * time.Millisecond, 24 * time.Hour, 7, HandshakesPerIP{0.5, 3}}},
+			{"alpha", &Megaki{"localhost:6363", []string{"k"}, "", "auto", MiB, 16384,
+				10 * time.Second, time.Minute, time.Minute, 5 * time.Minute, 20000, HandshakesPerIP{}}}},
+		Backends: []Backend{{"site", &PHP{"../s.php", "bin/php", "some.dir", "www", "33",
+			map[string]string{"A": "b", "N": "010", "T": "true", "EMPTY": ""},
+			map[string]string{"upload_max_filesize": "256M", "opcache.enable": "1", "x": "1.50"},
+			Workers{3, 4}, 0, time.Second, 2 * time.Second, true, 3 * time.Second, 4 * time.Second, 0, time.Hour, 0, 8 * MiB}}},
+		Routes: []Route{{Match{"raw", []string{"zeta"}}, "site", 9 * time.Second}, {Match{"http", []string{"alpha"}}, "site", 0}},
+		Limits: Limits{129 * MiB}, Sessions: Sessions{time.Minute, 1}, Log: Log{"debug", "json", false}, ShutdownTimeout: 5 * time.Second,
+	}
+	if !reflect.DeepEqual(have, want) {
+		t.Errorf("have %+v\nwant %+v", have, want)
+	}
+}
+
+// TestWorkers: one of min and max alone counts for both if it lies beyond the
+// default of the other.
+func TestWorkers(t *testing.T) {
+	for text, want := range map[string]Workers{
+		"{}":               {2, 16},
+		"{min: 20}":        {20, 20},
+		"{min: 16}":        {16, 16},
+		"{max: 1}":         {1, 1},
+		"{max: 4}":         {2, 4},
+		"{min: 5, max: 5}": {5, 5},
+	} {
+		cfg := mustParse(t, strings.Replace(minimal, "s.php", "s.php, workers: "+text, 1))
+		if have := cfg.Backends[0].PHP.Workers; have != want {
+			t.Errorf("%s: have %v, want %v", text, have, want)
+		}
+	}
+}
+
+func TestPaths(t *testing.T) {
+	text := strings.Replace(minimal, "script: s.php", "script: ./a/../s.php, php: ./php, dir: dir", 1)
+	for dir, want := range map[string][4]string{
+		".":    {"k", "s.php", "./php", "dir"}, // "php" alone would be looked up on PATH
+		"conf": {"conf/k", "conf/s.php", "conf/php", "conf/dir"},
+		"/etc": {"/etc/k", "/etc/s.php", "/etc/php", "/etc/dir"},
+	} {
+		cfg, err := parse("config.yaml", []byte(text), dir, fakeStat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := cfg.Backends[0].PHP
+		if have := [4]string{cfg.Listeners[0].Megaki.Keys[0], p.Script, p.PHP, p.Dir}; have != want {
+			t.Errorf("%s: have %q, want %q", dir, have, want)
+		}
+	}
+}
+
+// TestAliases: they are followed, each to a value of its own.
+func TestAliases(t *testing.T) {
+	cfg := mustParse(t, `
+listeners:
+  a: {megaki: &m {address: ":0", keys: &k [k], max_message: &size 2MiB}}
+  b: {megaki: *m}
+backends: {site: {php: {script: s.php, env: {SIZE: *size}}}}
+routes: [&r {backend: site}]
+`)
+	if a, b := cfg.Listeners[0].Megaki, cfg.Listeners[1].Megaki; a == b || !reflect.DeepEqual(a, b) {
+		t.Errorf("have %+v and %+v", a, b)
+	}
+	if have := cfg.Backends[0].PHP.Env["SIZE"]; have != "2MiB" {
+		t.Errorf("have %q", have)
+	}
+}
+
+// TestShippedFiles loads the configurations of the repository, with a key.
+func TestShippedFiles(t *testing.T) {
+	files, err := filepath.Glob("../examples/*/config.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, file := range append(files, "../config.yaml") {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		withKey := func(path string) (fs.FileInfo, error) {
+			if filepath.Base(path) == "server.key" {
+				return fakeFile{mode: 0o600}, nil
+			}
+			return os.Stat(path)
+		}
+		cfg, err := parse(file, data, filepath.Dir(file), withKey)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, w := range cfg.Warnings {
+			t.Errorf("warning: %v", w)
+		}
+	}
+}
+
+// TestShippedDefaults takes the comment signs out of config.yaml: what it says
+// the defaults are must be so.
+func TestShippedDefaults(t *testing.T) {
+	data, err := os.ReadFile("../config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bare strings.Builder
+	for line := range strings.Lines(string(data)) {
+		text := strings.TrimLeft(line, " ")
+		if rest, ok := strings.CutPrefix(text, "# "); ok && strings.Contains(strings.SplitN(rest, " # ", 2)[0], ": ") || strings.HasPrefix(text, "# handshakes_per_ip:") {
+			if strings.HasPrefix(rest, "env:") || strings.HasPrefix(rest, "ini:") {
+				continue // examples; the default is none
+			}
+			if !strings.HasPrefix(rest, "mkd's") && !strings.HasPrefix(rest, "Lines") {
+				line = strings.Repeat(" ", len(line)-len(text)) + strings.TrimPrefix(text, "# ")
+			}
+		}
+		bare.WriteString(line)
+	}
+	plain, err := parse("config.yaml", data, "..", fakeStat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := parse("config.yaml", []byte(bare.String()), "..", fakeStat)
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, bare.String())
+	}
+	if strings.Count(bare.String(), "\n#") > 12 || !strings.Contains(bare.String(), "\nshutdown_timeout:") || !strings.Contains(bare.String(), "  rate: 0") {
+		t.Errorf("comment signs were left:\n%s", bare.String())
+	}
+	if !reflect.DeepEqual(plain, full) {
+		t.Errorf("the comments of config.yaml don't tell the defaults:\n%+v\n%+v", plain, full)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "c.yaml")
+	_, err := Load(path)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("no file: %v", err)
+	}
+	for name, text := range map[string]string{"c.yaml": minimal, "k": "", "s.php": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have, want := cfg.Backends[0].PHP.Script, filepath.Join(dir, "s.php"); have != want {
+		t.Errorf("have %s, want %s", have, want)
+	}
+	if err := os.WriteFile(path, []byte(minimal+"x: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(path)
+	var errs Errors
+	if !errors.As(err, &errs) || len(errs) != 1 || errs[0].Path != "x" || errs[0].File != path || errs[0].Line != 5 || errs[0].Column != 1 {
+		t.Errorf("have %v", err)
+	}
+	if _, err = Load(dir); err == nil {
+		t.Error("a folder was loaded")
+	}
+	if err := os.WriteFile(path, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = Load(path); err == nil || !strings.Contains(err.Error(), "larger than 1MiB") {
+		t.Errorf("have %v", err)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]Size{"0B": 0, "100B": 100, "1KiB": 1024, "1536B": 1536, "1MiB": MiB, "4GiB": 4 * GiB, "3TiB": 3 * TiB, "1025MiB": 1025 * MiB} {
+		if have, err := parseSize(text); err != nil || have != want {
+			t.Errorf("%s: have %d, %v", text, have, err)
+		}
+		if text != "1536B" && want.String() != text {
+			t.Errorf("have %v, want %s", want, text)
+		}
+	}
+	if have := Size(1536).String(); have != "1536B" {
+		t.Errorf("have %s", have)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	keys := []string{"address", "keys", "max_message", "max_messages_per_key", "ttl", "php"}
+	for word, want := range map[string]string{
+		"adress": "address", "addres": "address", "addrses": "address", "key": "keys", "maxMessage": "max_message",
+		"max-message": "max_message", "max_mesages": "max_message", "MAX_MESSAGES_PER_KEY": "max_messages_per_key",
+		"tll": "ttl", "http": "", "https": "", "": "", "x": "", strings.Repeat("address", 100): "",
+	} {
+		if have := suggest(word, keys); have != want {
+			t.Errorf("%s: have %q, want %q", word, have, want)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// value decodes n, which stands under key, into the field v.
+func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string) bool {
+	n, ok := w.enter(n, path)
+	if !ok {
+		return false
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		return w.block(v, n, key, path)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return w.block(v.Elem(), n, key, path)
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Struct && nameField(v.Type().Elem()) >= 0 {
+			return w.named(v, f, n, key, path)
+		}
+		return w.list(v, f, n, key, path)
+	case reflect.Map:
+		return w.texts(v, f, n, path)
+	}
+	return w.scalar(v, f, n, path)
+}
+
+// named decodes a map of blocks into a slice of structs that hold their names.
+func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string) bool {
+	if !w.isBlock(n, path) {
+		return false
+	}
+	pairs, good := w.pairs(n, path)
+	if len(pairs) == 0 {
+		if good && f.required {
+			w.errorf(key, path, "it is empty; it must have one entry at least")
+			good = false
+		}
+		return good
+	}
+	w.within = append(w.within, n)
+	defer func() { w.within = w.within[:len(w.within)-1] }()
+	// Made in one piece, because origins know the elements by their addresses.
+	v.Set(reflect.MakeSlice(v.Type(), len(pairs), len(pairs)))
+	for i, p := range pairs {
+		elem, at := v.Index(i), join(path, p.key.Value)
+		elem.Field(nameField(elem.Type())).SetString(p.key.Value)
+		w.origins[elem.Addr().Interface()] = &origin{path: at, line: p.key.Line, column: p.key.Column, given: true}
+		if !isName(p.key.Value) {
+			w.errorf(p.key, at, "a name has letters, digits, - and _ only, and %d at most", maxName)
+			good = false
+		}
+		value, ok := w.enter(p.value, at)
+		good = ok && w.block(elem, value, p.key, at) && good
+	}
+	return good
+}
+
+// list decodes a list of structs or of strings.
+func (w *walker) list(v reflect.Value, f field, n, key *yaml.Node, path string) bool {
+	if n.Kind != yaml.SequenceNode && !isNull(n) {
+		w.errorf(n, path, "got %s; want a list%s", describe(n), asList(n))
+		return false
+	}
+	if len(n.Content) == 0 {
+		if f.required {
+			w.errorf(key, path, "it is empty; it must have one entry at least")
+		}
+		return !f.required
+	}
+	w.within = append(w.within, n)
+	defer func() { w.within = w.within[:len(w.within)-1] }()
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	good := true
+	for i, item := range n.Content {
+		elem, at := v.Index(i), fmt.Sprintf("%s[%d]", path, i)
+		o := &origin{path: at, line: item.Line, column: item.Column, given: true}
+		w.origins[elem.Addr().Interface()] = o
+		value, ok := w.enter(item, at)
+		switch {
+		case !ok:
+			o.bad = true
+		case elem.Kind() == reflect.Struct:
+			o.bad = !w.block(elem, value, item, at)
+		default:
+			o.bad = !w.scalar(elem, field{key: f.key, required: true, path: f.path, format: f.format, oneOf: f.oneOf}, value, at)
+		}
+		good = good && !o.bad
+	}
+	return good
+}
+
+// asList returns the hint to write a single value as a list.
+func asList(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode && len(n.Value) < maxQuoted {
+		return ", as in [" + n.Value + "]"
+	}
+	return ""
+}
+
+// texts decodes a map of strings, in which numbers and bools count as they are
+// written.
+func (w *walker) texts(v reflect.Value, f field, n *yaml.Node, path string) bool {
+	if !w.isBlock(n, path) {
+		return false
+	}
+	pairs, good := w.pairs(n, path)
+	if len(pairs) == 0 {
+		return good
+	}
+	w.within = append(w.within, n)
+	defer func() { w.within = w.within[:len(w.within)-1] }()
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, p := range pairs {
+		at := join(path, p.key.Value)
+		value, ok := w.enter(p.value, at)
+		switch {
+		case !ok:
+			good = false
+			continue
+		case value.Kind != yaml.ScalarNode || isNull(value):
+			w.errorf(p.value, at, `got %s; want a string ("" for an empty one) or a number`, describe(value))
+			good = false
+			continue
+		}
+		if err := checkText(f.format, p.key.Value, value.Value); err != nil {
+			w.errorf(p.key, at, "%v", err)
+			good = false
+		}
+		v.SetMapIndex(reflect.ValueOf(p.key.Value), reflect.ValueOf(value.Value))
+	}
+	return good
+}
+
+// scalar decodes a single value.
+func (w *walker) scalar(v reflect.Value, f field, n *yaml.Node, path string) bool {
+	want, tags := wanted(v)
+	if f.format == "address" {
+		want = "a string such as 127.0.0.1:6363"
+	}
+	if n.Kind != yaml.ScalarNode || !slices.Contains(tags, n.Tag) {
+		hint := ""
+		if v.Kind() == reflect.String && n.Kind == yaml.ScalarNode && !isNull(n) {
+			hint = "; put it in quotes"
+		}
+		w.errorf(n, path, "got %s; want %s%s", describe(n), want, hint)
+		return false
+	}
+	err := parseScalar(v, n.Value)
+	if err == nil {
+		err = checkRange(v, f)
+	}
+	if err != nil {
+		w.errorf(n, path, "got %s; %v", describe(n), err)
+		return false
+	}
+	if v.Kind() == reflect.String {
+		return w.text(v, f, n, path)
+	}
+	return true
+}
+
+// wanted returns what a value of v's type looks like, and the YAML types that
+// it may have.
+func wanted(v reflect.Value) (want string, tags []string) {
+	switch v.Interface().(type) {
+	case time.Duration:
+		return "a duration such as 10s", []string{"!!str", "!!int", "!!float"}
+	case Size:
+		return "a size such as 1MiB", []string{"!!str", "!!int", "!!float"}
+	case bool:
+		return "true or false", []string{"!!bool"}
+	case int:
+		return "a whole number", []string{"!!int", "!!float"}
+	case float64:
+		return "a number", []string{"!!int", "!!float"}
+	}
+	return "a string", []string{"!!str"}
+}

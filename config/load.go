@@ -1,0 +1,164 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxFile is the largest configuration file, in bytes.
+const maxFile = 1 << 20
+
+// Load reads a configuration file, checks it, and fills in the defaults. Paths
+// in the result start at the folder of the file: they are relative if path is.
+//
+// If the file can't be read the error says so and wraps its cause; if what
+// stands in it is wrong the error is of type Errors, and has all that is wrong.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return parse(path, data, filepath.Dir(path), os.Stat)
+}
+
+// parse is Load for the content of a file. name is for errors, dir is where
+// relative paths start, and stat tells of the files that are named.
+func parse(name string, data []byte, dir string, stat func(string) (fs.FileInfo, error)) (*Config, error) {
+	root, err := parseYAML(name, data)
+	if err != nil {
+		return nil, err
+	}
+	w := newWalker(name, dir, stat)
+	cfg := new(Config)
+	w.document(cfg, root)
+	if !w.spent {
+		w.check(cfg)
+	}
+	if len(w.errs) > 0 {
+		sortByPlace(w.errs)
+		return nil, Errors(w.errs)
+	}
+	w.warn(cfg)
+	sortByPlace(w.warnings)
+	cfg.Warnings = w.warnings
+	return cfg, nil
+}
+
+// parseYAML returns the root node of the one document that a file must hold.
+func parseYAML(name string, data []byte) (*yaml.Node, error) {
+	if len(data) > maxFile {
+		return nil, Errors{{File: name, Message: fmt.Sprintf("the file is larger than %v; it can't be a configuration", Size(maxFile))}}
+	}
+	if line, column, what := badText(data); what != "" {
+		return nil, Errors{{File: name, Line: line, Column: column, Message: what}}
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	err := dec.Decode(&doc)
+	if errors.Is(err, io.EOF) || err == nil && isNull(doc.Content[0]) {
+		return nil, Errors{{File: name, Line: 1, Column: 1, Message: "the file is empty; it needs listeners, backends and routes"}}
+	}
+	if err != nil {
+		return nil, Errors{syntaxError(name, data, err)}
+	}
+	switch err := dec.Decode(&second); {
+	case errors.Is(err, io.EOF):
+		return doc.Content[0], nil
+	case err != nil:
+		return nil, Errors{syntaxError(name, data, err)}
+	}
+	return nil, Errors{{File: name, Line: second.Line, Column: second.Column,
+		Message: "a second YAML document starts here; a configuration is one document: take out the line ---"}}
+}
+
+// badText returns the place of the first character that a YAML file can't have
+// (YAML 1.2, section 5.1), and what is wrong with it. The parser knows that
+// too, but not where.
+func badText(data []byte) (line, column int, what string) {
+	line, column = 1, 1
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return line, column, "this isn't UTF-8; save the file as UTF-8"
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', 0x7f <= r && r < 0xa0 && r != 0x85,
+			r == 0xfeff && i > 0, r == 0xfffe, r == 0xffff:
+			return line, column, fmt.Sprintf("the character %U can't stand in a YAML file; take it out", r)
+		case r == '\n':
+			line, column = line+1, 0
+		}
+		i += size
+		column++
+	}
+	return 0, 0, ""
+}
+
+// syntaxError gives the words of the YAML parser their place. It tells at most
+// the line, and counts it from 0 where its grammar fails, from 1 where its
+// scanner does.
+func syntaxError(name string, data []byte, err error) Error {
+	e := Error{File: name, Line: 1, Column: 1}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	grammar := grammarFails(text)
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		if number, after, ok := strings.Cut(rest, ": "); ok {
+			if line, err := strconv.Atoi(number); err == nil {
+				e.Line, text = line, after
+				if grammar {
+					e.Line++
+				}
+			}
+		}
+	}
+	e.Message = "this isn't YAML: " + text
+	if anchor, ok := strings.CutPrefix(text, "unknown anchor '"); ok {
+		anchor, _, _ = strings.Cut(anchor, "'")
+		if before, _, ok := bytes.Cut(data, []byte("*"+anchor)); ok {
+			e.Line = bytes.Count(before, []byte("\n")) + 1
+			e.Column = utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+		}
+	}
+	switch {
+	case strings.Contains(text, "cannot start any token") && hasTab(data, e.Line):
+		e.Message += "; indent with spaces, not with tabs"
+	case grammar, strings.Contains(text, "mapping values are not allowed"):
+		e.Message += "; look at the indentation, and put quotes around a value that has a colon or a bracket in it"
+	}
+	return e
+}
+
+// grammarFails reports whether an error of the YAML parser comes from its
+// grammar rather than its scanner.
+func grammarFails(text string) bool {
+	for _, what := range []string{"'<document start>'", "node content", "'-' indicator", "key", "',' or ']'", "',' or '}'"} {
+		if strings.HasSuffix(text, "did not find expected "+what) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasTab reports whether a line, counted from 1, is indented with a tab.
+func hasTab(data []byte, line int) bool {
+	lines := bytes.SplitN(data, []byte("\n"), line+1)
+	if line < 1 || line > len(lines) {
+		return false
+	}
+	text := lines[line-1]
+	return bytes.IndexByte(text[:len(text)-len(bytes.TrimLeft(text, " \t"))], '\t') >= 0
+}

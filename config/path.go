@@ -1,0 +1,70 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// pathKind says what a path must be. All but a command without a slash are
+// relative to the folder of the configuration file.
+type pathKind string
+
+const (
+	notPath     pathKind = ""
+	pathFile    pathKind = "file"    // a file that exists
+	pathKey     pathKind = "key"     // a private key that exists and others can't read
+	pathSecret  pathKind = "secret"  // a file that exists and others can't read
+	pathDir     pathKind = "dir"     // a folder that exists
+	pathCommand pathKind = "command" // a name on PATH, or a file that exists
+)
+
+// resolve returns a path as seen from the working directory, and checks that
+// what it names is there.
+func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (string, bool) {
+	if kind == pathCommand && !strings.Contains(s, "/") {
+		return s, true // a name, to be looked up on PATH
+	}
+	resolved := filepath.Clean(s)
+	if !filepath.IsAbs(s) {
+		resolved = filepath.Join(w.dir, s)
+	}
+	if kind == pathCommand && !strings.Contains(resolved, "/") {
+		resolved = "./" + resolved // still not a name
+	}
+	shown := resolved
+	if strings.Trim(shown, wordBytes+"./") != "" {
+		shown = quote(shown)
+	}
+	info, err := w.stat(resolved)
+	var cause *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && kind == pathKey:
+		w.errorf(n, path, "%[1]s doesn't exist; make it with mkd keygen --out %[1]s", shown)
+	case errors.Is(err, fs.ErrNotExist):
+		hint := ""
+		if !filepath.IsAbs(s) {
+			hint = "; relative paths start at the folder of the configuration file"
+		}
+		w.errorf(n, path, "%s doesn't exist%s", shown, hint)
+	case errors.As(err, &cause):
+		w.errorf(n, path, "can't look at %s: %v", shown, cause.Err)
+	case err != nil:
+		w.errorf(n, path, "can't look at %s: %v", shown, err)
+	case kind == pathDir && !info.IsDir():
+		w.errorf(n, path, "%s isn't a folder", shown)
+	case kind != pathDir && info.IsDir():
+		w.errorf(n, path, "%s is a folder; want a file", shown)
+	case (kind == pathKey || kind == pathSecret) && info.Mode().IsRegular() && info.Mode()&0o044 != 0:
+		w.warnings = append(w.warnings, Error{w.file, n.Line, n.Column, path,
+			fmt.Sprintf("%s can be read by others than its owner; chmod 600 it", shown)})
+		return resolved, true
+	default:
+		return resolved, true
+	}
+	return resolved, false
+}

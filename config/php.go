@@ -1,0 +1,84 @@
+package config
+
+import "time"
+
+// PHP is a backend of PHP workers: processes that load the script once and
+// then answer one request after the other.
+type PHP struct {
+	// The userspace script.
+	Script string `yaml:"script,required" path:"file"`
+
+	// The PHP binary: a name, which is looked up on `PATH`, or a path. What
+	// has a slash is a path.
+	PHP string `yaml:"php" default:"php" path:"command"`
+
+	// The folder that the workers run in. Empty: the script's folder.
+	Dir string `yaml:"dir" default:"" path:"dir"`
+
+	// The user that the workers run as, which only root can change. Empty:
+	// the user that mkd runs as.
+	User string `yaml:"user" default:""`
+
+	// The group that the workers run as. Empty: the group of `user`.
+	Group string `yaml:"group" default:""`
+
+	// Environment variables of the workers. Numbers, `true` and `false` need
+	// no quotes here, and are handed on as they are written.
+	Env map[string]string `yaml:"env" format:"env"`
+
+	// PHP settings, as in php.ini: `ini: {opcache.enable: 1}`. Numbers, `true`
+	// and `false` need no quotes here, and are handed on as they are written.
+	// `memory_limit` isn't given here: see `memory_ceiling`.
+	Ini map[string]string `yaml:"ini" format:"ini"`
+
+	// How many workers there are.
+	Workers Workers `yaml:"workers"`
+
+	// How many requests may wait for a worker; more get 503. 0: none may wait.
+	Queue int `yaml:"queue" default:"1024" range:"0..1000000"`
+
+	// How long a request may wait for a worker; then it gets 503.
+	QueueTimeout time.Duration `yaml:"queue_timeout" default:"10s" range:"1ms..24h"`
+
+	// How long a worker may take for a request, by the clock on the wall:
+	// waiting for a database counts. Then the worker is killed and replaced,
+	// and the request gets 504.
+	Timeout time.Duration `yaml:"timeout" default:"30s" range:"1ms..24h"`
+
+	// Whether a client that goes away ends its request.
+	Cancel bool `yaml:"cancel" default:"false"`
+
+	// How long a worker may take to load the script.
+	BootTimeout time.Duration `yaml:"boot_timeout" default:"30s" range:"1ms..24h"`
+
+	// How long a worker above `workers.min` may have nothing to do before it
+	// is ended.
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"1m" range:"1ms..8760h"`
+
+	// How many requests a worker answers before it is replaced, give or take
+	// a few, so that not all are replaced at once. 0: no limit.
+	MaxRequests int `yaml:"max_requests" default:"10000" range:"0..1000000000"`
+
+	// How old a worker becomes before it is replaced, between requests. 0: no
+	// limit.
+	MaxAge time.Duration `yaml:"max_age" default:"0" range:"0..8760h"`
+
+	// How much memory a worker may use after a request; one that uses more is
+	// replaced. It never ends a request. 0: no limit.
+	MemoryLimit Size `yaml:"memory_limit" default:"128MiB" range:"0B..1TiB"`
+
+	// How much memory a request may use: PHP's own `memory_limit`, which ends
+	// it with an error in the middle. At least `memory_limit`.
+	MemoryCeiling Size `yaml:"memory_ceiling" default:"256MiB" range:"2MiB..1TiB"`
+}
+
+// Workers is how many workers a backend has: never fewer than min, and more
+// while requests wait, up to max. If one of them alone is given, and lies
+// beyond the default of the other, it counts for both.
+type Workers struct {
+	// Workers that always run.
+	Min int `yaml:"min" default:"2" range:"1..1024"`
+
+	// Workers at most.
+	Max int `yaml:"max" default:"16" range:"1..1024"`
+}

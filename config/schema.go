@@ -1,0 +1,83 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// field is what the tags of a struct field say.
+type field struct {
+	index    int
+	goName   string
+	key      string
+	required bool
+	kind     bool // one of the kinds of a union
+	name     bool // holds the block's own key in a map
+	def      string
+	hasDef   bool
+	low, top string // of the range, "" without one
+	oneOf    []string
+	path     pathKind
+	format   string
+}
+
+// fieldsOf returns the fields of a struct that the file knows, in order.
+func fieldsOf(t reflect.Type) []field {
+	var fields []field
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		tag := sf.Tag.Get("yaml")
+		if tag == "-" {
+			continue
+		}
+		key, option, _ := strings.Cut(tag, ",")
+		f := field{index: i, goName: sf.Name, key: key, path: pathKind(sf.Tag.Get("path")), format: sf.Tag.Get("format")}
+		switch option {
+		case "required":
+			f.required = true
+		case "kind":
+			f.kind = true
+		case "name":
+			f.name = true
+		}
+		f.def, f.hasDef = sf.Tag.Lookup("default")
+		f.low, f.top, _ = strings.Cut(sf.Tag.Get("range"), "..")
+		f.oneOf = strings.Fields(sf.Tag.Get("oneof"))
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+// keysOf returns the keys of fields, those of kinds alone if kinds is set.
+func keysOf(fields []field, kinds bool) []string {
+	var keys []string
+	for _, f := range fields {
+		if !f.name && (f.kind || !kinds) {
+			keys = append(keys, f.key)
+		}
+	}
+	return keys
+}
+
+// nameField returns the index of the field that holds the name of a block, or
+// -1 if such blocks stand in a list.
+func nameField(t reflect.Type) int {
+	for _, f := range fieldsOf(t) {
+		if f.name {
+			return f.index
+		}
+	}
+	return -1
+}
+
+// setDefault sets v to the default of f. A default that can't be read is a
+// mistake in this package.
+func setDefault(v reflect.Value, f field) {
+	if !f.hasDef {
+		return
+	}
+	if err := parseScalar(v, f.def); err != nil {
+		panic(fmt.Sprintf("config: the default of %s: %v", f.key, err))
+	}
+}

@@ -1,0 +1,205 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"reflect"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxNodes is how many nodes are looked at, each as often as an alias leads
+// there. It bounds the work that a small file of aliases can make. The depth
+// is bounded by the structs: what stands under an unknown key isn't looked at.
+const maxNodes = 50_000
+
+// maxName is the longest name of a listener or a backend, in bytes.
+const maxName = 64
+
+// walker decodes nodes into structs and collects what is wrong.
+type walker struct {
+	file string
+	dir  string
+	stat func(string) (fs.FileInfo, error)
+
+	errs     []Error
+	warnings []Error
+	origins  map[any]*origin // of each field and list element, by pointer
+	nodes    int             // looked at
+	spent    bool            // maxNodes were looked at: nothing more counts
+	within   []*yaml.Node    // the blocks and lists around the present node
+}
+
+// origin is where the value of a field comes from.
+type origin struct {
+	path         string
+	line, column int  // of the value, or of the block that it could stand in
+	given        bool // not the default
+	bad          bool // an error was reported for it
+}
+
+func newWalker(file, dir string, stat func(string) (fs.FileInfo, error)) *walker {
+	return &walker{file: file, dir: dir, stat: stat, origins: make(map[any]*origin)}
+}
+
+// document decodes the root of a file.
+func (w *walker) document(cfg *Config, root *yaml.Node) {
+	if root, ok := w.enter(root, ""); ok {
+		w.block(reflect.ValueOf(cfg).Elem(), root, &yaml.Node{Line: 1, Column: 1}, "")
+	}
+}
+
+func (w *walker) errorf(n *yaml.Node, path, format string, args ...any) {
+	if !w.spent {
+		w.errs = append(w.errs, Error{w.file, n.Line, n.Column, path, fmt.Sprintf(format, args...)})
+	}
+}
+
+// enter returns the node that n stands for, and false if it can't be used. It
+// must be called once for each node before it is looked into.
+func (w *walker) enter(n *yaml.Node, path string) (*yaml.Node, bool) {
+	if w.nodes++; w.nodes > maxNodes {
+		w.errorf(n, path, "with its aliases followed, the file has more than %d values; write fewer aliases", maxNodes)
+		w.spent = true
+	}
+	if w.spent {
+		return nil, false
+	}
+	if n.Kind == yaml.AliasNode {
+		if slices.Contains(w.within, n.Alias) {
+			w.errorf(n, path, "the alias *%s stands inside of what it names; write the value out", n.Value)
+			return nil, false
+		}
+		n = n.Alias
+	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		w.errorf(n, path, "the tag %s isn't taken; write the value without it, in quotes if it is a string", quote(n.Tag))
+		return nil, false
+	}
+	return n, true
+}
+
+// pair is a key of a block with its value.
+type pair struct{ key, value *yaml.Node }
+
+// isBlock checks that n has keys. A block of comments alone is an empty one.
+func (w *walker) isBlock(n *yaml.Node, path string) bool {
+	if n.Kind == yaml.MappingNode || isNull(n) {
+		return true
+	}
+	w.errorf(n, path, "got %s; want keys with values, as in key: value", describe(n))
+	return false
+}
+
+// pairs returns the keys of a block, in order, without those that are wrong.
+func (w *walker) pairs(n *yaml.Node, path string) (pairs []pair, ok bool) {
+	ok = true
+	first := make(map[string]*yaml.Node)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		at := n.Content[i]
+		key, entered := w.enter(at, path)
+		switch {
+		case !entered:
+			ok = false
+			continue
+		case key.Kind != yaml.ScalarNode:
+			w.errorf(at, path, "got %s as a key; a key is a word", describe(key))
+			ok = false
+			continue
+		case key.Tag == "!!merge":
+			w.errorf(at, join(path, "<<"), "merge keys aren't taken; write out the keys that are merged in")
+			ok = false
+			continue
+		}
+		if f := first[key.Value]; f != nil {
+			w.errorf(at, join(path, key.Value), "the key stands twice; the first is in line %d, column %d", f.Line, f.Column)
+			ok = false
+			continue
+		}
+		first[key.Value] = at
+		pairs = append(pairs, pair{&yaml.Node{Value: key.Value, Line: at.Line, Column: at.Column}, n.Content[i+1]})
+	}
+	return pairs, ok
+}
+
+// block decodes n into the struct v. n is nil if the block isn't given, and at
+// is where it stands, or could.
+func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
+	fields := fieldsOf(v.Type())
+	var given map[string]pair
+	good, unknown := true, false
+	if n != nil {
+		if !w.isBlock(n, path) {
+			return false
+		}
+		given, unknown, good = w.given(fields, n, path)
+		w.within = append(w.within, n)
+		defer func() { w.within = w.within[:len(w.within)-1] }()
+	}
+	var kinds []pair
+	for _, f := range fields {
+		if f.name {
+			continue
+		}
+		fv := v.Field(f.index)
+		p, ok := given[f.key]
+		o := &origin{path: join(path, f.key), line: at.Line, column: at.Column, given: ok}
+		w.origins[fv.Addr().Interface()] = o
+		setDefault(fv, f)
+		switch {
+		case ok:
+			o.line, o.column = p.value.Line, p.value.Column
+			o.bad = !w.value(fv, f, p.value, p.key, o.path)
+			if f.kind {
+				kinds = append(kinds, p)
+			}
+		case f.required:
+			w.errorf(at, o.path, "the key is missing, and must be given")
+			o.bad = true
+		case fv.Kind() == reflect.Struct:
+			o.bad = !w.block(fv, nil, at, o.path)
+		}
+		good = good && !o.bad
+	}
+	return w.oneKind(fields, kinds, unknown, at, path) && good
+}
+
+// given returns the fields that the block n gives, by key, and whether there
+// are unknown keys and whether all is well. What an unknown key was probably
+// meant to be isn't required in fields any more: one error is enough.
+func (w *walker) given(fields []field, n *yaml.Node, path string) (given map[string]pair, unknown, good bool) {
+	keys := keysOf(fields, false)
+	given = make(map[string]pair)
+	pairs, good := w.pairs(n, path)
+	for _, p := range pairs {
+		i := slices.IndexFunc(fields, func(f field) bool { return !f.name && f.key == p.key.Value })
+		if i >= 0 {
+			given[p.key.Value] = p
+			continue
+		}
+		unknown, good = true, false
+		meant := w.suggest(p.key.Value, keys)
+		w.errorf(p.key, join(path, p.key.Value), "unknown key%s", didYouMean(meant, keys))
+		for i := range fields {
+			fields[i].required = fields[i].required && fields[i].key != meant
+		}
+	}
+	return given, unknown, good
+}
+
+// oneKind checks that a block has exactly one of the kinds that it may have.
+func (w *walker) oneKind(fields []field, kinds []pair, unknown bool, at *yaml.Node, path string) bool {
+	may := keysOf(fields, true)
+	switch {
+	case len(may) == 0 || len(kinds) == 1:
+		return true
+	case len(kinds) == 0:
+		if !unknown { // the unknown key was meant to be it
+			w.errorf(at, path, "its kind is missing; it must have one of the keys: %s", shortList(may))
+		}
+		return false
+	}
+	w.errorf(kinds[1].key, path, "it has both %s and %s; make two of it, of one kind each", kinds[0].key.Value, kinds[1].key.Value)
+	return false
+}

@@ -1,0 +1,523 @@
+package megaki
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// "A token can be resumed before its ACK came, under zeros or under the master
+// key of an evicted other client."
+func TestFaultResumeBeforeACK(t *testing.T) {
+	addr := start(t, &Server{})
+	other := session(t, addr)
+	p := connect(t, addr)
+	ack := p.hello()
+	real := p.key
+	for name, key := range map[string][symmetricKey]byte{
+		"zeros":                {},
+		"its own":              real,
+		"another client's key": other.key,
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := &peer{t: t, token: p.token, box: newBox(&key)}
+			rstor, _ := q.rstor()
+			asksForHandshake(t, addr, rstor)
+		})
+	}
+	p.send(ack[:])
+	p.read(typeACKACK)
+	p.echoes("x")
+	if p.resume(addr) == nil {
+		t.Error("not resumed after the ACK")
+	}
+	other.echoes("x")
+}
+
+// An ACK that is refused leaves nothing to resume.
+func TestFaultResumeAfterWrongACK(t *testing.T) {
+	store := NewMemoryStore(10)
+	addr := start(t, &Server{Sessions: store})
+	p := connect(t, addr)
+	ack := p.hello()
+	ack.token()[3] ^= 1
+	p.refusedAfter(ack[:])
+	rstor, _ := p.rstor()
+	asksForHandshake(t, addr, rstor)
+	if n := store.Len(); n != 1 {
+		t.Errorf("%d sessions are kept, 1 was made", n)
+	}
+}
+
+// "Every refused RSTOR reads an unset pointer", and "a RSTOR that fails its
+// MAC ends otherwise than one of an unknown token": each gets REQ-REHS, and
+// the connection goes on with a SYN.
+func TestFaultRefusedResumes(t *testing.T) {
+	addr := start(t, &Server{})
+	p := session(t, addr)
+	good, _ := p.rstor()
+	change := func(change func(m msgPacket)) msgPacket {
+		m := bytes.Clone(good)
+		change(m)
+		return m
+	}
+	for name, rstor := range map[string]msgPacket{
+		"unknown token":     change(func(m msgPacket) { m.token()[0] ^= 1 }),
+		"token of zeros":    change(func(m msgPacket) { clear(m.token()) }),
+		"wrong MAC":         change(func(m msgPacket) { m.mac()[0] ^= 1 }),
+		"wrong IV":          change(func(m msgPacket) { m.iv()[0] ^= 1 }),
+		"wrong ciphertext":  change(func(m msgPacket) { m.ciphertext()[31] ^= 1 }),
+		"nothing but zeros": change(func(m msgPacket) { clear(m[10:]) }),
+		"zero key":          (&peer{token: p.token, box: newBox(new([symmetricKey]byte))}).packet(typeRSTOR, make([]byte, symmetricKey)),
+	} {
+		t.Run(name, func(t *testing.T) { asksForHandshake(t, addr, rstor) })
+	}
+	p.echoes("unharmed")
+	if p.resume(addr) == nil {
+		t.Error("the session can't be resumed any more")
+	}
+
+	// A bounded number of times on one connection.
+	q := connect(t, addr)
+	for range maxRefusedResumes {
+		q.send(change(func(m msgPacket) { clear(m.token()) }))
+		q.read(typeREQREHS)
+	}
+	q.refusedAfter(change(func(m msgPacket) { clear(m.token()) }))
+
+	// Up to the last of them the connection may still resume, or do a handshake.
+	q = connect(t, addr)
+	for range maxRefusedResumes {
+		q.send(change(func(m msgPacket) { clear(m.token()) }))
+		q.read(typeREQREHS)
+	}
+	q.handshake()
+	q.echoes("x")
+
+	// Not well-formed: another length.
+	for _, size := range []int{0, 16, 31, 33, 48} {
+		connect(t, addr).refusedAfter(p.packet(typeRSTOR, make([]byte, size)))
+	}
+	// A RSTOR may come first only.
+	rstor, _ := p.rstor()
+	p.refusedAfter(rstor)
+}
+
+// "Eviction reuses table slots that live connections still point at."
+func TestFaultEviction(t *testing.T) {
+	addr := start(t, &Server{Sessions: NewMemoryStore(2)})
+	p := session(t, addr)
+	p.echoes("before")
+	for range 3 {
+		session(t, addr).echoes("another")
+	}
+	p.echoes("after") // the live connection owns its key
+	rstor, _ := p.rstor()
+	asksForHandshake(t, addr, rstor)
+	p.echoes("after that")
+}
+
+// "Resuming a token breaks its older live connection."
+func TestFaultResumingBreaksTheOlderConnection(t *testing.T) {
+	addr := start(t, &Server{})
+	all := []*peer{session(t, addr)}
+	for range 5 {
+		newest := all[len(all)-1]
+		q := newest.resume(addr)
+		if q == nil {
+			t.Fatal("not resumed")
+		}
+		all = append(all, q)
+		for _, p := range all {
+			p.echoes("every connection of the session")
+		}
+	}
+	// The keys of old connections resume nothing.
+	rstor, _ := all[0].rstor()
+	asksForHandshake(t, addr, rstor)
+}
+
+// "A MSG sent twice is answered twice."
+func TestFaultReplayedMessage(t *testing.T) {
+	var handled atomic.Int32
+	addr := start(t, &Server{Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error {
+		handled.Add(1)
+		return echo(w, r)
+	})})
+	for _, size := range []int{1, 16, 32, 100} {
+		p := session(t, addr)
+		handled.Store(0)
+		m := p.packet(typeMSG, make([]byte, size))
+		p.send(m)
+		p.answer()
+		p.echoes("one between")
+		p.refusedAfter(m)
+		if n := handled.Load(); n != 2 {
+			t.Errorf("%d bytes: the handler saw %d messages, 2 were sent", size, n)
+		}
+	}
+}
+
+// "A packet can be sent back to its sender": an answer to the server.
+func TestFaultReflectedAnswer(t *testing.T) {
+	addr := start(t, &Server{})
+	for _, size := range []int{1, 32, 100} {
+		p := session(t, addr)
+		p.send(p.packet(typeMSG, make([]byte, size)))
+		_, answer := p.answer()
+		p.refusedAfter(answer)
+	}
+}
+
+// "A packet can be sent back to its sender; an old answer can be sent again":
+// to the client.
+func TestFaultClientTakesEachAnswerOnce(t *testing.T) {
+	for name, attack := range map[string]func(p *scriptedServer, request, first msgPacket) msgPacket{
+		"the request reflected": func(p *scriptedServer, request, first msgPacket) msgPacket { return request },
+		"an old answer":         func(p *scriptedServer, request, first msgPacket) msgPacket { return first },
+		"an old answer with another token": func(p *scriptedServer, request, first msgPacket) msgPacket {
+			clear(first.token())
+			return first
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := scriptedConn(t, func(p *scriptedServer) {
+				p.handshake()
+				p.read(typeMSG)
+				first := p.packet(typeMSG, []byte("an answer"))
+				p.Write(first)
+				p.Write(attack(p, p.read(typeMSG), first))
+			})
+			if got, err := c.RoundTrip(t.Context(), []byte("one")); err != nil || string(got) != "an answer" {
+				t.Fatalf("%q, %v", got, err)
+			}
+			if got, err := c.RoundTrip(t.Context(), []byte("two")); err == nil {
+				t.Errorf("it was taken as the answer %q", got)
+			}
+			if _, err := c.RoundTrip(t.Context(), []byte("three")); err == nil {
+				t.Error("the connection goes on")
+			}
+		})
+	}
+}
+
+// "A recorded MSG of 17 to 32 bytes, its type changed to 05 and its length to
+// 32, is accepted as a RSTOR and strands its owner": whoever sent the MSG, and
+// whether its owner's connection still lives or not.
+func TestFaultMessageRetypedAsRSTOR(t *testing.T) {
+	s := &Server{}
+	addr := start(t, s)
+	for _, resumed := range []bool{false, true} {
+		for _, alive := range []bool{true, false} {
+			for _, size := range []int{17, 24, 32} {
+				p := session(t, addr)
+				if resumed {
+					p = p.resume(addr)
+				}
+				request := p.packet(typeMSG, make([]byte, size))
+				p.send(request)
+				_, answer := p.answer()
+				if !alive {
+					open := s.Connections()
+					p.Close()
+					eventually(t, "the owner's connection ended", func() bool { return s.Connections() < open })
+				}
+				asksForHandshake(t, addr, retyped(request, typeRSTOR))
+				asksForHandshake(t, addr, retyped(answer, typeRSTOR))
+				if alive {
+					p.echoes("unharmed")
+				}
+				if p.resume(addr) == nil {
+					t.Errorf("resumed %v, alive %v, %d bytes: the owner can't resume", resumed, alive, size)
+				}
+			}
+		}
+	}
+}
+
+// A RSTOR that was answered is refused when it comes again, its owner alive or
+// not, promoted or not; and as a MSG on its owner's connection.
+func TestFaultReplayedRSTOR(t *testing.T) {
+	addr := start(t, &Server{})
+	p := session(t, addr)
+	rstor, augment := p.rstor()
+	q := connect(t, addr)
+	q.send(rstor)
+	ack := msgPacket(q.read(typeRSTORACK))
+	asksForHandshake(t, addr, rstor)
+	asksForHandshake(t, addr, retyped(ack, typeRSTOR)) // a RSTOR-ACK reflected
+	key, err := openRSTORACK(bytes.Clone(ack), &p.key, &augment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.begin(p.token, key)
+	q.echoes("promoted")
+	asksForHandshake(t, addr, rstor)
+	asksForHandshake(t, addr, retyped(ack, typeRSTOR))
+	q.echoes("unharmed")
+	p.echoes("unharmed")
+	if q.resume(addr) == nil {
+		t.Error("the owner can't resume")
+	}
+	// Retyped as MSGs they end the connection that gets them, and no other.
+	p.refusedAfter(retyped(rstor, typeMSG))
+	r := q.resume(addr)
+	r.echoes("unharmed")
+	q.refusedAfter(retyped(ack, typeMSG))
+	r.echoes("unharmed")
+}
+
+// After max_messages_per_key the connection is closed after an answer, and the
+// client resumes.
+func TestMaxMessagesPerKey(t *testing.T) {
+	addr := start(t, &Server{MaxMessagesPerKey: 5})
+	p := session(t, addr)
+	for range 3 { // each key anew
+		for range 5 {
+			p.echoes("thirty-two bytes make it a RSTOR.")
+		}
+		p.refused()
+		if p = p.resume(addr); p == nil {
+			t.Fatal("not resumed")
+		}
+	}
+
+	client := &Client{Address: addr, Config: *clientConfig()}
+	client.Config.MaxMessagesPerKey = 5
+	defer client.Close()
+	var token Token
+	for i := range 23 {
+		if _, err := client.Send(t.Context(), []byte("x")); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		if i == 0 {
+			token = client.Session().Token
+		}
+	}
+	if s := client.Session(); s == nil || s.Token != token {
+		t.Error("the client did a handshake")
+	}
+}
+
+// "A RSTOR-ACK that gets lost strands the client, because the server already
+// forgot the old key."
+func TestFaultLostRSTORACK(t *testing.T) {
+	addr := start(t, &Server{})
+	p := session(t, addr)
+	for i := range MaxPending {
+		if !p.loseRSTORACK(addr) {
+			t.Fatalf("resumption %d under the old key is refused", i+1)
+		}
+	}
+	if p.resume(addr) != nil {
+		t.Error("more pending keys than there may be")
+	}
+	p.echoes("unharmed")
+	rstor, _ := p.rstor()
+	asksForHandshake(t, addr, rstor)
+
+	// One that arrives in time promotes its key, and the count starts anew.
+	p = session(t, addr)
+	for range 3 {
+		for range MaxPending - 1 {
+			if !p.loseRSTORACK(addr) {
+				t.Fatal("refused")
+			}
+		}
+		q := p.resume(addr)
+		if q == nil {
+			t.Fatal("not resumed")
+		}
+		q.echoes("promoted by a MSG")
+		if p.resume(addr) != nil {
+			t.Error("the old key still resumes")
+		}
+		p = q
+	}
+}
+
+// A client may resume under a key that answered its RSTOR, without a MSG.
+func TestPromotionByRSTOR(t *testing.T) {
+	addr := start(t, &Server{})
+	p := session(t, addr)
+	first, second := p.resume(addr), p.resume(addr)
+	if first == nil || second == nil {
+		t.Fatal("not resumed")
+	}
+	third := second.resume(addr) // promotes second's key
+	if third == nil {
+		t.Fatal("not resumed under a pending key")
+	}
+	for name, old := range map[string]*peer{"the old key": p, "the other pending key": first} {
+		if old.resume(addr) != nil {
+			t.Errorf("%s still resumes", name)
+		}
+		old.echoes("but its connection goes on")
+	}
+	second.echoes("x")
+	third.echoes("x")
+	if second.resume(addr) != nil {
+		t.Error("second's key still resumes, though third's is in use")
+	}
+	if third.resume(addr) == nil {
+		t.Error("the newest key doesn't resume")
+	}
+}
+
+// contestedStore is a MemoryStore in which somebody else is faster, once.
+type contestedStore struct {
+	*MemoryStore
+	first func(t Token) // called before a swap of a record, once
+}
+
+func (s *contestedStore) CompareAndSwap(ctx context.Context, t Token, old, next *Record) (bool, error) {
+	if f := s.first; f != nil && old != nil {
+		s.first = nil
+		f(t)
+	}
+	return s.MemoryStore.CompareAndSwap(ctx, t, old, next)
+}
+
+// A RSTOR that loses the race for its session's record gets REQ-REHS; a
+// promotion that loses it is tried again.
+func TestLostRace(t *testing.T) {
+	store := &contestedStore{MemoryStore: NewMemoryStore(10)}
+	touch := func(token Token) {
+		r, err := store.MemoryStore.Load(t.Context(), token)
+		if err != nil || r == nil {
+			t.Fatalf("%v, %v", r, err)
+		}
+		if ok, err := store.MemoryStore.CompareAndSwap(t.Context(), token, r, r); !ok || err != nil {
+			t.Fatalf("%v, %v", ok, err)
+		}
+	}
+	addr := start(t, &Server{Sessions: store})
+	p := session(t, addr)
+	store.first = touch
+	rstor, _ := p.rstor()
+	asksForHandshake(t, addr, rstor)
+	p.echoes("unharmed")
+
+	q := p.resume(addr)
+	if q == nil {
+		t.Fatal("not resumed afterwards")
+	}
+	store.first = touch
+	q.echoes("promotes at the second try")
+	if p.resume(addr) != nil {
+		t.Error("not promoted")
+	}
+	if q.resume(addr) == nil {
+		t.Error("the promoted key doesn't resume")
+	}
+
+	// The session is forgotten under a connection whose key is pending.
+	p = session(t, addr)
+	q = p.resume(addr)
+	store.first = func(token Token) {
+		sh := store.shard(token)
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		sh.remove(sh.entries[token])
+	}
+	q.echoes("goes on")
+	if q.resume(addr) != nil {
+		t.Error("a forgotten session came back")
+	}
+}
+
+// failingStore is a SessionStore that is out of order.
+type failingStore struct{}
+
+func (failingStore) Load(context.Context, Token) (*Record, error) {
+	return nil, errors.New("out of order")
+}
+func (failingStore) CompareAndSwap(context.Context, Token, *Record, *Record) (bool, error) {
+	return false, errors.New("out of order")
+}
+
+// A store that is out of order costs resumability and nothing else.
+func TestFailingStore(t *testing.T) {
+	addr := start(t, &Server{Sessions: failingStore{}})
+	p := session(t, addr)
+	p.echoes("x")
+	rstor, _ := p.rstor()
+	asksForHandshake(t, addr, rstor)
+	p.echoes("x")
+}
+
+// keyStore keeps the keys alone, as a store on a disk or for several servers.
+type keyStore struct{ *MemoryStore }
+
+func (s keyStore) Load(ctx context.Context, t Token) (*Record, error) {
+	r, err := s.MemoryStore.Load(ctx, t)
+	if r != nil {
+		r.Current.seen = nil
+		for i := range r.Pending {
+			r.Pending[i].seen = nil
+		}
+	}
+	return r, err
+}
+
+// Where the store leaves out the MACs seen, a recorded MSG retyped as a RSTOR
+// is taken, and costs its owner nothing but one of the pending keys.
+func TestStoreOfKeysAlone(t *testing.T) {
+	addr := start(t, &Server{Sessions: keyStore{NewMemoryStore(10)}})
+	p := session(t, addr)
+	m := p.packet(typeMSG, []byte(strings.Repeat("m", 32)))
+	p.send(m)
+	p.answer()
+	q := connect(t, addr)
+	q.send(retyped(m, typeRSTOR))
+	q.read(typeRSTORACK)
+	asksForHandshake(t, addr, retyped(m, typeRSTOR)) // but not twice: the record has its MAC
+	p.echoes("unharmed")
+	r := p.resume(addr)
+	if r == nil {
+		t.Fatal("the owner can't resume")
+	}
+	r.echoes("x")
+	if r.resume(addr) == nil {
+		t.Error("the owner can't resume again")
+	}
+}
+
+// The bounds of a record, which its owner alone can reach.
+func TestAcceptResumeBounds(t *testing.T) {
+	key := SessionKey{Key: [symmetricKey]byte{1}, seen: newSeenMACs()}
+	p := &peer{token: Token{2}, box: newBox(&key.Key)}
+	rstor := func() msgPacket { m, _ := p.rstor(); return m }
+	if r, ok := acceptResume(&Record{Current: key}, rstor()); !ok || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
+		t.Error("a good RSTOR is refused")
+	}
+	if _, ok := acceptResume(&Record{Current: key, Resumes: make([][8]byte, MaxResumes)}, rstor()); ok {
+		t.Error("more RSTORs than there may be")
+	}
+	if _, ok := acceptResume(&Record{Current: key, Pending: make([]SessionKey, MaxPending)}, rstor()); ok {
+		t.Error("more pending keys than there may be")
+	}
+	m := rstor()
+	if _, ok := acceptResume(&Record{Current: SessionKey{Key: key.Key}, Resumes: [][8]byte{[8]byte(m.mac())}}, m); ok {
+		t.Error("a RSTOR whose MAC the record has")
+	}
+	// Under a pending key the bounds of the current one end with it.
+	other := SessionKey{Key: [symmetricKey]byte{9}}
+	full := &Record{Current: other, Pending: []SessionKey{other, other, other, key}, Resumes: make([][8]byte, MaxResumes)}
+	r, ok := acceptResume(full, rstor())
+	if !ok || r.next.Current.Key != key.Key || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
+		t.Errorf("%v, %+v", ok, r.next)
+	}
+	if len(full.Pending) != 4 || full.Current.Key != other.Key {
+		t.Error("the record that was loaded is changed")
+	}
+	zero := (&peer{token: Token{2}, box: newBox(new([symmetricKey]byte))}).packet(typeRSTOR, make([]byte, symmetricKey))
+	for _, record := range []*Record{nil, {Current: key}, full} {
+		if _, ok := acceptResume(record, bytes.Clone(zero)); ok {
+			t.Error("a RSTOR under a key of zeros")
+		}
+	}
+}

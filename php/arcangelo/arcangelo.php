@@ -1,0 +1,302 @@
+<?php
+
+/**
+ * Arcangelo: the loop inside a PHP worker of mkd.
+ *
+ * mkd starts it as `php arcangelo.php SCRIPT`. It loads the userspace script,
+ * takes calls from descriptor 3 and writes answers to descriptor 4, in frames
+ * that docs/worker-frames.md describes.
+ */
+
+declare(strict_types=1);
+
+namespace {
+    /** What a userspace script knows of the request it handles. */
+    final class arca
+    {
+        /** 8 bytes, another for each request. */
+        public static string $guid = "\0\0\0\0\0\0\0\0";
+        /** Address of the client, such as 192.0.2.7 or 2001:db8::7. */
+        public static string $client_ip = '0.0.0.0';
+        public static int $client_port = 0;
+        /** 16 bytes that name the session. It identifies; it is no credential. */
+        public static string $token = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        /** The bytes of the message. */
+        public static string $request = '';
+
+        /** Writes a line to mkd's log. */
+        public static function log(string $message): void
+        {
+            arca\Worker::log($message);
+        }
+    }
+}
+
+namespace arca {
+    /** @internal Userspace scripts use the class \arca. */
+    final class Worker
+    {
+        private const VERSION = 1;
+        private const HEADER = 16;
+
+        private const CALL = 0x01;
+        private const READY = 0x11;
+        private const END = 0x12;
+        private const ERROR = 0x14;
+        private const LOG = 0x15;
+
+        private const PRINTED = "\x01";
+        private const LOGGED = "\x02";
+        private const WARNING = "\x03";
+        private const FAILURE = "\x04";
+
+        /** In an ERROR's head: whether the worker takes further calls. */
+        private const GOES_ON = "\x00";
+        private const ENDS = "\x01";
+
+        private const NOBODY = "\0\0\0\0\0\0\0\0";
+
+        /** Bodies over this many bytes are written on their own, not copied behind a header. */
+        private const COPY_LIMIT = 65536;
+
+        /** @var resource */
+        private static $in;
+        /** @var resource */
+        private static $out;
+        /** Id of the request under way. */
+        private static string $id = self::NOBODY;
+        /** What a shutdown that nobody asked for interrupts; null: nothing. */
+        private static ?string $doing = 'loading the script';
+        /** Given back when memory is exhausted, to report it. */
+        private static ?string $reserve = null;
+
+        public static function start(string $script): void
+        {
+            self::$in = fopen('php://fd/3', 'rb') ?: exit(1);
+            self::$out = fopen('php://fd/4', 'wb') ?: exit(1);
+            stream_set_chunk_size(self::$in, 65536);
+            self::$reserve = str_repeat('.', 65536);
+            @cli_set_process_title("mkd worker $script");
+            ini_set('display_errors', '0');
+            ini_set('log_errors', '0');
+            set_error_handler(self::onError(...));
+            register_shutdown_function(self::onShutdown(...));
+            ob_start(self::onOutput(...), 8192);
+        }
+
+        /** Ends a worker whose script couldn't be loaded. */
+        public static function fail(\Throwable $e): never
+        {
+            self::$doing = null;
+            self::send(self::ERROR, self::ENDS, (string) $e);
+            exit(1);
+        }
+
+        /** Takes calls until mkd closes descriptor 3. */
+        public static function run(mixed $userspace): never
+        {
+            try {
+                [$init, $start, $handle, $stop] = self::callables($userspace);
+                self::$doing = 'on_init';
+                if ($init) {
+                    $init();
+                }
+            } catch (\Throwable $e) {
+                self::fail($e);
+            }
+            self::settleOutput();
+            self::$doing = null;
+            self::send(self::READY, pack('N', getmypid()), PHP_VERSION);
+
+            while (null !== $call = self::receive()) {
+                [self::$id, $head, \arca::$request] = $call;
+                self::$doing = 'a request';
+                \arca::$guid = self::$id;
+                \arca::$token = substr($head, 0, 16);
+                \arca::$client_port = (ord($head[16]) << 8) | ord($head[17]);
+                \arca::$client_ip = substr($head, 18);
+                self::answer($start, $handle, $stop);
+                self::$doing = null;
+                self::$id = self::NOBODY;
+                \arca::$request = '';
+            }
+            exit(0);
+        }
+
+        /** @return array{?callable, ?callable, callable, ?callable} */
+        private static function callables(mixed $userspace): array
+        {
+            if (!is_array($userspace)) {
+                throw new \UnexpectedValueException('the script has to set $ARCANGELO_USERSPACE to an array of callables: on_init, on_start, on_handle, on_stop');
+            }
+            $found = [];
+            foreach (['on_init', 'on_start', 'on_handle', 'on_stop'] as $name) {
+                $f = $userspace[$name] ?? null;
+                if ($f !== null && !is_callable($f)) {
+                    throw new \UnexpectedValueException("\$ARCANGELO_USERSPACE['$name'] can't be called");
+                }
+                $found[] = $f;
+            }
+            if ($found[2] === null) {
+                throw new \UnexpectedValueException("\$ARCANGELO_USERSPACE['on_handle'] is missing");
+            }
+            return $found;
+        }
+
+        private static function answer(?callable $start, callable $handle, ?callable $stop): void
+        {
+            $answer = $error = null;
+            try {
+                if ($start) {
+                    $start();
+                }
+                $answer = $handle();
+                if (is_array($answer) || is_object($answer) && !$answer instanceof \Stringable || is_resource($answer)) {
+                    throw new \UnexpectedValueException('on_handle returned ' . get_debug_type($answer) . ', a string is due');
+                }
+            } catch (\Throwable $e) {
+                $error = (string) $e;
+            }
+            try {
+                if ($stop) {
+                    $stop();
+                }
+            } catch (\Throwable $e) {
+                self::send(self::LOG, self::FAILURE, "on_stop: $e");
+            }
+            self::settleOutput();
+            if ($error !== null) {
+                self::send(self::ERROR, self::GOES_ON, $error);
+            } else {
+                self::send(self::END, pack('J', memory_get_usage(true)), (string) $answer);
+            }
+        }
+
+        public static function log(string $message): void
+        {
+            self::send(self::LOG, self::LOGGED, $message);
+        }
+
+        /** What a script prints goes to the log. */
+        private static function onOutput(string $output): string
+        {
+            if ($output !== '') {
+                self::send(self::LOG, self::PRINTED, $output);
+            }
+            return '';
+        }
+
+        /** Logs what was printed, and ends the buffers that a script left open. */
+        private static function settleOutput(): void
+        {
+            while (ob_get_level() > 1) {
+                ob_end_flush();
+            }
+            if (ob_get_level() === 0) {
+                ob_start(self::onOutput(...), 8192);
+            } elseif (ob_get_length() > 0) {
+                ob_flush();
+            }
+        }
+
+        private static function onError(int $level, string $message, string $file, int $line): bool
+        {
+            if ($level === E_USER_ERROR) {
+                return false; // PHP ends the script, as it does without a handler
+            }
+            if (error_reporting() & $level) {
+                self::send(self::LOG, self::WARNING, self::levelName($level) . ": $message in $file:$line");
+            }
+            return true;
+        }
+
+        private static function levelName(int $level): string
+        {
+            return match ($level) {
+                E_WARNING, E_USER_WARNING, E_CORE_WARNING, E_COMPILE_WARNING => 'Warning',
+                E_NOTICE, E_USER_NOTICE => 'Notice',
+                E_DEPRECATED, E_USER_DEPRECATED => 'Deprecated',
+                default => 'Error',
+            };
+        }
+
+        /** Tells of a script that ended: by exit, by a fatal error, by exhausted memory. */
+        private static function onShutdown(): void
+        {
+            if (self::$doing === null) {
+                return;
+            }
+            self::$reserve = null;
+            $e = error_get_last();
+            $fatal = E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR;
+            $why = $e !== null && $e['type'] & $fatal
+                ? "Fatal error: {$e['message']} in {$e['file']}:{$e['line']}"
+                : 'the script called exit during ' . self::$doing;
+            self::$doing = null;
+            self::send(self::ERROR, self::ENDS, $why);
+        }
+
+        /** @return ?array{string, string, string} id, head and body of a call; null when there are no more */
+        private static function receive(): ?array
+        {
+            $header = self::read(self::HEADER, true);
+            if ($header === null) {
+                return null;
+            }
+            $f = unpack('Cversion/Ctype/nhead/Nbody', $header);
+            if ($f['version'] !== self::VERSION || $f['type'] !== self::CALL || $f['head'] < 18) {
+                fwrite(STDERR, "a frame that isn't understood; is another process reading descriptor 3?\n");
+                exit(1);
+            }
+            return [substr($header, 8), self::read($f['head']), self::read($f['body'])];
+        }
+
+        private static function read(int $length, bool $orEnd = false): ?string
+        {
+            if ($length === 0) {
+                return '';
+            }
+            $data = (string) fread(self::$in, $length);
+            if (strlen($data) < $length) {
+                $data .= stream_get_contents(self::$in, $length - strlen($data));
+            }
+            if (strlen($data) < $length) {
+                if ($orEnd && $data === '') {
+                    return null;
+                }
+                self::$doing = null;
+                exit(1); // mkd is gone
+            }
+            return $data;
+        }
+
+        private static function send(int $type, string $head, string $body): void
+        {
+            $frame = pack('CCnN', self::VERSION, $type, strlen($head), strlen($body)) . self::$id . $head;
+            if (strlen($body) <= self::COPY_LIMIT) {
+                $sent = self::write($frame . $body);
+            } else {
+                $sent = self::write($frame) && self::write($body);
+            }
+            if (!$sent) {
+                self::$doing = null;
+                exit(1); // mkd is gone
+            }
+        }
+
+        private static function write(string $data): bool
+        {
+            return @fwrite(self::$out, $data) === strlen($data);
+        }
+    }
+}
+
+namespace {
+    arca\Worker::start($argv[1]);
+    try {
+        require $argv[1];
+    } catch (Throwable $e) {
+        arca\Worker::fail($e);
+    }
+    arca\Worker::run($ARCANGELO_USERSPACE ?? null);
+}

@@ -1,0 +1,158 @@
+package php
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A frame is a header, a head whose form depends on the type, and a body.
+//
+//	0   1  version, 01
+//	1   1  type
+//	2   2  length of the head in bytes
+//	4   4  length of the body in bytes
+//	8   8  id of the request; zeros outside of one
+//	16  h  head
+//	..  b  body
+const (
+	frameVersion    = 1
+	frameHeaderSize = 16
+)
+
+// frameType says what a frame is. Those below 0x10 go to the worker.
+type frameType byte
+
+const (
+	frameCall  frameType = 0x01 // head: token (16), port (2), address; body: the message
+	frameReady frameType = 0x11 // head: process id (4); body: version of PHP
+	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8); body: the answer
+	frameError frameType = 0x14 // head: 00 the worker goes on, 01 it ends; body: what went wrong
+	frameLog   frameType = 0x15 // head: a logKind; body: text
+)
+
+// logKind says where the text of a LOG comes from.
+type logKind byte
+
+const (
+	logPrinted logKind = 0x01 // what the script printed
+	logWritten logKind = 0x02 // arca::log
+	logWarning logKind = 0x03 // PHP's warnings and notes
+	logFailure logKind = 0x04 // an error that the answer doesn't show
+)
+
+// maxHead bounds the head of a frame from a worker, in bytes. No type needs more.
+const maxHead = 64
+
+// errFrame says that a worker wrote what isn't a frame that is due.
+var errFrame = errors.New("the worker broke the framing")
+
+// frameHeader is the header of a frame.
+type frameHeader struct {
+	typ  frameType
+	head int   // bytes
+	body int64 // bytes
+	id   uint64
+}
+
+func (h *frameHeader) put(p []byte) {
+	p[0], p[1] = frameVersion, byte(h.typ)
+	binary.BigEndian.PutUint16(p[2:], uint16(h.head))
+	binary.BigEndian.PutUint32(p[4:], uint32(h.body))
+	binary.BigEndian.PutUint64(p[8:], h.id)
+}
+
+// parseFrameHeader reads the header of a frame from a worker.
+func parseFrameHeader(p []byte) (frameHeader, error) {
+	h := frameHeader{
+		typ:  frameType(p[1]),
+		head: int(binary.BigEndian.Uint16(p[2:])),
+		body: int64(binary.BigEndian.Uint32(p[4:])),
+		id:   binary.BigEndian.Uint64(p[8:]),
+	}
+	if p[0] != frameVersion {
+		return h, fmt.Errorf("%w: version %02x", errFrame, p[0])
+	}
+	want := 0
+	switch h.typ {
+	case frameReady:
+		want = 4
+	case frameEnd:
+		want = 8
+	case frameError, frameLog:
+		want = 1
+	default:
+		return h, fmt.Errorf("%w: type %02x", errFrame, p[1])
+	}
+	if h.head < want || h.head > maxHead {
+		return h, fmt.Errorf("%w: type %02x with a head of %d bytes", errFrame, p[1], h.head)
+	}
+	return h, nil
+}
+
+// frameReader reads the frames of a worker. Its Read gives the body of the
+// frame that next has returned, and io.EOF at the body's end.
+type frameReader struct {
+	r    *bufio.Reader
+	head [maxHead]byte
+	left int64 // bytes of the body that weren't read
+	err  error // why no more can be read
+}
+
+// next returns the next frame's header and head. What is left of the body
+// before it is passed over. The head is valid until the next call.
+func (f *frameReader) next() (frameHeader, []byte, error) {
+	if f.left > 0 {
+		if _, err := io.Copy(io.Discard, f); err != nil {
+			return frameHeader{}, nil, err
+		}
+	}
+	p, err := f.r.Peek(frameHeaderSize)
+	if err != nil {
+		return frameHeader{}, nil, f.fail(err)
+	}
+	h, err := parseFrameHeader(p)
+	if err != nil {
+		return h, nil, f.fail(err)
+	}
+	f.r.Discard(frameHeaderSize) // can't fail: it was peeked
+	if _, err := io.ReadFull(f.r, f.head[:h.head]); err != nil {
+		return h, nil, f.fail(err)
+	}
+	f.left = h.body
+	return h, f.head[:h.head], nil
+}
+
+func (f *frameReader) Read(p []byte) (int, error) {
+	if f.left == 0 {
+		return 0, io.EOF
+	}
+	if int64(len(p)) > f.left {
+		p = p[:f.left]
+	}
+	n, err := f.r.Read(p)
+	f.left -= int64(n)
+	if err != nil {
+		return n, f.fail(err)
+	}
+	return n, nil
+}
+
+// text returns the body as text, of which it keeps at most limit bytes.
+func (f *frameReader) text(limit int64) (string, error) {
+	p, err := io.ReadAll(io.LimitReader(f, limit))
+	if f.left > 0 {
+		p = append(p, " …"...)
+	}
+	return string(p), err
+}
+
+func (f *frameReader) fail(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // a worker never ends the stream by itself
+	}
+	f.err = err
+	return err
+}

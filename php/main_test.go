@@ -1,0 +1,286 @@
+package php
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"bytes"
+	"log/slog"
+)
+
+// TestMain runs the test binary as a worker, or as the host of a pool, when a
+// test has started it for that.
+func TestMain(m *testing.M) {
+	if mode := os.Getenv("FAKE_WORKER"); mode != "" {
+		fakeWorker(mode)
+		os.Exit(0)
+	}
+	if os.Getenv("POOL_HOST") != "" {
+		hostPool()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// logBuffer keeps what a pool logs.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// await waits until a text was logged.
+func (l *logBuffer) await(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "the log has "+text, func() bool { return strings.Contains(l.String(), text) })
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came that %s", what)
+		}
+	}
+}
+
+// start starts a pool that ends with the test; then nothing of it is left.
+func start(t *testing.T, opt Options) (*Pool, *logBuffer) {
+	t.Helper()
+	p, log := newPool(t, opt)
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p, log
+}
+
+// checked has the tests whose child processes are counted at their end.
+var checked sync.Map
+
+func newPool(t *testing.T, opt Options) (*Pool, *logBuffer) {
+	t.Helper()
+	if opt.Script == "" {
+		opt.Script = "testdata/kit.php"
+	}
+	if _, seen := checked.LoadOrStore(t, true); !seen { // cleanups run last in, first out
+		t.Cleanup(func() {
+			if pids := children(t); len(pids) > 0 {
+				t.Errorf("processes are left: %v", pids)
+			}
+		})
+	}
+	log := new(logBuffer)
+	opt.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	p, err := NewPool(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Close()
+		if t.Failed() {
+			t.Logf("log:\n%s", log)
+		}
+	})
+	return p, log
+}
+
+// children returns the child processes of this one, zombies included.
+func children(t *testing.T) (pids []int) {
+	t.Helper()
+	tasks, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(tasks) == 0 {
+		t.Fatalf("can't list children: %v", err)
+	}
+	for _, file := range tasks {
+		data, _ := os.ReadFile(file)
+		for _, f := range strings.Fields(string(data)) {
+			pid, _ := strconv.Atoi(f)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+// do sends a message and returns the answer.
+func do(p *Pool, message string) (string, error) { return doContext(context.Background(), p, message) }
+
+func doContext(ctx context.Context, p *Pool, message string) (string, error) {
+	var answer bytes.Buffer
+	err := p.Do(ctx, &Call{
+		ClientAddr: netip.MustParseAddrPort("192.0.2.7:4711"),
+		Session:    [16]byte{0x00, 0x27, 0xff, 15: 0x80},
+		Body:       []byte(message),
+	}, &answer)
+	return answer.String(), err
+}
+
+func mustDo(t *testing.T, p *Pool, message string) string {
+	t.Helper()
+	answer, err := do(p, message)
+	if err != nil {
+		t.Fatalf("%.40s: %v", message, err)
+	}
+	return answer
+}
+
+func awaitWhole(t *testing.T, p *Pool, workers int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d workers are idle", workers), func() bool {
+		s := p.Status()
+		idle := 0
+		for _, w := range s.Workers {
+			if !w.Busy {
+				idle++
+			}
+		}
+		return idle == workers && s.Starting == 0
+	})
+}
+
+func busyWorkers(p *Pool) (n int) {
+	for _, w := range p.Status().Workers {
+		if w.Busy {
+			n++
+		}
+	}
+	return n
+}
+
+// fakeWorker plays a worker that goes wrong in a way.
+func fakeWorker(mode string) {
+	in, out := os.NewFile(3, "calls"), os.NewFile(4, "frames")
+	frame := func(typ frameType, id uint64, head, body string) {
+		h := frameHeader{typ: typ, head: len(head), body: int64(len(body)), id: id}
+		p := make([]byte, frameHeaderSize)
+		h.put(p)
+		out.Write(append(p, head+body...))
+	}
+	twice := func(typ frameType, id uint64, head, body string) {
+		h := frameHeader{typ: typ, head: len(head), body: int64(len(body)), id: id}
+		p := make([]byte, frameHeaderSize)
+		h.put(p)
+		p = append(p, head+body...)
+		out.Write(append(p, p...))
+	}
+	read := func() (id uint64, body string) {
+		p := make([]byte, frameHeaderSize)
+		if _, err := io.ReadFull(in, p); err != nil {
+			os.Exit(0)
+		}
+		rest := make([]byte, int(binary.BigEndian.Uint16(p[2:]))+int(binary.BigEndian.Uint32(p[4:])))
+		io.ReadFull(in, rest)
+		return binary.BigEndian.Uint64(p[8:]), string(rest[binary.BigEndian.Uint16(p[2:]):])
+	}
+	memory := "\x00\x00\x00\x00\x00\x10\x00\x00"
+	switch mode {
+	case "dies at boot":
+		fmt.Fprintln(os.Stderr, "a last word")
+		os.Exit(7)
+	case "silent at boot":
+		read()
+	case "closes at boot":
+		in.Close()
+		out.Close()
+		select {}
+	case "nonsense at boot":
+		out.WriteString(strings.Repeat("nonsense", 10))
+		select {}
+	}
+	frame(frameReady, 0, "\x00\x00\x00\x01", "fake")
+	for {
+		id, body := read()
+		if body == "well" || mode == "well" {
+			frame(frameEnd, id, memory, body)
+			continue
+		}
+		switch mode {
+		case "wrong id":
+			frame(frameEnd, id+2, memory, "another's")
+		case "wrong version":
+			out.Write([]byte{2, byte(frameEnd), 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+		case "wrong type":
+			frame(0x7f, id, memory, "")
+		case "ready again":
+			frame(frameReady, id, "\x00\x00\x00\x01", "")
+		case "long head":
+			frame(frameEnd, id, strings.Repeat("x", maxHead+1), "")
+		case "short head":
+			frame(frameEnd, id, "", "")
+		case "half an answer":
+			h := frameHeader{typ: frameEnd, head: 8, body: 100, id: id}
+			p := make([]byte, frameHeaderSize)
+			h.put(p)
+			out.Write(append(p, memory+"half"...))
+			os.Exit(0)
+		case "half an answer, then nothing":
+			h := frameHeader{typ: frameEnd, head: 8, body: 1 << 30, id: id}
+			p := make([]byte, frameHeaderSize)
+			h.put(p)
+			out.Write(append(p, memory+"half"...))
+			select {}
+		case "frame after the end":
+			twice(frameEnd, id, memory, body)
+		case "says nothing":
+			select {}
+		case "dies":
+			os.Exit(0)
+		}
+	}
+}
+
+// fake returns options of a pool whose workers go wrong in a way.
+func fake(mode string, opt Options) Options {
+	opt.PHP = os.Args[0]
+	opt.Env = map[string]string{"FAKE_WORKER": mode}
+	return opt
+}
+
+// hostPool runs a pool until it is killed, and prints its workers' pids.
+func hostPool() {
+	p, err := NewPool(Options{Script: "testdata/kit.php", MinWorkers: 3, MaxWorkers: 3})
+	if err == nil {
+		err = p.Start(context.Background())
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	go do(p, "sleep 100000") // one of them is busy
+	child, _ := do(p, "fork")
+	for _, w := range p.Status().Workers {
+		fmt.Print(w.PID, " ")
+	}
+	fmt.Println(child)
+	select {}
+}
+
+func hostCommand() *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "POOL_HOST=1")
+	return cmd
+}

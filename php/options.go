@@ -1,0 +1,92 @@
+package php
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Defaults of the fields of Options that are zero.
+const (
+	DefaultMinWorkers    = 2
+	DefaultMaxWorkers    = 16
+	DefaultQueue         = 1024
+	DefaultQueueTimeout  = 10 * time.Second
+	DefaultTimeout       = 30 * time.Second
+	DefaultBootTimeout   = 30 * time.Second
+	DefaultIdleTimeout   = time.Minute
+	DefaultMemoryCeiling = 256 << 20 // bytes
+)
+
+// Options describe a Pool. Script has no default.
+type Options struct {
+	Script string            // the userspace script
+	PHP    string            // the binary; default: php, looked up on the PATH
+	Dir    string            // working directory of the workers; default: the script's folder
+	User   string            // whom the workers run as; default: as this process. It takes root
+	Group  string            // default: the user's own
+	Env    map[string]string // added to this process's environment
+	Ini    map[string]string // settings of PHP, as with php -d
+
+	MinWorkers int // workers that are always there
+	MaxWorkers int // workers under load
+
+	Queue        int           // calls that may wait for a worker; less than 0: none
+	QueueTimeout time.Duration // how long one waits
+	Timeout      time.Duration // wall-clock time of a call in a worker
+	BootTimeout  time.Duration // from the start of a process to its readiness
+	IdleTimeout  time.Duration // after which a worker above MinWorkers ends
+
+	MaxRequests   int           // after which a worker is replaced, give or take a tenth; 0: no limit
+	MaxAge        time.Duration // after which a worker is replaced; 0: no limit
+	MemoryLimit   int64         // bytes; a worker that uses more is replaced after its call; 0: no limit
+	MemoryCeiling int64         // bytes; PHP's memory_limit, which ends a script in the middle
+
+	// Logger gets what the scripts print and log, PHP's warnings, and what
+	// becomes of the workers. Default: nothing.
+	Logger *slog.Logger
+}
+
+// withDefaults returns the options with nothing left to decide.
+func (o Options) withDefaults() (Options, error) {
+	if o.Script == "" {
+		return o, errors.New("php: a Pool needs a Script")
+	}
+	var err error
+	if o.Script, err = filepath.Abs(o.Script); err != nil {
+		return o, err
+	}
+	if o.Dir, err = filepath.Abs(cmp.Or(o.Dir, filepath.Dir(o.Script))); err != nil {
+		return o, err
+	}
+	name := cmp.Or(o.PHP, "php")
+	if o.PHP, err = exec.LookPath(name); err != nil {
+		return o, fmt.Errorf("PHP isn't there: %w; install it (Debian: apt-get install php-cli), or say where it is", err)
+	}
+	if o.User+o.Group != "" && os.Geteuid() != 0 {
+		return o, errors.New("PHP workers can run as another user or group only if this process is root")
+	}
+	if _, err := procAttr(o.User, o.Group); err != nil {
+		return o, err
+	}
+	if o.PHP, err = filepath.Abs(o.PHP); err != nil { // the workers have another working directory
+		return o, err
+	}
+	o.MinWorkers = cmp.Or(o.MinWorkers, DefaultMinWorkers)
+	o.MaxWorkers = max(o.MinWorkers, cmp.Or(o.MaxWorkers, DefaultMaxWorkers))
+	o.Queue = max(0, cmp.Or(o.Queue, DefaultQueue))
+	o.QueueTimeout = cmp.Or(o.QueueTimeout, DefaultQueueTimeout)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.BootTimeout = cmp.Or(o.BootTimeout, DefaultBootTimeout)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, DefaultIdleTimeout)
+	o.MemoryCeiling = cmp.Or(o.MemoryCeiling, DefaultMemoryCeiling)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}

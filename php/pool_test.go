@@ -1,0 +1,549 @@
+package php
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestFakeWorkers has workers go wrong in every way: only their own client
+// sees an error, at once, and the pool is whole after.
+func TestFakeWorkers(t *testing.T) {
+	for _, mode := range []string{
+		"wrong id", "wrong version", "wrong type", "ready again", "long head", "short head", "half an answer", "dies",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			p, _ := start(t, fake(mode, Options{MinWorkers: 2, MaxWorkers: 2}))
+			for range 3 {
+				_, err := do(p, "badly")
+				var broken *WorkerError
+				if !errors.As(err, &broken) {
+					t.Fatalf("error %v", err)
+				}
+				if got := mustDo(t, p, "well"); got != "well" {
+					t.Fatalf("%q", got)
+				}
+			}
+			awaitWhole(t, p, 2)
+			if c := p.Status().Counts; c.WorkerErrors != 3 {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
+func TestFrameAfterTheEnd(t *testing.T) {
+	p, _ := start(t, fake("frame after the end", Options{MinWorkers: 1, MaxWorkers: 1}))
+	for i := range 20 {
+		want := fmt.Sprint("message ", i)
+		if got := mustDo(t, p, want); got != want {
+			t.Fatalf("%q got the answer %q", want, got)
+		}
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	for _, mode := range []string{"says nothing", "half an answer, then nothing"} {
+		p, _ := start(t, fake(mode, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: 300 * time.Millisecond}))
+		if _, err := do(p, "badly"); err != ErrTimeout {
+			t.Fatalf("%s: %v", mode, err)
+		}
+		if got := mustDo(t, p, "well"); got != "well" {
+			t.Fatalf("%s: %q", mode, got)
+		}
+	}
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: 300 * time.Millisecond})
+	for _, message := range []string{"sleep 100000", "deaf"} {
+		if _, err := do(p, message); err != ErrTimeout {
+			t.Fatalf("%s: %v", message, err)
+		}
+		if got := mustDo(t, p, "echo well"); got != "well" {
+			t.Fatalf("%s: %q", message, got)
+		}
+	}
+	if c := p.Status().Counts; c.Timeouts != 2 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestContextEndsACall(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := doContext(ctx, p, "sleep 100000"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("deadline: %v", err)
+	}
+	gone := errors.New("the client is gone")
+	ctx, end := context.WithCancelCause(t.Context())
+	time.AfterFunc(2*patience, func() { end(gone) })
+	if _, err := doContext(ctx, p, "sleep 100000"); err != gone {
+		t.Errorf("cause: %v", err)
+	}
+	if _, err := doContext(ctx, p, "pid"); err != gone {
+		t.Errorf("already over: %v", err)
+	}
+	mustDo(t, p, "pid")
+}
+
+func TestBootTimeout(t *testing.T) {
+	for _, c := range []struct {
+		mode    string
+		timeout time.Duration
+		want    string
+	}{
+		{"dies at boot", time.Minute, "exit status 7; it printed:\na last word"},
+		{"silent at boot", 300 * time.Millisecond, "wasn't ready within 300ms"},
+		{"closes at boot", time.Minute, "closed its descriptors"},
+		{"nonsense at boot", time.Minute, "broke the framing"},
+	} {
+		p, _ := newPool(t, fake(c.mode, Options{MinWorkers: 2, BootTimeout: c.timeout}))
+		if err := p.Start(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.mode, err)
+		}
+	}
+}
+
+// TestKilledWorkers kills workers under load: only the requests that they had
+// fail, no answer is another's, and the pool is whole after.
+func TestKilledWorkers(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 4, MaxWorkers: 4})
+	stop := make(chan struct{})
+	var killed, failed, done atomic.Int64
+	var load, killer sync.WaitGroup
+	for range 8 {
+		load.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				want := strconv.FormatUint(rand.Uint64(), 36)
+				got, err := do(p, "echo "+want)
+				var broken *WorkerError
+				switch {
+				case errors.As(err, &broken):
+					failed.Add(1)
+				case err != nil:
+					t.Errorf("error %v", err)
+				case got != want:
+					t.Errorf("%q got the answer %q", want, got)
+				default:
+					done.Add(1)
+				}
+			}
+		})
+	}
+	killer.Go(func() {
+		for range 20 {
+			time.Sleep(50 * time.Millisecond)
+			if ws := p.Status().Workers; len(ws) > 0 {
+				syscall.Kill(ws[rand.IntN(len(ws))].PID, syscall.SIGKILL)
+				killed.Add(1)
+			}
+		}
+		close(stop)
+	})
+	killer.Wait()
+	load.Wait()
+	t.Logf("%d done, %d workers killed, %d requests failed", done.Load(), killed.Load(), failed.Load())
+	if failed.Load() > killed.Load() || done.Load() == 0 {
+		t.Errorf("%d workers were killed, %d requests failed, %d didn't", killed.Load(), failed.Load(), done.Load())
+	}
+	awaitWhole(t, p, 4)
+}
+
+func TestSegfault(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	_, err := do(p, "segfault")
+	var broken *WorkerError
+	if !errors.As(err, &broken) {
+		t.Errorf("error %v", err)
+	}
+	mustDo(t, p, "pid")
+}
+
+// TestScriptsThatMeddle has scripts write to the frames' descriptor and close it.
+func TestScriptsThatMeddle(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 2, MaxWorkers: 2})
+	for range 3 {
+		for _, message := range []string{"badframe", "closefds", "late"} {
+			do(p, message) // it may fail
+			for i := range 20 {
+				want := fmt.Sprint(message, i)
+				// Nonsense that comes during a call may end it, with an error.
+				if got, err := do(p, "echo "+want); err == nil && got != want {
+					t.Fatalf("%q got the answer %q", want, got)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	awaitWhole(t, p, 2)
+}
+
+// gate returns a message that keeps a worker busy until open is called.
+func gate(t *testing.T) (message string, open func()) {
+	path := filepath.Join(t.TempDir(), "gate")
+	return "until " + path, func() {
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestQueue(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: 2, QueueTimeout: time.Second})
+	message, open := gate(t)
+	results := make(chan error, 3)
+	send := func(message string, waiting int) {
+		go func() {
+			_, err := do(p, message)
+			results <- err
+		}()
+		eventually(t, "the call is under way", func() bool { return p.Status().Waiting == waiting && busyWorkers(p) == 1 })
+	}
+	send(message, 0)
+	send("pid", 1)
+	send("pid", 2)
+	if _, err := do(p, "pid"); err != ErrQueueFull {
+		t.Errorf("one too many: %v", err)
+	}
+	for range 2 {
+		if err := <-results; err != ErrQueueTimeout {
+			t.Errorf("waiting: %v", err)
+		}
+	}
+	open()
+	if err := <-results; err != nil {
+		t.Error(err)
+	}
+	if c := p.Status().Counts; c.QueueFull != 1 || c.QueueTimeouts != 2 || c.Requests != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestNoQueue(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: -1})
+	message, open := gate(t)
+	done := make(chan error)
+	go func() { _, err := do(p, message); done <- err }()
+	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
+	if _, err := do(p, "pid"); err != ErrQueueFull {
+		t.Errorf("error %v", err)
+	}
+	open()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestQueueKeepsOrder(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		$served = [];
+		$ARCANGELO_USERSPACE = ['on_handle' => function () {
+			global $served;
+			if (str_starts_with(arca::$request, 'until ')) {
+				while (!file_exists(substr(arca::$request, 6))) { usleep(1000); clearstatcache(); }
+				return '';
+			}
+			$served[] = arca::$request;
+			return implode(' ', $served);
+		}];`)})
+	message, open := gate(t)
+	var wg sync.WaitGroup
+	wg.Go(func() { mustDo(t, p, message) })
+	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
+	var want []string
+	for i := range 100 {
+		name := fmt.Sprint(i)
+		want = append(want, name)
+		wg.Go(func() { mustDo(t, p, name) })
+		eventually(t, "it waits", func() bool { return p.Status().Waiting == i+1 })
+	}
+	open()
+	wg.Wait()
+	if got := mustDo(t, p, "end"); got != strings.Join(append(want, "end"), " ") {
+		t.Errorf("order of service: %s", got)
+	}
+}
+
+func TestGrowsAndShrinks(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 2, MaxWorkers: 6, IdleTimeout: 300 * time.Millisecond})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					mustDo(t, p, "sleep 5")
+				}
+			}
+		})
+	}
+	eventually(t, "there are 6 workers", func() bool { return len(p.Status().Workers) == 6 })
+	close(stop)
+	wg.Wait()
+	awaitWhole(t, p, 2)
+}
+
+func TestRecycling(t *testing.T) {
+	t.Run("max_requests", func(t *testing.T) {
+		p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MaxRequests: 10})
+		pids := map[string]int{}
+		for range 60 {
+			pids[mustDo(t, p, "pid")]++
+		}
+		if len(pids) < 5 || len(pids) > 8 {
+			t.Errorf("requests of each worker: %v", pids)
+		}
+	})
+	t.Run("memory_limit", func(t *testing.T) {
+		p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryLimit: 32 << 20, MemoryCeiling: 64 << 20})
+		most := int64(0)
+		for range 200 {
+			mustDo(t, p, "leak 1048576")
+			for _, w := range p.Status().Workers {
+				most = max(most, w.Memory)
+			}
+		}
+		if most > 40<<20 || most < 16<<20 {
+			t.Errorf("a worker had %d bytes", most)
+		}
+	})
+	t.Run("max_age", func(t *testing.T) {
+		p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MaxAge: 200 * time.Millisecond})
+		first := mustDo(t, p, "pid")
+		eventually(t, "an idle worker is replaced", func() bool {
+			w := p.Status().Workers
+			return len(w) == 1 && strconv.Itoa(w[0].PID) != first
+		})
+	})
+}
+
+// TestReplace replaces all workers again and again under load: nothing fails.
+func TestReplace(t *testing.T) {
+	path := script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'first'];`)
+	p, _ := start(t, Options{Script: path, MinWorkers: 3, MaxWorkers: 4})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					mustDo(t, p, "x")
+				}
+			}
+		})
+	}
+	for range 5 {
+		if err := p.Replace(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	os.WriteFile(path, []byte(`<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => 'second'];`), 0o644)
+	if err := p.Replace(t.Context()); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the new script answers", func() bool { return mustDo(t, p, "x") == "second" })
+	os.WriteFile(path, []byte(`<?php syntax error`), 0o644)
+	if err := p.Replace(t.Context()); err == nil || !strings.Contains(err.Error(), "ParseError") {
+		t.Errorf("a script that is broken: %v", err)
+	}
+	if got := mustDo(t, p, "x"); got != "second" {
+		t.Errorf("then %q answers", got)
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func TestShutdown(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	under, waiting := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := do(p, "sleep 300"); under <- err }()
+	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
+	go func() { _, err := do(p, "pid"); waiting <- err }()
+	eventually(t, "a call waits", func() bool { return p.Status().Waiting == 1 })
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := <-under; err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+	if err := <-waiting; err != ErrClosed {
+		t.Errorf("the call that waited: %v", err)
+	}
+	if _, err := do(p, "pid"); err != ErrClosed {
+		t.Errorf("a call after: %v", err)
+	}
+}
+
+func TestShutdownCutsOff(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	under := make(chan error, 1)
+	go func() { _, err := do(p, "deaf"); under <- err }()
+	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := p.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	var broken *WorkerError
+	if err := <-under; !errors.As(err, &broken) {
+		t.Errorf("the call under way: %v", err)
+	}
+}
+
+// TestAnswerNotTaken: an answer that its writer refuses costs no worker.
+func TestAnswerNotTaken(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	pid := mustDo(t, p, "pid")
+	full := errors.New("full")
+	for range 3 {
+		if err := p.Do(t.Context(), &Call{Body: []byte("repeat 3000000")}, refuse{full}); err != full {
+			t.Errorf("error %v", err)
+		}
+	}
+	if mustDo(t, p, "pid") != pid {
+		t.Error("the worker was replaced")
+	}
+}
+
+type refuse struct{ err error }
+
+func (r refuse) Write(p []byte) (int, error) { return 0, r.err }
+
+// TestChildrenOfWorkersEnd: what a script forks ends with its worker.
+func TestChildrenOfWorkersEnd(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	child, err := strconv.Atoi(mustDo(t, p, "fork"))
+	if err != nil || !alive(child) {
+		t.Fatalf("child %d: %v", child, err)
+	}
+	do(p, "exit")
+	eventually(t, "the child ends", func() bool { return !alive(child) })
+}
+
+// TestDescriptors: a worker has none but its own.
+func TestDescriptors(t *testing.T) {
+	extra, err := os.Open("pool_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer extra.Close()
+	p, _ := start(t, Options{MinWorkers: 4, MaxWorkers: 4})
+	for _, f := range strings.Fields(strings.ReplaceAll(mustDo(t, p, "fds"), " (deleted)", "")) {
+		if !strings.HasPrefix(f, "pipe:") && f != "/dev/null" && !strings.HasSuffix(f, "/arcangelo.php") &&
+			!strings.HasPrefix(f, "/tmp/.ZendSem") && !strings.HasPrefix(f, "/proc/") {
+			t.Errorf("a worker has %s", f)
+		}
+	}
+}
+
+// TestWorkersEndWithTheirHost kills a process that hosts a pool.
+func TestWorkersEndWithTheirHost(t *testing.T) {
+	host := hostCommand()
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	host.Process.Kill()
+	host.Wait()
+	pids := strings.Fields(line)
+	if err != nil || len(pids) != 4 {
+		t.Fatalf("the host says %q, %v", line, err)
+	}
+	for _, f := range pids[:3] {
+		pid, _ := strconv.Atoi(f)
+		eventually(t, "the worker is gone", func() bool { return !alive(pid) })
+	}
+	child, _ := strconv.Atoi(pids[3]) // the death signal doesn't reach it
+	syscall.Kill(child, syscall.SIGKILL)
+}
+
+func TestUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if _, err := NewPool(Options{Script: "testdata/kit.php", User: "www-data"}); err == nil {
+			t.Error("no error without root")
+		}
+		return
+	}
+	// Not below the test's own folder, which others can't enter.
+	dir, err := os.MkdirTemp("", "mkd-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	os.Chmod(dir, 0o755)
+	kit, err := os.ReadFile("testdata/kit.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(dir+"/kit.php", kit, 0o644)
+	os.WriteFile(dir+"/server.key", []byte("secret"), 0o600)
+	p, _ := start(t, Options{Script: dir + "/kit.php", User: "www-data", MinWorkers: 1})
+	if got := mustDo(t, p, "user "+dir+"/server.key"); got != "33 33 unreadable" {
+		t.Errorf("a worker of www-data: %s", got)
+	}
+	if _, err := NewPool(Options{Script: "testdata/kit.php", User: "no-such-user"}); err == nil {
+		t.Error("an unknown user is taken")
+	}
+}
+
+func TestEnvAndIni(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "/run/x")
+	t.Setenv("INHERITED", "yes")
+	p, _ := start(t, Options{MinWorkers: 1, Env: map[string]string{"APP": "a=b c"}, Ini: map[string]string{"precision": "5"}})
+	for message, want := range map[string]string{"env APP": "a=b c", "env INHERITED": "yes", "env NOTIFY_SOCKET": "", "ini precision": "5"} {
+		if got := mustDo(t, p, message); got != want {
+			t.Errorf("%s: %q, want %q", message, got, want)
+		}
+	}
+}
+
+func BenchmarkDo(b *testing.B) {
+	for _, size := range []int{64, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			p, err := NewPool(Options{Script: "testdata/kit.php", MinWorkers: 2, MaxWorkers: 2})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := p.Start(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			call := &Call{Body: append([]byte("echo "), bytes.Repeat([]byte("x"), size)...)}
+			var answer bytes.Buffer
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				answer.Reset()
+				if err := p.Do(b.Context(), call, &answer); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

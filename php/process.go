@@ -1,0 +1,180 @@
+package php
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	_ "embed"
+)
+
+//go:embed arcangelo/arcangelo.php
+var arcangelo []byte
+
+// openLoop returns Arcangelo as a file that PHP can open through its descriptor. It has
+// no name any more, so that nothing is left behind however the daemon ends.
+func openLoop() (*os.File, error) {
+	dir, err := os.MkdirTemp("", "mkd-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "arcangelo.php") // as it appears in traces
+	if err := os.WriteFile(path, arcangelo, 0o444); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
+// spawner starts processes from one OS thread that lives as long as they do:
+// the parent-death signal comes when the thread that forked ends.
+type spawner struct{ jobs chan func() }
+
+func newSpawner() *spawner {
+	s := &spawner{jobs: make(chan func())}
+	go func() {
+		runtime.LockOSThread()
+		for job := range s.jobs {
+			job()
+		}
+	}()
+	return s
+}
+
+func (s *spawner) start(cmd *exec.Cmd) error {
+	done := make(chan error, 1)
+	s.jobs <- func() { done <- cmd.Start() }
+	return <-done
+}
+
+// close ends the thread. All its processes have ended.
+func (s *spawner) close() { close(s.jobs) }
+
+// process is a PHP process and the pipes to it.
+type process struct {
+	cmd    *exec.Cmd
+	in     *os.File      // calls to it
+	out    *os.File      // frames from it
+	exited chan struct{} // closed when it has ended and was reaped
+
+	mu     sync.Mutex
+	reaped bool
+}
+
+// newProcess starts PHP with Arcangelo and the script, in a process group of
+// its own.
+func newProcess(s *spawner, opt *Options, loop *os.File, o *output) (*process, error) {
+	args := []string{"-d", "opcache.enable_cli=1", "-d", "memory_limit=" + strconv.FormatInt(opt.MemoryCeiling, 10)}
+	for _, name := range slices.Sorted(maps.Keys(opt.Ini)) {
+		args = append(args, "-d", name+"="+opt.Ini[name])
+	}
+	cmd := exec.Command(opt.PHP, append(args, "/proc/self/fd/5", opt.Script)...)
+	cmd.Dir = opt.Dir
+	cmd.Env = environment(opt.Env)
+	attr, err := procAttr(opt.User, opt.Group)
+	if err != nil {
+		return nil, err
+	}
+	cmd.SysProcAttr = attr
+
+	p := &process{cmd: cmd, exited: make(chan struct{})}
+	var theirs []*os.File // closed here once the process has them
+	pipe := func(ours **os.File, weRead bool) (*os.File, error) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		if !weRead {
+			r, w = w, r
+		}
+		*ours = r
+		theirs = append(theirs, w)
+		return w, nil
+	}
+	var printed *os.File
+	defer func() {
+		for _, f := range theirs {
+			f.Close()
+		}
+	}()
+	calls, err1 := pipe(&p.in, false)
+	frames, err2 := pipe(&p.out, true)
+	prints, err3 := pipe(&printed, true)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		closeAll(p.in, p.out, printed)
+		return nil, err
+	}
+	cmd.ExtraFiles = []*os.File{calls, frames, loop}
+	cmd.Stdout, cmd.Stderr = prints, prints
+	if err := s.start(cmd); err != nil {
+		closeAll(p.in, p.out, printed)
+		return nil, fmt.Errorf("starting PHP: %w", err)
+	}
+	o.log = o.log.With("worker", cmd.Process.Pid)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		o.read(printed)
+		printed.Close()
+	}()
+	go p.reap(printed, read)
+	return p, nil
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// environment is this process's, less what is meant for it alone, with what
+// the options add.
+func environment(add map[string]string) []string {
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return name == "NOTIFY_SOCKET" || strings.HasPrefix(name, "LISTEN_") || strings.HasPrefix(name, "WATCHDOG_")
+	})
+	for _, name := range slices.Sorted(maps.Keys(add)) {
+		env = append(env, name+"="+add[name]) // the last one counts
+	}
+	return env
+}
+
+// signal sends a signal to the process and its children, unless it is gone.
+func (p *process) signal(sig syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		syscall.Kill(-p.cmd.Process.Pid, sig)
+	}
+}
+
+// reap waits for the process to end. Its children end with it; they are killed
+// before it is reaped, while the number of its group can't be another's.
+func (p *process) reap(printed *os.File, read <-chan struct{}) {
+	awaitExit(p.cmd.Process.Pid)
+	p.mu.Lock()
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	p.cmd.Wait() // its error is in ProcessState
+	p.reaped = true
+	p.mu.Unlock()
+	// A child that left the group may hold the pipe open.
+	printed.SetReadDeadline(time.Now().Add(time.Second))
+	<-read
+	close(p.exited)
+}
+
+// ending says how the process ended. It is valid once exited is closed.
+func (p *process) ending() string { return p.cmd.ProcessState.String() }

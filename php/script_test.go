@@ -1,0 +1,162 @@
+package php
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAnswers(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	for _, size := range []int{0, 1, 100, 4000, 8100, 8192, 8200, 65535, 65536, 65537, 1 << 20, 10 << 20} {
+		body := make([]byte, size)
+		rand.Read(body)
+		if got := mustDo(t, p, "echo "+string(body)); got != string(body) {
+			t.Fatalf("%d bytes came back as %d others", size, len(got))
+		}
+	}
+	for message, want := range map[string]string{"nothing": "", "number": "42", "repeat 0": ""} {
+		if got := mustDo(t, p, message); got != want {
+			t.Errorf("%s: %q, want %q", message, got, want)
+		}
+	}
+}
+
+// TestInterface checks what scripts of the reference rely on.
+func TestInterface(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	guids := map[string]bool{}
+	for range 3 {
+		f := strings.Fields(mustDo(t, p, "who"))
+		if len(f[0]) != 16 || guids[f[0]] {
+			t.Errorf("guid %s: 8 bytes, another for each request", f[0])
+		}
+		guids[f[0]] = true
+		if f[1] != "0027ff00000000000000000000000080" || f[2] != "192.0.2.7" || f[3] != "4711" {
+			t.Errorf("identity: %v", f[1:])
+		}
+	}
+	dir, _ := filepath.Abs("testdata")
+	want := strings.Join([]string{dir, filepath.Join(dir, "kit.php"), "a part", "stream", "stream", "stream", "1", "268435456"}, "\n")
+	if got := mustDo(t, p, "where"); got != want {
+		t.Errorf("where:\n%s\nwant\n%s", got, want)
+	}
+	var calls map[string]int
+	if err := json.Unmarshal([]byte(mustDo(t, p, "calls")), &calls); err != nil {
+		t.Fatal(err)
+	}
+	if calls["init"] != 1 || calls["start"] != 5 || calls["stop"] != 4 || calls["token"] != 16 {
+		t.Errorf("calls: %v", calls)
+	}
+}
+
+func TestOnlyOnHandle(t *testing.T) {
+	p, _ := start(t, Options{Script: script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => strrev(arca::$request)];`)})
+	if got := mustDo(t, p, "abc"); got != "cba" {
+		t.Errorf("%q", got)
+	}
+}
+
+func script(t *testing.T, code string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "script.php")
+	if err := os.WriteFile(path, []byte("<?php\n"+code), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestPrintedGoesToTheLog: what a script prints never reaches the client.
+func TestPrintedGoesToTheLog(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	if got := mustDo(t, p, "print"); got != "done" {
+		t.Errorf("the answer is %q", got)
+	}
+	for _, text := range []string{"printed", "to stdout", "to stderr", "logged", "Notice: noticed in ", "Warning: Undefined variable $undefined in "} {
+		log.await(t, text)
+	}
+	if got := mustDo(t, p, "buffer"); got != "done" {
+		t.Errorf("the answer is %q", got)
+	}
+	log.await(t, "left open")
+	if !strings.Contains(log.String(), "level=WARN msg=php worker=") {
+		t.Errorf("warnings aren't logged as such:\n%s", log)
+	}
+}
+
+func TestFloodOfOutputIsBounded(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	if got := mustDo(t, p, "flood 100000"); got != "done" {
+		t.Errorf("the answer is %q", got)
+	}
+	p.Close()
+	if n := strings.Count(log.String(), "text=\"line "); n < linesAtOnce/2 || n > 20*linesAtOnce {
+		t.Errorf("%d lines were logged", n)
+	}
+	if !strings.Contains(log.String(), "lines were left out") {
+		t.Error("it isn't said that lines were left out")
+	}
+}
+
+func TestErrorsOfScripts(t *testing.T) {
+	for _, c := range []struct {
+		message, want string
+		fatal         bool
+	}{
+		{"throw", "RuntimeException: thrown on purpose in ", false},
+		{"array", "on_handle returned array, a string is due", false},
+		{"fatal", "Call to undefined function undefined_function()", false},
+		{"exit", "the script called exit during a request", true},
+		{"redeclare", "Cannot declare class arca", true},
+		{"eat", "Allowed memory size of ", true},
+	} {
+		t.Run(c.message, func(t *testing.T) {
+			p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryCeiling: 32 << 20})
+			pid := mustDo(t, p, "pid")
+			_, err := do(p, c.message)
+			var script *ScriptError
+			if !errors.As(err, &script) || !strings.Contains(script.Message, c.want) || script.Fatal != c.fatal {
+				t.Fatalf("error %v", err)
+			}
+			if same := mustDo(t, p, "pid") == pid; same == c.fatal {
+				t.Errorf("the same worker goes on: %t", same)
+			}
+		})
+	}
+}
+
+func TestBootErrors(t *testing.T) {
+	for _, c := range []struct{ name, code, want string }{
+		{"parse error", `function (`, `ParseError: `},
+		{"throws", `throw new Exception('no database');`, `no database in `},
+		{"exit", `exit(0);`, `the script called exit during loading the script`},
+		{"fatal", `class A extends B implements arca {} `, `not found`},
+		{"no userspace", `$x = 1;`, `has to set $ARCANGELO_USERSPACE`},
+		{"no on_handle", `$ARCANGELO_USERSPACE = ['on_init' => fn() => 1];`, `['on_handle'] is missing`},
+		{"not callable", `$ARCANGELO_USERSPACE = ['on_handle' => 'nothing_of_the_kind'];`, `['on_handle'] can't be called`},
+		{"on_init throws", `$ARCANGELO_USERSPACE = ['on_handle' => fn() => '', 'on_init' => fn() => throw new Exception('not today')];`, `not today`},
+		{"on_init exits", `$ARCANGELO_USERSPACE = ['on_handle' => fn() => '', 'on_init' => function() { exit; }];`, `the script called exit during on_init`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, _ := newPool(t, Options{Script: script(t, c.code), MinWorkers: 2})
+			err := p.Start(t.Context())
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Start: %v, want %s", err, c.want)
+			}
+			if _, err := do(p, "x"); err != ErrClosed {
+				t.Errorf("Do: %v", err)
+			}
+		})
+	}
+	p, _ := newPool(t, Options{Script: "testdata/nowhere.php"})
+	if err := p.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "nowhere.php") {
+		t.Errorf("Start: %v", err)
+	}
+	if _, err := NewPool(Options{Script: "testdata/kit.php", PHP: "no-such-php"}); err == nil || !strings.Contains(err.Error(), "PHP isn't there") {
+		t.Errorf("NewPool: %v", err)
+	}
+}

@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+	"go.uber.org/zap/zapcore"
+
+	"mkd/config"
+)
+
+// Logs is where the daemon writes what happens: readable lines to a terminal,
+// JSON elsewhere.
+type Logs struct {
+	// Main has what an operator should see at once. It isn't buffered.
+	Main *zap.Logger
+
+	requests *zap.Logger // one line a request, buffered; nil: none
+	buffer   *zapcore.BufferedWriteSyncer
+}
+
+// NewLogs returns the logs of a configuration, which go to out.
+func NewLogs(cfg config.Log, out *os.File) (*Logs, error) {
+	level, err := zapcore.ParseLevel(cfg.Level)
+	if err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	var encoder zapcore.Encoder
+	if cfg.Format == "console" || cfg.Format == "auto" && isTerminal(out) {
+		c := zap.NewDevelopmentEncoderConfig()
+		c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		c.EncodeLevel = zapcore.CapitalColorLevelEncoder
+		if !isTerminal(out) {
+			c.EncodeLevel = zapcore.CapitalLevelEncoder
+		}
+		c.EncodeDuration = zapcore.StringDurationEncoder
+		encoder = zapcore.NewConsoleEncoder(c)
+	} else {
+		c := zap.NewProductionEncoderConfig()
+		c.TimeKey = "time"
+		c.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+		encoder = zapcore.NewJSONEncoder(c)
+	}
+	locked := zapcore.Lock(out)
+	l := &Logs{Main: zap.New(zapcore.NewCore(encoder, locked, level))}
+	if cfg.Access {
+		l.buffer = &zapcore.BufferedWriteSyncer{WS: locked, FlushInterval: time.Second}
+		l.requests = zap.New(zapcore.NewCore(encoder.Clone(), l.buffer, zapcore.InfoLevel))
+	}
+	return l, nil
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// Close writes out what is buffered.
+func (l *Logs) Close() error {
+	if l.buffer == nil {
+		return nil
+	}
+	return l.buffer.Stop()
+}
+
+// peers is the log of what clients do wrong on a listener. A flood of it is
+// thinned out: of what is said more than 100 times in a second, every
+// hundredth.
+func (l *Logs) peers(listener string) *slog.Logger {
+	core := zapcore.NewSamplerWithOptions(l.Main.Core(), time.Second, 100, 100)
+	return slog.New(zapslog.NewHandler(core)).With("listener", listener)
+}
+
+// backend is the log of a backend's processes.
+func (l *Logs) backend(name string) *slog.Logger {
+	return slog.New(zapslog.NewHandler(l.Main.Core())).With("backend", name)
+}
+
+// access writes the line of a request. rt is nil if none matched.
+func (l *Logs) access(listener string, rt *route, m *message, status, size int, took time.Duration, err error) {
+	if l.requests == nil {
+		return
+	}
+	backend := ""
+	if rt != nil {
+		backend = rt.name
+	}
+	fields := [...]zap.Field{
+		zap.String("listener", listener),
+		zap.Stringer("client", m.Client),
+		zap.Stringer("session", m.Session),
+		zap.String("payload", string(m.payload)),
+		zap.String("backend", backend),
+		zap.Int("status", status),
+		zap.Int("in", len(m.Body)),
+		zap.Int("out", size),
+		zap.Duration("took", took),
+		zap.Error(err),
+	}
+	if err != nil {
+		l.requests.Warn("request", fields[:]...)
+		return
+	}
+	l.requests.Info("request", fields[:len(fields)-1]...)
+}
