@@ -27,7 +27,7 @@ type frameType byte
 
 const (
 	frameCall  frameType = 0x01 // head: token (16), port (2), address; body: the message
-	frameReady frameType = 0x11 // head: process id (4); body: version of PHP
+	frameReady frameType = 0x11 // head: process id (4), flags (1); body: version of PHP
 	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8); body: the answer
 	frameError frameType = 0x14 // head: 00 the worker goes on, 01 it ends; body: what went wrong
 	frameLog   frameType = 0x15 // head: a logKind; body: text
@@ -42,6 +42,10 @@ const (
 	logWarning logKind = 0x03 // PHP's warnings and notes
 	logFailure logKind = 0x04 // an error that the answer doesn't show
 )
+
+// readyHTTP is the flag of a READY whose script has a handler of its own for
+// HTTP requests.
+const readyHTTP = 0x01
 
 // maxHead bounds the head of a frame from a worker, in bytes. No type needs more.
 const maxHead = 64
@@ -78,7 +82,7 @@ func parseFrameHeader(p []byte) (frameHeader, error) {
 	want := 0
 	switch h.typ {
 	case frameReady:
-		want = 4
+		want = 5
 	case frameEnd:
 		want = 8
 	case frameError, frameLog:

@@ -18,7 +18,7 @@ func FuzzFrames(f *testing.F) {
 		h.put(p)
 		return append(p, head+body...)
 	}
-	f.Add(frame(frameReady, 0, "\x00\x00\x00\x01", "8.2.36"))
+	f.Add(frame(frameReady, 0, "\x00\x00\x00\x01\x00", "8.2.36"))
 	f.Add(append(frame(frameLog, 1, "\x03", "a warning"), frame(frameEnd, 1, "12345678", "an answer")...))
 	f.Add(frame(frameError, 3, "\x01", "Fatal error: …"))
 	f.Add(frame(frameCall, 3, "\x01", "not from a worker"))

@@ -211,7 +211,7 @@ func fakeWorker(mode string) {
 		out.WriteString(strings.Repeat("nonsense", 10))
 		select {}
 	}
-	frame(frameReady, 0, "\x00\x00\x00\x01", "fake")
+	frame(frameReady, 0, "\x00\x00\x00\x01\x00", "fake")
 	for {
 		id, body := read()
 		if body == "well" || mode == "well" {
@@ -226,7 +226,7 @@ func fakeWorker(mode string) {
 		case "wrong type":
 			frame(0x7f, id, memory, "")
 		case "ready again":
-			frame(frameReady, id, "\x00\x00\x00\x01", "")
+			frame(frameReady, id, "\x00\x00\x00\x01\x00", "")
 		case "long head":
 			frame(frameEnd, id, strings.Repeat("x", maxHead+1), "")
 		case "short head":

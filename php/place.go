@@ -84,6 +84,7 @@ func (p *Pool) settle(pl *place, w *worker) {
 	defer p.mu.Unlock()
 	p.starting--
 	p.counts.Started++
+	p.takesHTTP = w.takesHTTP
 	pl.worker, pl.failed, w.place = w, nil, pl
 	if p.closed {
 		w.busy = false

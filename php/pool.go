@@ -40,6 +40,8 @@ type Pool struct {
 	drained  chan struct{} // closed when the pool is closed and busy is 0
 	queue    queue
 	counts   Counts
+
+	takesHTTP bool // of the worker that was ready last
 }
 
 // NewPool checks the options, and makes a Pool that is yet to be started.
@@ -105,6 +107,14 @@ func (p *Pool) Do(ctx context.Context, c *Call, w io.Writer) error {
 			return err
 		}
 	}
+}
+
+// TakesHTTP reports whether the script has a handler of its own for HTTP
+// requests (on_http). If not, they are messages like all others to it.
+func (p *Pool) TakesHTTP() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.takesHTTP
 }
 
 // acquire takes a worker, or waits for one.

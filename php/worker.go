@@ -50,6 +50,7 @@ type worker struct {
 	frames frameReader
 	buf    []byte // a call on its way
 
+	takesHTTP   bool
 	reported    int64 // memory in use after the last call, in bytes
 	born        time.Time
 	maxRequests int64         // 0: no limit
@@ -138,6 +139,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 		}
 		switch h.typ {
 		case frameReady:
+			w.takesHTTP = head[4]&readyHTTP != 0
 			version, err := w.frames.text(64)
 			if err == nil {
 				w.log.Debug("worker ready", "php", version, "boot", time.Since(w.born))

@@ -25,7 +25,7 @@ type message struct {
 var (
 	errBadRequest = errors.New("not an HTTP/1.x request, which this listener takes alone")
 	errNoRoute    = errors.New("no route matches")
-	errNoHTTP     = errors.New("the backend takes raw messages only; HTTP requests aren't forwarded to it")
+	errNoHTTP     = errors.New("the script has an on_http, which isn't called yet")
 )
 
 // payloadOf tells what a message is. In auto the first line decides alone: a

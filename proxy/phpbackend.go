@@ -47,9 +47,13 @@ func newPHPBackend(b *config.Backend, logs *Logs) (*phpBackend, error) {
 func (b *phpBackend) start(ctx context.Context) error    { return b.pool.Start(ctx) }
 func (b *phpBackend) shutdown(ctx context.Context) error { return b.pool.Shutdown(ctx) }
 
-// serve gives the script the message's bytes verbatim, raw or http; what it
-// returns is the whole answer.
+// serve gives a script the message's bytes verbatim; what it returns is the
+// whole answer. That goes for HTTP requests too, unless the script has a
+// handler of its own for them.
 func (b *phpBackend) serve(w *megaki.ResponseWriter, m *message) error {
+	if m.payload == config.PayloadHTTP && b.pool.TakesHTTP() {
+		return errNoHTTP
+	}
 	ctx := m.Context()
 	if m.timeout > 0 {
 		var cancel context.CancelFunc

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -138,6 +139,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return err
 	}
 	p.greet()
+	return p.serve(ctx)
+}
+
+// serve is Run after the start.
+func (p *Proxy) serve(ctx context.Context) error {
 	var failure error
 	select {
 	case <-ctx.Done():
@@ -161,8 +167,17 @@ func (p *Proxy) greet() {
 			key = "server.key.pub"
 		}
 		p.logs.Main.Info("try it: " + strings.Join([]string{
-			beside("sazukari"), "send", "--server", d.listener.Addr().String(), "--key", fromHere(key), "hello"}, " "))
+			beside("sazukari"), "send", "--server", reachable(d.listener.Addr()), "--key", fromHere(key), "hello"}, " "))
 	}
+}
+
+// reachable returns the address of a listener as a client on this machine
+// names it.
+func reachable(a net.Addr) string {
+	if t, ok := a.(*net.TCPAddr); ok && t.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(t.Port))
+	}
+	return a.String()
 }
 
 // beside returns how to call a command that stands beside this one.

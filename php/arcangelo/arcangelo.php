@@ -50,6 +50,9 @@ namespace arca {
         private const WARNING = "\x03";
         private const FAILURE = "\x04";
 
+        /** In a READY's head: the script has a handler of its own for HTTP requests. */
+        private const TAKES_HTTP = 0x01;
+
         /** In an ERROR's head: whether the worker takes further calls. */
         private const GOES_ON = "\x00";
         private const ENDS = "\x01";
@@ -106,7 +109,7 @@ namespace arca {
             }
             self::settleOutput();
             self::$doing = null;
-            self::send(self::READY, pack('N', getmypid()), PHP_VERSION);
+            self::send(self::READY, pack('NC', getmypid(), isset($userspace['on_http']) ? self::TAKES_HTTP : 0), PHP_VERSION);
 
             while (null !== $call = self::receive()) {
                 [self::$id, $head, \arca::$request] = $call;

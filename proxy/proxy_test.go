@@ -1,0 +1,476 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mkd/config"
+	"mkd/megaki"
+	"mkd/php"
+)
+
+// serverKey makes key files once for all tests.
+var serverKey = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "mkd-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "server.key")
+	return path, megaki.CreateKeyFiles(path)
+})
+
+var clientKey = sync.OnceValues(megaki.GenerateKey)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := serverKey(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// load reads a configuration in which KEY, SITE and DIR stand for the test's
+// files.
+func load(t *testing.T, text string) *config.Config {
+	t.Helper()
+	key, err := serverKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testdata, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.yaml")
+	text = strings.NewReplacer("KEY", key, "SITE", filepath.Join(testdata, "site.php"), "DIR", dir).Replace(text)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// start runs a configuration until the test ends. The log is in the file that
+// it returns.
+func start(t *testing.T, cfg *config.Config) (p *Proxy, log string) {
+	t.Helper()
+	log = filepath.Join(t.TempDir(), "log")
+	out, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs, err := NewLogs(cfg.Log, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = Build(cfg, logs); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := p.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		logs.Close()
+		out.Close()
+		if t.Failed() {
+			data, _ := os.ReadFile(log)
+			t.Logf("log:\n%s", data)
+		}
+	})
+	return p, log
+}
+
+func client(t *testing.T, p *Proxy, listener string) *megaki.Client {
+	t.Helper()
+	path, err := serverKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(path + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := megaki.ParsePublicKey(pem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := clientKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &megaki.Client{Address: p.Addr(listener).String(), Config: megaki.Config{ServerKey: public, ClientKey: own}}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+const oneDoor = `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+backends:
+  site: {php: {script: SITE, workers: {min: 2, max: 2}, timeout: 500ms}}
+routes:
+  - match: {payload: raw}
+    backend: site
+`
+
+// status is of an answer that must be one whole HTTP response.
+func status(t *testing.T, answer []byte) int {
+	t.Helper()
+	r := bufio.NewReader(bytes.NewReader(answer))
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatalf("%v in %q", err, answer)
+	}
+	if body, err := io.ReadAll(resp.Body); err != nil || int64(len(body)) != resp.ContentLength {
+		t.Fatalf("%v in %q", err, answer)
+	}
+	return resp.StatusCode
+}
+
+func TestRawMessages(t *testing.T) {
+	p, log := start(t, load(t, oneDoor))
+	c := client(t, p, "app")
+	for _, message := range []string{"hello", "\x00\xff", strings.Repeat("x", 1<<20)} {
+		if got, err := c.Send(t.Context(), []byte(message)); err != nil || string(got) != message {
+			t.Errorf("%.20q got the answer %.20q, %v", message, got, err)
+		}
+	}
+	if got, err := c.Send(t.Context(), []byte("token")); err != nil || string(got) != c.Session().Token.String() {
+		t.Errorf("the script sees the session as %q, %v", got, err)
+	}
+	// What goes wrong closes the connection, and says why in the log.
+	for message, why := range map[string]string{
+		"throw":          "thrown on purpose",
+		"exit":           "the script called exit",
+		"sleep 10000":    "took too long",
+		"repeat 1048577": "over the limit of 1048576",
+	} {
+		if got, err := c.Send(t.Context(), []byte(message)); err == nil {
+			t.Errorf("%s got the answer %.20q", message, got)
+		}
+		awaitLog(t, log, why)
+		if got, err := c.Send(t.Context(), []byte("hello")); err != nil || string(got) != "hello" {
+			t.Errorf("after %s: %q, %v", message, got, err)
+		}
+	}
+	if !strings.Contains(awaitLog(t, log, `"status":504`), `"client":"127.0.0.1:`) {
+		t.Error("the log doesn't name the client")
+	}
+}
+
+func awaitLog(t *testing.T, path, text string) string {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(data), text) {
+			return string(data)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("never in the log: %s", text)
+		}
+	}
+}
+
+const get = "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
+
+// TestPayloads has each kind of message meet each kind of route.
+func TestPayloads(t *testing.T) {
+	onHTTP := filepath.Join(t.TempDir(), "http.php")
+	if err := os.WriteFile(onHTTP, []byte(`<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => 'raw answer', 'on_http' => fn() => ''];`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := start(t, load(t, `
+listeners:
+  auto: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  http: {megaki: {address: "127.0.0.1:0", keys: [KEY], payload: http}}
+  raw: {megaki: {address: "127.0.0.1:0", keys: [KEY], payload: raw}}
+  onlyraw: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  onlyhttp: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  onhttp: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+backends:
+  site: {php: {script: SITE, workers: {min: 1, max: 1}}}
+  other: {php: {script: `+onHTTP+`, workers: {min: 1, max: 1}}}
+routes:
+  - {match: {listeners: [auto, http, raw, onlyraw], payload: raw}, backend: site}
+  - {match: {listeners: [auto, http, onlyhttp]}, backend: site}
+  - {match: {listeners: [onhttp], payload: raw}, backend: other}
+  - {match: {listeners: [onhttp]}, backend: other}
+`))
+	for _, c := range []struct {
+		listener, message string
+		answer            string // verbatim; "": a status, or a close
+		status            int
+	}{
+		{"auto", "hello", "hello", 0},
+		{"auto", get, get, 0},
+		{"auto", "GET / HTTP/1.1 and more", "GET / HTTP/1.1 and more", 0}, // a script gets it verbatim
+		{"auto", "GET / HTTP/2\r\n\r\n", "GET / HTTP/2\r\n\r\n", 0},
+		{"http", get, get, 0},
+		{"http", "hello", "", 400},
+		{"raw", get, get, 0},
+		{"raw", "hello", "hello", 0},
+		{"onlyraw", "hello", "hello", 0},
+		{"onlyraw", get, "", 404},
+		{"onlyhttp", get, get, 0},
+		{"onlyhttp", "hello", "", 0},
+		{"onlyhttp", "GET /", "", 0}, // a mistyped request goes nowhere
+		{"onhttp", "hello", "raw answer", 0},
+		{"onhttp", get, "", 501},
+	} {
+		name := fmt.Sprintf("%s %.15q", c.listener, c.message)
+		got, err := client(t, p, c.listener).Send(t.Context(), []byte(c.message))
+		switch {
+		case c.answer != "":
+			if err != nil || string(got) != c.answer {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		case c.status != 0:
+			if err != nil || status(t, got) != c.status {
+				t.Errorf("%s: %q, %v; want %d", name, got, err, c.status)
+			}
+		case err == nil:
+			t.Errorf("%s: %q; want a close", name, got)
+		}
+	}
+}
+
+// TestErrorsAreAnsweredInHTTP has a worker be busy, too slow, and worse.
+func TestErrorsAreAnsweredInHTTP(t *testing.T) {
+	p, _ := start(t, load(t, slowConfig(t)))
+	slow := make(chan []byte)
+	go func() {
+		got, _ := client(t, p, "app").Send(context.Background(), []byte("GET /slow HTTP/1.0\r\n\r\n"))
+		slow <- got
+	}()
+	c := client(t, p, "app")
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		got, err := c.Send(t.Context(), []byte("GET /quick HTTP/1.0\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != "HTTP/1.0 200 OK\r\n\r\nquick" {
+			if status(t, got) != 503 || !bytes.Contains(got, []byte("Retry-After: ")) {
+				t.Fatalf("all busy: %q", got)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the worker never was busy")
+		}
+	}
+	if got := <-slow; status(t, got) != 504 {
+		t.Errorf("too slow: %q", got)
+	}
+	for path, want := range map[string]int{"/long": 502, "/throw": 500, "/exit": 500} {
+		got, err := c.Send(t.Context(), []byte("GET "+path+" HTTP/1.0\r\n\r\n"))
+		for deadline := time.Now().Add(20 * time.Second); err == nil && status(t, got) == 503 && time.Now().Before(deadline); {
+			got, err = c.Send(t.Context(), []byte("GET "+path+" HTTP/1.0\r\n\r\n")) // its worker is being replaced
+		}
+		if err != nil || status(t, got) != want {
+			t.Errorf("%s: %q, %v; want %d", path, got, err, want)
+		}
+	}
+}
+
+func slowConfig(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "slow.php")
+	code := `<?php $ARCANGELO_USERSPACE = ['on_handle' => function () {
+		switch (explode(' ', arca::$request)[1]) {
+			case '/slow': sleep(1000);
+			case '/long': return str_repeat('x', 1001);
+			case '/throw': throw new Exception('thrown');
+			case '/exit': exit;
+		}
+		return "HTTP/1.0 200 OK\r\n\r\nquick";
+	}];`
+	if err := os.WriteFile(path, []byte(code), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY], payload: http, max_message: 1000B}}
+backends:
+  site: {php: {script: ` + path + `, workers: {min: 1, max: 1}, queue: 0}}
+routes:
+  - backend: site
+    timeout: 1s
+`
+}
+
+func TestStartFails(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	broken := filepath.Join(t.TempDir(), "broken.php")
+	if err := os.WriteFile(broken, []byte("<?php this is wrong"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ text, want string }{
+		{strings.Replace(oneDoor, "127.0.0.1:0", taken.Addr().String(), 1), "listener app: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+		{strings.Replace(oneDoor, "SITE", broken, 1), "backend site: ParseError: "},
+	} {
+		logs, err := NewLogs(config.Log{Level: "info", Format: "json"}, os.Stderr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Build(load(t, c.text), logs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("Start: %v, want %s", err, c.want)
+		}
+	}
+}
+
+func TestBuildFails(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, data string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	logs, err := NewLogs(config.Log{Level: "info", Format: "json"}, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"KEY", write("garbage", "no key"), "no PEM of type"},
+		{"workers:", "php: no-such-php, workers:", "PHP isn't there"},
+		{"workers:", "user: no-such-user, workers:", "user"},
+	} {
+		if _, err := Build(load(t, strings.Replace(oneDoor, c.old, c.new, 1)), logs); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Build: %v, want %s", err, c.want)
+		}
+	}
+}
+
+// TestRunDrains: a message under way when the daemon is told to stop is
+// answered.
+func TestRunDrains(t *testing.T) {
+	cfg := load(t, strings.Replace(oneDoor, "timeout: 500ms", "timeout: 20s", 1))
+	logs, err := NewLogs(cfg.Log, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Build(cfg, logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	if err := p.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- p.serve(ctx) }()
+	c := client(t, p, "app")
+	if _, err := c.Send(t.Context(), []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		got, err := c.Send(context.Background(), []byte("sleep 500"))
+		if err == nil && string(got) != "slept" {
+			err = fmt.Errorf("%q", got)
+		}
+		answered <- err
+	}()
+	pool := p.backends["site"].(*phpBackend).pool
+	for busy := false; !busy; {
+		for _, w := range pool.Status().Workers {
+			busy = busy || w.Busy
+		}
+	}
+	stop()
+	if err := <-answered; err != nil {
+		t.Errorf("the message under way: %v", err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if _, err := net.Dial("tcp", p.Addr("app").String()); err == nil {
+		t.Error("it still listens")
+	}
+}
+
+func TestStatusOf(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 200},
+		{errBadRequest, 400},
+		{errNoRoute, 404},
+		{errNoHTTP, 501},
+		{&php.ScriptError{}, 500},
+		{&php.WorkerError{Err: errors.New("x")}, 502},
+		{&megaki.TooLongError{}, 502},
+		{php.ErrTimeout, 504},
+		{context.DeadlineExceeded, 504},
+		{php.ErrQueueFull, 503},
+		{php.ErrQueueTimeout, 503},
+		{php.ErrClosed, 503},
+		{megaki.ErrMemory, 503},
+		{fmt.Errorf("wrapped: %w", php.ErrQueueFull), 503},
+	} {
+		if got := statusOf(c.err); got != c.want {
+			t.Errorf("%v: %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestCheckDescriptors(t *testing.T) {
+	cfg := load(t, oneDoor)
+	if w := checkDescriptors(cfg, 20000+12+descriptorsBesides); len(w) != 0 {
+		t.Errorf("enough: %v", w)
+	}
+	if w := checkDescriptors(cfg, 20000+12+descriptorsBesides-1); len(w) != 1 || !strings.Contains(w[0], "20000") {
+		t.Errorf("one too few: %v", w)
+	}
+}
+
+func FuzzLooksLikeHTTP(f *testing.F) {
+	for _, s := range []string{get, "hello", "POST /x HTTP/1.0\n", " GET / HTTP/1.1", "GET  HTTP/1.", "\r\nGET / HTTP/1.1", "A HTTP/1."} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		// What the standard library takes for an HTTP/1.x request is one here too.
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(data)))
+		if err == nil && r.ProtoMajor == 1 && len(data) < maxFirstLine && !looksLikeHTTP(data) {
+			t.Errorf("%q is a request to net/http", data)
+		}
+		if line, _, _ := bytes.Cut(data, []byte("\n")); looksLikeHTTP(data) && !bytes.Contains(line, []byte(" HTTP/1.")) {
+			t.Errorf("%q has no version in its first line", data)
+		}
+	})
+}
