@@ -6,7 +6,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 GOFILES   = $(shell git ls-files '*.go')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint fuzz php
+.PHONY: help run build test fmt lint fuzz php openssl
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ build: ## build bin/mkd and bin/sazukari
 server.key: | build
 	bin/mkd keygen --out server.key
 
-test: php lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
+test: php openssl lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
 	$(GO) test -race -timeout 12m ./...
 	@$(MAKE) --no-print-directory fuzz
 
@@ -36,15 +36,19 @@ fuzz:
 	@set -e; for pkg in $$($(GO) list ./...); do \
 	  for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "fuzz $$pkg $$name $(FUZZTIME)"; \
-	    $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$pkg; \
+	    $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
 	  done; done
 
 fmt: ## format the Go code
 	gofmt -w $(GOFILES)
 
-# Installs php-cli from Debian where no `php` is on the PATH.
-php:
-	@command -v php >/dev/null || { \
-	  if [ "$$(id -u)" != 0 ]; then echo "PHP is missing: install it with 'sudo apt-get install php-cli', then run this again" >&2; exit 1; fi; \
-	  echo "PHP is missing: installing php-cli"; \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends php-cli; }
+# What is missing is installed from Debian: php-cli to run, openssl to test with.
+php: ; $(call need,php,php-cli)
+openssl: ; $(call need,openssl,openssl)
+
+define need
+@command -v $(1) >/dev/null || { \
+  if [ "$$(id -u)" != 0 ]; then echo "$(1) is missing: install it with 'sudo apt-get install $(2)', then run this again" >&2; exit 1; fi; \
+  echo "$(1) is missing: installing $(2)"; \
+  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(2); }
+endef

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,7 +33,10 @@ func TestExamples(t *testing.T) {
 }
 
 func runScripts(t *testing.T, dir string) {
-	bin := build(t)
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
@@ -60,20 +64,29 @@ func runScripts(t *testing.T, dir string) {
 	})
 }
 
-// build makes the commands: the daemon with the race detector, the client
-// without, which would be slow at making keys.
-func build(t *testing.T) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
+// binaries is where the commands are built, once: the daemon with the race
+// detector, the client without, which would be slow at making keys.
+var binaries = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "mkd-test-"); err != nil {
+		return "", err
+	}
 	for _, args := range [][]string{
 		{"build", "-race", "-o", dir, "./mkd"},
 		{"build", "-o", dir, "./sazukari"},
 	} {
 		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-			t.Fatalf("go %v: %v\n%s", args, err, out)
+			return dir, fmt.Errorf("go %v: %v\n%s", args, err, out)
 		}
 	}
-	return dir
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, _ := binaries(); dir != "" {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 func freePort() (string, error) {

@@ -72,7 +72,9 @@ type Megaki struct {
 	MaxMessagesPerKey int `yaml:"max_messages_per_key" default:"16384" range:"1..1048576"`
 
 	// From the accepted connection to the end of the handshake, absolute.
-	HandshakeTimeout time.Duration `yaml:"handshake_timeout" default:"10s" range:"1ms..24h"`
+	// libsazukari makes its RSA key within that time, which takes a slow phone
+	// some seconds.
+	HandshakeTimeout time.Duration `yaml:"handshake_timeout" default:"30s" range:"1ms..24h"`
 
 	// From a message's first byte to its last.
 	MessageTimeout time.Duration `yaml:"message_timeout" default:"60s" range:"1ms..24h"`

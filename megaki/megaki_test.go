@@ -159,8 +159,14 @@ func TestShutdownWaitsForAnswers(t *testing.T) {
 	<-entered
 	down := make(chan error)
 	go func() { down <- s.Shutdown(context.Background()) }()
+	eventually(t, "the busy connection alone is left", func() bool { return s.Connections() == 1 })
 	if _, err := idle.RoundTrip(t.Context(), []byte("x")); err == nil {
 		t.Error("an idle connection was answered")
+	}
+	select {
+	case err := <-down:
+		t.Errorf("Shutdown didn't wait: %v", err)
+	default:
 	}
 	close(finish)
 	if err := <-answered; err != nil {

@@ -22,7 +22,7 @@ const (
 	DefaultSessionTTL        = 24 * time.Hour
 	DefaultSessions          = 100000
 	DefaultMessageMemory     = 256 << 20 // bytes
-	DefaultHandshakeTimeout  = 10 * time.Second
+	DefaultHandshakeTimeout  = 30 * time.Second
 	DefaultMessageTimeout    = 60 * time.Second
 	DefaultWriteTimeout      = 60 * time.Second
 	DefaultIdleTimeout       = 5 * time.Minute
@@ -56,11 +56,20 @@ type Request struct {
 	// Count is the number of the message on its connection, from 1.
 	Count int
 
-	ctx context.Context
+	conn *serverConn
+	ctx  *requestContext // nil until it is asked for
 }
 
-// Context is canceled when the server is closed without waiting.
-func (r *Request) Context() context.Context { return r.ctx }
+// Context is canceled when the client closes its connection, when the server
+// is closed without waiting, and when the handler returns. The connection is
+// watched from the first call of the context's Done on; until then the context
+// costs next to nothing.
+func (r *Request) Context() context.Context {
+	if r.ctx == nil {
+		r.ctx = newRequestContext(r.conn)
+	}
+	return r.ctx
+}
 
 // Server serves Megaki. The zero value of a field means its default; Keys and
 // Handler have none. A Server must not be changed once it serves.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -136,6 +137,8 @@ func (c *serverConn) message() error {
 		return errGone
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errIdle
+	case errors.Is(err, syscall.ECONNRESET): // it left without reading its answer
+		return errGone
 	case err != nil:
 		return fmt.Errorf("waiting for a message: %w", err)
 	}
@@ -164,6 +167,16 @@ func (c *serverConn) message() error {
 	return nil
 }
 
+// handle has the handler answer the request.
+func (c *serverConn) handle() error {
+	defer func() { // after a panic too
+		if c.request.ctx != nil {
+			c.request.ctx.end()
+		}
+	}()
+	return c.srv.Handler.ServeMegaki(&c.response, &c.request)
+}
+
 // answer opens a MSG, has it handled, and returns the sealed answer, which is
 // valid until the response is released. The request's buffer is given back.
 func (c *serverConn) answer(p msgPacket) ([]byte, error) {
@@ -187,8 +200,8 @@ func (c *serverConn) answer(p msgPacket) ([]byte, error) {
 	if err := c.response.begin(); err != nil {
 		return nil, err
 	}
-	c.request = Request{Body: c.box.open(p), Session: c.token, Client: c.remote, Count: c.count, ctx: c.ctx}
-	err := c.srv.Handler.ServeMegaki(&c.response, &c.request)
+	c.request = Request{Body: c.box.open(p), Session: c.token, Client: c.remote, Count: c.count, conn: c}
+	err := c.handle()
 	c.request.Body = nil
 	c.wire.release()
 	if err != nil {

@@ -3,6 +3,7 @@
 package megaki
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -49,6 +50,15 @@ func (w *wire) readable() bool {
 		return true
 	})
 	return err != nil || ready
+}
+
+// waitReadable waits until there is something to read, as readable means it. It
+// fails when the read deadline passes, or the connection is closed here.
+func (w *wire) waitReadable() error {
+	if w.raw == nil {
+		return errors.ErrUnsupported
+	}
+	return w.raw.Read(func(fd uintptr) bool { return !wouldBlock(fd) })
 }
 
 // wouldBlock reports that a socket has nothing to read.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 // shared is what all Megaki doors have in common.
 type shared struct {
+	ctx      context.Context // ends when requests under way are cut off
 	memory   *megaki.Memory
 	sessions megaki.SessionStore
 	ttl      time.Duration
@@ -27,6 +29,7 @@ type door struct {
 	cfg      *config.Megaki
 	server   *megaki.Server
 	listener net.Listener
+	ctx      context.Context
 	router   *router
 	logs     *Logs
 }
@@ -36,7 +39,7 @@ func newDoor(l *config.Listener, r *router, sh *shared, logs *Logs) (*door, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &door{name: l.Name, cfg: l.Megaki, router: r, logs: logs}
+	d := &door{name: l.Name, cfg: l.Megaki, ctx: sh.ctx, router: r, logs: logs}
 	d.server = &megaki.Server{
 		Keys:              keys,
 		Handler:           d,
@@ -104,7 +107,7 @@ func (d *door) close() {
 // the backend answer it, and writes the access line.
 func (d *door) ServeMegaki(w *megaki.ResponseWriter, r *megaki.Request) error {
 	start := time.Now()
-	m := message{Request: r, payload: payloadOf(d.cfg.Payload, r.Body)}
+	m := message{Request: r, ctx: d.ctx, payload: payloadOf(d.cfg.Payload, r.Body)}
 	route, err := d.router.find(&m)
 	if err == nil {
 		m.timeout = route.timeout

@@ -17,8 +17,9 @@ import (
 // message is a Megaki message on its way to a backend.
 type message struct {
 	*megaki.Request
-	payload config.Payload // http or raw
-	timeout time.Duration  // of the route; 0: the backend's own
+	ctx     context.Context // ends when the daemon cuts requests off
+	payload config.Payload  // http or raw
+	timeout time.Duration   // of the route; 0: the backend's own
 }
 
 // Errors of the proxy itself; see statusOf.
@@ -61,6 +62,10 @@ func isTokenByte(c byte) bool {
 		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
+// statusClientGone stands in the access log, as in nginx's, for a request whose
+// client left before its answer.
+const statusClientGone = 499
+
 // statusOf is the HTTP status for how a request ended: the one place that
 // decides it.
 func statusOf(err error) int {
@@ -78,6 +83,8 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	case errors.Is(err, php.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout
+	case errors.Is(err, context.Canceled):
+		return statusClientGone
 	case errors.Is(err, php.ErrQueueFull), errors.Is(err, php.ErrQueueTimeout), errors.Is(err, php.ErrClosed),
 		errors.Is(err, megaki.ErrMemory):
 		return http.StatusServiceUnavailable

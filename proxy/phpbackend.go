@@ -9,7 +9,10 @@ import (
 )
 
 // phpBackend has a pool of PHP workers answer messages.
-type phpBackend struct{ pool *php.Pool }
+type phpBackend struct {
+	pool   *php.Pool
+	cancel bool // a client that goes away ends its request
+}
 
 func newPHPBackend(b *config.Backend, logs *Logs) (*phpBackend, error) {
 	c := b.PHP
@@ -41,7 +44,7 @@ func newPHPBackend(b *config.Backend, logs *Logs) (*phpBackend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &phpBackend{pool}, nil
+	return &phpBackend{pool: pool, cancel: c.Cancel}, nil
 }
 
 func (b *phpBackend) start(ctx context.Context) error    { return b.pool.Start(ctx) }
@@ -54,7 +57,10 @@ func (b *phpBackend) serve(w *megaki.ResponseWriter, m *message) error {
 	if m.payload == config.PayloadHTTP && b.pool.TakesHTTP() {
 		return errNoHTTP
 	}
-	ctx := m.Context()
+	ctx := m.ctx
+	if b.cancel {
+		ctx = m.Context()
+	}
 	if m.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, m.timeout)

@@ -23,6 +23,9 @@ type Proxy struct {
 	doors    []*door
 	failed   chan error
 	serving  sync.WaitGroup
+
+	ctx context.Context
+	cut context.CancelFunc // cuts requests off
 }
 
 // backend answers messages. It is safe for use by several goroutines.
@@ -39,6 +42,7 @@ type backend interface {
 // opens and starts nothing yet.
 func Build(cfg *config.Config, logs *Logs) (*Proxy, error) {
 	p := &Proxy{cfg: cfg, logs: logs, backends: make(map[string]backend), failed: make(chan error, len(cfg.Listeners))}
+	p.ctx, p.cut = context.WithCancel(context.Background())
 	for i := range cfg.Backends {
 		b := &cfg.Backends[i]
 		made, err := newPHPBackend(b, logs)
@@ -48,6 +52,7 @@ func Build(cfg *config.Config, logs *Logs) (*Proxy, error) {
 		p.backends[b.Name] = made
 	}
 	shared := &shared{
+		ctx:      p.ctx,
 		memory:   megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
 		sessions: megaki.NewMemoryStore(cfg.Sessions.Capacity),
 		ttl:      cfg.Sessions.TTL,
@@ -108,6 +113,9 @@ func (p *Proxy) Addr(listener string) net.Addr {
 // Shutdown stops accepting, lets requests under way end within ctx, and stops
 // the backends. Its error says what had to be cut off.
 func (p *Proxy) Shutdown(ctx context.Context) error {
+	defer p.cut()
+	stop := context.AfterFunc(ctx, p.cut)
+	defer stop()
 	errs := make([]error, len(p.doors))
 	var wg sync.WaitGroup
 	for i, d := range p.doors {

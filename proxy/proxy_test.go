@@ -423,6 +423,29 @@ func TestRunDrains(t *testing.T) {
 	}
 }
 
+// TestCancel: with cancel, a client that goes away ends its request; without,
+// the script goes on.
+func TestCancel(t *testing.T) {
+	for _, cancel := range []bool{true, false} {
+		text := strings.Replace(oneDoor, "timeout: 500ms", fmt.Sprintf("timeout: 20s, cancel: %t", cancel), 1)
+		p, log := start(t, load(t, text))
+		c := client(t, p, "app")
+		if _, err := c.Send(t.Context(), []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		ctx, leave := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer leave()
+		if got, err := c.Send(ctx, []byte("sleep 1000")); err == nil {
+			t.Errorf("got %q", got)
+		}
+		want := `"status":200,"in":10`
+		if cancel {
+			want = `"status":499,"in":10`
+		}
+		awaitLog(t, log, want)
+	}
+}
+
 func TestStatusOf(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -437,6 +460,7 @@ func TestStatusOf(t *testing.T) {
 		{&megaki.TooLongError{}, 502},
 		{php.ErrTimeout, 504},
 		{context.DeadlineExceeded, 504},
+		{context.Canceled, 499},
 		{php.ErrQueueFull, 503},
 		{php.ErrQueueTimeout, 503},
 		{php.ErrClosed, 503},

@@ -1,0 +1,202 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"mkd/megaki"
+)
+
+// daemon is a running mkd.
+type daemon struct {
+	process *os.Process
+	address string
+	config  megaki.Config
+}
+
+// startDaemon runs mkd with the echoing script until the test ends.
+func startDaemon(t *testing.T, workers int) *daemon {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := map[string]string{
+		"config.yaml": fmt.Sprintf(`
+listeners: {app: {megaki: {address: "127.0.0.1:%s", keys: [server.key]}}}
+backends: {echo: {php: {script: echo.php, workers: {min: %d, max: %d}}}}
+routes: [{match: {payload: raw}, backend: echo}]
+log: {access: false}
+`, port, workers, workers),
+		"echo.php": `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => arca::$request];`,
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := megaki.CreateKeyFiles(filepath.Join(dir, "server.key")); err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(filepath.Join(dir, "server.key.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{address: "127.0.0.1:" + port}
+	if d.config.ServerKey, err = megaki.ParsePublicKey(pem); err != nil {
+		t.Fatal(err)
+	}
+	if d.config.ClientKey, err = megaki.GenerateKey(); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	cmd := exec.Command(filepath.Join(bin, "mkd"), "run")
+	cmd.Dir, cmd.Stderr = dir, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d.process = cmd.Process
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("mkd: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", &log)
+		}
+	})
+	eventually(t, "mkd answers", func() bool {
+		c := d.client()
+		defer c.Close()
+		_, err := c.Send(t.Context(), []byte("x"))
+		return err == nil
+	})
+	return d
+}
+
+func (d *daemon) client() *megaki.Client {
+	return &megaki.Client{Address: d.address, Config: d.config}
+}
+
+// workers returns the process ids of the daemon's PHP workers.
+func (d *daemon) workers() (pids []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", d.process.Pid))
+	for _, file := range files {
+		data, _ := os.ReadFile(file)
+		for _, f := range strings.Fields(string(data)) {
+			pid, _ := strconv.Atoi(f)
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came that %s", what)
+		}
+	}
+}
+
+// TestKilledWorkers kills a worker with SIGKILL every 200 ms under load: only
+// requests that were in that worker fail, no answer is another's, and the pool
+// is at full size after.
+func TestKilledWorkers(t *testing.T) {
+	const workers = 4
+	d := startDaemon(t, workers)
+	ctx, stop := context.WithCancel(t.Context())
+	var done, failed atomic.Int64
+	var load sync.WaitGroup
+	for range 16 {
+		load.Go(func() {
+			c := d.client()
+			defer c.Close()
+			for ctx.Err() == nil {
+				want := strconv.FormatUint(rand.Uint64(), 36)
+				switch got, err := c.Send(context.Background(), []byte(want)); {
+				case err != nil:
+					failed.Add(1)
+				case string(got) != want:
+					t.Errorf("%q got the answer %q", want, got)
+				default:
+					done.Add(1)
+				}
+			}
+		})
+	}
+	killed := int64(0)
+	for range 25 {
+		time.Sleep(200 * time.Millisecond)
+		if pids := d.workers(); len(pids) > 0 && syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL) == nil {
+			killed++
+		}
+	}
+	stop()
+	load.Wait()
+	t.Logf("%d answered, %d workers killed, %d failed", done.Load(), killed, failed.Load())
+	if failed.Load() > killed || done.Load() < 1000 {
+		t.Errorf("%d answered, %d workers killed, %d failed", done.Load(), killed, failed.Load())
+	}
+	eventually(t, "the pool is at full size", func() bool { return len(d.workers()) == workers })
+}
+
+// TestIdleSessions has 1,000 sessions idle for a minute, and then answer.
+func TestIdleSessions(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, 2)
+	var conns [1000]*megaki.Conn
+	each := func(f func(i int) error) {
+		var wg sync.WaitGroup
+		next := make(chan int)
+		for range 8 {
+			wg.Go(func() {
+				for i := range next {
+					if err := f(i); err != nil {
+						t.Errorf("session %d: %v", i, err)
+					}
+				}
+			})
+		}
+		for i := range conns {
+			next <- i
+		}
+		close(next)
+		wg.Wait()
+	}
+	each(func(i int) (err error) {
+		conns[i], err = megaki.Dial(t.Context(), "tcp", d.address, &d.config)
+		return err
+	})
+	if t.Failed() {
+		return
+	}
+	time.Sleep(time.Minute) // what the test is about
+	each(func(i int) error {
+		defer conns[i].Close()
+		want := strconv.Itoa(i)
+		got, err := conns[i].RoundTrip(t.Context(), []byte(want))
+		if err == nil && string(got) != want {
+			err = fmt.Errorf("the answer is %q", got)
+		}
+		return err
+	})
+}

@@ -1,0 +1,345 @@
+package megaki
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// slotsOf is n slots for a queue of limit waiters.
+func slotsOf(n, limit int) *slots {
+	s := newSlots()
+	s.free, s.limit = n, limit
+	return s
+}
+
+func network(address string) netip.Prefix { return clientNetwork(netip.MustParseAddr(address)) }
+
+func TestClientNetwork(t *testing.T) {
+	for _, test := range []struct{ a, b string }{
+		{"192.0.2.1", "192.0.2.1/32"},
+		{"::ffff:192.0.2.1", "192.0.2.1/32"},
+		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+		{"2001:db8:1:2::", "2001:db8:1:2::/64"},
+		{"fe80::1%eth0", "fe80::/64"},
+		{"fe80::2%eth1", "fe80::/64"},
+	} {
+		if got := network(test.a).String(); got != test.b {
+			t.Errorf("%s: %s, want %s", test.a, got, test.b)
+		}
+	}
+	if got := clientNetwork(netip.Addr{}); got != (netip.Prefix{}) {
+		t.Errorf("no address: %s", got)
+	}
+}
+
+func TestSlotsBoundTheWorkAtOnce(t *testing.T) {
+	s := slotsOf(3, maxSlotQueue)
+	var now, most atomic.Int32
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			if err := s.acquire(t.Context(), network("192.0.2.1")); err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.release()
+			n := now.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			now.Add(-1)
+		})
+	}
+	wg.Wait()
+	if n := most.Load(); n > 3 {
+		t.Errorf("%d at once, 3 slots", n)
+	}
+	if s.free != 3 || s.waiting != 0 || len(s.queues) != 0 || len(s.turns) != 0 {
+		t.Errorf("left behind: %+v", s)
+	}
+}
+
+func TestSlotsWaitNoLongerThanTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(1, 10)
+		if err := s.acquire(t.Context(), network("192.0.2.1")); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		begin := time.Now()
+		err := s.acquire(ctx, network("192.0.2.1"))
+		if waited := time.Since(begin); waited != 10*time.Second || !errors.Is(err, errBusy) {
+			t.Errorf("%v after %v", err, waited)
+		}
+		if s.waiting != 0 || len(s.queues) != 0 {
+			t.Error("it still waits")
+		}
+		s.release()
+		if s.free != 1 {
+			t.Errorf("%d free", s.free)
+		}
+	})
+}
+
+// queue starts acquire for each client, in order, and returns the order in
+// which slots are granted and refused, as it grows.
+func queue(t *testing.T, s *slots, clients ...string) (granted, refused func() []string) {
+	var mu sync.Mutex
+	var yes, no []string
+	for _, c := range clients {
+		go func() {
+			err := s.acquire(t.Context(), network(c))
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				yes = append(yes, c)
+			} else {
+				no = append(no, c)
+			}
+		}()
+		synctest.Wait()
+	}
+	get := func(list *[]string) func() []string {
+		return func() []string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(*list)
+		}
+	}
+	return get(&yes), get(&no)
+}
+
+const (
+	clientA = "192.0.2.1"
+	clientB = "192.0.2.2"
+	clientC = "2001:db8::1"
+	netOfC  = "2001:db8::ffff" // counts as clientC
+)
+
+// Clients are served in turn by their address, not by how often they ask.
+func TestSlotsAreFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(0, 100)
+		granted, _ := queue(t, s, clientA, clientA, clientA, clientA, clientB, clientC, netOfC, clientB)
+		want := []string{clientA, clientB, clientC, clientA, clientB, netOfC, clientA, clientA}
+		for i := range want {
+			s.release()
+			if got := granted(); !slices.Equal(got, want[:i+1]) {
+				t.Fatalf("granted %q, want %q", got, want[:i+1])
+			}
+		}
+	})
+}
+
+// When the queue is full, the last of the longest gives way to an address with
+// a shorter one, and to no other.
+func TestSlotsPushOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(0, 4)
+		_, refused := queue(t, s, clientA, clientA, clientA, clientA)
+		_, refusedA := queue(t, s, clientA)
+		if len(refusedA()) != 1 || len(refused()) != 0 {
+			t.Error("the fifth of A isn't refused")
+		}
+		queue(t, s, clientB)
+		if len(refused()) != 1 || s.waiting != 4 {
+			t.Errorf("%d of A refused, %d wait", len(refused()), s.waiting)
+		}
+		queue(t, s, clientB)
+		if len(refused()) != 2 {
+			t.Errorf("%d of A refused", len(refused()))
+		}
+		_, refusedB := queue(t, s, clientB) // 2 and 2: B's own would be the longest
+		if len(refusedB()) != 1 || len(refused()) != 2 {
+			t.Error("B pushes out A, which has no more waiting than B")
+		}
+		queue(t, s, clientC)
+		if got := len(refused()); got != 3 || s.waiting != 4 {
+			t.Errorf("%d of A refused", got)
+		}
+		for range 4 {
+			s.release()
+		}
+		synctest.Wait()
+		if s.waiting != 0 || s.free != 0 {
+			t.Errorf("%d wait, %d free", s.waiting, s.free)
+		}
+	})
+}
+
+func TestTryAcquireNeverOvertakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(1, 10)
+		if !s.tryAcquire() || s.tryAcquire() {
+			t.Error("one slot is free, once")
+		}
+		granted, _ := queue(t, s, clientA)
+		if s.tryAcquire() {
+			t.Error("taken while none is free")
+		}
+		s.release()
+		if s.tryAcquire() || len(granted()) != 1 {
+			t.Error("a client that waited was overtaken")
+		}
+		s.release()
+		if !s.tryAcquire() {
+			t.Error("one is free")
+		}
+	})
+}
+
+// check holds the parts of slots against each other.
+func (s *slots) check(t *testing.T, held, total int) {
+	t.Helper()
+	sum := 0
+	for client, q := range s.queues {
+		if q.client != client || len(q.waiters) == 0 {
+			t.Fatalf("the queue of %s: %+v", client, q)
+		}
+		sum += len(q.waiters)
+	}
+	turns := make(map[*slotQueue]bool)
+	for _, q := range s.turns {
+		if turns[q] || s.queues[q.client] != q {
+			t.Fatalf("%s has two turns, or no queue", q.client)
+		}
+		turns[q] = true
+	}
+	switch {
+	case len(turns) != len(s.queues):
+		t.Fatalf("%d turns, %d queues", len(turns), len(s.queues))
+	case sum != s.waiting || s.waiting > s.limit:
+		t.Fatalf("%d waiters, counted as %d, limit %d", sum, s.waiting, s.limit)
+	case s.free > 0 && s.waiting > 0:
+		t.Fatalf("%d slots are free while %d wait", s.free, s.waiting)
+	case held+s.free != total:
+		t.Fatalf("%d held and %d free of %d slots", held, s.free, total)
+	}
+}
+
+// A run of whatever clients may do, in random order.
+func TestSlotsModel(t *testing.T) {
+	const total = 3
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		s := slotsOf(total, 1+random.IntN(12))
+		held := 0
+		type waiter struct {
+			client netip.Prefix
+			w      *slotWaiter
+		}
+		var waiters []waiter
+		settle := func() { // what was granted or pushed out waits no more
+			waiters = slices.DeleteFunc(waiters, func(w waiter) bool {
+				select {
+				case ok := <-w.w.granted:
+					if ok {
+						held++
+					}
+					return true
+				default:
+					return false
+				}
+			})
+		}
+		for range 400 {
+			client := clientNetwork(netip.AddrFrom4([4]byte{192, 0, 2, byte(random.IntN(5))}))
+			switch random.IntN(5) {
+			case 0, 1:
+				if s.free > 0 && s.waiting == 0 {
+					if err := s.acquire(t.Context(), client); err != nil {
+						t.Fatal(err)
+					}
+					held++
+				} else if w, err := s.enqueue(client); err == nil {
+					waiters = append(waiters, waiter{client, w})
+				} else if s.waiting < s.limit {
+					t.Fatalf("refused with %d waiting", s.waiting)
+				}
+			case 2:
+				if s.tryAcquire() {
+					held++
+				}
+			case 3:
+				if held > 0 {
+					held--
+					s.release()
+				}
+			case 4:
+				if len(waiters) > 0 {
+					i := random.IntN(len(waiters))
+					s.withdraw(waiters[i].client, waiters[i].w)
+					waiters = slices.Delete(waiters, i, i+1)
+				}
+			}
+			settle()
+			s.check(t, held, total)
+			if len(waiters) != s.waiting {
+				t.Fatalf("%d wait, counted as %d", len(waiters), s.waiting)
+			}
+		}
+	}
+}
+
+// A flood of SYNs from one address holds up neither a session nor, by more
+// than one turn, the handshake of another address.
+func TestFloodOfHandshakes(t *testing.T) {
+	s := &Server{HandshakeTimeout: time.Hour}
+	addr := start(t, s)
+	established := session(t, addr)
+	// The test holds every slot but does no work with it.
+	slots := s.slots
+	slots.mu.Lock()
+	held := slots.free
+	slots.free = 0
+	slots.mu.Unlock()
+
+	syn, plain := newSYN(t, nil)
+	waiting := func() int {
+		slots.mu.Lock()
+		defer slots.mu.Unlock()
+		return slots.waiting
+	}
+	const flood = 100
+	var flooders []*peer
+	for range flood {
+		p := connect(t, addr)
+		p.send(syn[:])
+		flooders = append(flooders, p)
+	}
+	eventually(t, "the flood waits", func() bool { return waiting() == flood })
+	established.echoes("a session needs no slot")
+
+	other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	conn, err := other.DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Skipf("this system has no second loopback address: %v", err)
+	}
+	p := newPeer(t, conn)
+	p.send(syn[:])
+	eventually(t, "the other address waits", func() bool { return waiting() == flood+1 })
+	slots.mu.Lock()
+	if len(slots.turns) != 2 || slots.turns[1].client != network("127.0.0.2") {
+		t.Error("the other address isn't next but one")
+	}
+	slots.mu.Unlock()
+	for range held {
+		slots.release()
+	}
+	p.send(p.answerSYNACK(plain)[:])
+	p.read(typeACKACK)
+	p.echoes("x")
+	for _, p := range flooders {
+		p.read(typeSYNACK)
+	}
+}

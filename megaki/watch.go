@@ -1,0 +1,94 @@
+package megaki
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// requestContext is the context of a message that is being handled. It ends
+// when the client closes the connection, or when the server is closed without
+// waiting. Watching a connection takes a goroutine: it starts with the first
+// call of Done, which most messages never see.
+type requestContext struct {
+	context.Context // the server's
+	conn            *serverConn
+
+	mu       sync.Mutex
+	done     chan struct{}
+	err      error
+	watching chan struct{} // closed when the watch has ended; nil: none
+	ended    chan struct{} // closed when the handler has returned
+}
+
+func newRequestContext(c *serverConn) *requestContext {
+	return &requestContext{Context: c.ctx, conn: c, done: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// Done implements context.Context.
+func (r *requestContext) Done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.watching == nil && !r.isEnded() {
+		r.watching = make(chan struct{})
+		r.conn.conn.SetReadDeadline(time.Time{}) // a message has a deadline only while it is read
+		go r.watch()
+	}
+	return r.done
+}
+
+func (r *requestContext) isEnded() bool {
+	select {
+	case <-r.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Err implements context.Context.
+func (r *requestContext) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+func (r *requestContext) watch() {
+	defer close(r.watching)
+	stop := context.AfterFunc(r.Context, func() { r.cancel(r.Context.Err()) })
+	defer stop()
+	err := r.conn.wire.waitReadable()
+	if errors.Is(err, errors.ErrUnsupported) {
+		select {
+		case <-r.Context.Done():
+		case <-r.ended:
+		}
+		return
+	}
+	if err == nil {
+		r.cancel(context.Canceled) // the client's end, or a packet out of turn
+	}
+}
+
+func (r *requestContext) cancel(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = err
+		close(r.done)
+	}
+}
+
+// end ends the watch, before the connection is read again.
+func (r *requestContext) end() {
+	r.mu.Lock()
+	close(r.ended)
+	watching := r.watching
+	r.mu.Unlock()
+	if watching != nil {
+		r.conn.conn.SetReadDeadline(time.Unix(1, 0))
+		<-watching
+	}
+	r.cancel(context.Canceled)
+}
