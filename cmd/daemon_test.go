@@ -21,13 +21,22 @@ import (
 
 // daemon is a running mkd.
 type daemon struct {
+	dir     string
 	process *os.Process
 	address string
 	config  megaki.Config
 }
 
-// startDaemon runs mkd with the echoing script until the test ends.
+// startDaemon runs mkd with an echoing script until the test ends.
 func startDaemon(t *testing.T, workers int) *daemon {
+	t.Helper()
+	return startDaemonWith(t, fmt.Sprintf("workers: {min: %d, max: %[1]d}", workers),
+		`<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => arca::$request];`)
+}
+
+// startDaemonWith runs mkd with a script, and options of the backend, until the
+// test ends.
+func startDaemonWith(t *testing.T, options, script string) *daemon {
 	t.Helper()
 	bin, err := binaries()
 	if err != nil {
@@ -37,15 +46,22 @@ func startDaemon(t *testing.T, workers int) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "mkd-test-") // others can enter it, unlike the test's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	files := map[string]string{
 		"config.yaml": fmt.Sprintf(`
 listeners: {app: {megaki: {address: "127.0.0.1:%s", keys: [server.key]}}}
-backends: {echo: {php: {script: echo.php, workers: {min: %d, max: %d}}}}
+backends: {echo: {php: {script: script.php, %s}}}
 routes: [{match: {payload: raw}, backend: echo}]
 log: {access: false}
-`, port, workers, workers),
-		"echo.php": `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => arca::$request];`,
+`, port, options),
+		"script.php": script,
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -59,7 +75,7 @@ log: {access: false}
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{address: "127.0.0.1:" + port}
+	d := &daemon{dir: dir, address: "127.0.0.1:" + port}
 	if d.config.ServerKey, err = megaki.ParsePublicKey(pem); err != nil {
 		t.Fatal(err)
 	}
@@ -157,6 +173,24 @@ func TestKilledWorkers(t *testing.T) {
 		t.Errorf("%d answered, %d workers killed, %d failed", done.Load(), killed, failed.Load())
 	}
 	eventually(t, "the pool is at full size", func() bool { return len(d.workers()) == workers })
+}
+
+// TestUser runs mkd as root with workers of www-data: they have none of mkd's
+// groups, and can't read the server's key.
+func TestUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start processes as another user")
+	}
+	d := startDaemonWith(t, "user: www-data, workers: {min: 1, max: 1}", `<?php
+		$ARCANGELO_USERSPACE = ['on_handle' => fn() => implode(' ', [
+			posix_geteuid(), posix_getegid(), implode(',', posix_getgroups()), var_export(@file_get_contents(arca::$request), true),
+		])];`)
+	c := d.client()
+	defer c.Close()
+	got, err := c.Send(t.Context(), []byte(filepath.Join(d.dir, "server.key")))
+	if err != nil || string(got) != "33 33 33 false" {
+		t.Errorf("a worker says %q, %v", got, err)
+	}
 }
 
 // TestIdleSessions has 1,000 sessions idle for a minute, and then answer.

@@ -224,7 +224,7 @@ func TestHandlerThatFails(t *testing.T) {
 		p := session(t, addr)
 		p.echoes("x")
 		p.refusedAfter(p.msg(body))
-		witness.echoes(body)
+		witness.echoes("after " + body)
 		q := p.resume(addr)
 		if q == nil {
 			t.Fatalf("%s: the session can't be resumed", body)

@@ -104,8 +104,7 @@ func (c *serverConn) serve() {
 	err := c.hello(ctx)
 	cancel()
 	if err == nil {
-		c.conn.SetDeadline(time.Time{})
-		for err == nil {
+		for err == nil { // each sets the deadlines of its own
 			err = c.message()
 		}
 	}

@@ -170,6 +170,15 @@ func TestSlotsPushOut(t *testing.T) {
 		for range 4 {
 			s.release()
 		}
+		// One more or less, and the two would only change places.
+		tie := slotsOf(0, 3)
+		_, refused = queue(t, tie, clientA, clientA, clientB)
+		if _, late := queue(t, tie, clientB); len(late()) != 1 || len(refused()) != 0 {
+			t.Error("B pushes out A, which has as many waiting as B would have")
+		}
+		for range 3 {
+			tie.release()
+		}
 		synctest.Wait()
 		if s.waiting != 0 || s.free != 0 {
 			t.Errorf("%d wait, %d free", s.waiting, s.free)

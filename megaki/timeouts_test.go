@@ -231,7 +231,7 @@ func TestWriteTimeout(t *testing.T) {
 		if s.Connections() != 0 || s.memory.InUse() != 0 {
 			t.Errorf("%d connections, %d bytes in use", s.Connections(), s.memory.InUse())
 		}
-		// One that reads a byte a second, too.
+		// One that reads slowly, too.
 		p = l.dial(t)
 		p.handshake()
 		p.send(p.msg("a message"))
@@ -241,10 +241,10 @@ func TestWriteTimeout(t *testing.T) {
 			if _, err := p.Read(make([]byte, 1)); err != nil {
 				break
 			}
-			time.Sleep(time.Second)
+			time.Sleep(700 * time.Millisecond)
 		}
-		if got := time.Since(begin); got != 5*time.Second || n != 5 {
-			t.Errorf("closed after %v and %d bytes", got, n)
+		if n != 8 { // the last at 4.9 s
+			t.Errorf("closed after %v and %d bytes", time.Since(begin), n)
 		}
 	})
 }

@@ -42,3 +42,10 @@ func (e *WorkerError) Unwrap() error { return e.Err }
 type unsentError struct{ err error }
 
 func (e *unsentError) Error() string { return "the call didn't reach the worker: " + e.err.Error() }
+
+// bodyError says that a message couldn't be read while it was being sent.
+type bodyError struct{ err error }
+
+func (e *bodyError) Error() string { return "reading the message: " + e.err.Error() }
+
+func (e *bodyError) Unwrap() error { return e.err }

@@ -26,12 +26,21 @@ const (
 type frameType byte
 
 const (
-	frameCall  frameType = 0x01 // head: token (16), port (2), address; body: the message
+	frameCall  frameType = 0x01 // head: flags (1), token (16), port (2), address; body: the message, or its first part
+	frameBody  frameType = 0x02 // body: a further part of the message
+	frameLast  frameType = 0x03 // body: the last part
+	framePing  frameType = 0x04 // wants a PONG
+	frameStop  frameType = 0x05 // wants the worker to end
 	frameReady frameType = 0x11 // head: process id (4), flags (1); body: version of PHP
-	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8); body: the answer
+	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8); body: the answer, or its last part
+	framePart  frameType = 0x13 // body: a part of the answer
 	frameError frameType = 0x14 // head: 00 the worker goes on, 01 it ends; body: what went wrong
 	frameLog   frameType = 0x15 // head: a logKind; body: text
+	framePong  frameType = 0x17 // answers a PING
 )
+
+// callMore is the flag of a CALL whose body is a first part.
+const callMore = 0x01
 
 // logKind says where the text of a LOG comes from.
 type logKind byte
@@ -87,6 +96,7 @@ func parseFrameHeader(p []byte) (frameHeader, error) {
 		want = 8
 	case frameError, frameLog:
 		want = 1
+	case framePart, framePong:
 	default:
 		return h, fmt.Errorf("%w: type %02x", errFrame, p[1])
 	}

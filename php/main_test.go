@@ -194,6 +194,9 @@ func fakeWorker(mode string) {
 		}
 		rest := make([]byte, int(binary.BigEndian.Uint16(p[2:]))+int(binary.BigEndian.Uint32(p[4:])))
 		io.ReadFull(in, rest)
+		if frameType(p[1]) == frameStop {
+			os.Exit(0)
+		}
 		return binary.BigEndian.Uint64(p[8:]), string(rest[binary.BigEndian.Uint16(p[2:]):])
 	}
 	memory := "\x00\x00\x00\x00\x00\x10\x00\x00"

@@ -109,6 +109,23 @@ func (p *Pool) Do(ctx context.Context, c *Call, w io.Writer) error {
 	}
 }
 
+// Ping has a worker give a sign of life, within ctx. Like a call it waits until
+// a worker is free: ErrQueueTimeout says that all are busy.
+func (p *Pool) Ping(ctx context.Context) error {
+	for {
+		w, err := p.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		how, err := w.ping(ctx, p.opt.Timeout)
+		p.release(w, how, err)
+		var unsent *unsentError
+		if !errors.As(err, &unsent) {
+			return err
+		}
+	}
+}
+
 // TakesHTTP reports whether the script has a handler of its own for HTTP
 // requests (on_http). If not, they are messages like all others to it.
 func (p *Pool) TakesHTTP() bool {
@@ -263,7 +280,7 @@ func (p *Pool) watch(w *worker) {
 // end ends a process.
 func (p *Pool) end(proc *process, how departure) {
 	if how == departStop {
-		proc.in.Close()
+		proc.stop()
 		if p.exits(proc, stopGrace) {
 			return
 		}

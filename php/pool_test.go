@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -194,112 +193,29 @@ func TestScriptsThatMeddle(t *testing.T) {
 	awaitWhole(t, p, 2)
 }
 
-// gate returns a message that keeps a worker busy until open is called.
-func gate(t *testing.T) (message string, open func()) {
-	path := filepath.Join(t.TempDir(), "gate")
-	return "until " + path, func() {
-		if err := os.WriteFile(path, nil, 0o644); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func TestQueue(t *testing.T) {
-	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: 2, QueueTimeout: time.Second})
-	message, open := gate(t)
-	results := make(chan error, 3)
-	send := func(message string, waiting int) {
-		go func() {
-			_, err := do(p, message)
-			results <- err
-		}()
-		eventually(t, "the call is under way", func() bool { return p.Status().Waiting == waiting && busyWorkers(p) == 1 })
-	}
-	send(message, 0)
-	send("pid", 1)
-	send("pid", 2)
-	if _, err := do(p, "pid"); err != ErrQueueFull {
-		t.Errorf("one too many: %v", err)
-	}
+// TestBurst grows from 2 workers to 16 under a burst with a queue, and back.
+func TestBurst(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 2, MaxWorkers: 16, IdleTimeout: 500 * time.Millisecond, Queue: 1000})
 	for range 2 {
-		if err := <-results; err != ErrQueueTimeout {
-			t.Errorf("waiting: %v", err)
-		}
-	}
-	open()
-	if err := <-results; err != nil {
-		t.Error(err)
-	}
-	if c := p.Status().Counts; c.QueueFull != 1 || c.QueueTimeouts != 2 || c.Requests != 1 {
-		t.Errorf("%+v", c)
-	}
-}
-
-func TestNoQueue(t *testing.T) {
-	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: -1})
-	message, open := gate(t)
-	done := make(chan error)
-	go func() { _, err := do(p, message); done <- err }()
-	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
-	if _, err := do(p, "pid"); err != ErrQueueFull {
-		t.Errorf("error %v", err)
-	}
-	open()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-func TestQueueKeepsOrder(t *testing.T) {
-	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
-		$served = [];
-		$ARCANGELO_USERSPACE = ['on_handle' => function () {
-			global $served;
-			if (str_starts_with(arca::$request, 'until ')) {
-				while (!file_exists(substr(arca::$request, 6))) { usleep(1000); clearstatcache(); }
-				return '';
-			}
-			$served[] = arca::$request;
-			return implode(' ', $served);
-		}];`)})
-	message, open := gate(t)
-	var wg sync.WaitGroup
-	wg.Go(func() { mustDo(t, p, message) })
-	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
-	var want []string
-	for i := range 100 {
-		name := fmt.Sprint(i)
-		want = append(want, name)
-		wg.Go(func() { mustDo(t, p, name) })
-		eventually(t, "it waits", func() bool { return p.Status().Waiting == i+1 })
-	}
-	open()
-	wg.Wait()
-	if got := mustDo(t, p, "end"); got != strings.Join(append(want, "end"), " ") {
-		t.Errorf("order of service: %s", got)
-	}
-}
-
-func TestGrowsAndShrinks(t *testing.T) {
-	p, _ := start(t, Options{MinWorkers: 2, MaxWorkers: 6, IdleTimeout: 300 * time.Millisecond})
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 12 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					mustDo(t, p, "sleep 5")
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						mustDo(t, p, "sleep 5")
+					}
 				}
-			}
-		})
+			})
+		}
+		eventually(t, "there are 16 workers", func() bool { return len(p.Status().Workers) == 16 })
+		close(stop)
+		wg.Wait()
+		awaitWhole(t, p, 2)
 	}
-	eventually(t, "there are 6 workers", func() bool { return len(p.Status().Workers) == 6 })
-	close(stop)
-	wg.Wait()
-	awaitWhole(t, p, 2)
 }
 
 func TestRecycling(t *testing.T) {
@@ -334,45 +250,6 @@ func TestRecycling(t *testing.T) {
 			return len(w) == 1 && strconv.Itoa(w[0].PID) != first
 		})
 	})
-}
-
-// TestReplace replaces all workers again and again under load: nothing fails.
-func TestReplace(t *testing.T) {
-	path := script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'first'];`)
-	p, _ := start(t, Options{Script: path, MinWorkers: 3, MaxWorkers: 4})
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 6 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					mustDo(t, p, "x")
-				}
-			}
-		})
-	}
-	for range 5 {
-		if err := p.Replace(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
-	os.WriteFile(path, []byte(`<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => 'second'];`), 0o644)
-	if err := p.Replace(t.Context()); err != nil {
-		t.Error(err)
-	}
-	eventually(t, "the new script answers", func() bool { return mustDo(t, p, "x") == "second" })
-	os.WriteFile(path, []byte(`<?php syntax error`), 0o644)
-	if err := p.Replace(t.Context()); err == nil || !strings.Contains(err.Error(), "ParseError") {
-		t.Errorf("a script that is broken: %v", err)
-	}
-	if got := mustDo(t, p, "x"); got != "second" {
-		t.Errorf("then %q answers", got)
-	}
-	close(stop)
-	wg.Wait()
 }
 
 func TestShutdown(t *testing.T) {

@@ -161,6 +161,14 @@ func (p *process) signal(sig syscall.Signal) {
 	}
 }
 
+// stop tells the process, which waits for a call, that there are no more.
+func (p *process) stop() {
+	var frame [frameHeaderSize]byte
+	(&frameHeader{typ: frameStop}).put(frame[:])
+	p.in.Write(frame[:]) // if it is gone, so much the better
+	p.in.Close()
+}
+
 // reap waits for the process to end. Its children end with it; they are killed
 // before it is reaped, while the number of its group can't be another's.
 func (p *process) reap(printed *os.File, read <-chan struct{}) {

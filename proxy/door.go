@@ -110,7 +110,7 @@ func (d *door) ServeMegaki(w *megaki.ResponseWriter, r *megaki.Request) error {
 	m := message{Request: r, ctx: d.ctx, payload: payloadOf(d.cfg.Payload, r.Body)}
 	route, err := d.router.find(&m)
 	if err == nil {
-		m.timeout = route.timeout
+		m.route, m.timeout = route.name, route.timeout
 		err = route.backend.serve(w, &m)
 	}
 	status := statusOf(err)

@@ -85,16 +85,17 @@ func (l *Logs) access(listener string, rt *route, m *message, status, size int, 
 	if l.requests == nil {
 		return
 	}
-	backend := ""
+	name, target := "", ""
 	if rt != nil {
-		backend = rt.name
+		name, target = rt.name, rt.target
 	}
 	fields := [...]zap.Field{
 		zap.String("listener", listener),
 		zap.Stringer("client", m.Client),
 		zap.Stringer("session", m.Session),
 		zap.String("payload", string(m.payload)),
-		zap.String("backend", backend),
+		zap.String("route", name),
+		zap.String("backend", target),
 		zap.Int("status", status),
 		zap.Int("in", len(m.Body)),
 		zap.Int("out", size),

@@ -19,6 +19,7 @@ type message struct {
 	*megaki.Request
 	ctx     context.Context // ends when the daemon cuts requests off
 	payload config.Payload  // http or raw
+	route   string          // named in logs
 	timeout time.Duration   // of the route; 0: the backend's own
 }
 

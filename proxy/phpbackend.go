@@ -66,5 +66,5 @@ func (b *phpBackend) serve(w *megaki.ResponseWriter, m *message) error {
 		ctx, cancel = context.WithTimeout(ctx, m.timeout)
 		defer cancel()
 	}
-	return b.pool.Do(ctx, &php.Call{ClientAddr: m.Client, Session: m.Session, Body: m.Body}, w)
+	return b.pool.Do(ctx, &php.Call{ClientAddr: m.Client, Session: m.Session, Route: m.route, Body: m.Body}, w)
 }

@@ -144,6 +144,10 @@ func (p *Proxy) stopBackends(ctx context.Context) error {
 // shuts down within the shutdown_timeout of the configuration.
 func (p *Proxy) Run(ctx context.Context) error {
 	if err := p.Start(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			p.logs.Main.Info("stopped before it was ready")
+			return nil
+		}
 		return err
 	}
 	p.greet()

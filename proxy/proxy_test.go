@@ -177,6 +177,10 @@ func TestRawMessages(t *testing.T) {
 	if !strings.Contains(awaitLog(t, log, `"status":504`), `"client":"127.0.0.1:`) {
 		t.Error("the log doesn't name the client")
 	}
+	if _, err := c.Send(t.Context(), []byte("print something")); err != nil {
+		t.Error(err)
+	}
+	awaitLog(t, log, `"route":"routes[0]","text":"something"`)
 }
 
 func awaitLog(t *testing.T, path, text string) string {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,8 +10,9 @@ import (
 
 // route is one of config.yaml's, with its backend.
 type route struct {
+	name    string         // in logs: its place in the configuration
 	payload config.Payload // what it takes: "" is anything but raw
-	name    string         // of the backend
+	target  string         // name of the backend
 	backend backend
 	timeout time.Duration
 }
@@ -26,8 +28,9 @@ func newRouter(routes []config.Route, listener string, backends map[string]backe
 			continue
 		}
 		r.routes = append(r.routes, route{
+			name:    fmt.Sprintf("routes[%d]", i),
 			payload: c.Match.Payload,
-			name:    c.Backend,
+			target:  c.Backend,
 			backend: backends[c.Backend],
 			timeout: c.Timeout,
 		})

@@ -40,10 +40,16 @@ namespace arca {
         private const HEADER = 16;
 
         private const CALL = 0x01;
+        private const BODY = 0x02;
+        private const LAST = 0x03;
+        private const PING = 0x04;
+        private const STOP = 0x05;
         private const READY = 0x11;
         private const END = 0x12;
+        private const PART = 0x13;
         private const ERROR = 0x14;
         private const LOG = 0x15;
+        private const PONG = 0x17;
 
         private const PRINTED = "\x01";
         private const LOGGED = "\x02";
@@ -112,12 +118,12 @@ namespace arca {
             self::send(self::READY, pack('NC', getmypid(), isset($userspace['on_http']) ? self::TAKES_HTTP : 0), PHP_VERSION);
 
             while (null !== $call = self::receive()) {
-                [self::$id, $head, \arca::$request] = $call;
+                [$head, \arca::$request] = $call;
                 self::$doing = 'a request';
                 \arca::$guid = self::$id;
-                \arca::$token = substr($head, 0, 16);
-                \arca::$client_port = (ord($head[16]) << 8) | ord($head[17]);
-                \arca::$client_ip = substr($head, 18);
+                \arca::$token = substr($head, 1, 16);
+                \arca::$client_port = (ord($head[17]) << 8) | ord($head[18]);
+                \arca::$client_ip = substr($head, 19);
                 self::answer($start, $handle, $stop);
                 self::$doing = null;
                 self::$id = self::NOBODY;
@@ -126,7 +132,7 @@ namespace arca {
             exit(0);
         }
 
-        /** @return array{?callable, ?callable, callable, ?callable} */
+        /** @return array{?callable, ?callable, ?callable, ?callable} */
         private static function callables(mixed $userspace): array
         {
             if (!is_array($userspace)) {
@@ -140,23 +146,20 @@ namespace arca {
                 }
                 $found[] = $f;
             }
-            if ($found[2] === null) {
+            if ($found[2] === null && !isset($userspace['on_http'])) {
                 throw new \UnexpectedValueException("\$ARCANGELO_USERSPACE['on_handle'] is missing");
             }
             return $found;
         }
 
-        private static function answer(?callable $start, callable $handle, ?callable $stop): void
+        private static function answer(?callable $start, ?callable $handle, ?callable $stop): void
         {
             $answer = $error = null;
             try {
                 if ($start) {
                     $start();
                 }
-                $answer = $handle();
-                if (is_array($answer) || is_object($answer) && !$answer instanceof \Stringable || is_resource($answer)) {
-                    throw new \UnexpectedValueException('on_handle returned ' . get_debug_type($answer) . ', a string is due');
-                }
+                $answer = self::last($handle ? $handle() : throw new \LogicException('the script has no on_handle'));
             } catch (\Throwable $e) {
                 $error = (string) $e;
             }
@@ -171,8 +174,23 @@ namespace arca {
             if ($error !== null) {
                 self::send(self::ERROR, self::GOES_ON, $error);
             } else {
-                self::send(self::END, pack('J', memory_get_usage(true)), (string) $answer);
+                self::send(self::END, pack('J', memory_get_usage(true)), $answer);
             }
+        }
+
+        /** Sends the parts of an answer that comes in parts, and returns what is left of it. */
+        private static function last(mixed $answer): string
+        {
+            if ($answer instanceof \Traversable) {
+                foreach ($answer as $part) {
+                    self::send(self::PART, '', (string) $part);
+                }
+                return '';
+            }
+            if (is_array($answer) || is_object($answer) && !$answer instanceof \Stringable || is_resource($answer)) {
+                throw new \UnexpectedValueException('on_handle returned ' . get_debug_type($answer) . ', a string is due');
+            }
+            return (string) $answer;
         }
 
         public static function log(string $message): void
@@ -239,19 +257,65 @@ namespace arca {
             self::send(self::ERROR, self::ENDS, $why);
         }
 
-        /** @return ?array{string, string, string} id, head and body of a call; null when there are no more */
+        /** @return ?array{string, string} head and message of a call; null when there are no more */
         private static function receive(): ?array
         {
-            $header = self::read(self::HEADER, true);
+            while (null !== $frame = self::frame(true)) {
+                [$type, self::$id, $head, $body] = $frame;
+                switch ($type) {
+                    case self::CALL:
+                        if (strlen($head) < 19) {
+                            self::refuse();
+                        }
+                        return [$head, ord($head[0]) & 1 ? $body . self::rest() : $body];
+                    case self::PING:
+                        self::send(self::PONG, '', '');
+                        self::$id = self::NOBODY;
+                        break;
+                    case self::STOP:
+                        self::$id = self::NOBODY;
+                        return null;
+                    default:
+                        self::refuse();
+                }
+            }
+            return null;
+        }
+
+        /** The further parts of a message. */
+        private static function rest(): string
+        {
+            for ($rest = '';;) {
+                [$type, $id, , $body] = self::frame(false);
+                if ($id !== self::$id || $type !== self::BODY && $type !== self::LAST) {
+                    self::refuse();
+                }
+                $rest .= $body;
+                if ($type === self::LAST) {
+                    return $rest;
+                }
+            }
+        }
+
+        /** @return ?array{int, string, string, string} type, id, head and body of a frame; null at the end */
+        private static function frame(bool $orEnd): ?array
+        {
+            $header = self::read(self::HEADER, $orEnd);
             if ($header === null) {
                 return null;
             }
             $f = unpack('Cversion/Ctype/nhead/Nbody', $header);
-            if ($f['version'] !== self::VERSION || $f['type'] !== self::CALL || $f['head'] < 18) {
-                fwrite(STDERR, "a frame that isn't understood; is another process reading descriptor 3?\n");
-                exit(1);
+            if ($f['version'] !== self::VERSION) {
+                self::refuse();
             }
-            return [substr($header, 8), self::read($f['head']), self::read($f['body'])];
+            return [$f['type'], substr($header, 8), self::read($f['head']), self::read($f['body'])];
+        }
+
+        private static function refuse(): never
+        {
+            self::$doing = null;
+            fwrite(STDERR, "a frame that isn't understood; does something else read descriptor 3?\n");
+            exit(1);
         }
 
         private static function read(int $length, bool $orEnd = false): ?string

@@ -21,6 +21,9 @@ $ARCANGELO_USERSPACE = [
             case 'nothing': return;
             case 'number': return 42;
             case 'array': return [];
+            case 'parts': return (function () use ($rest) { foreach (str_split($rest, 3) as $part) { yield $part; } })();
+            case 'bigparts': return (function () use ($rest) { for ($i = 0; $i < (int) $rest; $i++) { yield str_repeat(chr(97 + $i % 26), 100_000); } })();
+            case 'halfway': return (function () { yield 'half'; throw new LogicException('thrown halfway'); })();
             case 'print': echo "printed\n"; fwrite(STDOUT, "to stdout\n"); fwrite(STDERR, "to stderr\n"); arca::log('logged'); trigger_error('noticed'); $undefined .= 'x'; return 'done';
             case 'flood': for ($i = 0; $i < (int) $rest; $i++) { echo "line $i\n"; } return 'done';
             case 'buffer': ob_start(); echo 'left open'; return 'done';

@@ -6,6 +6,7 @@ $ARCANGELO_USERSPACE = ['on_handle' => function () {
         'throw' => throw new Exception('thrown on purpose'),
         'exit' => exit,
         'sleep' => usleep(1000 * (int) $rest) ?? 'slept',
+        'print' => print("$rest\n"),
         'pid' => (string) getmypid(),
         'token' => bin2hex(arca::$token),
         default => arca::$request,

@@ -1,0 +1,164 @@
+package megaki
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// contestedStore is a MemoryStore in which somebody else is faster, once.
+type contestedStore struct {
+	*MemoryStore
+	first func(t Token) // called before a swap of a record, once
+}
+
+func (s *contestedStore) CompareAndSwap(ctx context.Context, t Token, old, next *Record) (bool, error) {
+	if f := s.first; f != nil && old != nil {
+		s.first = nil
+		f(t)
+	}
+	return s.MemoryStore.CompareAndSwap(ctx, t, old, next)
+}
+
+// A RSTOR that loses the race for its session's record gets REQ-REHS; a
+// promotion that loses it is tried again.
+func TestLostRace(t *testing.T) {
+	store := &contestedStore{MemoryStore: NewMemoryStore(10)}
+	touch := func(token Token) {
+		r, err := store.MemoryStore.Load(t.Context(), token)
+		if err != nil || r == nil {
+			t.Fatalf("%v, %v", r, err)
+		}
+		if ok, err := store.MemoryStore.CompareAndSwap(t.Context(), token, r, r); !ok || err != nil {
+			t.Fatalf("%v, %v", ok, err)
+		}
+	}
+	addr := start(t, &Server{Sessions: store})
+	p := session(t, addr)
+	store.first = touch
+	rstor, _ := p.rstor()
+	asksForHandshake(t, addr, rstor)
+	p.echoes("unharmed")
+
+	q := p.resume(addr)
+	if q == nil {
+		t.Fatal("not resumed afterwards")
+	}
+	store.first = touch
+	q.echoes("promotes at the second try")
+	if p.resume(addr) != nil {
+		t.Error("not promoted")
+	}
+	if q.resume(addr) == nil {
+		t.Error("the promoted key doesn't resume")
+	}
+
+	// The session is forgotten under a connection whose key is pending.
+	p = session(t, addr)
+	q = p.resume(addr)
+	store.first = func(token Token) {
+		sh := store.shard(token)
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		sh.remove(sh.entries[token])
+	}
+	q.echoes("goes on")
+	if q.resume(addr) != nil {
+		t.Error("a forgotten session came back")
+	}
+}
+
+// failingStore is a SessionStore that is out of order.
+type failingStore struct{}
+
+func (failingStore) Load(context.Context, Token) (*Record, error) {
+	return nil, errors.New("out of order")
+}
+func (failingStore) CompareAndSwap(context.Context, Token, *Record, *Record) (bool, error) {
+	return false, errors.New("out of order")
+}
+
+// A store that is out of order costs resumability and nothing else.
+func TestFailingStore(t *testing.T) {
+	addr := start(t, &Server{Sessions: failingStore{}})
+	p := session(t, addr)
+	p.echoes("x")
+	rstor, _ := p.rstor()
+	asksForHandshake(t, addr, rstor)
+	p.echoes("x")
+}
+
+// keyStore keeps the keys alone, as a store on a disk or for several servers.
+type keyStore struct{ *MemoryStore }
+
+func (s keyStore) Load(ctx context.Context, t Token) (*Record, error) {
+	r, err := s.MemoryStore.Load(ctx, t)
+	if r != nil {
+		r.Current.seen = nil
+		for i := range r.Pending {
+			r.Pending[i].seen = nil
+		}
+	}
+	return r, err
+}
+
+// Where the store leaves out the MACs seen, a recorded MSG retyped as a RSTOR
+// is taken, and costs its owner nothing but one of the pending keys.
+func TestStoreOfKeysAlone(t *testing.T) {
+	addr := start(t, &Server{Sessions: keyStore{NewMemoryStore(10)}})
+	p := session(t, addr)
+	m := p.packet(typeMSG, []byte(strings.Repeat("m", 32)))
+	p.send(m)
+	p.answer()
+	q := connect(t, addr)
+	q.send(retyped(m, typeRSTOR))
+	q.read(typeRSTORACK)
+	asksForHandshake(t, addr, retyped(m, typeRSTOR)) // but not twice: the record has its MAC
+	p.echoes("unharmed")
+	r := p.resume(addr)
+	if r == nil {
+		t.Fatal("the owner can't resume")
+	}
+	r.echoes("x")
+	if r.resume(addr) == nil {
+		t.Error("the owner can't resume again")
+	}
+}
+
+// The bounds of a record, which its owner alone can reach.
+func TestAcceptResumeBounds(t *testing.T) {
+	key := SessionKey{Key: [symmetricKey]byte{1}, seen: newSeenMACs()}
+	p := &peer{token: Token{2}, box: newBox(&key.Key)}
+	rstor := func() msgPacket { m, _ := p.rstor(); return m }
+	if r, ok := acceptResume(&Record{Current: key}, rstor()); !ok || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
+		t.Error("a good RSTOR is refused")
+	}
+	if _, ok := acceptResume(&Record{Current: key, Resumes: make([][8]byte, MaxResumes)}, rstor()); ok {
+		t.Error("more RSTORs than there may be")
+	}
+	if _, ok := acceptResume(&Record{Current: key, Pending: make([]SessionKey, MaxPending)}, rstor()); ok {
+		t.Error("more pending keys than there may be")
+	}
+	m := rstor()
+	if _, ok := acceptResume(&Record{Current: SessionKey{Key: key.Key}, Resumes: [][8]byte{[8]byte(m.mac())}}, m); ok {
+		t.Error("a RSTOR whose MAC the record has")
+	}
+	// Under a pending key the bounds of the current one end with it.
+	other := SessionKey{Key: [symmetricKey]byte{9}}
+	full := &Record{Current: other, Pending: []SessionKey{other, other, other, key}, Resumes: make([][8]byte, MaxResumes)}
+	r, ok := acceptResume(full, rstor())
+	if !ok || r.next.Current.Key != key.Key || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
+		t.Errorf("%v, %+v", ok, r.next)
+	}
+	if len(full.Pending) != 4 || full.Current.Key != other.Key {
+		t.Error("the record that was loaded is changed")
+	}
+	zero := (&peer{token: Token{2}, box: newBox(new([symmetricKey]byte))}).packet(typeRSTOR, make([]byte, symmetricKey))
+	for _, record := range []*Record{nil, {Current: key}, full} {
+		if _, ok := acceptResume(record, bytes.Clone(zero)); ok {
+			t.Error("a RSTOR under a key of zeros")
+		}
+	}
+}

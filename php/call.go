@@ -1,0 +1,207 @@
+package php
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Call is a message for a script.
+type Call struct {
+	ClientAddr netip.AddrPort
+	Session    [16]byte // the session's token
+	Route      string   // named in log lines
+
+	// Body is the message. It isn't copied.
+	Body []byte
+	// More, if not nil, has the rest of the message. It is read to its end
+	// before the script is called; an error of it ends the worker, and is the
+	// call's.
+	More io.Reader
+}
+
+const (
+	callBuffer   = 8 << 10  // bytes; smaller calls are written in one piece
+	maxErrorText = 64 << 10 // bytes of a script's error
+	partSize     = 64 << 10 // bytes of a part of a message: what a pipe holds
+)
+
+// call has the script answer a call. It returns how the worker has to leave
+// the pool, if it has to.
+func (w *worker) call(ctx context.Context, c *Call, answer io.Writer, timeout time.Duration) (departure, error) {
+	if how, err := w.usable(ctx); err != nil {
+		return how, err
+	}
+	w.pipe.begin(ctx, time.Now().Add(timeout))
+	defer w.pipe.end()
+	id := rand.Uint64() | 1 // 0 stands for no request
+	var refused error       // by answer: the rest is passed over, and the worker goes on
+	if sent, err := w.send(id, c); err != nil {
+		if sent == 0 && errors.Is(err, syscall.EPIPE) {
+			return departKill, &unsentError{err}
+		}
+		return w.failure(err)
+	}
+	for {
+		h, head, err := w.next(id)
+		if err != nil {
+			return w.failure(err)
+		}
+		switch h.typ {
+		case frameLog:
+			if err := w.logFrame(head, id, c.Route); err != nil {
+				return w.failure(err)
+			}
+		case framePart:
+			if how, err := w.copyAnswer(answer, h.body); err != nil && how != stay {
+				return how, err
+			} else if refused == nil {
+				refused = err
+			}
+		case frameEnd:
+			w.reported = int64(binary.BigEndian.Uint64(head))
+			how, err := w.copyAnswer(answer, h.body)
+			if how == stay && refused != nil {
+				err = refused
+			}
+			return how, err
+		case frameError:
+			fatal := head[0] != 0
+			text, err := w.frames.text(maxErrorText)
+			if err != nil {
+				return w.failure(err)
+			}
+			if fatal {
+				return departStop, &ScriptError{Message: text, Fatal: true}
+			}
+			return stay, &ScriptError{Message: text}
+		default:
+			return w.failure(fmt.Errorf("%w: type %02x during a request", errFrame, byte(h.typ)))
+		}
+	}
+}
+
+// next returns the next frame, which must belong to a request.
+func (w *worker) next(id uint64) (frameHeader, []byte, error) {
+	h, head, err := w.frames.next()
+	if err == nil && h.id != id {
+		err = fmt.Errorf("%w: a frame of another request", errFrame)
+	}
+	return h, head, err
+}
+
+// ping asks the worker for a sign of life.
+func (w *worker) ping(ctx context.Context, timeout time.Duration) (departure, error) {
+	if how, err := w.usable(ctx); err != nil {
+		return how, err
+	}
+	w.pipe.begin(ctx, time.Now().Add(timeout))
+	defer w.pipe.end()
+	id := rand.Uint64() | 1
+	var frame [frameHeaderSize]byte
+	(&frameHeader{typ: framePing, id: id}).put(frame[:])
+	if _, err := w.pipe.Write(frame[:]); err != nil {
+		return w.failure(err)
+	}
+	h, _, err := w.next(id)
+	if err == nil && h.typ != framePong {
+		err = fmt.Errorf("%w: type %02x for a PONG", errFrame, byte(h.typ))
+	}
+	if err != nil {
+		return w.failure(err)
+	}
+	return stay, nil
+}
+
+// usable tells, before anything is sent, why a worker can't have a call.
+func (w *worker) usable(ctx context.Context) (departure, error) {
+	if ctx.Err() != nil {
+		return stay, context.Cause(ctx)
+	}
+	if w.frames.r.Buffered() > 0 || w.frames.left > 0 || !w.pipe.idle() {
+		return departKill, &unsentError{errors.New("it died, or wrote without being asked")}
+	}
+	return stay, nil
+}
+
+// send writes a call, and returns how much of it was written.
+func (w *worker) send(id uint64, c *Call) (int, error) {
+	const fixed = frameHeaderSize + 1 + 16 + 2
+	buf := append(w.buf[:0], make([]byte, fixed)...)
+	if c.More != nil {
+		buf[frameHeaderSize] = callMore
+	}
+	copy(buf[frameHeaderSize+1:], c.Session[:])
+	binary.BigEndian.PutUint16(buf[frameHeaderSize+17:], c.ClientAddr.Port())
+	if addr := c.ClientAddr.Addr(); addr.IsValid() {
+		buf = addr.AppendTo(buf)
+	}
+	h := frameHeader{typ: frameCall, head: len(buf) - frameHeaderSize, body: int64(len(c.Body)), id: id}
+	h.put(buf)
+	var n int
+	var err error
+	if len(buf)+len(c.Body) <= cap(buf) {
+		n, err = w.pipe.Write(append(buf, c.Body...))
+	} else if n, err = w.pipe.Write(buf); err == nil {
+		var m int
+		m, err = w.pipe.Write(c.Body)
+		n += m
+	}
+	if err != nil || c.More == nil {
+		return n, err
+	}
+	return n, w.sendMore(id, c.More)
+}
+
+// sendMore writes the rest of a message, in parts.
+func (w *worker) sendMore(id uint64, more io.Reader) error {
+	buf := make([]byte, frameHeaderSize+partSize)
+	for {
+		n, err := io.ReadFull(more, buf[frameHeaderSize:])
+		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !last {
+			return &bodyError{err}
+		}
+		h := frameHeader{typ: frameBody, body: int64(n), id: id}
+		if last {
+			h.typ = frameLast
+		}
+		h.put(buf)
+		if _, err := w.pipe.Write(buf[:frameHeaderSize+n]); err != nil || last {
+			return err
+		}
+	}
+}
+
+// copyAnswer moves the body of the frame to answer. If answer doesn't take it,
+// the rest is passed over, and the worker can go on.
+func (w *worker) copyAnswer(answer io.Writer, n int64) (departure, error) {
+	_, err := io.CopyN(answer, &w.frames, n)
+	if w.frames.err == nil && w.frames.left > 0 {
+		io.Copy(io.Discard, &w.frames)
+	}
+	if w.frames.err != nil {
+		return w.failure(w.frames.err)
+	}
+	return stay, err
+}
+
+// failure says in the caller's terms why a call can't be brought to its end.
+func (w *worker) failure(err error) (departure, error) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return departTerm, w.pipe.cause()
+	case errors.As(err, new(*bodyError)):
+		return departKill, errors.Unwrap(err)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
+		err = errors.New("it died during the request")
+	}
+	return departKill, &WorkerError{PID: w.proc.cmd.Process.Pid, Err: err}
+}

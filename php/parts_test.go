@@ -1,0 +1,157 @@
+package php
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// TestMessagesInParts has a message come from a reader.
+func TestMessagesInParts(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	for _, size := range []int{0, 1, partSize - 1, partSize, partSize + 1, 3 * partSize, 5_000_000} {
+		body := make([]byte, size)
+		rand.Read(body)
+		for name, more := range map[string]io.Reader{
+			"at once":    bytes.NewReader(body),
+			"by halves":  iotest.HalfReader(bytes.NewReader(body)),
+			"at the end": iotest.DataErrReader(bytes.NewReader(body)),
+		} {
+			var answer bytes.Buffer
+			err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: more}, &answer)
+			if err != nil || !bytes.Equal(answer.Bytes(), body) {
+				t.Errorf("%d bytes %s: %d came back, %v", size, name, answer.Len(), err)
+			}
+		}
+	}
+	gone := errors.New("the client is gone")
+	err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: iotest.ErrReader(gone)}, io.Discard)
+	if err != gone {
+		t.Errorf("a message that breaks off: %v", err)
+	}
+	mustDo(t, p, "pid")
+}
+
+// TestAnswersInParts has a script return a generator.
+func TestAnswersInParts(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	pid := mustDo(t, p, "pid")
+	if got := mustDo(t, p, "parts one, two, three"); got != "one, two, three" {
+		t.Errorf("%q", got)
+	}
+	if got := mustDo(t, p, "bigparts 100"); len(got) != 10_000_000 || got[100_000] != 'b' {
+		t.Errorf("%d bytes", len(got))
+	}
+	_, err := do(p, "halfway")
+	var script *ScriptError
+	if !errors.As(err, &script) || !strings.Contains(script.Message, "thrown halfway") {
+		t.Errorf("halfway: %v", err)
+	}
+	full := errors.New("full")
+	if err := p.Do(t.Context(), &Call{Body: []byte("bigparts 20")}, refuse{full}); err != full {
+		t.Errorf("an answer that isn't taken: %v", err)
+	}
+	if mustDo(t, p, "pid") != pid {
+		t.Error("the worker was replaced")
+	}
+}
+
+func TestPing(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	pid := mustDo(t, p, "pid")
+	for range 3 {
+		if err := p.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if mustDo(t, p, "pid") != pid {
+		t.Error("the worker was replaced")
+	}
+	for _, mode := range []string{"says nothing", "wrong id", "dies"} {
+		broken, _ := start(t, fake(mode, Options{MinWorkers: 1, MaxWorkers: 1}))
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if err := broken.Ping(ctx); err == nil {
+			t.Errorf("%s: no error", mode)
+		}
+		cancel()
+	}
+}
+
+// TestFramesByHand speaks to Arcangelo in bytes that are written down here, as
+// docs/worker-frames.md has them, with none of this package's code.
+func TestFramesByHand(t *testing.T) {
+	callsR, callsW, err1 := os.Pipe()
+	framesR, framesW, err2 := os.Pipe()
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("php", "arcangelo/arcangelo.php", "testdata/kit.php")
+	cmd.ExtraFiles = []*os.File{callsR, framesW}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	callsR.Close()
+	framesW.Close()
+	send := func(s string) {
+		t.Helper()
+		p, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+		if err == nil {
+			_, err = callsW.Write(p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(name, header string) (head, body string) {
+		t.Helper()
+		p := make([]byte, 16)
+		if _, err := io.ReadFull(framesR, p); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		n := int(p[2])<<8 | int(p[3])
+		rest := make([]byte, n+int(p[6])<<8+int(p[7]))
+		io.ReadFull(framesR, rest)
+		if got := hex.EncodeToString(p); got != strings.ReplaceAll(header, " ", "") {
+			t.Errorf("%s: %s, want %s; %q", name, got, header, rest)
+		}
+		return string(rest[:n]), string(rest[n:])
+	}
+	version, err := exec.Command("php", "-r", "echo PHP_VERSION;").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, body := want("READY", "01 11 0005 000000"+hex.EncodeToString([]byte{byte(len(version))})+" 0000000000000000"); body != string(version) {
+		t.Errorf("version %q", body)
+	}
+	id, token := " 0102030405060708", " 101112131415161718191a1b1c1d1e1f"
+	send("01 04 0000 00000000" + id)
+	want("PONG", "01 17 0000 00000000"+id)
+	send("01 01 001c 00000003" + id + " 00" + token + " 1267" + hex.EncodeToString([]byte("192.0.2.7")) + hex.EncodeToString([]byte("who")))
+	if head, body := want("END", "01 12 0008 00000040"+id); len(head) != 8 || body != "0102030405060708 101112131415161718191a1b1c1d1e1f 192.0.2.7 4711" {
+		t.Errorf("answer %x %q", head, body)
+	}
+	// A message in three parts, an answer in two, and a LOG.
+	send("01 01 0013 00000006" + id + " 01" + token + " 0000" + hex.EncodeToString([]byte("parts ")))
+	send("01 02 0000 00000002" + id + hex.EncodeToString([]byte("ab")))
+	send("01 03 0000 00000002" + id + hex.EncodeToString([]byte("cd")))
+	want("PART", "01 13 0000 00000003"+id)
+	want("PART", "01 13 0000 00000001"+id)
+	want("END", "01 12 0008 00000000"+id)
+	send("01 01 0013 00000006" + id + " 00" + token + " 0000" + hex.EncodeToString([]byte("buffer")))
+	if head, body := want("LOG", "01 15 0001 00000009"+id); head != "\x01" || body != "left open" {
+		t.Errorf("LOG %x %q", head, body)
+	}
+	want("END", "01 12 0008 00000004"+id)
+	send("01 05 0000 00000000 0000000000000000")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after STOP: %v", err)
+	}
+}

@@ -1,0 +1,106 @@
+package php
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// gate returns a message that keeps a worker busy until open is called.
+func gate(t *testing.T) (message string, open func()) {
+	path := filepath.Join(t.TempDir(), "gate")
+	return "until " + path, func() {
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestQueue(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: 2, QueueTimeout: time.Second})
+	message, open := gate(t)
+	results := make(chan error, 3)
+	send := func(message string, waiting int) {
+		go func() {
+			_, err := do(p, message)
+			results <- err
+		}()
+		eventually(t, "the call is under way", func() bool { return p.Status().Waiting == waiting && busyWorkers(p) == 1 })
+	}
+	send(message, 0)
+	send("pid", 1)
+	send("pid", 2)
+	if _, err := do(p, "pid"); err != ErrQueueFull {
+		t.Errorf("one too many: %v", err)
+	}
+	for range 2 {
+		if err := <-results; err != ErrQueueTimeout {
+			t.Errorf("waiting: %v", err)
+		}
+	}
+	open()
+	if err := <-results; err != nil {
+		t.Error(err)
+	}
+	if c := p.Status().Counts; c.QueueFull != 1 || c.QueueTimeouts != 2 || c.Requests != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestNoQueue(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: -1})
+	message, open := gate(t)
+	done := make(chan error)
+	go func() { _, err := do(p, message); done <- err }()
+	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
+	if _, err := do(p, "pid"); err != ErrQueueFull {
+		t.Errorf("error %v", err)
+	}
+	open()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestQueueKeepsOrder has 1,000 calls wait for one worker: the first come is
+// the first served.
+func TestQueueKeepsOrder(t *testing.T) {
+	const calls = 1000
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: calls, QueueTimeout: time.Minute, Script: script(t, `
+		$served = [];
+		$ARCANGELO_USERSPACE = ['on_handle' => function () {
+			global $served;
+			if (str_starts_with(arca::$request, 'until ')) {
+				while (!file_exists(substr(arca::$request, 6))) { usleep(1000); clearstatcache(); }
+				return '';
+			}
+			$served[] = arca::$request;
+			return implode(' ', $served);
+		}];`)})
+	message, open := gate(t)
+	var wg sync.WaitGroup
+	wg.Go(func() { mustDo(t, p, message) })
+	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
+	var want []string
+	for i := range calls {
+		name := fmt.Sprint(i)
+		want = append(want, name)
+		wg.Go(func() { mustDo(t, p, name) })
+		for p.Status().Waiting <= i {
+			runtime.Gosched()
+		}
+	}
+	if _, err := do(p, "one more"); err != ErrQueueFull {
+		t.Errorf("one more: %v", err)
+	}
+	open()
+	wg.Wait()
+	if got := mustDo(t, p, "end"); got != strings.Join(append(want, "end"), " ") {
+		t.Errorf("order of service: %s", got)
+	}
+}
