@@ -148,17 +148,19 @@ func mustDo(t *testing.T, p *Pool, message string) string {
 	return answer
 }
 
+// whole is the status that awaitWhole saw last.
+var whole Status
+
 func awaitWhole(t *testing.T, p *Pool, workers int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d workers are idle", workers), func() bool {
-		s := p.Status()
-		idle := 0
-		for _, w := range s.Workers {
-			if !w.Busy {
-				idle++
-			}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("status: %+v", whole)
 		}
-		return idle == workers && s.Starting == 0
+	})
+	eventually(t, fmt.Sprintf("%d workers are idle", workers), func() bool {
+		whole = p.Status()
+		return len(whole.Workers) == workers && busyWorkers(p) == 0 && whole.Starting == 0
 	})
 }
 

@@ -22,17 +22,28 @@ type place struct {
 
 // add makes a place. ready, if not nil, gets the outcome of its first start;
 // after a failure the place is gone.
-func (p *Pool) add(ready chan<- error) {
+func (p *Pool) add(ready chan<- error) *place {
 	pl := new(place)
 	p.places[pl] = struct{}{}
 	p.starting++
 	p.keepers.Go(func() { p.keep(pl, ready) })
+	return pl
+}
+
+// retire ends a place, once its worker has no call.
+func (p *Pool) retire(pl *place) {
+	pl.surplus = true
+	if w := pl.worker; w != nil && w.busy {
+		w.retiring = true
+	} else if w != nil {
+		p.part(w, departStop)
+	}
 }
 
 // grow adds places while calls wait: about as many at a time as there are
 // cores, since a start takes one of them for a while.
 func (p *Pool) grow() {
-	for len(p.places) < p.opt.MaxWorkers && !p.closed &&
+	for p.lasting() < p.opt.MaxWorkers && !p.closed &&
 		p.starting < min(p.queue.len(), max(2, runtime.GOMAXPROCS(0))) && time.Now().After(p.noGrowth) {
 		p.add(nil)
 	}
@@ -86,13 +97,10 @@ func (p *Pool) settle(pl *place, w *worker) {
 	p.counts.Started++
 	p.takesHTTP = w.takesHTTP
 	pl.worker, pl.failed, w.place = w, nil, pl
-	if p.closed {
-		w.busy = false
+	if p.closed || pl.surplus {
 		p.part(w, departStop)
-		p.closePipes(w)
-		return
 	}
-	if w.parted { // it has ended already
+	if w.parted { // or it has ended already
 		w.busy = false
 		p.closePipes(w)
 		return
@@ -117,10 +125,10 @@ func (p *Pool) failedStart(pl *place, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pl.failed = err
-	if p.closed {
+	if p.closed || pl.surplus {
 		return false
 	}
-	if len(p.places) > p.opt.MinWorkers {
+	if p.lasting() > p.opt.MinWorkers {
 		p.log.Error("worker can't start", "error", err)
 		p.noGrowth = time.Now().Add(growthPause)
 		return false
@@ -133,6 +141,19 @@ func (p *Pool) remove(pl *place) {
 	defer p.mu.Unlock()
 	delete(p.places, pl)
 	p.starting--
+	if p.started && !p.closed && p.lasting() < p.opt.MinWorkers {
+		p.add(nil)
+	}
+}
+
+// lasting counts the places that don't end with their worker.
+func (p *Pool) lasting() (n int) {
+	for pl := range p.places {
+		if !pl.surplus {
+			n++
+		}
+	}
+	return n
 }
 
 // tend ends workers that are idle for too long, or too old, until the pool is
@@ -151,14 +172,13 @@ func (p *Pool) tend() {
 		case <-ticker.C:
 		}
 		p.mu.Lock()
-		extra := len(p.places) - p.opt.MinWorkers
+		extra := p.lasting() - p.opt.MinWorkers
 		for i := 0; i < len(p.idle); {
 			w := p.idle[i] // those in front are idle the longest
 			switch {
 			case extra > 0 && time.Since(w.since) >= p.opt.IdleTimeout:
 				extra--
-				w.place.surplus = true
-				p.part(w, departStop)
+				p.retire(w.place)
 			case w.maxAge > 0 && time.Since(w.born) >= w.maxAge:
 				p.part(w, departStop)
 			default:
@@ -179,7 +199,7 @@ func (p *Pool) Replace(ctx context.Context) error {
 	p.mu.Lock()
 	var old []*worker
 	for pl := range p.places {
-		if pl.worker != nil {
+		if pl.worker != nil && !pl.surplus {
 			old = append(old, pl.worker)
 		}
 	}
@@ -191,11 +211,11 @@ func (p *Pool) Replace(ctx context.Context) error {
 			p.mu.Unlock()
 			return ErrClosed
 		}
-		if w.parted { // replaced by itself
+		if w.parted || w.place.surplus { // its place has a newer one, or none is wanted
 			p.mu.Unlock()
 			continue
 		}
-		p.add(ready)
+		added := p.add(ready)
 		p.mu.Unlock()
 		select {
 		case err := <-ready:
@@ -203,14 +223,16 @@ func (p *Pool) Replace(ctx context.Context) error {
 				return err
 			}
 		case <-ctx.Done():
+			p.mu.Lock()
+			p.retire(added)
+			p.mu.Unlock()
 			return context.Cause(ctx)
 		}
 		p.mu.Lock()
-		w.place.surplus = true
-		if w.busy {
-			w.retiring = true
+		if w.parted || w.place.surplus { // meanwhile: so the pool has one too many
+			p.retire(added)
 		} else {
-			p.part(w, departStop)
+			p.retire(w.place)
 		}
 		p.mu.Unlock()
 	}

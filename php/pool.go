@@ -31,6 +31,7 @@ type Pool struct {
 	replacing sync.Mutex // held by Replace
 
 	mu       sync.Mutex
+	started  bool
 	closed   bool
 	places   map[*place]struct{}
 	starting int           // places whose worker isn't ready
@@ -86,6 +87,12 @@ func (p *Pool) Start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	p.started = true
 	p.keepers.Go(p.tend)
 	return nil
 }
