@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 
 // load reads a configuration in which KEY, SITE and DIR stand for the test's
 // files.
-func load(t *testing.T, text string) *config.Config {
+func load(t testing.TB, text string) *config.Config {
 	t.Helper()
 	key, err := serverKey()
 	if err != nil {
@@ -101,7 +101,7 @@ func start(t *testing.T, cfg *config.Config) (p *Proxy, log string) {
 	return p, log
 }
 
-func client(t *testing.T, p *Proxy, listener string) *megaki.Client {
+func client(t testing.TB, p *Proxy, listener string) *megaki.Client {
 	t.Helper()
 	path, err := serverKey()
 	if err != nil {
