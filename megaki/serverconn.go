@@ -103,10 +103,8 @@ func (c *serverConn) serve() {
 	c.remote = addrPort(c.conn)
 	err := c.hello(ctx)
 	cancel()
-	if err == nil {
-		for err == nil { // each sets the deadlines of its own
-			err = c.message()
-		}
+	for err == nil { // each message sets the deadlines of its own
+		err = c.message()
 	}
 	c.logEnd(err, time.Since(start))
 }

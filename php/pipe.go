@@ -76,6 +76,7 @@ func (p *pipe) end() {
 		p.unwatch()
 	}
 	p.set(time.Time{})
+	p.ctx = nil // what it holds on to needn't wait for the next call
 }
 
 // wait is called when a read or write met its deadline. It reports whether

@@ -89,6 +89,13 @@ shutdown_timeout, stop the workers, exit 0. A second signal ends mkd at once.`,
 		if err != nil {
 			return err
 		}
+		warnings, err := warningsOf(cfg)
+		if err != nil {
+			return err
+		}
+		for _, w := range warnings {
+			logs.Main.Warn(w)
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
 		context.AfterFunc(ctx, stop) // the second signal has its usual effect
@@ -120,12 +127,9 @@ file, line and column. Warnings leave the exit code at 0.`,
 		if _, err := proxy.Build(cfg, logs); err != nil {
 			return err
 		}
-		warnings, err := proxy.Check(cfg)
+		warnings, err := warningsOf(cfg)
 		if err != nil {
 			return err
-		}
-		for _, w := range cfg.Warnings {
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 		}
 		for _, w := range warnings {
 			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
@@ -135,6 +139,16 @@ file, line and column. Warnings leave the exit code at 0.`,
 		return nil
 	}
 	return cmd
+}
+
+// warningsOf returns what is right in a configuration but odd, or doesn't fit
+// this machine.
+func warningsOf(cfg *config.Config) (warnings []string, err error) {
+	for _, w := range cfg.Warnings {
+		warnings = append(warnings, w.Error())
+	}
+	more, err := proxy.Check(cfg)
+	return append(warnings, more...), err
 }
 
 func count(n int, noun string) string {

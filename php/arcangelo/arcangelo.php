@@ -119,6 +119,7 @@ namespace arca {
 
             while (null !== $call = self::receive()) {
                 [$head, \arca::$request] = $call;
+                unset($call); // the script has the message alone, and may let go of it
                 self::$doing = 'a request';
                 \arca::$guid = self::$id;
                 \arca::$token = substr($head, 1, 16);
