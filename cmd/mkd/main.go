@@ -64,6 +64,35 @@ func configFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().StringP("config", "c", "config.yaml", "configuration `file`")
 }
 
+// daemon is a configuration, and what is built of it.
+type daemon struct {
+	cfg      *config.Config
+	logs     *proxy.Logs
+	proxy    *proxy.Proxy
+	warnings []string // what is right but odd, or doesn't fit this machine
+}
+
+func load(path string) (*daemon, error) {
+	d := new(daemon)
+	var err error
+	if d.cfg, err = config.Load(path); err != nil {
+		return nil, err
+	}
+	for _, w := range d.cfg.Warnings {
+		d.warnings = append(d.warnings, w.Error())
+	}
+	more, err := proxy.Check(d.cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.warnings = append(d.warnings, more...)
+	if d.logs, err = proxy.NewLogs(d.cfg.Log, os.Stderr); err != nil {
+		return nil, err
+	}
+	d.proxy, err = proxy.Build(d.cfg, d.logs)
+	return d, err
+}
+
 func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -76,30 +105,18 @@ shutdown_timeout, stop the workers, exit 0. A second signal ends mkd at once.`,
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		cfg, err := config.Load(*path)
+		d, err := load(*path)
 		if err != nil {
 			return err
 		}
-		logs, err := proxy.NewLogs(cfg.Log, os.Stderr)
-		if err != nil {
-			return err
-		}
-		defer logs.Close()
-		p, err := proxy.Build(cfg, logs)
-		if err != nil {
-			return err
-		}
-		warnings, err := warningsOf(cfg)
-		if err != nil {
-			return err
-		}
-		for _, w := range warnings {
-			logs.Main.Warn(w)
+		defer d.logs.Close()
+		for _, w := range d.warnings {
+			d.logs.Main.Warn(w)
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
 		context.AfterFunc(ctx, stop) // the second signal has its usual effect
-		return p.Run(ctx)
+		return d.proxy.Run(ctx)
 	}
 	return cmd
 }
@@ -115,40 +132,19 @@ file, line and column. Warnings leave the exit code at 0.`,
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(*path)
+		d, err := load(*path)
 		if err != nil {
 			return err
 		}
-		logs, err := proxy.NewLogs(cfg.Log, os.Stderr)
-		if err != nil {
-			return err
-		}
-		defer logs.Close()
-		if _, err := proxy.Build(cfg, logs); err != nil {
-			return err
-		}
-		warnings, err := warningsOf(cfg)
-		if err != nil {
-			return err
-		}
-		for _, w := range warnings {
+		defer d.logs.Close()
+		for _, w := range d.warnings {
 			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %s, %s, %s\n", *path,
-			count(len(cfg.Listeners), "listener"), count(len(cfg.Backends), "backend"), count(len(cfg.Routes), "route"))
+			count(len(d.cfg.Listeners), "listener"), count(len(d.cfg.Backends), "backend"), count(len(d.cfg.Routes), "route"))
 		return nil
 	}
 	return cmd
-}
-
-// warningsOf returns what is right in a configuration but odd, or doesn't fit
-// this machine.
-func warningsOf(cfg *config.Config) (warnings []string, err error) {
-	for _, w := range cfg.Warnings {
-		warnings = append(warnings, w.Error())
-	}
-	more, err := proxy.Check(cfg)
-	return append(warnings, more...), err
 }
 
 func count(n int, noun string) string {
