@@ -23,7 +23,7 @@ server.key: | build
 	bin/mkd keygen --out server.key
 
 test: php openssl lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
-	$(GO) test -race -timeout 12m ./...
+	$(GO) test -race -count=1 -timeout 12m ./...
 	@$(MAKE) --no-print-directory fuzz
 
 lint:
