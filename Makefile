@@ -6,7 +6,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 GOFILES   = $(shell git ls-files '*.go')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint fuzz php openssl
+.PHONY: help run build test fmt lint fuzz php php-fpm openssl
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ build: ## build bin/mkd and bin/sazukari
 server.key: | build
 	bin/mkd keygen --out server.key
 
-test: php openssl lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
+test: php php-fpm openssl lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
 	$(GO) test -race -count=1 -timeout 12m ./...
 	@$(MAKE) --no-print-directory fuzz
 
@@ -42,12 +42,14 @@ fuzz:
 fmt: ## format the Go code
 	gofmt -w $(GOFILES)
 
-# What is missing is installed from Debian: php-cli to run, openssl to test with.
+# What is missing is installed from Debian: php-cli to run, the others to test
+# with. Debian's php-fpm has its version in its name.
 php: ; $(call need,php,php-cli)
+php-fpm: ; $(call need,php-fpm,php-fpm)
 openssl: ; $(call need,openssl,openssl)
 
 define need
-@command -v $(1) >/dev/null || { \
+@{ command -v $(1) || ls /usr/sbin/$(1)[0-9]*; } >/dev/null 2>&1 || { \
   if [ "$$(id -u)" != 0 ]; then echo "$(1) is missing: install it with 'sudo apt-get install $(2)', then run this again" >&2; exit 1; fi; \
   echo "$(1) is missing: installing $(2)"; \
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(2); }

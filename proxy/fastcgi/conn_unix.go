@@ -1,0 +1,27 @@
+//go:build unix
+
+package fastcgi
+
+import "syscall"
+
+// quiet reports, without waiting, whether an idle connection is open and keeps
+// quiet. A server that has closed it, or says something out of turn, can't be
+// used.
+func (c *conn) quiet() bool {
+	if c.raw == nil {
+		return false
+	}
+	quiet := false
+	err := c.raw.Read(func(fd uintptr) bool {
+		var p [1]byte
+		for {
+			_, _, err := syscall.Recvfrom(int(fd), p[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			if err == syscall.EINTR {
+				continue
+			}
+			quiet = err == syscall.EAGAIN
+			return true
+		}
+	})
+	return err == nil && quiet
+}

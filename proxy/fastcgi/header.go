@@ -1,0 +1,180 @@
+package fastcgi
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// errShort says that an answer ended before its Content-Length.
+var errShort = fmt.Errorf("the answer is shorter than its Content-Length: %w", io.ErrUnexpectedEOF)
+
+// readHeader reads STDOUT up to the end of the header.
+func (e *exchange) readHeader() (*http.Response, error) {
+	buf := e.t.getBuffer()
+	defer e.t.putBuffer(buf)
+	maxHeader := cmp.Or(e.t.MaxHeader, DefaultMaxHeader)
+	b, start := (*buf)[:0], 0 // start of the current line
+	defer func() { *buf = b }()
+	for {
+		if err := e.awaitStdout(); err != nil {
+			if err == io.EOF {
+				return nil, fmt.Errorf("%w: the answer ended before its header did: %w", ErrHeader, io.ErrUnexpectedEOF)
+			}
+			return nil, err
+		}
+		p, err := e.records.peek()
+		if err != nil {
+			return nil, err
+		}
+		line := bytes.IndexByte(p, '\n') + 1
+		n := line
+		if line == 0 {
+			n = len(p)
+		}
+		if len(b)+n > maxHeader {
+			return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrHeader, maxHeader)
+		}
+		b = append(b, p[:n]...)
+		e.records.discard(n)
+		if line == 0 {
+			continue
+		}
+		if text := b[start:]; len(text) == 1 || len(text) == 2 && text[0] == '\r' {
+			return e.response(string(b[:start]))
+		}
+		start = len(b)
+	}
+}
+
+// response makes a response from its header, whose lines all have their ends
+// (RFC 3875, section 6).
+func (e *exchange) response(text string) (*http.Response, error) {
+	h, err := parseFields(text)
+	if err != nil {
+		return nil, err
+	}
+	code, status, err := takeStatus(h)
+	if err != nil {
+		return nil, err
+	}
+	length, err := contentLength(h)
+	if err != nil {
+		return nil, err
+	}
+	resp := &http.Response{
+		Status:     status,
+		StatusCode: code,
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Header:     h,
+		Request:    e.r,
+	}
+	e.left = length
+	switch {
+	case code < 200 || code == http.StatusNoContent:
+		delete(h, "Content-Length") // RFC 9110, section 8.6
+		e.bodyless, e.left = true, -1
+		length = 0
+	case code == http.StatusNotModified:
+		e.bodyless, e.left = true, -1
+		length = 0
+	case e.r.Method == http.MethodHead:
+		e.bodyless, e.left = true, -1
+	}
+	resp.ContentLength = length
+	return resp, nil
+}
+
+// parseFields reads the fields of a header. A line is a whole field: CGI has no
+// continuation lines.
+func parseFields(text string) (http.Header, error) {
+	n := strings.Count(text, "\n")
+	if n == 0 {
+		return nil, fmt.Errorf("%w: it has no field", ErrHeader)
+	}
+	h := make(http.Header, n)
+	values := make([]string, n) // of all fields that come once
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || name == "" || strings.IndexFunc(name, notToken) >= 0 {
+			return nil, fmt.Errorf("%w: %.80q isn't a field", ErrHeader, line)
+		}
+		value = strings.Trim(value, " \t")
+		for i := range len(value) {
+			if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+				return nil, fmt.Errorf("%w: a control character in %.80q", ErrHeader, line)
+			}
+		}
+		key := http.CanonicalHeaderKey(name)
+		if had := h[key]; had != nil {
+			h[key] = append(had, value)
+			continue
+		}
+		values[0] = value
+		h[key], values = values[:1:1], values[1:]
+	}
+	return h, nil
+}
+
+func notToken(r rune) bool { return r >= 0x80 || !isToken(byte(r)) }
+
+// takeStatus returns the answer's status, and removes its field (RFC 3875,
+// section 6.3.3).
+func takeStatus(h http.Header) (code int, status string, err error) {
+	given, ok := h["Status"]
+	if !ok {
+		code = http.StatusOK
+		if h.Get("Location") != "" {
+			code = http.StatusFound
+		}
+		return code, strconv.Itoa(code) + " " + http.StatusText(code), nil
+	}
+	delete(h, "Status")
+	if len(given) > 1 {
+		return 0, "", fmt.Errorf("%w: several Status fields", ErrHeader)
+	}
+	digits, reason, _ := strings.Cut(given[0], " ")
+	if !isDigits(digits) || len(digits) != 3 || digits[0] == '0' {
+		return 0, "", fmt.Errorf("%w: Status is %.80q", ErrHeader, given[0])
+	}
+	code, _ = strconv.Atoi(digits)
+	if code == http.StatusSwitchingProtocols {
+		return 0, "", fmt.Errorf("%w: Status is 101, and FastCGI knows no other protocol to switch to", ErrHeader)
+	}
+	return code, digits + " " + cmp.Or(reason, http.StatusText(code)), nil
+}
+
+// contentLength returns the answer's length in bytes, or -1.
+func contentLength(h http.Header) (int64, error) {
+	values := h["Content-Length"]
+	for _, v := range values {
+		if v != values[0] {
+			return 0, fmt.Errorf("%w: several values of Content-Length", ErrHeader)
+		}
+	}
+	if len(values) == 0 {
+		return -1, nil
+	}
+	n, err := strconv.ParseInt(values[0], 10, 64)
+	if err != nil || !isDigits(values[0]) {
+		return 0, fmt.Errorf("%w: Content-Length is %.80q", ErrHeader, values[0])
+	}
+	h["Content-Length"] = values[:1:1]
+	return n, nil
+}
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,102 @@
+package fastcgi
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+)
+
+// records reads a server's records. It keeps its place when reading fails, so
+// that it can go on where it was.
+type records struct {
+	br      *bufio.Reader
+	typ     recordType // of the current record
+	content int        // bytes of it that are still to be read
+	padding int        // bytes that come after
+	closed  bool       // the end of STDOUT was announced
+}
+
+// next makes sure that there is content to be read, and returns its type. It
+// returns io.EOF at END_REQUEST, and an error if that declines the request.
+func (r *records) next() (recordType, error) {
+	for r.content == 0 {
+		if err := r.skipPadding(); err != nil {
+			return 0, err
+		}
+		p, err := r.br.Peek(headerSize)
+		if err != nil {
+			return 0, err
+		}
+		h, err := parseHeader(p)
+		if err != nil {
+			return 0, err
+		}
+		if h.typ == typeEnd {
+			return 0, r.end(h)
+		}
+		r.br.Discard(headerSize) // can't fail: it was peeked
+		r.typ, r.content, r.padding = h.typ, h.content, h.padding
+		if h.typ == typeStdout {
+			if r.closed && h.content > 0 {
+				return 0, fmt.Errorf("%w: STDOUT goes on after its end", ErrProtocol)
+			}
+			r.closed = r.closed || h.content == 0
+		}
+	}
+	return r.typ, nil
+}
+
+func (r *records) skipPadding() error {
+	for r.padding > 0 {
+		n, err := r.br.Discard(r.padding)
+		r.padding -= n
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end reads END_REQUEST. What comes after it at once shows that the answer may
+// not be what it seems; what comes later is found when the connection is used
+// again.
+func (r *records) end(h recordHeader) error {
+	p, err := r.br.Peek(headerSize + bodySize)
+	if err != nil {
+		return err
+	}
+	if err := parseEnd(p[headerSize:]); err != nil {
+		return err
+	}
+	r.br.Discard(headerSize + bodySize)
+	r.padding = h.padding
+	if err := r.skipPadding(); err != nil {
+		return err
+	}
+	if n := r.br.Buffered(); n > 0 {
+		return fmt.Errorf("%w: %d bytes after END_REQUEST", ErrProtocol, n)
+	}
+	return io.EOF
+}
+
+// peek returns content that has come, at least a byte, without passing on. next
+// has said that there is some.
+func (r *records) peek() ([]byte, error) {
+	if _, err := r.br.Peek(1); err != nil {
+		return nil, err
+	}
+	return r.br.Peek(min(r.content, r.br.Buffered()))
+}
+
+// discard passes over n bytes that were peeked.
+func (r *records) discard(n int) {
+	r.br.Discard(n)
+	r.content -= n
+}
+
+// read reads content. next has said that there is some.
+func (r *records) read(p []byte) (int, error) {
+	n, err := r.br.Read(p[:min(len(p), r.content)])
+	r.content -= n
+	return n, err
+}

@@ -1,0 +1,139 @@
+package fastcgi
+
+import (
+	"cmp"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Script says which script a request is for, and who sent it: what the request
+// itself doesn't tell, or mustn't be believed about.
+type Script struct {
+	Filename     string // SCRIPT_FILENAME: the script's file
+	Name         string // SCRIPT_NAME: the part of the path that leads to the script
+	PathInfo     string // PATH_INFO: the part after it; empty: none
+	DocumentRoot string // DOCUMENT_ROOT, without a slash at the end
+	DocumentURI  string // DOCUMENT_URI; default: Name and PathInfo
+	RequestURI   string // REQUEST_URI; default: that of the request's URL
+
+	Software   string         // SERVER_SOFTWARE; default: mkd
+	ServerName string         // SERVER_NAME; default: the request's host without its port
+	ServerAddr netip.AddrPort // SERVER_ADDR, SERVER_PORT: where the request came in
+	RemoteAddr netip.AddrPort // REMOTE_ADDR, REMOTE_PORT; default: the request's RemoteAddr
+	HTTPS      bool           // HTTPS, REQUEST_SCHEME: whether the client's connection is encrypted
+	Session    string         // MEGAKI_SESSION; empty: none
+
+	// Env is added at the end. A name that is there already gets the value of Env.
+	Env []Param
+}
+
+// AppendParams appends the parameters of a request in an order that is always
+// the same: those of RFC 3875, section 4.1, those that PHP applications expect,
+// the request's header, and Env.
+//
+// The header's fields appear as HTTP_* (RFC 3875, section 4.1.18). Left out are
+// Content-Type and Content-Length, which have their own names; Proxy, since
+// HTTP_PROXY means something else to many libraries (CVE-2016-5385); and names
+// with an underscore or a dot, since PHP couldn't tell Remote_User from
+// Remote-User.
+func (s *Script) AppendParams(dst []Param, r *http.Request) []Param {
+	first := len(dst)
+	add := func(name, value string) { dst = append(dst, Param{name, value}) }
+	addSet := func(name, value string) {
+		if value != "" {
+			add(name, value)
+		}
+	}
+	add("SCRIPT_FILENAME", s.Filename)
+	add("SCRIPT_NAME", s.Name)
+	if s.PathInfo != "" {
+		add("PATH_INFO", s.PathInfo)
+		add("PATH_TRANSLATED", s.DocumentRoot+s.PathInfo)
+	}
+	add("DOCUMENT_ROOT", s.DocumentRoot)
+	add("DOCUMENT_URI", cmp.Or(s.DocumentURI, s.Name+s.PathInfo))
+	target := cmp.Or(r.URL, &url.URL{})
+	if s.RequestURI != "" {
+		add("REQUEST_URI", s.RequestURI)
+	} else {
+		add("REQUEST_URI", target.RequestURI())
+	}
+	add("QUERY_STRING", target.RawQuery)
+	add("REQUEST_METHOD", cmp.Or(r.Method, http.MethodGet))
+	addSet("CONTENT_TYPE", r.Header.Get("Content-Type"))
+	if r.ContentLength > 0 || r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+		add("CONTENT_LENGTH", strconv.FormatInt(max(0, r.ContentLength), 10))
+	}
+
+	add("SERVER_SOFTWARE", cmp.Or(s.Software, "mkd"))
+	local, remote := plainAddr(s.ServerAddr), plainAddr(s.RemoteAddr)
+	name := cmp.Or(s.ServerName, hostname(r.Host))
+	if name == "" && local.IsValid() {
+		name = bracketed(local.Addr())
+	}
+	add("SERVER_NAME", cmp.Or(name, "localhost"))
+	scheme, port := "http", "80"
+	if s.HTTPS {
+		scheme, port = "https", "443"
+	}
+	if local.IsValid() {
+		port = strconv.Itoa(int(local.Port()))
+	}
+	add("SERVER_PORT", port)
+	if local.IsValid() {
+		add("SERVER_ADDR", local.Addr().String())
+	}
+	add("SERVER_PROTOCOL", cmp.Or(r.Proto, "HTTP/1.1"))
+	add("GATEWAY_INTERFACE", "CGI/1.1")
+	if !remote.IsValid() {
+		parsed, _ := netip.ParseAddrPort(r.RemoteAddr)
+		remote = plainAddr(parsed)
+	}
+	if remote.IsValid() {
+		add("REMOTE_ADDR", remote.Addr().String())
+		add("REMOTE_PORT", strconv.Itoa(int(remote.Port())))
+	}
+	if s.HTTPS {
+		add("HTTPS", "on")
+	}
+	add("REQUEST_SCHEME", scheme)
+	addSet("MEGAKI_SESSION", s.Session)
+	add("REDIRECT_STATUS", "200") // php-cgi takes no request without it
+
+	dst = appendFields(dst, r)
+	for _, e := range s.Env {
+		if i := slices.IndexFunc(dst[first:], func(p Param) bool { return p.Name == e.Name }); i >= 0 {
+			dst[first+i].Value = e.Value
+			continue
+		}
+		dst = append(dst, e)
+	}
+	return dst
+}
+
+// plainAddr returns an address as applications compare it: an IPv4 address is
+// in its own form, and there is no zone.
+func plainAddr(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
+
+// bracketed returns an address as it stands in a URL and in SERVER_NAME (RFC
+// 3875, section 4.1.14).
+func bracketed(a netip.Addr) string {
+	if a.Is6() {
+		return "[" + a.String() + "]"
+	}
+	return a.String()
+}
+
+// hostname returns a Host field without its port.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && i > strings.LastIndexByte(host, ']') {
+		return host[:i]
+	}
+	return host
+}
