@@ -42,7 +42,8 @@ func (w *worker) call(ctx context.Context, c *Call, answer io.Writer, timeout ti
 	w.pipe.begin(ctx, time.Now().Add(timeout))
 	defer w.pipe.end()
 	id := rand.Uint64() | 1 // 0 stands for no request
-	var refused error       // by answer: the rest is passed over, and the worker goes on
+	w.output.begin(id, c.Route)
+	var refused error // by answer: the rest is passed over, and the worker goes on
 	if sent, err := w.send(id, c); err != nil {
 		if sent == 0 && errors.Is(err, syscall.EPIPE) {
 			return departKill, &unsentError{err}
@@ -56,7 +57,7 @@ func (w *worker) call(ctx context.Context, c *Call, answer io.Writer, timeout ti
 		}
 		switch h.typ {
 		case frameLog:
-			if err := w.logFrame(head, id, c.Route); err != nil {
+			if err := w.logFrame(head); err != nil {
 				return w.failure(err)
 			}
 		case framePart:

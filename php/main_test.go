@@ -281,11 +281,14 @@ func hostPool() {
 		fmt.Print(w.PID, " ")
 	}
 	fmt.Println(child)
+	fds, _ := do(p, "fds")
+	fmt.Println(fds)
 	select {}
 }
 
-func hostCommand() *exec.Cmd {
+func hostCommand(inherited *os.File) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "POOL_HOST=1")
+	cmd.ExtraFiles = []*os.File{inherited} // a descriptor that isn't the workers'
 	return cmd
 }

@@ -31,22 +31,44 @@ type output struct {
 	dropped int
 	tail    []byte // the end of what was printed, until forgetTail
 	keep    bool
+	request uint64 // the one that began last
+	route   string // its
 }
 
 func newOutput(log *slog.Logger) *output {
 	return &output{log: log, allowed: linesAtOnce, last: time.Now(), keep: true}
 }
 
+// begin names the request that what comes from now on belongs to.
+func (o *output) begin(id uint64, route string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.request, o.route = id, route
+}
+
 // lines logs a text, line by line.
-func (o *output) lines(level slog.Level, msg, text string, attrs ...slog.Attr) {
+func (o *output) lines(level slog.Level, msg, text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\r\n"), "\n") {
 		if ok, dropped := o.allow(); ok {
 			if dropped > 0 {
 				o.log.Warn("lines were left out: the script prints too many", "lines", dropped)
 			}
-			o.log.LogAttrs(context.Background(), level, msg, append(attrs, slog.String("text", strings.TrimRight(line, "\r")))...)
+			o.log.LogAttrs(context.Background(), level, msg, append(o.origin(), slog.String("text", strings.TrimRight(line, "\r")))...)
 		}
 	}
+}
+
+// origin names the request and its route.
+func (o *output) origin() (attrs []slog.Attr) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.request != 0 {
+		attrs = append(attrs, slog.String("request", fmt.Sprintf("%016x", o.request)))
+	}
+	if o.route != "" {
+		attrs = append(attrs, slog.String("route", o.route))
+	}
+	return attrs
 }
 
 // allow counts a line, and tells whether it may be logged, and how many before

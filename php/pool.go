@@ -66,6 +66,9 @@ func NewPool(opt Options) (*Pool, error) {
 // one fails, it ends them all, and returns why, in PHP's own words. A Pool is
 // started once.
 func (p *Pool) Start(ctx context.Context) (err error) {
+	if err := keepDescriptors(); err != nil {
+		return err
+	}
 	if p.loop, err = openLoop(); err != nil {
 		return err
 	}

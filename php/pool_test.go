@@ -319,25 +319,15 @@ func TestChildrenOfWorkersEnd(t *testing.T) {
 	eventually(t, "the child ends", func() bool { return !alive(child) })
 }
 
-// TestDescriptors: a worker has none but its own.
-func TestDescriptors(t *testing.T) {
-	extra, err := os.Open("pool_test.go")
+// TestWorkersEndWithTheirHost kills a process that hosts a pool. It also looks
+// at what descriptors the workers have: none but their own.
+func TestWorkersEndWithTheirHost(t *testing.T) {
+	inherited, err := os.Open("pool_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer extra.Close()
-	p, _ := start(t, Options{MinWorkers: 4, MaxWorkers: 4})
-	for _, f := range strings.Fields(strings.ReplaceAll(mustDo(t, p, "fds"), " (deleted)", "")) {
-		if !strings.HasPrefix(f, "pipe:") && f != "/dev/null" && !strings.HasSuffix(f, "/arcangelo.php") &&
-			!strings.HasPrefix(f, "/tmp/.ZendSem") && !strings.HasPrefix(f, "/proc/") {
-			t.Errorf("a worker has %s", f)
-		}
-	}
-}
-
-// TestWorkersEndWithTheirHost kills a process that hosts a pool.
-func TestWorkersEndWithTheirHost(t *testing.T) {
-	host := hostCommand()
+	defer inherited.Close()
+	host := hostCommand(inherited)
 	out, err := host.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -345,12 +335,23 @@ func TestWorkersEndWithTheirHost(t *testing.T) {
 	if err := host.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	fds, _ := lines.ReadString('\n')
 	host.Process.Kill()
 	host.Wait()
 	pids := strings.Fields(line)
 	if err != nil || len(pids) != 4 {
 		t.Fatalf("the host says %q, %v", line, err)
+	}
+	if !strings.Contains(fds, "pipe:") {
+		t.Errorf("a worker has the descriptors %q", fds)
+	}
+	for _, f := range strings.Fields(strings.ReplaceAll(fds, " (deleted)", "")) {
+		if !strings.HasPrefix(f, "pipe:") && f != "/dev/null" && !strings.HasSuffix(f, "/arcangelo.php") &&
+			!strings.HasPrefix(f, "/tmp/.ZendSem") && !strings.HasPrefix(f, "/proc/") {
+			t.Errorf("a worker has %s", f)
+		}
 	}
 	for _, f := range pids[:3] {
 		pid, _ := strconv.Atoi(f)

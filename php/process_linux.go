@@ -2,6 +2,7 @@ package php
 
 import (
 	"fmt"
+	"os"
 	"os/user"
 	"strconv"
 	"syscall"
@@ -56,6 +57,22 @@ func procAttr(userName, groupName string) (*syscall.SysProcAttr, error) {
 func parseID(s string) (uint32, error) {
 	id, err := strconv.ParseUint(s, 10, 32)
 	return uint32(id), err
+}
+
+// keepDescriptors has what this process was started with, besides its standard
+// input and output, end at the start of another program: Go sees to that for
+// what it opens itself.
+func keepDescriptors() error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range fds {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 // awaitExit waits until the process has ended, and leaves it to be reaped.

@@ -79,6 +79,11 @@ func TestPrintedGoesToTheLog(t *testing.T) {
 	for _, text := range []string{"printed", "to stdout", "to stderr", "logged", "Notice: noticed in ", "Warning: Undefined variable $undefined in "} {
 		log.await(t, text)
 	}
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, "text=") && !strings.Contains(line, " request=") {
+			t.Errorf("the line doesn't name the request: %s", line)
+		}
+	}
 	if got := mustDo(t, p, "buffer"); got != "done" {
 		t.Errorf("the answer is %q", got)
 	}

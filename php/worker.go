@@ -134,7 +134,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 			}
 			return err
 		case frameLog:
-			if err := w.logFrame(head, 0, ""); err != nil {
+			if err := w.logFrame(head); err != nil {
 				return err
 			}
 		case frameError:
@@ -150,7 +150,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 }
 
 // logFrame writes a LOG frame's text to the log.
-func (w *worker) logFrame(head []byte, id uint64, route string) error {
+func (w *worker) logFrame(head []byte) error {
 	kind := logKind(head[0])
 	text, err := w.frames.text(maxLogText)
 	if err != nil {
@@ -163,13 +163,6 @@ func (w *worker) logFrame(head []byte, id uint64, route string) error {
 	case logFailure:
 		level = slog.LevelError
 	}
-	var attrs []slog.Attr
-	if id != 0 {
-		attrs = append(attrs, slog.String("request", fmt.Sprintf("%016x", id)))
-	}
-	if route != "" {
-		attrs = append(attrs, slog.String("route", route))
-	}
-	w.output.lines(level, "php", text, attrs...)
+	w.output.lines(level, "php", text)
 	return nil
 }

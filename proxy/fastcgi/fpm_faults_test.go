@@ -1,3 +1,5 @@
+//go:build linux
+
 package fastcgi
 
 import (
@@ -232,22 +234,23 @@ func TestFPMReloaded(t *testing.T) {
 func TestFPMFinishRequest(t *testing.T) {
 	noLeaks(t)
 	f := startFPM(t, 2)
-	f.tr.KeepAlive, f.tr.ResponseTimeout = 1, 200*time.Millisecond
+	f.tr.KeepAlive = 1
 	path, query := f.file("go")
 	_, pid := f.do(t, "GET", "do=finish"+query, "")
 	if idle(f.tr) != 1 {
 		t.Fatal("the connection isn't kept")
 	}
+	f.tr.ResponseTimeout = 200 * time.Millisecond
 	_, _, err := exchangeAll(f.tr, f.request(t, "GET", "do=pid", ""))
 	if e := failure(t, err); !errors.Is(err, ErrTimeout) || !e.Sent || e.Answered {
 		t.Errorf("%+v", e)
 	}
+	f.tr.ResponseTimeout = 0
 	if _, other := f.do(t, "GET", "do=pid", ""); other == pid { // on a new one, by the other worker
 		t.Errorf("worker %s is busy, and answered", pid)
 	}
 	f.tr.CloseIdleConnections()
 	touch(t, path)
-	f.tr.ResponseTimeout = 0
 	for i := range 3 {
 		path, query := f.file(fmt.Sprint("go", i))
 		_, pid := f.do(t, "GET", "do=finish"+query, "")

@@ -246,11 +246,11 @@ func TestSlowUpload(t *testing.T) {
 			if err != nil || content == "" {
 				break
 			}
-			time.Sleep(10 * time.Millisecond) // this server's pace
+			time.Sleep(20 * time.Millisecond) // this server's pace
 		}
 		f.say(stdout(okHeader), end(0))
 	})
-	tr.ResponseTimeout = 150 * time.Millisecond
+	tr.ResponseTimeout = 500 * time.Millisecond
 	const size = 64 * chunkContent
 	start := time.Now()
 	r, _ := requestWith(t, strings.NewReader(strings.Repeat("x", size)), size)
