@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -289,6 +290,7 @@ func hostPool() {
 func hostCommand(inherited *os.File) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "POOL_HOST=1")
-	cmd.ExtraFiles = []*os.File{inherited} // a descriptor that isn't the workers'
+	// 3 to 8: more than a worker has of its own, which would hide them.
+	cmd.ExtraFiles = slices.Repeat([]*os.File{inherited}, 6)
 	return cmd
 }
