@@ -60,11 +60,16 @@ type Request struct {
 	ctx  *requestContext // nil until it is asked for
 }
 
-// Context is canceled when the client closes its connection, when the server
-// is closed without waiting, and when the handler returns. The connection is
+// Context is canceled when the client closes its connection, or its own
+// direction of it, when the server is closed without waiting, and when the
+// handler returns. The connection is
 // watched from the first call of the context's Done on; until then the context
-// costs next to nothing.
+// costs next to nothing. Only the handler's own goroutine may call Context; what
+// it returns is for all.
 func (r *Request) Context() context.Context {
+	if r.conn == nil { // made by a test of a handler
+		return context.Background()
+	}
 	if r.ctx == nil {
 		r.ctx = newRequestContext(r.conn)
 	}

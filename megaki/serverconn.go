@@ -78,6 +78,7 @@ func (c *serverConn) begin(token Token, key SessionKey, pending bool) {
 	}
 	c.token, c.key, c.pending = token, key, pending
 	c.box = newBox(&key.Key)
+	c.request.Session, c.request.Client, c.request.conn = token, c.remote, c
 	c.expect = expectation{state: "MSG", types: []byte{typeMSG}, minMsg: 1, maxMsg: c.srv.maxMessage()}
 }
 
@@ -169,6 +170,7 @@ func (c *serverConn) handle() error {
 	defer func() { // after a panic too
 		if c.request.ctx != nil {
 			c.request.ctx.end()
+			c.request.ctx = nil
 		}
 	}()
 	return c.srv.Handler.ServeMegaki(&c.response, &c.request)
@@ -197,7 +199,7 @@ func (c *serverConn) answer(p msgPacket) ([]byte, error) {
 	if err := c.response.begin(); err != nil {
 		return nil, err
 	}
-	c.request = Request{Body: c.box.open(p), Session: c.token, Client: c.remote, Count: c.count, conn: c}
+	c.request.Body, c.request.Count = c.box.open(p), c.count
 	err := c.handle()
 	c.request.Body = nil
 	c.wire.release()

@@ -51,6 +51,9 @@ func (r *requestContext) isEnded() bool {
 func (r *requestContext) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.err == nil {
+		return r.Context.Err()
+	}
 	return r.err
 }
 

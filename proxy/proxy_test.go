@@ -267,8 +267,14 @@ func TestErrorsAreAnsweredInHTTP(t *testing.T) {
 	p, _ := start(t, load(t, slowConfig(t)))
 	slow := make(chan []byte)
 	go func() {
-		got, _ := client(t, p, "app").Send(context.Background(), []byte("GET /slow HTTP/1.0\r\n\r\n"))
-		slow <- got
+		c := client(t, p, "app")
+		for { // until it gets the worker, which the others use as well
+			got, _ := c.Send(context.Background(), []byte("GET /slow HTTP/1.0\r\n\r\n"))
+			if !bytes.Contains(got, []byte(" 503 ")) {
+				slow <- got
+				return
+			}
+		}
 	}()
 	c := client(t, p, "app")
 	for deadline := time.Now().Add(20 * time.Second); ; {
