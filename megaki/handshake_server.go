@@ -28,6 +28,7 @@ var (
 var errCrypto = errors.New("the packet is not genuine")
 
 // hello brings a fresh connection to a session: by a handshake, or by resuming.
+// A later version of the protocol would be told here, by its first packet.
 func (c *serverConn) hello(ctx context.Context) error {
 	for refused := 0; ; {
 		p, err := c.wire.packet(&expectHello)

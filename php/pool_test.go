@@ -390,6 +390,14 @@ func TestUser(t *testing.T) {
 	}
 }
 
+func TestDir(t *testing.T) {
+	dir := t.TempDir()
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Dir: dir, Script: script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => getcwd()];`)})
+	if got := mustDo(t, p, "x"); got != dir {
+		t.Errorf("the working directory is %s, want %s", got, dir)
+	}
+}
+
 func TestEnvAndIni(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/x")
 	t.Setenv("INHERITED", "yes")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -102,5 +103,62 @@ func TestQueueKeepsOrder(t *testing.T) {
 	wg.Wait()
 	if got := mustDo(t, p, "end"); got != strings.Join(append(want, "end"), " ") {
 		t.Errorf("order of service: %s", got)
+	}
+}
+
+// TestQueueOfTwoWorkers has 1,000 calls wait for two workers, which write down
+// what they serve. Side by side they can pass each other by little.
+func TestQueueOfTwoWorkers(t *testing.T) {
+	const calls = 1000
+	served := filepath.Join(t.TempDir(), "served")
+	p, _ := start(t, Options{MinWorkers: 2, MaxWorkers: 2, Queue: calls, QueueTimeout: time.Minute, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_handle' => function () {
+			if (str_starts_with(arca::$request, 'until ')) {
+				while (!file_exists(substr(arca::$request, 6))) { usleep(1000); clearstatcache(); }
+			} else {
+				file_put_contents('`+served+`', arca::$request . "\n", FILE_APPEND);
+			}
+			return '';
+		}];`)})
+	message, open := gate(t)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { mustDo(t, p, message) })
+	}
+	eventually(t, "the workers are busy", func() bool { return busyWorkers(p) == 2 })
+	for i := range calls {
+		wg.Go(func() { mustDo(t, p, strconv.Itoa(i)) })
+		for p.Status().Waiting <= i {
+			runtime.Gosched()
+		}
+	}
+	if _, err := do(p, "one more"); err != ErrQueueFull {
+		t.Errorf("one more: %v", err)
+	}
+	open()
+	wg.Wait()
+	data, err := os.ReadFile(served)
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := strings.Fields(string(data))
+	if len(order) != calls {
+		t.Fatalf("%d calls were served", len(order))
+	}
+	// A worker has one call at a time: without those that were overtaken, which
+	// are written down late, the order is that of the queue.
+	late, highest := 0, -1
+	for _, name := range order {
+		n, err := strconv.Atoi(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n < highest {
+			late++
+		}
+		highest = max(highest, n)
+	}
+	if late > calls/2 {
+		t.Errorf("%d of %d calls were overtaken: %v", late, calls, order)
 	}
 }
