@@ -157,8 +157,9 @@ func (f *frameReader) Read(p []byte) (int, error) {
 // text returns the body as text, of which it keeps at most limit bytes.
 func (f *frameReader) text(limit int64) (string, error) {
 	p, err := io.ReadAll(io.LimitReader(f, limit))
-	if f.left > 0 {
+	if err == nil && f.left > 0 {
 		p = append(p, " …"...)
+		_, err = io.Copy(io.Discard, f)
 	}
 	return string(p), err
 }

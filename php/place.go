@@ -41,10 +41,11 @@ func (p *Pool) retire(pl *place) {
 }
 
 // grow adds places while calls wait: about as many at a time as there are
-// cores, since a start takes one of them for a while.
-func (p *Pool) grow() {
+// cores, since a start takes one of them for a while. refused is how many calls
+// would wait if they might.
+func (p *Pool) grow(refused int) {
 	for p.lasting() < p.opt.MaxWorkers && !p.closed &&
-		p.starting < min(p.queue.len(), max(2, runtime.GOMAXPROCS(0))) && time.Now().After(p.noGrowth) {
+		p.starting < min(p.queue.len()+refused, max(2, runtime.GOMAXPROCS(0))) && time.Now().After(p.noGrowth) {
 		p.add(nil)
 	}
 }
@@ -54,6 +55,9 @@ func (p *Pool) keep(pl *place, ready chan<- error) {
 	defer p.remove(pl)
 	for failures := 0; ; {
 		w, err := p.startWorker()
+		if err == nil {
+			p.settle(pl, w)
+		}
 		if ready != nil {
 			ready <- err
 			if err != nil {
@@ -62,7 +66,6 @@ func (p *Pool) keep(pl *place, ready chan<- error) {
 			ready = nil
 		}
 		if err == nil {
-			p.settle(pl, w)
 			<-w.gone
 			again, served := p.vacate(pl, w)
 			if !again {
@@ -106,7 +109,7 @@ func (p *Pool) settle(pl *place, w *worker) {
 		return
 	}
 	p.offer(w)
-	p.grow()
+	p.grow(0)
 }
 
 // vacate takes a worker that is gone out of its place. It reports whether the

@@ -22,6 +22,7 @@ type Pool struct {
 	cancel    context.CancelFunc
 	hurry     chan struct{} // closed when workers may not take their time to end
 	hurryOnce sync.Once
+	ended     sync.Once
 
 	loop      *os.File
 	spawner   *spawner
@@ -159,12 +160,13 @@ func (p *Pool) acquire(ctx context.Context) (*worker, error) {
 		return w, nil
 	}
 	if p.queue.len() >= p.opt.Queue {
+		p.grow(1)
 		p.counts.QueueFull++
 		p.mu.Unlock()
 		return nil, ErrQueueFull
 	}
 	wt := p.queue.join()
-	p.grow()
+	p.grow(0)
 	p.mu.Unlock()
 	return p.wait(ctx, wt)
 }
@@ -372,11 +374,14 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	defer stop()
 	p.keepers.Wait()
 	p.processes.Wait()
-	if p.spawner != nil {
-		p.spawner.close()
-		p.loop.Close()
-		p.spawner = nil
-	}
+	p.ended.Do(func() {
+		if p.spawner != nil {
+			p.spawner.close()
+		}
+		if p.loop != nil {
+			p.loop.Close()
+		}
+	})
 	return err
 }
 

@@ -165,3 +165,41 @@ func TestBootErrors(t *testing.T) {
 		t.Errorf("NewPool: %v", err)
 	}
 }
+
+// TestForkedChildrenKeepOut: a child of a script that ends, or returns into the
+// loop, has no part in the frames.
+func TestForkedChildrenKeepOut(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	pid := mustDo(t, p, "pid")
+	for range 5 {
+		for _, message := range []string{"forkexit", "forkreturn"} {
+			if got := mustDo(t, p, message); got != "the parent" {
+				t.Errorf("%s: %q", message, got)
+			}
+		}
+	}
+	if mustDo(t, p, "pid") != pid {
+		t.Error("the worker was replaced")
+	}
+}
+
+func TestLastWordsAreLogged(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	if _, err := do(p, "die"); err == nil {
+		t.Error("no error")
+	}
+	log.await(t, "the reason")
+}
+
+func TestLongExceptionKeepsTheWorker(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	pid := mustDo(t, p, "pid")
+	_, err := do(p, "longthrow")
+	var script *ScriptError
+	if !errors.As(err, &script) || len(script.Message) > maxErrorText+10 {
+		t.Errorf("error %.100v", err)
+	}
+	if mustDo(t, p, "pid") != pid {
+		t.Error("the worker was replaced")
+	}
+}

@@ -20,6 +20,7 @@ type Logs struct {
 	Main *zap.Logger
 
 	requests *zap.Logger // one line a request, buffered; nil: none
+	errors   *zap.Logger // for requests that failed where there are no such lines; thinned out in a flood
 	buffer   *zapcore.BufferedWriteSyncer
 }
 
@@ -47,6 +48,7 @@ func NewLogs(cfg config.Log, out *os.File) (*Logs, error) {
 	}
 	locked := zapcore.Lock(out)
 	l := &Logs{Main: zap.New(zapcore.NewCore(encoder, locked, level))}
+	l.errors = zap.New(zapcore.NewSamplerWithOptions(l.Main.Core(), time.Second, 100, 100))
 	if cfg.Access {
 		l.buffer = &zapcore.BufferedWriteSyncer{WS: locked, FlushInterval: time.Second}
 		l.requests = zap.New(zapcore.NewCore(encoder.Clone(), l.buffer, zapcore.InfoLevel))
@@ -80,10 +82,29 @@ func (l *Logs) backend(name string) *slog.Logger {
 	return slog.New(zapslog.NewHandler(l.Main.Core())).With("backend", name)
 }
 
+// maxErrorText bounds what an access line tells of an error, in bytes: a script's
+// exception may repeat what the client sent.
+const maxErrorText = 2 << 10
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText] + " …"
+	}
+	return text
+}
+
 // access writes the line of a request. rt is nil if none matched.
 func (l *Logs) access(listener string, rt *route, m *message, status, size int, took time.Duration, err error) {
-	if l.requests == nil {
-		return
+	log := l.requests
+	if log == nil {
+		if err == nil {
+			return
+		}
+		log = l.errors // without access lines, errors are told all the same
 	}
 	name, target := "", ""
 	if rt != nil {
@@ -100,11 +121,11 @@ func (l *Logs) access(listener string, rt *route, m *message, status, size int, 
 		zap.Int("in", len(m.Body)),
 		zap.Int("out", size),
 		zap.Duration("took", took),
-		zap.Error(err),
+		zap.String("error", errorText(err)),
 	}
 	if err != nil {
-		l.requests.Warn("request", fields[:]...)
+		log.Warn("request", fields[:]...)
 		return
 	}
-	l.requests.Info("request", fields[:len(fields)-1]...)
+	log.Info("request", fields[:len(fields)-1]...)
 }

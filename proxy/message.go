@@ -42,11 +42,8 @@ func payloadOf(configured config.Payload, body []byte) config.Payload {
 	return configured
 }
 
-// maxFirstLine bounds the search for the end of a request line, in bytes.
-const maxFirstLine = 16 << 10
-
 func looksLikeHTTP(body []byte) bool {
-	line := body[:min(len(body), maxFirstLine)]
+	line := body
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i]
 	}

@@ -25,9 +25,9 @@ namespace {
         public static string $request = '';
 
         /** Writes a line to mkd's log. */
-        public static function log(string $message): void
+        public static function log(mixed $message): void
         {
-            arca\Worker::log($message);
+            arca\Worker::log((string) $message);
         }
     }
 }
@@ -78,12 +78,17 @@ namespace arca {
         private static ?string $doing = 'loading the script';
         /** Given back when memory is exhausted, to report it. */
         private static ?string $reserve = null;
+        /** Of the worker: a child that a script forks has another, and no part in the frames. */
+        private static int $pid;
+        /** Whether the last frame is sent: what comes after it goes to standard output and error. */
+        private static bool $over = false;
 
         public static function start(string $script): void
         {
             self::$in = fopen('php://fd/3', 'rb') ?: exit(1);
             self::$out = fopen('php://fd/4', 'wb') ?: exit(1);
             stream_set_chunk_size(self::$in, 65536);
+            self::$pid = getmypid();
             self::$reserve = str_repeat('.', 65536);
             @cli_set_process_title("mkd worker $script");
             ini_set('display_errors', '0');
@@ -130,6 +135,8 @@ namespace arca {
                 self::$id = self::NOBODY;
                 \arca::$request = '';
             }
+            self::settleOutput();
+            self::$over = true;
             exit(0);
         }
 
@@ -202,6 +209,9 @@ namespace arca {
         /** What a script prints goes to the log. */
         private static function onOutput(string $output): string
         {
+            if (self::$over || getmypid() !== self::$pid) {
+                return $output;
+            }
             if ($output !== '') {
                 self::send(self::LOG, self::PRINTED, $output);
             }
@@ -211,8 +221,7 @@ namespace arca {
         /** Logs what was printed, and ends the buffers that a script left open. */
         private static function settleOutput(): void
         {
-            while (ob_get_level() > 1) {
-                ob_end_flush();
+            while (ob_get_level() > 1 && @ob_end_flush()) {
             }
             if (ob_get_level() === 0) {
                 ob_start(self::onOutput(...), 8192);
@@ -245,17 +254,20 @@ namespace arca {
         /** Tells of a script that ended: by exit, by a fatal error, by exhausted memory. */
         private static function onShutdown(): void
         {
-            if (self::$doing === null) {
+            self::$reserve = null;
+            if (self::$doing === null || getmypid() !== self::$pid) {
+                self::$over = true;
                 return;
             }
-            self::$reserve = null;
             $e = error_get_last();
+            self::settleOutput();
             $fatal = E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR;
             $why = $e !== null && $e['type'] & $fatal
                 ? "Fatal error: {$e['message']} in {$e['file']}:{$e['line']}"
                 : 'the script called exit during ' . self::$doing;
             self::$doing = null;
             self::send(self::ERROR, self::ENDS, $why);
+            self::$over = true;
         }
 
         /** @return ?array{string, string} head and message of a call; null when there are no more */
@@ -340,6 +352,14 @@ namespace arca {
 
         private static function send(int $type, string $head, string $body): void
         {
+            if (self::$over || getmypid() !== self::$pid) {
+                if ($type === self::LOG) {
+                    fwrite(STDERR, $body . "\n");
+                    return;
+                }
+                self::$doing = null;
+                exit(1); // a forked child that returned into the loop
+            }
             $frame = pack('CCnN', self::VERSION, $type, strlen($head), strlen($body)) . self::$id . $head;
             if (strlen($body) <= self::COPY_LIMIT) {
                 $sent = self::write($frame . $body);

@@ -45,6 +45,10 @@ $ARCANGELO_USERSPACE = [
                 $pid = pcntl_fork();
                 if ($pid === 0) { sleep(1000); exit; }
                 return (string) $pid;
+            case 'forkexit': if (pcntl_fork() === 0) { exit; } return 'the parent';
+            case 'forkreturn': return pcntl_fork() === 0 ? 'the child' : 'the parent';
+            case 'die': die('the reason');
+            case 'longthrow': throw new RuntimeException(str_repeat('x', 100_000));
             case 'badframe': fwrite(fopen('php://fd/4', 'wb'), 'nonsense of a script'); return 'done';
             case 'late': // nonsense after the answer
                 register_shutdown_function(fn () => null);
