@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // A frame is a header, a head whose form depends on the type, and a body.
@@ -165,7 +166,7 @@ func (f *frameReader) text(limit int64) (string, error) {
 }
 
 func (f *frameReader) fail(err error) error {
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
 		err = io.ErrUnexpectedEOF // a worker never ends the stream by itself
 	}
 	f.err = err

@@ -100,7 +100,7 @@ func (p *Pool) settle(pl *place, w *worker) {
 	p.counts.Started++
 	p.takesHTTP = w.takesHTTP
 	pl.worker, pl.failed, w.place = w, nil, pl
-	if p.closed || pl.surplus {
+	if p.closed || pl.surplus || w.generation != p.generation {
 		p.part(w, departStop)
 	}
 	if w.parted { // or it has ended already
@@ -200,6 +200,7 @@ func (p *Pool) Replace(ctx context.Context) error {
 	p.replacing.Lock()
 	defer p.replacing.Unlock()
 	p.mu.Lock()
+	p.generation++ // what is starting now ends once it is ready
 	var old []*worker
 	for pl := range p.places {
 		if pl.worker != nil && !pl.surplus {

@@ -31,17 +31,18 @@ type Pool struct {
 
 	replacing sync.Mutex // held by Replace
 
-	mu       sync.Mutex
-	started  bool
-	closed   bool
-	places   map[*place]struct{}
-	starting int           // places whose worker isn't ready
-	noGrowth time.Time     // until then, after a failed start
-	idle     []*worker     // the last one was used last
-	busy     int           // workers with a call
-	drained  chan struct{} // closed when the pool is closed and busy is 0
-	queue    queue
-	counts   Counts
+	mu         sync.Mutex
+	generation int // counts replacements
+	started    bool
+	closed     bool
+	places     map[*place]struct{}
+	starting   int           // places whose worker isn't ready
+	noGrowth   time.Time     // until then, after a failed start
+	idle       []*worker     // the last one was used last
+	busy       int           // workers with a call
+	drained    chan struct{} // closed when the pool is closed and busy is 0
+	queue      queue
+	counts     Counts
 
 	takesHTTP bool // of the worker that was ready last
 }
@@ -106,16 +107,25 @@ func (p *Pool) Start(ctx context.Context) (err error) {
 // both. A call of which no byte reached a worker that died is given to
 // another; apart from that it is never tried twice.
 func (p *Pool) Do(ctx context.Context, c *Call, w io.Writer) error {
+	return p.with(ctx, func(wk *worker) (departure, error) { return wk.call(ctx, c, w, p.opt.Timeout) })
+}
+
+// with has f use a worker, and another one if nothing of the call reached it.
+func (p *Pool) with(ctx context.Context, f func(w *worker) (departure, error)) error {
+	until := time.Now().Add(p.opt.QueueTimeout)
 	for {
-		wk, err := p.acquire(ctx)
+		w, err := p.acquire(ctx, until)
 		if err != nil {
 			return err
 		}
-		how, err := wk.call(ctx, c, w, p.opt.Timeout)
-		p.release(wk, how, err)
+		how, err := f(w)
+		p.release(w, how, err)
 		var unsent *unsentError
 		if !errors.As(err, &unsent) {
 			return err
+		}
+		if !time.Now().Before(until) {
+			return ErrQueueTimeout
 		}
 	}
 }
@@ -123,18 +133,7 @@ func (p *Pool) Do(ctx context.Context, c *Call, w io.Writer) error {
 // Ping has a worker give a sign of life, within ctx. Like a call it waits until
 // a worker is free: ErrQueueTimeout says that all are busy.
 func (p *Pool) Ping(ctx context.Context) error {
-	for {
-		w, err := p.acquire(ctx)
-		if err != nil {
-			return err
-		}
-		how, err := w.ping(ctx, p.opt.Timeout)
-		p.release(w, how, err)
-		var unsent *unsentError
-		if !errors.As(err, &unsent) {
-			return err
-		}
-	}
+	return p.with(ctx, func(w *worker) (departure, error) { return w.ping(ctx, p.opt.Timeout) })
 }
 
 // TakesHTTP reports whether the script has a handler of its own for HTTP
@@ -146,7 +145,7 @@ func (p *Pool) TakesHTTP() bool {
 }
 
 // acquire takes a worker, or waits for one.
-func (p *Pool) acquire(ctx context.Context) (*worker, error) {
+func (p *Pool) acquire(ctx context.Context, until time.Time) (*worker, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -168,11 +167,11 @@ func (p *Pool) acquire(ctx context.Context) (*worker, error) {
 	wt := p.queue.join()
 	p.grow(0)
 	p.mu.Unlock()
-	return p.wait(ctx, wt)
+	return p.wait(ctx, wt, until)
 }
 
-func (p *Pool) wait(ctx context.Context, wt *waiter) (*worker, error) {
-	timer := time.NewTimer(p.opt.QueueTimeout)
+func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, error) {
+	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	err := ErrQueueTimeout
 	select {
@@ -224,8 +223,13 @@ func (p *Pool) release(w *worker, how departure, err error) {
 	defer p.mu.Unlock()
 	p.count(w, how, err)
 	p.busy--
-	w.requests++
-	w.memory = w.reported
+	var unsent *unsentError
+	if errors.As(err, &unsent) {
+		w.busy = false // it has served nothing
+	} else {
+		w.requests++
+		w.memory = w.reported
+	}
 	if how == stay {
 		if reason := p.spent(w); reason != "" {
 			w.log.Debug("worker replaced", "reason", reason)
@@ -287,6 +291,9 @@ func (p *Pool) watch(w *worker) {
 	w.ended = true
 	p.part(w, departKill)
 	p.closePipes(w)
+	if w.busy { // who uses it may read what is left; a child of it could hold the pipe open for ever
+		time.AfterFunc(exitGrace, w.pipe.close)
+	}
 }
 
 // end ends a process.

@@ -174,6 +174,18 @@ func TestSegfault(t *testing.T) {
 	mustDo(t, p, "pid")
 }
 
+// TestOrphanHoldsThePipes: a script's child that left the group, and holds the
+// worker's pipes open, doesn't keep the client waiting.
+func TestOrphanHoldsThePipes(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: 15 * time.Second})
+	_, err := do(p, "orphan")
+	var broken *WorkerError
+	if !errors.As(err, &broken) {
+		t.Errorf("error %v", err)
+	}
+	mustDo(t, p, "pid")
+}
+
 // TestScriptsThatMeddle has scripts write to the frames' descriptor and close it.
 func TestScriptsThatMeddle(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 2, MaxWorkers: 2})

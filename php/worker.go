@@ -16,6 +16,7 @@ const (
 	frameBuffer = 8 << 10         // bytes; smaller answers are read in one piece
 	stopGrace   = 5 * time.Second // for a worker that may end by itself
 	termGrace   = time.Second     // between SIGTERM and SIGKILL
+	exitGrace   = time.Second     // for what an ended worker left in its pipes
 )
 
 // departure is how a worker leaves its pool.
@@ -38,6 +39,7 @@ type worker struct {
 	frames frameReader
 	buf    []byte // a call on its way
 
+	generation  int // of the pool, when it started
 	takesHTTP   bool
 	reported    int64 // memory in use after the last call, in bytes
 	born        time.Time
@@ -62,6 +64,9 @@ type worker struct {
 // startWorker starts a process, and waits until its script is ready. The
 // caller has the worker then.
 func (p *Pool) startWorker() (*worker, error) {
+	p.mu.Lock()
+	generation := p.generation
+	p.mu.Unlock()
 	out := newOutput(p.log)
 	proc, err := newProcess(p.spawner, &p.opt, p.loop, out)
 	if err != nil {
@@ -77,6 +82,8 @@ func (p *Pool) startWorker() (*worker, error) {
 		leave:  make(chan departure, 1),
 		gone:   make(chan struct{}),
 		busy:   true,
+
+		generation: generation,
 	}
 	w.frames.r = bufio.NewReaderSize(w.pipe, frameBuffer)
 	// So that they don't all end at once.

@@ -47,6 +47,7 @@ $ARCANGELO_USERSPACE = [
                 return (string) $pid;
             case 'forkexit': if (pcntl_fork() === 0) { exit; } return 'the parent';
             case 'forkreturn': return pcntl_fork() === 0 ? 'the child' : 'the parent';
+            case 'orphan': exec('setsid sleep 20 >/dev/null 2>&1 &'); posix_kill(getmypid(), SIGKILL); sleep(10);
             case 'die': die('the reason');
             case 'longthrow': throw new RuntimeException(str_repeat('x', 100_000));
             case 'badframe': fwrite(fopen('php://fd/4', 'wb'), 'nonsense of a script'); return 'done';
