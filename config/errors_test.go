@@ -268,7 +268,7 @@ func TestBombs(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			if took := time.Since(start); took > 10*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			if len(err.Error()) > 200*maxShown {
