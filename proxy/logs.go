@@ -69,6 +69,14 @@ func (l *Logs) Close() error {
 	return l.buffer.Stop()
 }
 
+// flush writes the access lines out that are buffered, so that what is logged
+// next comes after them.
+func (l *Logs) flush() {
+	if l.buffer != nil {
+		l.buffer.Sync()
+	}
+}
+
 // peers is the log of what clients do wrong on a listener. A flood of it is
 // thinned out: of what is said more than 100 times in a second, every
 // hundredth.

@@ -167,6 +167,7 @@ func (p *Proxy) serve(ctx context.Context) error {
 	if err := p.Shutdown(drain); err != nil {
 		p.logs.Main.Sugar().Warnw("cut off at the end of shutdown_timeout", "error", err)
 	}
+	p.logs.flush()
 	p.logs.Main.Info("stopped")
 	return failure
 }
