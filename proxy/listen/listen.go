@@ -1,0 +1,185 @@
+// Package listen opens the TCP listeners of the daemon. A listener can bound
+// how many connections are open at once, and learn clients' addresses from
+// proxies in front of it by the PROXY protocol
+// (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt).
+package listen
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// DefaultHeaderTimeout is for Options whose HeaderTimeout is zero.
+const DefaultHeaderTimeout = 5 * time.Second
+
+// bindTimeout bounds the lookup of an address that is a host's name.
+const bindTimeout = 10 * time.Second
+
+// Options say how to listen.
+type Options struct {
+	// Address is HOST:PORT. Without a host it is all addresses of the machine,
+	// IPv4 and IPv6; port 0 takes a free one.
+	Address string
+
+	// MaxConnections bounds the connections that are open at once. The next
+	// one waits in the kernel until one is closed. 0: no bound here.
+	MaxConnections int
+
+	// ProxyProtocol are the networks of proxies. A connection from there has to
+	// begin with a header of the PROXY protocol, version 1 or 2, and is the
+	// client's that the header tells. A connection from elsewhere is taken as it
+	// is; a header there is mere bytes to whoever reads it.
+	ProxyProtocol []netip.Prefix
+
+	// HeaderTimeout bounds how long a header may take, from the accepted
+	// connection on. Default: DefaultHeaderTimeout.
+	HeaderTimeout time.Duration
+
+	// Logger gets what is wrong with headers: a connection that ended before
+	// its first byte, as those of health checks do, at level debug, all else at
+	// level warn. Default: nothing.
+	Logger *slog.Logger
+}
+
+// Listen opens a listener. Accept never waits for a client to say something:
+// the header of a proxy is read when the connection is first used, with
+// RemoteAddr as with Read and Write, so use it on a goroutine of its own. When
+// the header is missing or broken, Read and Write fail, and RemoteAddr is the
+// proxy's.
+//
+// What Accept returns is a *net.TCPConn, unless the connection comes from one
+// of the networks of ProxyProtocol or is counted for MaxConnections. It is then
+// a net.Conn that has CloseWrite, ReadFrom and SyscallConn as well.
+func Listen(o Options) (net.Listener, error) {
+	if min(int64(o.MaxConnections), int64(o.HeaderTimeout)) < 0 {
+		return nil, errors.New("listen: a limit of a listener is negative")
+	}
+	l := &listener{
+		timeout: cmp.Or(o.HeaderTimeout, DefaultHeaderTimeout),
+		log:     o.Logger,
+		closed:  make(chan struct{}),
+	}
+	for _, p := range o.ProxyProtocol {
+		if !p.IsValid() {
+			return nil, errors.New("listen: a network of proxies is no valid prefix")
+		}
+		l.proxies = append(l.proxies, unmap(p))
+	}
+	if o.MaxConnections > 0 {
+		l.places = make(chan struct{}, o.MaxConnections)
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), bindTimeout)
+	defer cancel()
+	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Address)
+	if err != nil {
+		return nil, explain(o.Address, err)
+	}
+	l.tcp = tcp.(*net.TCPListener)
+	if l.proxies == nil && l.places == nil {
+		return l.tcp, nil
+	}
+	return l, nil
+}
+
+// unmap writes a network of IPv4 addresses mapped to IPv6 as one of IPv4.
+func unmap(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+// explain says what can be done about an address that can't be listened on.
+func explain(address string, err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) { // it would only tell the address again
+		err = op.Err
+	}
+	hint := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "; another program listens there (ss -ltnp tells which): stop it, or choose another address"
+	case errors.Is(err, syscall.EACCES):
+		hint = "; a port below 1024 takes the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = "; this machine has no such address"
+	}
+	return fmt.Errorf("can't listen on %s: %w%s", address, err, hint)
+}
+
+type listener struct {
+	tcp     *net.TCPListener
+	proxies []netip.Prefix
+	timeout time.Duration
+	log     *slog.Logger
+	places  chan struct{} // one for each connection; nil: no bound
+
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Accept waits for a place, then for a connection, which so waits in the
+// kernel, where it costs little, and not here.
+func (l *listener) Accept() (net.Conn, error) {
+	if l.places != nil {
+		select {
+		case l.places <- struct{}{}:
+		case <-l.closed:
+			return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}
+		}
+	}
+	tcp, err := l.tcp.AcceptTCP()
+	if err != nil {
+		if l.places != nil {
+			<-l.places
+		}
+		return nil, err
+	}
+	proxied := l.fromProxy(tcp)
+	if !proxied && l.places == nil {
+		return tcp, nil
+	}
+	c := &conn{tcp: tcp, places: l.places}
+	if proxied {
+		c.header = newHeader(tcp, time.Now().Add(l.timeout), l.log)
+	}
+	return c, nil
+}
+
+func (l *listener) fromProxy(tcp *net.TCPConn) bool {
+	if len(l.proxies) == 0 {
+		return false
+	}
+	peer, ok := tcp.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return false
+	}
+	// No prefix contains an address with a zone, such as fe80::1%eth0.
+	addr := peer.AddrPort().Addr().Unmap().WithZone("")
+	for _, p := range l.proxies {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// Close stops listening. Accepted connections stay as they are.
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.tcp.Close()
+}
+
+func (l *listener) Addr() net.Addr { return l.tcp.Addr() }
