@@ -20,11 +20,12 @@ type fakeFile struct {
 func (f fakeFile) Mode() fs.FileMode { return f.mode }
 func (f fakeFile) IsDir() bool       { return f.mode.IsDir() }
 
-// fakeStat tells by a path's name what it is: "...missing...", "...dir",
+// fakeStat tells by a path's name what it is: "...missing..." or "storage"
+// (nothing), "...dir",
 // "...open..." (a file that all can read), "...denied...", else a private file.
 func fakeStat(path string) (fs.FileInfo, error) {
 	switch base := filepath.Base(path); {
-	case strings.Contains(base, "missing"):
+	case strings.Contains(base, "missing"), base == "storage":
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrNotExist}
 	case strings.Contains(base, "denied"):
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrPermission}
@@ -79,8 +80,9 @@ func TestDefaults(t *testing.T) {
 			MemoryLimit:   128 << 20,
 			MemoryCeiling: 256 << 20,
 		}}},
-		Routes:          []Route{{Backend: "site"}},
+		Routes:          []Route{{Backend: "site", MaxBody: 100 * MiB}},
 		Limits:          Limits{MessageMemory: 256 << 20},
+		Storage:         "storage",
 		Sessions:        Sessions{TTL: 24 * time.Hour, Capacity: 100000},
 		Log:             Log{Level: "info", Format: "auto", Access: true},
 		ShutdownTimeout: 30 * time.Second,
@@ -96,7 +98,7 @@ func TestTags(t *testing.T) {
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
-			sf := typ.Field(f.index)
+			sf := typ.FieldByIndex(f.index)
 			if below, _ := blockBelow(sf.Type); below != nil {
 				walk(below)
 				continue
@@ -105,18 +107,22 @@ func TestTags(t *testing.T) {
 			setDefault(v, f)
 			switch v.Interface().(type) {
 			case time.Duration, Size, int, float64:
-				if f.low == "" || f.top == "" || !f.hasDef {
-					t.Errorf("%s.%s has no range or no default", typ.Name(), f.goName)
+				if f.low == "" || f.top == "" || f.hasDef == f.required {
+					t.Errorf("%s has no range, or no default though it isn't required", f.goName)
 				}
-				if err := checkRange(v, f); err != nil {
-					t.Errorf("%s.%s: the default is out of range: %v", typ.Name(), f.goName, err)
+				if err := checkRange(v, f); err != nil && f.hasDef {
+					t.Errorf("%s: the default is out of range: %v", f.goName, err)
+				}
+			case string:
+				if err := checkFormat(f.format, f.def); err != nil && f.def != "" {
+					t.Errorf("%s: the default hasn't its format: %v", f.goName, err)
 				}
 			}
 			if len(f.oneOf) > 0 && f.hasDef && !strings.Contains(" "+strings.Join(f.oneOf, " ")+" ", " "+f.def+" ") {
-				t.Errorf("%s.%s: the default isn't one of the values", typ.Name(), f.goName)
+				t.Errorf("%s: the default isn't one of the values", f.goName)
 			}
 			if _, option, _ := strings.Cut(sf.Tag.Get("yaml"), ","); option != "" && !f.required && !f.kind && !f.name {
-				t.Errorf("%s.%s: unknown option %q", typ.Name(), f.goName, option)
+				t.Errorf("%s: unknown option %q", f.goName, option)
 			}
 		}
 	}
@@ -140,6 +146,7 @@ listeners:
       idle_timeout: 24h
       max_connections: 7
       handshakes_per_ip: {rate: 0.5, burst: 3}
+      proxy_protocol: {from: [10.0.0.0/8, "::1"]}
   alpha: {megaki: {address: "localhost:6363", keys: [k]}}
 backends:
   site:
@@ -166,21 +173,69 @@ routes:
   - {match: {payload: raw, listeners: [zeta]}, backend: site, timeout: 9s}
   - {match: {payload: http, listeners: [alpha]}, backend: site, timeout: 0}
 limits: {message_memory: 129MiB}
+trusted_proxies: [192.0.2.1, "2001:db8::/32"]
+storage: /var/lib/mkd.dir
 sessions: {ttl: 1m, capacity: 1}
 log: {level: debug, format: json, access: false}
 shutdown_timeout: 5s
 `)
 	want := &Config{
-		Listeners: []Listener{{"zeta", &Megaki{"[::1]:0", []string{"a.key", "/etc/b.key"}, "pass", "raw", 64 * MiB, 1,
-			500 * time.Millisecond, 90 * time.Minute, 1500 * time.Millisecond, 24 * time.Hour, 7, HandshakesPerIP{0.5, 3}}},
-			{"alpha", &Megaki{"localhost:6363", []string{"k"}, "", "auto", MiB, 16384,
-				30 * time.Second, time.Minute, time.Minute, 5 * time.Minute, 20000, HandshakesPerIP{}}}},
-		Backends: []Backend{{"site", &PHP{"../s.php", "bin/php", "some.dir", "www", "33",
-			map[string]string{"A": "b", "N": "010", "T": "true", "EMPTY": ""},
-			map[string]string{"upload_max_filesize": "256M", "opcache.enable": "1", "x": "1.50"},
-			Workers{3, 4}, 0, time.Second, 2 * time.Second, true, 3 * time.Second, 4 * time.Second, 0, time.Hour, 0, 8 * MiB}}},
-		Routes: []Route{{Match{"raw", []string{"zeta"}}, "site", 9 * time.Second}, {Match{"http", []string{"alpha"}}, "site", 0}},
-		Limits: Limits{129 * MiB}, Sessions: Sessions{time.Minute, 1}, Log: Log{"debug", "json", false}, ShutdownTimeout: 5 * time.Second,
+		Listeners: []Listener{
+			{Name: "zeta", Megaki: &Megaki{
+				Address:           "[::1]:0",
+				Keys:              []string{"a.key", "/etc/b.key"},
+				KeyPassphraseFile: "pass",
+				Payload:           PayloadRaw,
+				MaxMessage:        64 * MiB,
+				MaxMessagesPerKey: 1,
+				HandshakeTimeout:  500 * time.Millisecond,
+				MessageTimeout:    90 * time.Minute,
+				WriteTimeout:      1500 * time.Millisecond,
+				IdleTimeout:       24 * time.Hour,
+				MaxConnections:    7,
+				HandshakesPerIP:   HandshakesPerIP{Rate: 0.5, Burst: 3},
+				ProxyProtocol:     ProxyProtocol{From: []string{"10.0.0.0/8", "::1"}},
+			}},
+			{Name: "alpha", Megaki: &Megaki{
+				Address:           "localhost:6363",
+				Keys:              []string{"k"},
+				Payload:           PayloadAuto,
+				MaxMessage:        MiB,
+				MaxMessagesPerKey: 16384,
+				HandshakeTimeout:  30 * time.Second,
+				MessageTimeout:    time.Minute,
+				WriteTimeout:      time.Minute,
+				IdleTimeout:       5 * time.Minute,
+				MaxConnections:    20000,
+			}},
+		},
+		Backends: []Backend{{Name: "site", PHP: &PHP{
+			Script:        "../s.php",
+			PHP:           "bin/php",
+			Dir:           "some.dir",
+			User:          "www",
+			Group:         "33",
+			Env:           map[string]string{"A": "b", "N": "010", "T": "true", "EMPTY": ""},
+			Ini:           map[string]string{"upload_max_filesize": "256M", "opcache.enable": "1", "x": "1.50"},
+			Workers:       Workers{Min: 3, Max: 4},
+			QueueTimeout:  time.Second,
+			Timeout:       2 * time.Second,
+			Cancel:        true,
+			BootTimeout:   3 * time.Second,
+			IdleTimeout:   4 * time.Second,
+			MaxAge:        time.Hour,
+			MemoryCeiling: 8 * MiB,
+		}}},
+		Routes: []Route{
+			{Match: Match{Payload: PayloadRaw, Listeners: []string{"zeta"}}, Backend: "site", Timeout: 9 * time.Second, MaxBody: 100 * MiB},
+			{Match: Match{Payload: PayloadHTTP, Listeners: []string{"alpha"}}, Backend: "site", MaxBody: 100 * MiB},
+		},
+		Limits:          Limits{MessageMemory: 129 * MiB},
+		TrustedProxies:  []string{"192.0.2.1", "2001:db8::/32"},
+		Storage:         "/var/lib/mkd.dir",
+		Sessions:        Sessions{TTL: time.Minute, Capacity: 1},
+		Log:             Log{Level: "debug", Format: "json"},
+		ShutdownTimeout: 5 * time.Second,
 	}
 	if !reflect.DeepEqual(have, want) {
 		t.Errorf("have %+v\nwant %+v", have, want)

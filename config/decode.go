@@ -22,7 +22,7 @@ func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string)
 		v.Set(reflect.New(v.Type().Elem()))
 		return w.block(v.Elem(), n, key, path)
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Struct && nameField(v.Type().Elem()) >= 0 {
+		if v.Type().Elem().Kind() == reflect.Struct && nameField(v.Type().Elem()) != nil {
 			return w.named(v, f, n, key, path)
 		}
 		return w.list(v, f, n, key, path)
@@ -51,7 +51,7 @@ func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string)
 	v.Set(reflect.MakeSlice(v.Type(), len(pairs), len(pairs)))
 	for i, p := range pairs {
 		elem, at := v.Index(i), join(path, p.key.Value)
-		elem.Field(nameField(elem.Type())).SetString(p.key.Value)
+		elem.FieldByIndex(nameField(elem.Type())).SetString(p.key.Value)
 		w.origins[elem.Addr().Interface()] = &origin{path: at, line: p.key.Line, column: p.key.Column, given: true}
 		if !isName(p.key.Value) {
 			w.errorf(p.key, at, "a name has letters, digits, - and _ only, and %d at most", maxName)

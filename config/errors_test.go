@@ -52,9 +52,9 @@ func TestErrors(t *testing.T) {
 
 		// Keys.
 		{"unknown key", minimal + "sesions: {}\n", `5:1: sesions: unknown key; did you mean "sessions"?`},
-		{"unlike all", minimal + "admin: {}\n", `5:1: admin: unknown key; known here: listeners, backends, routes, limits, sessions, log, shutdown_timeout`},
-		{"odd key", minimal + "\"a b\": {}\n", `5:1: "a b": unknown key; known here: listeners, backends, routes, limits, sessions, log, shutdown_timeout`},
-		{"empty key", minimal + "\"\": {}\n", `5:1: "": unknown key; known here: listeners, backends, routes, limits, sessions, log, shutdown_timeout`},
+		{"unlike all", minimal + "admin: {}\n", `5:1: admin: unknown key; known here: listeners, backends, routes, limits, trusted_proxies, storage, sessions, log, shutdown_timeout`},
+		{"odd key", minimal + "\"a b\": {}\n", `5:1: "a b": unknown key; known here: listeners, backends, routes, limits, trusted_proxies, storage, sessions, log, shutdown_timeout`},
+		{"empty key", minimal + "\"\": {}\n", `5:1: "": unknown key; known here: listeners, backends, routes, limits, trusted_proxies, storage, sessions, log, shutdown_timeout`},
 		{"key twice", minimal + "log: {level: info, level: warn}\n", "5:20: log.level: the key stands twice; the first is in line 5, column 7"},
 		{"name twice", withLine("listeners", "listeners: {app: {megaki: {address: ':1', keys: [k]}}, app: {}}"), "2:56: listeners.app: the key stands twice; the first is in line 2, column 13"},
 		{"merge key", minimal + "log: {<<: {level: info}}\n", "5:7: log.<<: merge keys aren't taken; write out the keys that are merged in"},
@@ -66,9 +66,10 @@ func TestErrors(t *testing.T) {
 		{"tag of the root", "!x {}\n", `1:1: the tag "!x" isn't taken; write the value without it, in quotes if it is a string`},
 
 		// Kinds and names.
-		{"no kind", withLine("listeners", "listeners: {app: {}}"), "2:13: listeners.app: its kind is missing; it must have one of the keys: megaki"},
-		{"later kind", withLine("listeners", "listeners: {web: {https: {address: ':443'}}}"), "2:19: listeners.web.https: unknown key; known here: megaki"},
-		{"later backend", withLine("backends", "backends: {site: {fastcgi: {}}}"), "3:19: backends.site.fastcgi: unknown key; known here: php"},
+		{"no kind", withLine("listeners", "listeners: {app: {}}"), "2:13: listeners.app: its kind is missing; it must have one of the keys: megaki, https, http"},
+		{"two kinds", withLine("listeners", "listeners: {web: {http: {address: ':80'}, megaki: {address: ':1', keys: [k]}}}"), "2:43: listeners.web: it has both http and megaki; keep one of them"},
+		{"no kind of a listener", withLine("listeners", "listeners: {web: {htps: {address: ':443'}}}"), `2:19: listeners.web.htps: unknown key; did you mean "https"?`},
+		{"later backend", withLine("backends", "backends: {site: {fastcgi: {}}}"), "3:19: backends.site.fastcgi: unknown key; known here: php, http"},
 		{"name", withLine("backends", "backends: {site: {php: {script: s}}, 'a b': {php: {script: s}}}"), `3:38: backends."a b": a name has letters, digits, - and _ only, and 64 at most`},
 		{"no entry", withLine("listeners", "listeners: {}"), "2:1: listeners: it is empty; it must have one entry at least"},
 		{"no route", routes(""), "4:1: routes: it is empty; it must have one entry at least"},
@@ -175,7 +176,7 @@ listeners:
 backends:
   site:
     php: {workers: {min: many, max: 1}, memory_ceiling: [1]}
-  spare: {http: {}}
+  spare: {fastcgi: {}}
 routes:
   - backend: stie
     <<: x
@@ -188,7 +189,7 @@ conf/config.yaml:5:62: listeners.app.megaki.max_message: got "1MB"; the units of
 conf/config.yaml:8:5: backends.site.php.script: the key is missing, and must be given
 conf/config.yaml:8:26: backends.site.php.workers.min: got "many"; want a whole number
 conf/config.yaml:8:57: backends.site.php.memory_ceiling: got a list; want a size such as 1MiB
-conf/config.yaml:9:11: backends.spare.http: unknown key; known here: php
+conf/config.yaml:9:11: backends.spare.fastcgi: unknown key; known here: php, http
 conf/config.yaml:11:14: routes[0].backend: there is no backend "stie"; did you mean "site"?
 conf/config.yaml:12:5: routes[0].<<: merge keys aren't taken; write out the keys that are merged in`
 	if have := fmt.Sprint(err); have != want {
@@ -212,7 +213,7 @@ func TestWarnings(t *testing.T) {
 		{"no such payload", strings.Replace(routes("[{match: {payload: raw}, backend: site}, {match: {listeners: [b]}, backend: site}]"),
 			minimal[1:strings.Index(minimal[1:], "\n")+1], two, 1), "4:50: routes[1]: this route never matches: its listeners get no messages of payload http"},
 		{"no route", strings.Replace(minimal, minimal[1:strings.Index(minimal[1:], "\n")+1], two, 1),
-			"2:54: listeners.b: no route takes anything from this listener; a route takes raw messages only if it says match: {payload: raw}"},
+			"2:54: listeners.b: no route takes anything from this listener; a route takes raw messages only if it says match: {payload: raw}, or raw"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var have []string

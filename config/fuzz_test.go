@@ -33,6 +33,9 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	stat := func(path string) (fs.FileInfo, error) {
+		if path == "storage" {
+			return nil, fs.ErrNotExist
+		}
 		if strings.HasSuffix(path, "dir") {
 			return fakeFile{mode: fs.ModeDir}, nil
 		}
@@ -91,11 +94,11 @@ func write(b *strings.Builder, v reflect.Value) {
 	case reflect.Pointer:
 		write(b, v.Elem())
 	case reflect.Slice:
-		named := v.Type().Elem().Kind() == reflect.Struct && nameField(v.Type().Elem()) >= 0
+		named := v.Type().Elem().Kind() == reflect.Struct && nameField(v.Type().Elem()) != nil
 		b.WriteString(map[bool]string{true: "{", false: "["}[named])
 		for i := range v.Len() {
 			if named {
-				fmt.Fprintf(b, "%q: ", v.Index(i).Field(nameField(v.Type().Elem())))
+				fmt.Fprintf(b, "%q: ", v.Index(i).FieldByIndex(nameField(v.Type().Elem())))
 			}
 			write(b, v.Index(i))
 			b.WriteString(", ")
@@ -104,7 +107,7 @@ func write(b *strings.Builder, v reflect.Value) {
 	case reflect.Struct:
 		b.WriteString("{")
 		for _, f := range fieldsOf(v.Type()) {
-			fv := v.Field(f.index)
+			fv := v.FieldByIndex(f.index)
 			if f.name || !f.hasDef && fv.IsZero() {
 				continue // without a default there may be no way to write what isn't given
 			}

@@ -20,6 +20,7 @@ const (
 	pathKey     pathKind = "key"     // a private key that exists and others can't read
 	pathSecret  pathKind = "secret"  // a file that exists and others can't read
 	pathDir     pathKind = "dir"     // a folder that exists
+	pathNew     pathKind = "newdir"  // a folder, or nothing yet
 	pathCommand pathKind = "command" // a name on PATH, or a file that exists
 )
 
@@ -29,10 +30,7 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 	if kind == pathCommand && !strings.Contains(s, "/") {
 		return s, true // a name, to be looked up on PATH
 	}
-	resolved := filepath.Clean(s)
-	if !filepath.IsAbs(s) {
-		resolved = filepath.Join(w.dir, s)
-	}
+	resolved := w.fromDir(s)
 	if kind == pathCommand && !strings.Contains(resolved, "/") {
 		resolved = "./" + resolved // still not a name
 	}
@@ -43,6 +41,8 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 	info, err := w.stat(resolved)
 	var cause *fs.PathError
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && kind == pathNew:
+		return resolved, true
 	case errors.Is(err, fs.ErrNotExist) && kind == pathKey:
 		w.errorf(n, path, "%[1]s doesn't exist; make it with mkd keygen --out %[1]s", shown)
 	case errors.Is(err, fs.ErrNotExist):
@@ -55,9 +55,9 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 		w.errorf(n, path, "can't look at %s: %v", shown, cause.Err)
 	case err != nil:
 		w.errorf(n, path, "can't look at %s: %v", shown, err)
-	case kind == pathDir && !info.IsDir():
+	case (kind == pathDir || kind == pathNew) && !info.IsDir():
 		w.errorf(n, path, "%s isn't a folder", shown)
-	case kind != pathDir && info.IsDir():
+	case kind != pathDir && kind != pathNew && info.IsDir():
 		w.errorf(n, path, "%s is a folder; want a file", shown)
 	case (kind == pathKey || kind == pathSecret) && info.Mode().IsRegular() && info.Mode()&0o044 != 0:
 		w.warnings = append(w.warnings, Error{w.file, n.Line, n.Column, path,
@@ -67,4 +67,12 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 		return resolved, true
 	}
 	return resolved, false
+}
+
+// fromDir returns a path as seen from the working directory.
+func (w *walker) fromDir(s string) string {
+	if filepath.IsAbs(s) {
+		return filepath.Clean(s)
+	}
+	return filepath.Join(w.dir, s)
 }

@@ -104,13 +104,13 @@ func (r *reference) section(t *testing.T, typ reflect.Type, path []string) {
 		if f.name {
 			continue
 		}
-		fmt.Fprintf(&r.page, "| `%s` | %s | %s | %s |\n", f.key, typeOf(typ.Field(f.index).Type, f), defaultOf(typ.Field(f.index).Type, f),
-			strings.ReplaceAll(r.comment(t, typ.Name()+"."+f.goName), "|", `\|`))
+		fmt.Fprintf(&r.page, "| `%s` | %s | %s | %s |\n", f.key, typeOf(typ.FieldByIndex(f.index).Type, f), defaultOf(typ.FieldByIndex(f.index).Type, f),
+			strings.ReplaceAll(r.comment(t, f.goName), "|", `\|`))
 	}
 	for _, f := range fields {
-		if below, suffix := blockBelow(typ.Field(f.index).Type); below != nil {
+		if below, suffix := blockBelow(typ.FieldByIndex(f.index).Type); below != nil {
 			next := append(append([]string(nil), path...), f.key+suffix)
-			if nameField(below) >= 0 {
+			if nameField(below) != nil {
 				next = append(next, "NAME")
 			}
 			r.section(t, below, next)
@@ -135,7 +135,7 @@ func blockBelow(t reflect.Type) (below reflect.Type, suffix string) {
 	case t.Kind() == reflect.Pointer:
 		return t.Elem(), ""
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
-		if nameField(t.Elem()) < 0 {
+		if nameField(t.Elem()) == nil {
 			suffix = "[]"
 		}
 		return t.Elem(), suffix
@@ -152,7 +152,7 @@ func typeOf(t reflect.Type, f field) string {
 		what = "size"
 	case len(f.oneOf) > 0:
 		return "`" + strings.Join(f.oneOf, "`, `") + "`"
-	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && nameField(t.Elem()) >= 0:
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && nameField(t.Elem()) != nil:
 		return "map of blocks"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
 		return "list of blocks"

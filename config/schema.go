@@ -8,8 +8,8 @@ import (
 
 // field is what the tags of a struct field say.
 type field struct {
-	index    int
-	goName   string
+	index    []int  // through embedded structs
+	goName   string // with its struct's, as in "Web.IdleTimeout"
 	key      string
 	required bool
 	kind     bool // one of the kinds of a union
@@ -22,17 +22,25 @@ type field struct {
 	format   string
 }
 
-// fieldsOf returns the fields of a struct that the file knows, in order.
+// fieldsOf returns the fields of a struct that the file knows, in order, those
+// of embedded structs included.
 func fieldsOf(t reflect.Type) []field {
 	var fields []field
 	for i := range t.NumField() {
 		sf := t.Field(i)
+		if sf.Anonymous {
+			for _, f := range fieldsOf(sf.Type) {
+				f.index = append([]int{i}, f.index...)
+				fields = append(fields, f)
+			}
+			continue
+		}
 		tag := sf.Tag.Get("yaml")
 		if tag == "-" {
 			continue
 		}
 		key, option, _ := strings.Cut(tag, ",")
-		f := field{index: i, goName: sf.Name, key: key, path: pathKind(sf.Tag.Get("path")), format: sf.Tag.Get("format")}
+		f := field{index: []int{i}, goName: t.Name() + "." + sf.Name, key: key, path: pathKind(sf.Tag.Get("path")), format: sf.Tag.Get("format")}
 		switch option {
 		case "required":
 			f.required = true
@@ -61,14 +69,14 @@ func keysOf(fields []field, kinds bool) []string {
 }
 
 // nameField returns the index of the field that holds the name of a block, or
-// -1 if such blocks stand in a list.
-func nameField(t reflect.Type) int {
+// nil if such blocks stand in a list.
+func nameField(t reflect.Type) []int {
 	for _, f := range fieldsOf(t) {
 		if f.name {
 			return f.index
 		}
 	}
-	return -1
+	return nil
 }
 
 // setDefault sets v to the default of f. A default that can't be read is a

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"reflect"
@@ -142,11 +143,14 @@ func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
 		if f.name {
 			continue
 		}
-		fv := v.Field(f.index)
+		fv := v.FieldByIndex(f.index)
 		p, ok := given[f.key]
 		o := &origin{path: join(path, f.key), line: at.Line, column: at.Column, given: ok}
 		w.origins[fv.Addr().Interface()] = o
 		setDefault(fv, f)
+		if f.path == pathNew && !ok {
+			fv.SetString(w.fromDir(f.def))
+		}
 		switch {
 		case ok:
 			o.line, o.column = p.value.Line, p.value.Column
@@ -200,6 +204,9 @@ func (w *walker) oneKind(fields []field, kinds []pair, unknown bool, at *yaml.No
 		}
 		return false
 	}
-	w.errorf(kinds[1].key, path, "it has both %s and %s; make two of it, of one kind each", kinds[0].key.Value, kinds[1].key.Value)
+	slices.SortFunc(kinds, func(a, b pair) int {
+		return cmp.Or(cmp.Compare(a.key.Line, b.key.Line), cmp.Compare(a.key.Column, b.key.Column))
+	})
+	w.errorf(kinds[1].key, path, "it has both %s and %s; keep one of them", kinds[0].key.Value, kinds[1].key.Value)
 	return false
 }

@@ -1,16 +1,14 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 func isAnyPort(address string) bool { return strings.HasSuffix(address, ":0") }
 
 // warn looks for what is right but odd in a configuration without errors.
 func (w *walker) warn(cfg *Config) {
 	for i := range cfg.Listeners {
-		if m := cfg.Listeners[i].Megaki; m.HandshakesPerIP.Burst > 0 && m.HandshakesPerIP.Rate == 0 {
+		m := cfg.Listeners[i].Megaki
+		if m != nil && m.HandshakesPerIP.Burst > 0 && m.HandshakesPerIP.Rate == 0 {
 			w.odd(&m.HandshakesPerIP.Burst, "it has no effect without a rate, so handshakes aren't limited; set rate too")
 		}
 	}
@@ -24,65 +22,76 @@ type traffic struct {
 	payload  Payload // http or raw
 }
 
+// brings returns the traffic that a listener brings.
+func (l *Listener) brings() (all []traffic) {
+	if l.Megaki == nil {
+		if l.HTTP != nil && l.HTTP.RedirectHTTPS {
+			return nil
+		}
+		return []traffic{{l.Name, PayloadHTTP}}
+	}
+	for _, p := range []Payload{PayloadHTTP, PayloadRaw} {
+		if l.Megaki.Payload == PayloadAuto || l.Megaki.Payload == p {
+			all = append(all, traffic{l.Name, p})
+		}
+	}
+	return all
+}
+
+// maxCompared bounds how many routes are compared with each other: each is
+// compared with all above it.
+const maxCompared = 1000
+
 // warnRoutes looks for routes that can never match, and for listeners that no
 // route takes anything from.
 func (w *walker) warnRoutes(cfg *Config) {
-	left := make(map[traffic]bool) // whether no route has taken it yet
+	var all []traffic
 	for i := range cfg.Listeners {
-		l := &cfg.Listeners[i]
-		for _, p := range []Payload{PayloadHTTP, PayloadRaw} {
-			if l.Megaki.Payload == PayloadAuto || l.Megaki.Payload == p {
-				left[traffic{l.Name, p}] = true
-			}
-		}
+		all = append(all, cfg.Listeners[i].brings()...)
 	}
 	taken := make(map[string]bool) // listeners
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
 		comes, matches := false, false
-		for t, free := range left {
-			if !r.Match.takes(t) {
+		for _, t := range all {
+			if !r.takes(t) {
 				continue
 			}
 			comes = true
-			matches = matches || free
-			left[t] = false
 			taken[t.listener] = true
+			matches = matches || i >= maxCompared || !takenBefore(cfg.Routes[:i], t, &r.Match)
 		}
 		switch {
 		case !comes:
-			w.odd(r, "this route never matches: its listeners get no messages of payload %s", r.Match.payload())
+			w.odd(r, "this route never matches: its listeners get no messages of payload %s", r.payload())
 		case !matches:
 			w.odd(r, "this route never matches: the routes above it take all that it would")
 		}
 	}
 	for i := range cfg.Listeners {
-		if l := &cfg.Listeners[i]; !taken[l.Name] {
+		if l := &cfg.Listeners[i]; !taken[l.Name] && len(l.brings()) > 0 {
 			w.odd(l, "no route takes anything from this listener%s", l.hint())
 		}
 	}
 }
 
+// takenBefore reports whether one of the routes takes all of some traffic that
+// m would.
+func takenBefore(routes []Route, t traffic, m *Match) bool {
+	for i := range routes {
+		if r := &routes[i]; r.takes(t) && r.Match.covers(m) {
+			return true
+		}
+	}
+	return false
+}
+
 // hint tells what is easily forgotten.
 func (l *Listener) hint() string {
-	if l.Megaki.Payload == PayloadRaw {
-		return "; a route takes raw messages only if it says match: {payload: raw}"
+	if l.Megaki != nil && l.Megaki.Payload == PayloadRaw {
+		return "; a route takes raw messages only if it says match: {payload: raw}, or raw"
 	}
 	return ""
-}
-
-// takes reports whether t matches. A condition that is more than a listener and
-// a payload must make it false in warnRoutes for what it leaves to others.
-func (m *Match) takes(t traffic) bool {
-	return m.payload() == t.payload && (len(m.Listeners) == 0 || slices.Contains(m.Listeners, t.listener))
-}
-
-// payload is what the route takes: a raw message must be asked for.
-func (m *Match) payload() Payload {
-	if m.Payload == "" {
-		return PayloadHTTP
-	}
-	return m.Payload
 }
 
 func (w *walker) warnUnused(cfg *Config) {

@@ -1,0 +1,99 @@
+package config
+
+import "time"
+
+// HTTPBackend is a backend of one or more servers that speak HTTP/1.1.
+type HTTPBackend struct {
+	// The servers.
+	Upstreams []Upstream `yaml:"upstreams,required"`
+
+	// How requests are shared among the servers.
+	Balance Balance `yaml:"balance"`
+
+	// Asks the servers whether they are well. Without it a server counts as
+	// down only while it can't be reached or breaks off.
+	Health *Health `yaml:"health"`
+
+	// For connecting to a server, its TLS handshake included.
+	DialTimeout time.Duration `yaml:"dial_timeout" default:"5s" range:"1ms..24h"`
+
+	// From a request that was sent to the header of its answer.
+	ResponseTimeout time.Duration `yaml:"response_timeout" default:"60s" range:"1ms..24h"`
+
+	// How long the body of an answer may stand still.
+	ReadTimeout time.Duration `yaml:"read_timeout" default:"60s" range:"1ms..24h"`
+
+	// How long a connection without a request is kept.
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"30s" range:"1ms..24h"`
+
+	// Connections to each server at once. 0: no limit.
+	MaxConnections int `yaml:"max_connections" default:"0" range:"0..1000000"`
+
+	// How many requests may wait for a connection to each server, once there
+	// are `max_connections`; more get 503.
+	Queue int `yaml:"queue" default:"1024" range:"1..1000000"`
+
+	// How long a request may wait for a connection; then it gets 503.
+	QueueTimeout time.Duration `yaml:"queue_timeout" default:"10s" range:"1ms..24h"`
+
+	// The Host that servers see: `pass`, what the client asked for; `upstream`,
+	// the host of the server's URL.
+	Host string `yaml:"host" default:"pass" oneof:"pass upstream"`
+
+	// How servers with an https URL are trusted.
+	TLS UpstreamTLS `yaml:"tls"`
+}
+
+// Upstream is a server of a backend.
+type Upstream struct {
+	// Where it is: `http://host:port`, `https://host:port`, or `unix:/path` of
+	// a socket. A name is resolved for each new connection.
+	URL string `yaml:"url,required" format:"upstream"`
+
+	// Its share of the requests, in proportion to the weights of the others.
+	Weight int `yaml:"weight" default:"1" range:"1..1000"`
+}
+
+// Balance says how requests are shared among servers.
+type Balance struct {
+	// `round_robin`: in turn; `least_conn`: to the one with the fewest requests
+	// under way; `random_two`: to the less busy of two that are picked at
+	// random.
+	By string `yaml:"by" default:"round_robin" oneof:"round_robin least_conn random_two"`
+}
+
+// Health says how servers are asked whether they are well.
+type Health struct {
+	// The path of a GET request.
+	Path string `yaml:"path" default:"/" format:"target"`
+
+	// Between two requests.
+	Interval time.Duration `yaml:"interval" default:"5s" range:"100ms..24h"`
+
+	// How long an answer may take.
+	Timeout time.Duration `yaml:"timeout" default:"2s" range:"1ms..1h"`
+
+	// The status that means well. 0: any from 200 to 399.
+	Status int `yaml:"status" default:"0" range:"0..599"`
+
+	// How many good answers in a row bring a server back.
+	Rise int `yaml:"rise" default:"2" range:"1..1000"`
+
+	// How many bad ones in a row take it out.
+	Fall int `yaml:"fall" default:"3" range:"1..1000"`
+}
+
+// UpstreamTLS says how servers with an https URL are trusted.
+type UpstreamTLS struct {
+	// A PEM file with the certificates of the authorities that are trusted.
+	// Empty: those of this machine.
+	CA string `yaml:"ca" default:"" path:"file"`
+
+	// The name that a server's certificate must have. Empty: the host of its
+	// URL.
+	ServerName string `yaml:"server_name" default:""`
+
+	// Whether any certificate is taken: whoever sits between mkd and the server
+	// can read and change everything.
+	Insecure bool `yaml:"insecure" default:"false"`
+}

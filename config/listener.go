@@ -1,0 +1,116 @@
+package config
+
+import "time"
+
+// Listener is a door that clients come in by. It has exactly one of the kinds
+// below.
+type Listener struct {
+	// The key of the listener in the map.
+	Name string `yaml:",name"`
+
+	// A door for clients that speak Megaki.
+	Megaki *Megaki `yaml:"megaki,kind"`
+
+	// A door for browsers and other clients that speak HTTPS.
+	HTTPS *HTTPS `yaml:"https,kind"`
+
+	// A door for clients that speak plain HTTP.
+	HTTP *HTTP `yaml:"http,kind"`
+}
+
+// Address returns where the listener listens.
+func (l *Listener) Address() string { return *l.address() }
+
+// address is nil if the listener has no kind.
+func (l *Listener) address() *string {
+	switch {
+	case l.Megaki != nil:
+		return &l.Megaki.Address
+	case l.HTTPS != nil:
+		return &l.HTTPS.Address
+	case l.HTTP != nil:
+		return &l.HTTP.Address
+	}
+	return nil
+}
+
+// Megaki is a listener on a TCP port that speaks Megaki v1.
+type Megaki struct {
+	// Where to listen, as `host:port`. Without a host, as in `:6363`, it is
+	// all addresses of the machine. Port 0 takes any free port.
+	Address string `yaml:"address,required" format:"address"`
+
+	// The server's private keys: RSA-2048, PEM. They are tried in turn, so
+	// that a new key can be served beside the old one. `mkd keygen` makes one.
+	Keys []string `yaml:"keys,required" path:"key"`
+
+	// A file with the passphrase of keys that are encrypted. Line ends at its
+	// end don't count.
+	KeyPassphraseFile string `yaml:"key_passphrase_file" default:"" path:"secret"`
+
+	// What messages are: `http`, each is an HTTP/1.x request; `raw`, bytes
+	// without a meaning to mkd; `auto`, what starts with an HTTP/1.x request
+	// line is `http`, anything else `raw`.
+	Payload Payload `yaml:"payload" default:"auto" oneof:"auto http raw"`
+
+	// The largest message, in plaintext, both ways.
+	MaxMessage Size `yaml:"max_message" default:"1MiB" range:"1B..64MiB"`
+
+	// How many messages a client may send under one key. Then the connection
+	// closes after an answer, and the client resumes with a new key. Each
+	// takes up to 32 bytes of memory as long as the connection lives.
+	MaxMessagesPerKey int `yaml:"max_messages_per_key" default:"16384" range:"1..1048576"`
+
+	// From the accepted connection to the end of the handshake, absolute.
+	// libsazukari makes its RSA key within that time, which takes a slow phone
+	// some seconds.
+	HandshakeTimeout time.Duration `yaml:"handshake_timeout" default:"30s" range:"1ms..24h"`
+
+	// From a message's first byte to its last.
+	MessageTimeout time.Duration `yaml:"message_timeout" default:"60s" range:"1ms..24h"`
+
+	// For writing an answer.
+	WriteTimeout time.Duration `yaml:"write_timeout" default:"60s" range:"1ms..24h"`
+
+	// Between an answer and the next message.
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"5m" range:"1ms..8760h"`
+
+	// Connections open at once. More wait to be accepted. Each takes a
+	// descriptor: see `ulimit -Hn`, in systemd `LimitNOFILE=`.
+	MaxConnections int `yaml:"max_connections" default:"20000" range:"1..1000000"`
+
+	// A limit of handshakes for each client address: an IPv4 address, or an
+	// IPv6 /64.
+	HandshakesPerIP HandshakesPerIP `yaml:"handshakes_per_ip"`
+
+	// Load balancers before this listener.
+	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
+}
+
+// HandshakesPerIP limits the handshakes of each client address. Even without
+// a limit, the work of handshakes is shared fairly between addresses.
+type HandshakesPerIP struct {
+	// Handshakes a second, on average; 0.1 is one in ten seconds. 0: no limit.
+	Rate float64 `yaml:"rate" default:"0" range:"0..1000000"`
+
+	// How many may come at once after a pause. 0 counts as 1.
+	Burst int `yaml:"burst" default:"0" range:"0..1000000"`
+}
+
+// Payload is what a message carries.
+type Payload string
+
+// The payloads.
+const (
+	PayloadAuto Payload = "auto" // told by the first line of each message
+	PayloadHTTP Payload = "http" // one HTTP/1.x request
+	PayloadRaw  Payload = "raw"  // opaque bytes
+)
+
+// ProxyProtocol is about load balancers that tell the client's address in front
+// of each connection by the PROXY protocol, v1 or v2.
+type ProxyProtocol struct {
+	// Networks that they connect from, as in `10.0.0.0/8`. From there a
+	// connection must begin with a PROXY header; from elsewhere it can't.
+	From []string `yaml:"from" format:"network"`
+}

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// Takes reports whether a route may take what comes in by a listener with a
+// payload, http or raw, whatever else it asks for.
+func (r *Route) Takes(listener string, payload Payload) bool {
+	return r.takes(traffic{listener, payload})
+}
+
+func (r *Route) takes(t traffic) bool {
+	if len(r.Match.Listeners) > 0 && !slices.Contains(r.Match.Listeners, t.listener) {
+		return false
+	}
+	if t.payload == PayloadRaw {
+		return r.payload() == PayloadRaw || r.Raw != nil && !r.Match.aboutHTTP()
+	}
+	return r.payload() == PayloadHTTP
+}
+
+// payload is what the route takes: a raw message must be asked for.
+func (r *Route) payload() Payload {
+	if r.Match.Payload == "" {
+		return PayloadHTTP
+	}
+	return r.Match.Payload
+}
+
+// aboutHTTP reports whether there are conditions that a raw message can't meet.
+func (m *Match) aboutHTTP() bool {
+	return len(m.Hosts)+len(m.Paths)+len(m.Methods)+len(m.Headers) > 0
+}
+
+// covers reports whether m takes all that other takes, as far as listeners and
+// payloads allow. It may say false where that isn't plain to see.
+func (m *Match) covers(other *Match) bool {
+	return coversAll(m.Hosts, other.Hosts, hostCovers) &&
+		coversAll(m.Paths, other.Paths, pathCovers) &&
+		coversAll(m.Methods, other.Methods, func(a, b string) bool { return a == b }) &&
+		coversAll(m.From, other.From, networkCovers) &&
+		headersCover(m.Headers, other.Headers)
+}
+
+// coversAll reports whether each of others lies within one of own. None means
+// no condition.
+func coversAll(own, others []string, covers func(a, b string) bool) bool {
+	if len(own) == 0 {
+		return true
+	}
+	if len(others) == 0 {
+		return false
+	}
+	for _, b := range others {
+		if !slices.ContainsFunc(own, func(a string) bool { return covers(a, b) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func hostCovers(a, b string) bool {
+	below, wild := strings.CutPrefix(a, "*")
+	return a == b || wild && strings.HasSuffix(b, below)
+}
+
+func pathCovers(a, b string) bool {
+	switch {
+	case a == b:
+		return true
+	case strings.HasPrefix(a, "*"):
+		return strings.HasSuffix(b, a[1:])
+	case strings.HasSuffix(a, "*"):
+		return strings.HasPrefix(b, a[:len(a)-1])
+	}
+	return false
+}
+
+func networkCovers(a, b string) bool {
+	p, q := Network(a), Network(b)
+	return p.Bits() <= q.Bits() && p.Contains(q.Addr())
+}
+
+func headersCover(own, others map[string]string) bool {
+	for name, value := range own {
+		found := false
+		for other, its := range others {
+			found = found || textproto.CanonicalMIMEHeaderKey(other) == textproto.CanonicalMIMEHeaderKey(name) && (value == "*" || value == its)
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
