@@ -1,0 +1,97 @@
+package httpmsg
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// maxHost is the longest name in bytes (RFC 1035, section 2.3.4), with a dot at
+// its end.
+const maxHost = 254
+
+// CleanHost returns the host of a Host field or of a URL in the one form that
+// hosts are compared in: in lower case, without port, and without a dot at its
+// end. An IPv6 address keeps its brackets and has its shortest form (RFC 5952).
+//
+// A host consists of letters, digits, "-", "_" and "."; other names come in
+// their ASCII form, as clients send them. What isn't a host, or is empty, is an
+// *Error, also if it has a port that isn't one.
+func CleanHost(host string) (string, error) {
+	name, _, err := splitHost(host)
+	if err != nil {
+		return "", err
+	}
+	if name[0] == '[' {
+		addr, err := netip.ParseAddr(name[1 : len(name)-1])
+		if err != nil {
+			return "", bad(0, "the host is %s, which isn't an address", quote(host))
+		}
+		return "[" + addr.String() + "]", nil
+	}
+	return strings.ToLower(strings.TrimSuffix(name, ".")), nil
+}
+
+// splitHost checks a host with or without a port, and takes it to pieces. An
+// IPv6 address keeps its brackets.
+func splitHost(s string) (name, port string, err error) {
+	if strings.HasPrefix(s, "[") {
+		end := strings.IndexByte(s, ']')
+		if end < 0 {
+			return "", "", bad(0, "the host is %s: a bracket is missing", quote(s))
+		}
+		addr, err := netip.ParseAddr(s[1:end])
+		if err != nil || !addr.Is6() || addr.Zone() != "" {
+			return "", "", bad(0, "the host is %s: in brackets stands an IPv6 address, without a zone", quote(s))
+		}
+		name, port = s[:end+1], s[end+1:]
+	} else {
+		name = s
+		if i := strings.IndexByte(s, ':'); i >= 0 {
+			name, port = s[:i], s[i:]
+		}
+		if err := checkName(name); err != nil {
+			return "", "", err
+		}
+	}
+	if port == "" {
+		return name, "", nil
+	}
+	if n, err := strconv.ParseUint(port[1:], 10, 16); port[0] != ':' || !isDigits(port[1:]) || err != nil || n == 0 {
+		return "", "", bad(0, "the host is %s: a port is a number from 1 to 65535", quote(s))
+	}
+	return name, port[1:], nil
+}
+
+func checkName(name string) error {
+	if name == "" {
+		return bad(0, "the host is empty")
+	}
+	if len(name) > maxHost {
+		return bad(0, "the host is longer than %d bytes", maxHost)
+	}
+	dot := true // before the first label
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '@':
+			return bad(0, "a user name in the host")
+		case !isName(c):
+			return bad(0, "the byte 0x%02x in the host", c)
+		case c == '.' && dot:
+			return bad(0, "the host is %s: nothing stands before a dot", quote(name))
+		default:
+			dot = c == '.'
+		}
+	}
+	return nil
+}
+
+// atLine puts a line to an error that has none.
+func atLine(err error, line int) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Line = line
+	}
+	return err
+}

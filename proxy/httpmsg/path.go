@@ -1,0 +1,229 @@
+package httpmsg
+
+import (
+	"bytes"
+	"net/url"
+	"strings"
+)
+
+// CleanPath gives the path of a request's URL the one form that it is matched
+// and forwarded in. Doing so again changes nothing more.
+//
+//   - Dot segments are resolved, also those written with %2E; runs of slashes
+//     become one; an empty path becomes "/"; a slash at the end stays.
+//   - %2F and %5C stay, and separate nothing. A raw backslash becomes %5C.
+//   - Escapes of unreserved characters (RFC 3986, section 2.3) are decoded, and
+//     what may not stand in a path is escaped, with upper-case digits. Escapes
+//     of delimiters, as %3B, stay: they may mean something else than the
+//     delimiter itself. Parameters ("/a;b=c") are ordinary.
+//
+// It fails with an *Error, and leaves u as it was, for a path that climbs out
+// of the root or doesn't begin with a slash, "*" included; for a NUL, also as
+// %00; for broken escapes; and for a ".." that is no dot segment here, but is
+// one to some servers: before a semicolon ("..;") and beside an encoded slash
+// or backslash ("..%2F"). The query stays as it is; a control character in it
+// is an error.
+//
+// u.EscapedPath and u.RequestURI then return that form. u.Path is decoded
+// altogether, so that a slash in it may have been %2F: match what MatchPath
+// returns, and ask HasEncodedSlash before u.Path becomes the path of a file.
+func CleanPath(u *url.URL) error {
+	for i := range len(u.RawQuery) {
+		if c := u.RawQuery[i]; isControl(c) {
+			return bad(0, "the control byte 0x%02x in the query", c)
+		}
+	}
+	if u.RawPath == "" && isClean(u.Path) {
+		return nil
+	}
+	src, err := escapedPath(u)
+	if err != nil {
+		return err
+	}
+	c := cleaner{out: make([]byte, 0, len(src)+16)}
+	if err := c.path(src); err != nil {
+		return err
+	}
+	clean := string(c.out)
+	u.Path, u.RawPath = clean, ""
+	if strings.IndexByte(clean, '%') >= 0 {
+		u.Path, _ = url.PathUnescape(clean) // the escapes are our own
+	}
+	if !isUsual(clean) {
+		u.RawPath = clean
+	}
+	return nil
+}
+
+// MatchPath returns the path of a URL that CleanPath has seen in the form to
+// match it in: decoded, but for %2F and %25, which stay. So a slash is always a
+// separator, and no two paths look alike.
+func MatchPath(u *url.URL) string {
+	if u.RawPath == "" && strings.IndexByte(u.Path, '%') < 0 {
+		return u.Path
+	}
+	src := u.EscapedPath()
+	out := make([]byte, 0, len(src))
+	for i := 0; i < len(src); i++ {
+		if c, ok := unescape(src, i); ok && c != '/' && c != '%' {
+			out = append(out, c)
+			i += 2
+			continue
+		}
+		out = append(out, src[i])
+	}
+	return string(out)
+}
+
+// HasEncodedSlash reports whether the path of a URL has a slash that separates
+// nothing, %2F, or a backslash, raw or as %5C. No such path is a file's.
+func HasEncodedSlash(u *url.URL) bool {
+	if strings.IndexByte(u.Path, '\\') >= 0 {
+		return true
+	}
+	for i := range len(u.RawPath) {
+		if c, ok := unescape(u.RawPath, i); ok && (c == '/' || c == '\\') {
+			return true
+		}
+	}
+	return false
+}
+
+// isClean reports whether a path that package net/url escapes as it likes has
+// its form already. Most have.
+func isClean(path string) bool {
+	if path == "" || path[0] != '/' {
+		return false
+	}
+	for i := range len(path) {
+		if !isPlain(path[i]) {
+			return false
+		}
+		if path[i] == '/' && i+1 < len(path) && (path[i+1] == '/' || path[i+1] == '.') {
+			return false
+		}
+	}
+	return true
+}
+
+// isUsual reports whether package net/url would escape a path as it is escaped,
+// so that a URL needs no RawPath.
+func isUsual(path string) bool {
+	for i := 0; i < len(path); i++ {
+		c, escaped := unescape(path, i)
+		if escaped {
+			i += 2
+		} else {
+			c = path[i]
+		}
+		if isPlain(c) == escaped {
+			return false
+		}
+	}
+	return true
+}
+
+// escapedPath returns the path as it came. URL.EscapedPath wouldn't do: if some
+// byte of the path should have been escaped and wasn't, it decodes %2F as well.
+func escapedPath(u *url.URL) (string, error) {
+	path := u.Path
+	if u.RawPath != "" {
+		decoded, err := url.PathUnescape(u.RawPath)
+		if err != nil {
+			return "", bad(0, "a broken escape in the path")
+		}
+		if decoded == path {
+			path = u.RawPath
+		}
+	}
+	switch {
+	case u.Opaque != "", path != "" && path[0] != '/':
+		return "", bad(0, "the path doesn't begin with a slash")
+	case path == "":
+		return "/", nil
+	case path == u.RawPath:
+		return path, nil
+	}
+	return (&url.URL{Path: path}).EscapedPath(), nil
+}
+
+// cleaner writes a path in its one form.
+type cleaner struct{ out []byte }
+
+func (c *cleaner) path(src string) error {
+	folder := true // whether the path ends in a slash
+	for src != "" {
+		segment := src[1:] // what goes before is a slash
+		if i := strings.IndexByte(segment, '/'); i >= 0 {
+			segment = segment[:i]
+		}
+		src = src[1+len(segment):]
+		if segment == "" {
+			folder = true
+			continue
+		}
+		parent := len(c.out)
+		c.out = append(c.out, '/')
+		if err := c.segment(segment); err != nil {
+			return err
+		}
+		name := c.out[parent+1:]
+		folder = string(name) == "." || string(name) == ".."
+		switch {
+		case string(name) == ".":
+			c.out = c.out[:parent]
+		case string(name) == ".." && parent == 0:
+			return bad(0, "the path climbs out of the root")
+		case string(name) == "..":
+			c.out = c.out[:bytes.LastIndexByte(c.out[:parent], '/')]
+		case climbs(name):
+			return bad(0, "a .. before a semicolon or beside an encoded slash in the path")
+		}
+	}
+	if folder {
+		c.out = append(c.out, '/')
+	}
+	return nil
+}
+
+// segment appends a segment in its one form.
+func (c *cleaner) segment(s string) error {
+	const digits = "0123456789ABCDEF"
+	for i := 0; i < len(s); i++ {
+		b, escaped := s[i], false
+		if b == '%' {
+			if b, escaped = unescape(s, i); !escaped {
+				return bad(0, "a broken escape in the path")
+			}
+			i += 2
+		}
+		switch {
+		case b == 0:
+			return bad(0, "a NUL in the path")
+		case isUnreserved(b), isDelimiter(b) && !escaped:
+			c.out = append(c.out, b)
+		default:
+			c.out = append(c.out, '%', digits[b>>4], digits[b&15])
+		}
+	}
+	return nil
+}
+
+// climbs reports whether a segment in its one form has a ".." that is a dot
+// segment to a server that decodes before it looks for them, or that cuts
+// parameters off first.
+func climbs(segment []byte) bool {
+	for at := 0; ; at++ {
+		i := bytes.Index(segment[at:], []byte(".."))
+		if i < 0 {
+			return false
+		}
+		at += i
+		before, after := segment[:at], segment[at+2:]
+		begins := len(before) == 0 || bytes.HasSuffix(before, []byte("%2F")) || bytes.HasSuffix(before, []byte("%5C"))
+		ends := len(after) == 0 || after[0] == ';' || bytes.HasPrefix(after, []byte("%2F")) || bytes.HasPrefix(after, []byte("%5C"))
+		if begins && ends {
+			return true
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package httpmsg
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// target reads the request's target, which is in origin form or in absolute
+// form (RFC 9112, section 3.2).
+func (p *parser) target() error {
+	target := p.RequestURI
+	for i := range len(target) {
+		switch c := target[i]; {
+		case c == ' ':
+			return bad(1, "a space in the target: write %%20")
+		case isControl(c), c > 0x7f:
+			return bad(1, "the byte 0x%02x in the target: write %%%02X", c, c)
+		case c == '#':
+			return bad(1, "a fragment in the target: what begins with # stays with the client")
+		}
+	}
+	switch {
+	case target == "":
+		return bad(1, "the target is missing: a path, which begins with a slash")
+	case target[0] == '/':
+	case target == "*":
+		return bad(1, "the target *: there is nothing to ask of the server as a whole")
+	default:
+		if err := checkAbsolute(target); err != nil {
+			return err
+		}
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		var escape url.EscapeError
+		if errors.As(err, &escape) {
+			return bad(1, "a broken escape in the target, %s: a percent sign itself is %%25", quote(string(escape)))
+		}
+		return bad(1, "the target isn't a URL")
+	}
+	p.url = *u
+	p.URL = &p.url
+	return nil
+}
+
+// checkAbsolute checks a target that is a whole URL.
+func checkAbsolute(target string) error {
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok || !equalFold(scheme, "http") && !equalFold(scheme, "https") {
+		return bad(1, "the target is %s: it is a path, which begins with a slash, or an http or https URL", quote(target))
+	}
+	authority := rest
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		authority = rest[:i]
+	}
+	_, _, err := splitHost(authority)
+	return atLine(err, 1)
+}
+
+// checkHost checks that there is a host, and only one.
+func (p *parser) checkHost() error {
+	field, ok := p.Header["Host"]
+	delete(p.Header, "Host")
+	if !ok && p.ProtoMinor == 1 {
+		return bad(0, "the Host field is missing, which HTTP/1.1 demands")
+	}
+	switch p.Host = p.url.Host; {
+	case !ok:
+	case p.Host == "":
+		p.Host = field[0]
+	case !sameHost(p.url.Scheme, p.Host, field[0]):
+		return bad(0, "the target's host is %s, and the Host field is %s", quote(p.Host), quote(field[0]))
+	}
+	return nil
+}
+
+// sameHost compares two hosts that are known to be well formed.
+func sameHost(scheme, a, b string) bool {
+	port := ":80"
+	if scheme == "https" {
+		port = ":443"
+	}
+	return equalFold(strings.TrimSuffix(a, port), strings.TrimSuffix(b, port))
+}
