@@ -44,7 +44,7 @@ func (p *parser) cutField(line string) (name, value string, err error) {
 	}
 	switch {
 	case n == len(line):
-		return "", "", bad(p.line, "a field without a colon: %s", quote(line))
+		return "", "", bad(p.line, "a field without a colon")
 	case line[n] == ':' && n > 0:
 	case line[n] == ':':
 		return "", "", bad(p.line, "a field without a name")

@@ -36,6 +36,9 @@ func CleanHost(host string) (string, error) {
 // splitHost checks a host with or without a port, and takes it to pieces. An
 // IPv6 address keeps its brackets.
 func splitHost(s string) (name, port string, err error) {
+	if strings.IndexByte(s, '@') >= 0 { // perhaps after a password
+		return "", "", bad(0, "a user name in the host")
+	}
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {
@@ -74,8 +77,6 @@ func checkName(name string) error {
 	dot := true // before the first label
 	for i := range len(name) {
 		switch c := name[i]; {
-		case c == '@':
-			return bad(0, "a user name in the host")
 		case !isName(c):
 			return bad(0, "the byte 0x%02x in the host", c)
 		case c == '.' && dot:
