@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -22,15 +23,16 @@ type Call struct {
 	// Body is the message. It isn't copied.
 	Body []byte
 	// More, if not nil, has the rest of the message. It is read to its end
-	// before the script is called; an error of it ends the worker, and is the
-	// call's.
+	// before the script is called, within the call's time; an error of it ends
+	// the worker, and is the call's. If the call ends while a Read is under
+	// way, More is closed if it is an io.Closer, which should end that Read;
+	// otherwise, or if it doesn't within a second, Do returns before Read does.
 	More io.Reader
 }
 
 const (
 	callBuffer   = 8 << 10  // bytes; smaller calls are written in one piece
 	maxErrorText = 64 << 10 // bytes of a script's error
-	partSize     = 64 << 10 // bytes of a part of a message: what a pipe holds
 )
 
 // call has the script answer a call. It returns how the worker has to leave
@@ -43,17 +45,24 @@ func (w *worker) call(ctx context.Context, c *Call, answer io.Writer, timeout ti
 	defer w.pipe.end()
 	id := rand.Uint64() | 1 // 0 stands for no request
 	w.output.begin(id, c.Route)
-	var refused error // by answer: the rest is passed over, and the worker goes on
-	if sent, err := w.send(id, c); err != nil {
-		if sent == 0 && errors.Is(err, syscall.EPIPE) {
-			return departKill, &unsentError{err}
+	sent, unread := w.send(id, c)
+	if unread != nil {
+		if !errors.Is(unread, syscall.EPIPE) {
+			return w.failure(unread)
 		}
-		return w.failure(err)
+		if sent == 0 {
+			return departKill, &unsentError{unread}
+		}
+		// It may have said why: the message was too large for its memory.
 	}
+	var refused error // by answer: the rest is passed over, and the worker goes on
 	for {
 		h, head, err := w.next(id)
 		if err != nil {
 			return w.failure(err)
+		}
+		if unread != nil && (h.typ == framePart || h.typ == frameEnd) {
+			return w.failure(unread)
 		}
 		switch h.typ {
 		case frameLog:
@@ -75,6 +84,9 @@ func (w *worker) call(ctx context.Context, c *Call, answer io.Writer, timeout ti
 			return how, err
 		case frameError:
 			fatal := head[0] != 0
+			if len(head) >= 9 {
+				w.reported = int64(binary.BigEndian.Uint64(head[1:]))
+			}
 			text, err := w.frames.text(maxErrorText)
 			if err != nil {
 				return w.failure(err)
@@ -123,8 +135,8 @@ func (w *worker) ping(ctx context.Context, timeout time.Duration) (departure, er
 
 // usable tells, before anything is sent, why a worker can't have a call.
 func (w *worker) usable(ctx context.Context) (departure, error) {
-	if ctx.Err() != nil {
-		return stay, context.Cause(ctx)
+	if ctx.Err() != nil { // it ended while the call waited
+		return stay, &unsentError{context.Cause(ctx)}
 	}
 	if w.frames.r.Buffered() > 0 || w.frames.left > 0 || !w.pipe.idle() {
 		return departKill, &unsentError{errors.New("it died, or wrote without being asked")}
@@ -134,6 +146,9 @@ func (w *worker) usable(ctx context.Context) (departure, error) {
 
 // send writes a call, and returns how much of it was written.
 func (w *worker) send(id uint64, c *Call) (int, error) {
+	if int64(len(c.Body)) > math.MaxUint32 {
+		return 0, &bodyError{errors.New("the length of a frame has 4 bytes: give more than 4 GiB in parts")}
+	}
 	const fixed = frameHeaderSize + 1 + 16 + 2
 	buf := append(w.buf[:0], make([]byte, fixed)...)
 	if c.More != nil {
@@ -161,26 +176,6 @@ func (w *worker) send(id uint64, c *Call) (int, error) {
 	return n, w.sendMore(id, c.More)
 }
 
-// sendMore writes the rest of a message, in parts.
-func (w *worker) sendMore(id uint64, more io.Reader) error {
-	buf := make([]byte, frameHeaderSize+partSize)
-	for {
-		n, err := io.ReadFull(more, buf[frameHeaderSize:])
-		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !last {
-			return &bodyError{err}
-		}
-		h := frameHeader{typ: frameBody, body: int64(n), id: id}
-		if last {
-			h.typ = frameLast
-		}
-		h.put(buf)
-		if _, err := w.pipe.Write(buf[:frameHeaderSize+n]); err != nil || last {
-			return err
-		}
-	}
-}
-
 // copyAnswer moves the body of the frame to answer. If answer doesn't take it,
 // the rest is passed over, and the worker can go on.
 func (w *worker) copyAnswer(answer io.Writer, n int64) (departure, error) {
@@ -196,13 +191,14 @@ func (w *worker) copyAnswer(answer io.Writer, n int64) (departure, error) {
 
 // failure says in the caller's terms why a call can't be brought to its end.
 func (w *worker) failure(err error) (departure, error) {
+	var body *bodyError
 	switch {
+	case errors.As(err, &body):
+		return departKill, body.err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return departTerm, w.pipe.cause()
-	case errors.As(err, new(*bodyError)):
-		return departKill, errors.Unwrap(err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
-		err = errors.New("it died during the request")
+		err = w.proc.lost("during the request", patience)
 	}
 	return departKill, &WorkerError{PID: w.proc.cmd.Process.Pid, Err: err}
 }

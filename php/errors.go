@@ -43,9 +43,8 @@ type unsentError struct{ err error }
 
 func (e *unsentError) Error() string { return "the call didn't reach the worker: " + e.err.Error() }
 
-// bodyError says that a message couldn't be read while it was being sent.
+// bodyError says that a message couldn't be read while it was being sent. It
+// hides what the reader's error is: a deadline there isn't the call's.
 type bodyError struct{ err error }
 
 func (e *bodyError) Error() string { return "reading the message: " + e.err.Error() }
-
-func (e *bodyError) Unwrap() error { return e.err }

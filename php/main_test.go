@@ -94,7 +94,9 @@ func newPool(t *testing.T, opt Options) (*Pool, *logBuffer) {
 		})
 	}
 	log := new(logBuffer)
-	opt.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	p, err := NewPool(opt)
 	if err != nil {
 		t.Fatal(err)

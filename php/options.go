@@ -34,7 +34,7 @@ type Options struct {
 	Ini    map[string]string // settings of PHP, as with php -d
 
 	MinWorkers int // workers that are always there
-	MaxWorkers int // workers under load
+	MaxWorkers int // workers under load; there are never more than twice as many processes
 
 	Queue        int           // calls that may wait for a worker; less than 0: none
 	QueueTimeout time.Duration // how long one waits

@@ -31,6 +31,7 @@ type output struct {
 	dropped int
 	tail    []byte // the end of what was printed, until forgetTail
 	keep    bool
+	told    bool   // how PHP itself puts a fatal error adds nothing
 	request uint64 // the one that began last
 	route   string // its
 }
@@ -106,7 +107,7 @@ func (o *output) read(r io.Reader) {
 	for {
 		line, err := br.ReadSlice('\n') // a longer line comes in pieces
 		if len(line) > 0 {
-			o.remember(line)
+			o.remember(string(line))
 			if len(bytes.TrimSpace(line)) > 0 {
 				o.lines(slog.LevelInfo, "php", string(line))
 			}
@@ -118,13 +119,13 @@ func (o *output) read(r io.Reader) {
 	}
 }
 
-func (o *output) remember(p []byte) {
+func (o *output) remember(text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.keep {
 		return
 	}
-	o.tail = append(o.tail, p...)
+	o.tail = append(o.tail, text...)
 	if over := len(o.tail) - maxOutputTail; over > 0 {
 		o.tail = append(o.tail[:0], o.tail[over:]...)
 	}
@@ -137,11 +138,24 @@ func (o *output) forgetTail() {
 	o.tail, o.keep = nil, false
 }
 
+// fatalTold is called when the worker itself has said why it failed.
+func (o *output) fatalTold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.told = true
+}
+
 // explain adds to the error of a failed boot what the worker printed.
 func (o *output) explain(err error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if text := bytes.TrimSpace(o.tail); len(text) > 0 {
+	var text strings.Builder
+	for line := range strings.Lines(string(o.tail)) {
+		if !o.told || !strings.HasPrefix(line, "PHP Fatal error: ") {
+			text.WriteString(line)
+		}
+	}
+	if text := strings.TrimSpace(text.String()); text != "" {
 		return fmt.Errorf("%w; it printed:\n%s", err, text)
 	}
 	return err

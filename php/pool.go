@@ -3,12 +3,12 @@ package php
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,16 +28,19 @@ type Pool struct {
 	spawner   *spawner
 	keepers   sync.WaitGroup // goroutines that keep the places filled
 	processes sync.WaitGroup
+	stuck     atomic.Int64 // readers of messages that outlast their calls
 
-	replacing sync.Mutex // held by Replace
+	replacing chan struct{} // has one element while workers are replaced
 
 	mu         sync.Mutex
-	generation int // counts replacements
+	changed    sync.Cond // of mu: a process ended, a place went, or the pool closed
+	generation int       // counts replacements
 	started    bool
 	closed     bool
 	places     map[*place]struct{}
-	starting   int           // places whose worker isn't ready
+	leaving    []*worker     // their processes haven't ended; the first left first
 	noGrowth   time.Time     // until then, after a failed start
+	failed     error         // why a start failed whose place is gone
 	idle       []*worker     // the last one was used last
 	busy       int           // workers with a call
 	drained    chan struct{} // closed when the pool is closed and busy is 0
@@ -59,7 +62,10 @@ func NewPool(opt Options) (*Pool, error) {
 		hurry:   make(chan struct{}),
 		places:  make(map[*place]struct{}),
 		drained: make(chan struct{}),
+
+		replacing: make(chan struct{}, 1),
 	}
+	p.changed.L = &p.mu
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -71,16 +77,10 @@ func (p *Pool) Start(ctx context.Context) (err error) {
 	if err := keepDescriptors(); err != nil {
 		return err
 	}
-	if p.loop, err = openLoop(); err != nil {
+	ready := make(chan error, p.opt.MinWorkers)
+	if err := p.begin(ready); err != nil {
 		return err
 	}
-	p.spawner = newSpawner()
-	ready := make(chan error, p.opt.MinWorkers)
-	p.mu.Lock()
-	for range p.opt.MinWorkers {
-		p.add(ready)
-	}
-	p.mu.Unlock()
 	for range p.opt.MinWorkers {
 		select {
 		case err = <-ready:
@@ -102,24 +102,59 @@ func (p *Pool) Start(ctx context.Context) (err error) {
 	return nil
 }
 
+// begin starts the first workers.
+func (p *Pool) begin(ready chan<- error) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	if p.loop, err = openLoop(); err != nil {
+		return err
+	}
+	p.spawner = newSpawner()
+	for range p.opt.MinWorkers {
+		p.add(ready)
+	}
+	return nil
+}
+
 // Do has a worker answer a call, and writes the answer to w. The call waits
 // for a worker for at most QueueTimeout, and has Timeout in it; ctx bounds
-// both. A call of which no byte reached a worker that died is given to
-// another; apart from that it is never tried twice.
+// both, but for a Write of w, which isn't cut short. A call of which no byte
+// reached a worker that died is given to another; apart from that it is never
+// tried twice.
 func (p *Pool) Do(ctx context.Context, c *Call, w io.Writer) error {
-	return p.with(ctx, func(wk *worker) (departure, error) { return wk.call(ctx, c, w, p.opt.Timeout) })
+	if n := p.stuck.Load(); c.More != nil && n >= int64(p.opt.MaxWorkers) {
+		return fmt.Errorf("%d readers of messages didn't return, although their calls are over; a further message in parts isn't taken", n)
+	}
+	return p.with(ctx, func(wk *worker) (departure, error) {
+		how, err := wk.call(ctx, c, w, p.opt.Timeout)
+		p.count(wk, how, err)
+		return how, err
+	})
+}
+
+// Ping has a worker give a sign of life, within ctx. Like a call it waits until
+// a worker is free: ErrQueueTimeout says that all are busy.
+func (p *Pool) Ping(ctx context.Context) error {
+	return p.with(ctx, func(w *worker) (departure, error) { return w.ping(ctx, p.opt.Timeout) })
 }
 
 // with has f use a worker, and another one if nothing of the call reached it.
 func (p *Pool) with(ctx context.Context, f func(w *worker) (departure, error)) error {
 	until := time.Now().Add(p.opt.QueueTimeout)
 	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		w, err := p.acquire(ctx, until)
 		if err != nil {
 			return err
 		}
 		how, err := f(w)
-		p.release(w, how, err)
+		reason := p.release(w, how)
+		w.report(how, err, reason) // last, for the log may be slow
 		var unsent *unsentError
 		if !errors.As(err, &unsent) {
 			return err
@@ -128,12 +163,6 @@ func (p *Pool) with(ctx context.Context, f func(w *worker) (departure, error)) e
 			return ErrQueueTimeout
 		}
 	}
-}
-
-// Ping has a worker give a sign of life, within ctx. Like a call it waits until
-// a worker is free: ErrQueueTimeout says that all are busy.
-func (p *Pool) Ping(ctx context.Context) error {
-	return p.with(ctx, func(w *worker) (departure, error) { return w.ping(ctx, p.opt.Timeout) })
 }
 
 // TakesHTTP reports whether the script has a handler of its own for HTTP
@@ -217,28 +246,26 @@ func (p *Pool) offer(w *worker) {
 	p.idle = append(p.idle, w)
 }
 
-// release takes a worker back after a call.
-func (p *Pool) release(w *worker, how departure, err error) {
+// release takes a worker back after its use, and returns why it has to leave
+// the pool although it is in order, "" if it needn't.
+func (p *Pool) release(w *worker, how departure) (reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.count(w, how, err)
 	p.busy--
-	var unsent *unsentError
-	if errors.As(err, &unsent) {
-		w.busy = false // it has served nothing
-	} else {
-		w.requests++
-		w.memory = w.reported
-	}
-	if how == stay {
-		if reason := p.spent(w); reason != "" {
-			w.log.Debug("worker replaced", "reason", reason)
+	w.memory = w.reported
+	if how == stay && !w.parted {
+		if reason = p.spent(w); reason != "" {
 			how = departStop
+		} else if w.old() {
+			p.recycle(w)
 		}
 	}
 	if how == stay && !w.parted {
 		p.offer(w)
 	} else {
+		if w.requests == 0 {
+			w.busy = false // it has served nothing
+		}
 		p.part(w, how)
 		w.busy = false
 		p.closePipes(w)
@@ -246,101 +273,22 @@ func (p *Pool) release(w *worker, how departure, err error) {
 	if p.closed && p.busy == 0 {
 		close(p.drained)
 	}
+	return reason
 }
 
-// spent tells why a worker should be replaced, "" if it needn't.
+// spent tells why a worker can't have another call, "" if it can.
 func (p *Pool) spent(w *worker) string {
 	switch {
 	case p.closed:
 		return "the pool is shut down"
 	case w.retiring:
 		return "it is retired"
-	case w.maxRequests > 0 && w.requests >= w.maxRequests:
+	case w.mostRequests > 0 && w.requests >= w.mostRequests:
 		return "max_requests"
-	case w.maxAge > 0 && time.Since(w.born) >= w.maxAge:
-		return "max_age"
 	case p.opt.MemoryLimit > 0 && w.memory > p.opt.MemoryLimit:
 		return "memory_limit"
 	}
 	return ""
-}
-
-// part has a worker leave the pool. Only the first departure counts.
-func (p *Pool) part(w *worker, how departure) {
-	if w.parted {
-		return
-	}
-	w.parted, w.how = true, how
-	if i := slices.Index(p.idle, w); i >= 0 {
-		p.idle = slices.Delete(p.idle, i, i+1)
-	}
-	w.leave <- how
-	close(w.gone)
-}
-
-// watch waits for the end of a worker's process, and brings it about when the
-// worker leaves the pool.
-func (p *Pool) watch(w *worker) {
-	select {
-	case <-w.proc.exited:
-	case how := <-w.leave:
-		p.end(w.proc, how)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w.ended = true
-	p.part(w, departKill)
-	p.closePipes(w)
-	if w.busy { // who uses it may read what is left; a child of it could hold the pipe open for ever
-		time.AfterFunc(exitGrace, w.pipe.close)
-	}
-}
-
-// end ends a process.
-func (p *Pool) end(proc *process, how departure) {
-	if how == departStop {
-		proc.stop()
-		if p.exits(proc, stopGrace) {
-			return
-		}
-	}
-	if how != departKill {
-		proc.signal(syscall.SIGTERM)
-		if p.exits(proc, termGrace) {
-			return
-		}
-	}
-	proc.signal(syscall.SIGKILL)
-	<-proc.exited
-}
-
-// exits waits for the end of a process.
-func (p *Pool) exits(proc *process, within time.Duration) bool {
-	timer := time.NewTimer(within)
-	defer timer.Stop()
-	select {
-	case <-proc.exited:
-		return true
-	case <-p.hurry:
-	case <-timer.C:
-	}
-	return false
-}
-
-// finish ends the use of a worker that isn't in the pool.
-func (p *Pool) finish(w *worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w.busy = false
-	p.closePipes(w)
-}
-
-// closePipes closes a worker's pipes once its process has ended and nobody
-// reads what it left in them.
-func (p *Pool) closePipes(w *worker) {
-	if w.ended && !w.busy {
-		w.pipe.close()
-	}
 }
 
 // Shutdown lets calls under way end within ctx; those that wait get ErrClosed.
@@ -358,6 +306,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 		if p.busy == 0 {
 			close(p.drained)
 		}
+		p.changed.Broadcast()
 	}
 	p.cancel()
 	p.mu.Unlock()
@@ -371,8 +320,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 			err = context.Cause(ctx)
 		}
 		for pl := range p.places {
-			if pl.worker != nil {
-				p.part(pl.worker, departKill)
+			if w := pl.worker; w != nil {
+				p.part(w, departKill)
 			}
 		}
 		p.mu.Unlock()

@@ -60,12 +60,16 @@ func (s *spawner) start(cmd *exec.Cmd) error {
 // close ends the thread. All its processes have ended.
 func (s *spawner) close() { close(s.jobs) }
 
+// stopWrite bounds how long it takes to tell a worker to stop.
+const stopWrite = 100 * time.Millisecond
+
 // process is a PHP process and the pipes to it.
 type process struct {
 	cmd    *exec.Cmd
 	in     *os.File      // calls to it
 	out    *os.File      // frames from it
 	exited chan struct{} // closed when it has ended and was reaped
+	heard  chan struct{} // closed when what it printed was read
 
 	mu     sync.Mutex
 	reaped bool
@@ -74,7 +78,10 @@ type process struct {
 // newProcess starts PHP with Arcangelo and the script, in a process group of
 // its own.
 func newProcess(s *spawner, opt *Options, loop *os.File, o *output) (*process, error) {
-	args := []string{"-d", "opcache.enable_cli=1", "-d", "memory_limit=" + strconv.FormatInt(opt.MemoryCeiling, 10)}
+	args := []string{"-d", "opcache.enable_cli=1", "-d", "memory_limit=" + strconv.FormatInt(opt.MemoryCeiling, 10),
+		"-d", "zend.exception_ignore_args=1", // passwords would be in traces
+		"-d", "log_errors=1", "-d", "error_log=", // to standard error
+	}
 	for _, name := range slices.Sorted(maps.Keys(opt.Ini)) {
 		args = append(args, "-d", name+"="+opt.Ini[name])
 	}
@@ -87,7 +94,7 @@ func newProcess(s *spawner, opt *Options, loop *os.File, o *output) (*process, e
 	}
 	cmd.SysProcAttr = attr
 
-	p := &process{cmd: cmd, exited: make(chan struct{})}
+	p := &process{cmd: cmd, exited: make(chan struct{}), heard: make(chan struct{})}
 	var theirs []*os.File // closed here once the process has them
 	pipe := func(ours **os.File, weRead bool) (*os.File, error) {
 		r, w, err := os.Pipe()
@@ -121,13 +128,12 @@ func newProcess(s *spawner, opt *Options, loop *os.File, o *output) (*process, e
 		return nil, fmt.Errorf("starting PHP: %w", err)
 	}
 	o.log = o.log.With("worker", cmd.Process.Pid)
-	read := make(chan struct{})
 	go func() {
-		defer close(read)
+		defer close(p.heard)
 		o.read(printed)
 		printed.Close()
 	}()
-	go p.reap(printed, read)
+	go p.reap(printed)
 	return p, nil
 }
 
@@ -161,8 +167,12 @@ func (p *process) signal(sig syscall.Signal) {
 	}
 }
 
+// kill ends the process and its children at once.
+func (p *process) kill() { p.signal(syscall.SIGKILL) }
+
 // stop tells the process, which waits for a call, that there are no more.
 func (p *process) stop() {
+	p.in.SetWriteDeadline(time.Now().Add(stopWrite)) // there may be a part of a call in the pipe that it never read
 	var frame [frameHeaderSize]byte
 	(&frameHeader{typ: frameStop}).put(frame[:])
 	p.in.Write(frame[:]) // if it is gone, so much the better
@@ -171,18 +181,38 @@ func (p *process) stop() {
 
 // reap waits for the process to end. Its children end with it; they are killed
 // before it is reaped, while the number of its group can't be another's.
-func (p *process) reap(printed *os.File, read <-chan struct{}) {
+func (p *process) reap(printed *os.File) {
 	awaitExit(p.cmd.Process.Pid)
 	p.mu.Lock()
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	p.cmd.Wait() // its error is in ProcessState
 	p.reaped = true
 	p.mu.Unlock()
-	// A child that left the group may hold the pipe open.
-	printed.SetReadDeadline(time.Now().Add(time.Second))
-	<-read
 	close(p.exited)
+	// A child that left the group may hold the pipe open.
+	printed.SetReadDeadline(time.Now().Add(exitGrace))
 }
 
 // ending says how the process ended. It is valid once exited is closed.
 func (p *process) ending() string { return p.cmd.ProcessState.String() }
+
+// lost says what became of a process that isn't heard of any more.
+func (p *process) lost(when string, within time.Duration) error {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return fmt.Errorf("it died %s: %s", when, p.ending())
+	case <-timer.C:
+		return fmt.Errorf("it closed its descriptors %s", when)
+	}
+}
+
+// awaitOutput waits until what an ended process printed is logged, unless the
+// log is too slow for that.
+func (p *process) awaitOutput() {
+	select {
+	case <-p.heard:
+	case <-time.After(2 * exitGrace):
+	}
+}

@@ -3,9 +3,11 @@ package php
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -118,4 +120,56 @@ func TestReplaceEverySecond(t *testing.T) {
 		t.Errorf("%d workers were started", n)
 	}
 	awaitWhole(t, p, 4)
+}
+
+// TestReplaceTriesWhatRests: places whose workers failed to start don't wait
+// for their time when the script is replaced.
+func TestReplaceTriesWhatRests(t *testing.T) {
+	path := script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'first'];`)
+	p, log := start(t, Options{Script: path, MinWorkers: 2, MaxWorkers: 2})
+	rewrite(t, path, `syntax error`)
+	for _, w := range p.Status().Workers {
+		syscall.Kill(w.PID, syscall.SIGKILL)
+	}
+	log.await(t, "delay=800ms")
+	if err := p.Replace(t.Context()); err == nil || !strings.Contains(err.Error(), "ParseError") {
+		t.Errorf("a script that is still broken: %v", err)
+	}
+	rewrite(t, path, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'second'];`)
+	if err := p.Replace(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := p.Status(); len(s.Workers) != 2 || s.Starting != 0 || s.Failure != nil {
+		t.Errorf("after Replace: %+v", s)
+	}
+	if got := mustDo(t, p, "x"); got != "second" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestReplaceDuringBoot: a worker that is loading the old script isn't used.
+func TestReplaceDuringBoot(t *testing.T) {
+	path, hold := slowBoot(t)
+	booting := filepath.Join(t.TempDir(), "booting")
+	p, _ := start(t, Options{Script: path, MinWorkers: 1, MaxWorkers: 1})
+	pid := mustDo(t, p, "x")
+	write(t, hold)
+	rewrite(t, path, `
+		touch('`+booting+`');
+		while (file_exists('`+hold+`')) { usleep(1000); clearstatcache(); }
+		$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'first'];`)
+	n, _ := strconv.Atoi(pid)
+	syscall.Kill(n, syscall.SIGKILL)
+	eventually(t, "a worker loads the script", func() bool { _, err := os.Stat(booting); return err == nil })
+	rewrite(t, path, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'second'];`)
+	replaced := make(chan error)
+	go func() { replaced <- p.Replace(t.Context()) }()
+	eventually(t, "it is being replaced", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.generation == 1 })
+	os.Remove(hold)
+	if err := <-replaced; err != nil {
+		t.Error(err)
+	}
+	if got := mustDo(t, p, "x"); got != "second" || len(p.Status().Workers) != 1 {
+		t.Errorf("%q answers, %+v", got, p.Status())
+	}
 }

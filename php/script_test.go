@@ -138,6 +138,8 @@ func TestBootErrors(t *testing.T) {
 	for _, c := range []struct{ name, code, want string }{
 		{"parse error", `function (`, `ParseError: `},
 		{"throws", `throw new Exception('no database');`, `no database in `},
+		{"die", `echo "first\n"; die('no licence');`, "exit during loading the script; it printed:\nfirst\nno licence"},
+		{"warning", `trigger_error('half the reason'); exit;`, "half the reason"},
 		{"exit", `exit(0);`, `the script called exit during loading the script`},
 		{"fatal", `class A extends B implements arca {} `, `not found`},
 		{"no userspace", `$x = 1;`, `has to set $ARCANGELO_USERSPACE`},

@@ -21,7 +21,8 @@ type Counts struct {
 // Status is the state of a pool.
 type Status struct {
 	Workers  []WorkerStatus // those that are ready, by process id
-	Starting int            // places whose worker isn't ready
+	Starting int            // places whose worker isn't ready: it starts, or failed and is tried again later
+	Leaving  int            // processes that have left the pool, and haven't ended
 	Waiting  int            // calls that wait for a worker
 	Failure  error          // why the last start of a worker failed, if it isn't mended
 	Counts   Counts
@@ -33,7 +34,7 @@ type WorkerStatus struct {
 	Busy     bool
 	For      time.Duration // in that state: the age of the current call, if Busy
 	Age      time.Duration
-	Requests int64
+	Requests int64 // calls that it had
 	Memory   int64 // bytes that PHP took from the system, as of the last call
 }
 
@@ -42,12 +43,14 @@ func (p *Pool) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	s := Status{Starting: p.starting, Waiting: p.queue.len(), Counts: p.counts}
+	s := Status{Leaving: len(p.leaving), Waiting: p.queue.len(), Failure: p.failed, Counts: p.counts}
 	for pl := range p.places {
 		if pl.failed != nil {
 			s.Failure = pl.failed
 		}
-		if w := pl.worker; w != nil {
+		if w := pl.worker; w == nil {
+			s.Starting++
+		} else {
 			s.Workers = append(s.Workers, WorkerStatus{
 				PID:      w.proc.cmd.Process.Pid,
 				Busy:     w.busy,
@@ -62,23 +65,41 @@ func (p *Pool) Status() Status {
 	return s
 }
 
-// count counts how a call ended, and logs what became of its worker.
+// count counts a call that a worker had, and how it ended.
 func (p *Pool) count(w *worker, how departure, err error) {
-	p.counts.Requests++
 	var script *ScriptError
 	var broken *WorkerError
 	var unsent *unsentError
+	if errors.As(err, &unsent) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.requests++
+	p.counts.Requests++
 	switch {
-	case errors.As(err, &unsent):
-		p.counts.Requests--
-		w.log.Warn("worker ended before it had a request", "reason", unsent.err)
 	case errors.As(err, &script):
 		p.counts.ScriptErrors++
 	case errors.As(err, &broken):
 		p.counts.WorkerErrors++
-		w.log.Error("worker ended", "reason", broken.Err)
 	case how == departTerm:
 		p.counts.Timeouts++
+	}
+}
+
+// report logs what became of a worker after its use, if it can't go on: reason
+// is why one that is in order leaves the pool.
+func (w *worker) report(how departure, err error, reason string) {
+	var broken *WorkerError
+	var unsent *unsentError
+	switch {
+	case errors.As(err, &unsent) && how != stay:
+		w.log.Warn("worker ended before it had a request", "reason", unsent.err)
+	case errors.As(err, &broken):
+		w.log.Error("worker ended", "reason", broken.Err)
+	case how == departTerm:
 		w.log.Warn("worker ended", "reason", err)
+	case reason != "":
+		w.log.Debug("worker replaced", "reason", reason)
 	}
 }

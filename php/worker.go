@@ -9,25 +9,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
-const (
-	frameBuffer = 8 << 10         // bytes; smaller answers are read in one piece
-	stopGrace   = 5 * time.Second // for a worker that may end by itself
-	termGrace   = time.Second     // between SIGTERM and SIGKILL
-	exitGrace   = time.Second     // for what an ended worker left in its pipes
-)
-
-// departure is how a worker leaves its pool.
-type departure int
-
-const (
-	stay       departure = iota
-	departStop           // it is in order: its calls end, and so does it
-	departTerm           // it hangs: SIGTERM, then SIGKILL
-	departKill           // it is broken: SIGKILL
-)
+const frameBuffer = 8 << 10 // bytes; smaller answers are read in one piece
 
 // worker is a PHP process that takes calls. One goroutine at a time uses it:
 // the one that started it, then those that take it from its pool.
@@ -39,12 +25,17 @@ type worker struct {
 	frames frameReader
 	buf    []byte // a call on its way
 
-	generation  int // of the pool, when it started
-	takesHTTP   bool
-	reported    int64 // memory in use after the last call, in bytes
-	born        time.Time
-	maxRequests int64         // 0: no limit
-	maxAge      time.Duration // 0: no limit
+	generation int // of the pool, when it started
+	takesHTTP  bool
+	php        string // its version
+	reported   int64  // memory in use after the last call, in bytes
+	born       time.Time
+	stuck      *atomic.Int64 // of the pool
+
+	// It is replaced after so many requests, and that age; then it goes on
+	// until the new one is ready, but not beyond mostRequests. 0: no limit.
+	maxRequests, mostRequests int64
+	maxAge                    time.Duration
 
 	leave chan departure // how it is to leave the pool
 	gone  chan struct{}  // closed when it has left, and its place is free
@@ -63,10 +54,7 @@ type worker struct {
 
 // startWorker starts a process, and waits until its script is ready. The
 // caller has the worker then.
-func (p *Pool) startWorker() (*worker, error) {
-	p.mu.Lock()
-	generation := p.generation
-	p.mu.Unlock()
+func (p *Pool) startWorker(generation int) (*worker, error) {
 	out := newOutput(p.log)
 	proc, err := newProcess(p.spawner, &p.opt, p.loop, out)
 	if err != nil {
@@ -84,10 +72,12 @@ func (p *Pool) startWorker() (*worker, error) {
 		busy:   true,
 
 		generation: generation,
+		stuck:      &p.stuck,
 	}
 	w.frames.r = bufio.NewReaderSize(w.pipe, frameBuffer)
 	// So that they don't all end at once.
-	w.maxRequests = jitter(int64(p.opt.MaxRequests))
+	n := int64(p.opt.MaxRequests)
+	w.maxRequests, w.mostRequests = jitter(n), n+n/10
 	w.maxAge = time.Duration(jitter(int64(p.opt.MaxAge)))
 	p.processes.Go(func() { p.watch(w) })
 	if err := w.boot(p.ctx, p.opt.BootTimeout); err != nil {
@@ -95,6 +85,7 @@ func (p *Pool) startWorker() (*worker, error) {
 		p.part(w, departKill)
 		p.mu.Unlock()
 		<-proc.exited
+		proc.awaitOutput()
 		p.finish(w)
 		return nil, out.explain(err)
 	}
@@ -102,12 +93,17 @@ func (p *Pool) startWorker() (*worker, error) {
 	return w, nil
 }
 
-// jitter returns n, give or take a tenth.
+// jitter returns n, less a tenth at most.
 func jitter(n int64) int64 {
 	if n <= 0 {
 		return 0
 	}
-	return max(1, n-n/10+rand.Int64N(n/5+1))
+	return n - rand.Int64N(n/10+1)
+}
+
+// old reports whether it is time to replace a worker that is in order.
+func (w *worker) old() bool {
+	return w.maxRequests > 0 && w.requests >= w.maxRequests || w.maxAge > 0 && time.Since(w.born) >= w.maxAge
 }
 
 // boot waits for READY.
@@ -135,10 +131,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 		switch h.typ {
 		case frameReady:
 			w.takesHTTP = head[4]&readyHTTP != 0
-			version, err := w.frames.text(64)
-			if err == nil {
-				w.log.Debug("worker ready", "php", version, "boot", time.Since(w.born))
-			}
+			w.php, err = w.frames.text(64)
 			return err
 		case frameLog:
 			if err := w.logFrame(head); err != nil {
@@ -149,6 +142,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 			if err != nil {
 				return err
 			}
+			w.output.fatalTold()
 			return errors.New(text)
 		default:
 			return fmt.Errorf("%w: type %02x before it was ready", errFrame, byte(h.typ))
@@ -170,6 +164,7 @@ func (w *worker) logFrame(head []byte) error {
 	case logFailure:
 		level = slog.LevelError
 	}
+	w.output.remember(text + "\n")
 	w.output.lines(level, "php", text)
 	return nil
 }

@@ -67,6 +67,8 @@ namespace arca {
 
         /** Bodies over this many bytes are written on their own, not copied behind a header. */
         private const COPY_LIMIT = 65536;
+        /** What the length of a body can say. */
+        private const LONGEST = 0xffffffff;
 
         /** @var resource */
         private static $in;
@@ -78,6 +80,8 @@ namespace arca {
         private static ?string $doing = 'loading the script';
         /** Given back when memory is exhausted, to report it. */
         private static ?string $reserve = null;
+        /** Bytes that PHP had taken from the system after the last request. */
+        private static int $taken = 0;
         /** Of the worker: a child that a script forks has another, and no part in the frames. */
         private static int $pid;
         /** Whether the last frame is sent: what comes after it goes to standard output and error. */
@@ -92,7 +96,6 @@ namespace arca {
             self::$reserve = str_repeat('.', 65536);
             @cli_set_process_title("mkd worker $script");
             ini_set('display_errors', '0');
-            ini_set('log_errors', '0');
             set_error_handler(self::onError(...));
             register_shutdown_function(self::onShutdown(...));
             ob_start(self::onOutput(...), 8192);
@@ -133,7 +136,6 @@ namespace arca {
                 self::answer($start, $handle, $stop);
                 self::$doing = null;
                 self::$id = self::NOBODY;
-                \arca::$request = '';
             }
             self::settleOutput();
             self::$over = true;
@@ -179,11 +181,27 @@ namespace arca {
                 self::send(self::LOG, self::FAILURE, "on_stop: $e");
             }
             self::settleOutput();
+            \arca::$request = '';
             if ($error !== null) {
-                self::send(self::ERROR, self::GOES_ON, $error);
-            } else {
-                self::send(self::END, pack('J', memory_get_usage(true)), $answer);
+                self::send(self::ERROR, self::GOES_ON . self::memory(), $error);
+                return;
             }
+            if (strlen($answer) > self::COPY_LIMIT) { // it goes first, so that it isn't counted
+                self::send(self::PART, '', $answer);
+                $answer = '';
+            }
+            self::send(self::END, self::memory(), $answer);
+        }
+
+        /** How much memory the script keeps. What can be given back is, once there is more than before. */
+        private static function memory(): string
+        {
+            if (memory_get_usage(true) > self::$taken) {
+                gc_collect_cycles();
+                gc_mem_caches();
+            }
+            self::$taken = memory_get_usage(true);
+            return pack('J', self::$taken);
         }
 
         /** Sends the parts of an answer that comes in parts, and returns what is left of it. */
@@ -198,7 +216,11 @@ namespace arca {
             if (is_array($answer) || is_object($answer) && !$answer instanceof \Stringable || is_resource($answer)) {
                 throw new \UnexpectedValueException('on_handle returned ' . get_debug_type($answer) . ', a string is due');
             }
-            return (string) $answer;
+            $answer = (string) $answer;
+            if (strlen($answer) > self::LONGEST) {
+                throw new \LengthException('on_handle returned over 4 GiB, which has to come in parts');
+            }
+            return $answer;
         }
 
         public static function log(string $message): void
@@ -280,7 +302,10 @@ namespace arca {
                         if (strlen($head) < 19) {
                             self::refuse();
                         }
-                        return [$head, ord($head[0]) & 1 ? $body . self::rest() : $body];
+                        if (ord($head[0]) & 1) {
+                            self::append($body);
+                        }
+                        return [$head, $body];
                     case self::PING:
                         self::send(self::PONG, '', '');
                         self::$id = self::NOBODY;
@@ -295,19 +320,16 @@ namespace arca {
             return null;
         }
 
-        /** The further parts of a message. */
-        private static function rest(): string
+        /** Appends the further parts of a message, in place. */
+        private static function append(string &$message): void
         {
-            for ($rest = '';;) {
+            do {
                 [$type, $id, , $body] = self::frame(false);
                 if ($id !== self::$id || $type !== self::BODY && $type !== self::LAST) {
                     self::refuse();
                 }
-                $rest .= $body;
-                if ($type === self::LAST) {
-                    return $rest;
-                }
-            }
+                $message .= $body;
+            } while ($type !== self::LAST);
         }
 
         /** @return ?array{int, string, string, string} type, id, head and body of a frame; null at the end */
@@ -321,6 +343,10 @@ namespace arca {
             if ($f['version'] !== self::VERSION) {
                 self::refuse();
             }
+            if ($f['type'] === self::CALL) { // it may be too large for the memory that there is
+                self::$doing = 'reading a message';
+                self::$id = substr($header, 8);
+            }
             return [$f['type'], substr($header, 8), self::read($f['head']), self::read($f['body'])];
         }
 
@@ -333,12 +359,13 @@ namespace arca {
 
         private static function read(int $length, bool $orEnd = false): ?string
         {
-            if ($length === 0) {
-                return '';
-            }
-            $data = (string) fread(self::$in, $length);
-            if (strlen($data) < $length) {
-                $data .= stream_get_contents(self::$in, $length - strlen($data));
+            $data = '';
+            // Less comes if a signal interrupts it that the script handles.
+            while (strlen($data) < $length && !feof(self::$in)) {
+                $left = $length - strlen($data);
+                $data .= $left > self::COPY_LIMIT
+                    ? stream_get_contents(self::$in, $left)
+                    : (string) fread(self::$in, $left);
             }
             if (strlen($data) < $length) {
                 if ($orEnd && $data === '') {
@@ -374,7 +401,19 @@ namespace arca {
 
         private static function write(string $data): bool
         {
-            return @fwrite(self::$out, $data) === strlen($data);
+            $sent = (int) @fwrite(self::$out, $data);
+            if ($sent === strlen($data)) {
+                return true;
+            }
+            // A signal that the script handles interrupted it, or mkd is gone:
+            // PHP has a notice for the latter alone.
+            $gone = false;
+            set_error_handler(function () use (&$gone) { return $gone = true; });
+            while (!$gone && $sent < strlen($data)) {
+                $sent += (int) fwrite(self::$out, substr($data, $sent));
+            }
+            restore_error_handler();
+            return !$gone;
         }
     }
 }

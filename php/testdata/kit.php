@@ -36,6 +36,8 @@ $ARCANGELO_USERSPACE = [
             case 'sleep': usleep(1000 * (int) $rest); return 'slept';
             case 'until': while (!file_exists($rest)) { usleep(1000); clearstatcache(); } return 'at last';
             case 'deaf': pcntl_async_signals(true); pcntl_signal(SIGTERM, fn () => null); while (true) { sleep(100); }
+            case 'slowend': register_shutdown_function(fn () => sleep(3)); return 'done';
+            case 'leakthrow': $leak[] = str_repeat('x', (int) $rest); throw new RuntimeException('leaked');
             case 'segfault': posix_kill(getmypid(), SIGSEGV); sleep(10);
             case 'user': return posix_geteuid() . ' ' . implode(',', posix_getgroups()) . ' ' . (@file_get_contents($rest) === false ? 'unreadable' : 'readable');
             case 'env': return (string) getenv($rest);

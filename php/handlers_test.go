@@ -1,0 +1,134 @@
+package php
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestWarningsPastAnErrorHandler: a script's own handler that leaves a warning
+// to PHP doesn't hide it.
+func TestWarningsPastAnErrorHandler(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		set_error_handler(fn() => false);
+		$ARCANGELO_USERSPACE = ['on_handle' => function () { trigger_error('left to PHP'); @trigger_error('silenced'); return 'done'; }];`)})
+	if got := mustDo(t, p, "x"); got != "done" {
+		t.Errorf("the answer is %q", got)
+	}
+	log.await(t, "PHP Notice:  left to PHP in ")
+	if strings.Contains(log.String(), "silenced") {
+		t.Error("a silenced warning is logged")
+	}
+}
+
+// signalled is a script whose handler of SIGUSR1 interrupts what PHP waits for,
+// and counts the signals in a file.
+func signalled(t *testing.T) (path, count string) {
+	count = filepath.Join(t.TempDir(), "count")
+	return script(t, `
+		pcntl_async_signals(true);
+		pcntl_signal(SIGUSR1, fn () => file_put_contents('`+count+`', '.', FILE_APPEND), false);
+		$ARCANGELO_USERSPACE = ['on_handle' => fn () => str_repeat(arca::$request, 1 << 20)];`), count
+}
+
+// interrupt sends signals, each once the one before it was handled. Half as many
+// reach PHP's loop: it tries an interrupted read again once.
+func interrupt(t *testing.T, pid int, count string) {
+	t.Helper()
+	for i := range 20 {
+		syscall.Kill(pid, syscall.SIGUSR1)
+		eventually(t, "the signal is handled", func() bool {
+			info, err := os.Stat(count)
+			if err == nil && info.Size() > int64(i) {
+				return true
+			}
+			syscall.Kill(pid, syscall.SIGUSR1)
+			return false
+		})
+	}
+}
+
+// TestSignalsAtRest: a script that handles signals stays while it waits for a call.
+func TestSignalsAtRest(t *testing.T) {
+	path, count := signalled(t)
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path})
+	pid := p.Status().Workers[0].PID
+	interrupt(t, pid, count)
+	mustDo(t, p, "x")
+	if got := p.Status().Workers[0].PID; got != pid {
+		t.Errorf("worker %d was replaced by %d", pid, got)
+	}
+}
+
+// TestSignalsDuringAnAnswer interrupts a worker that writes a long answer.
+func TestSignalsDuringAnAnswer(t *testing.T) {
+	path, count := signalled(t)
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path})
+	pid := p.Status().Workers[0].PID
+	w := &slowWriter{first: make(chan struct{}), open: make(chan struct{})}
+	done := make(chan error)
+	go func() { done <- p.Do(t.Context(), &Call{Body: []byte("0123456789")}, w) }()
+	<-w.first
+	interrupt(t, pid, count)
+	close(w.open)
+	if err := <-done; err != nil || w.b.String() != strings.Repeat("0123456789", 1<<20) {
+		t.Errorf("%d bytes, %v", w.b.Len(), err)
+	}
+}
+
+// slowWriter takes nothing until it is opened.
+type slowWriter struct {
+	first, open chan struct{}
+	b           bytes.Buffer
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	if w.b.Len() == 0 {
+		close(w.first)
+		<-w.open
+	}
+	return w.b.Write(p)
+}
+
+// TestNoArgumentsInTraces: passwords that functions get aren't in errors.
+func TestNoArgumentsInTraces(t *testing.T) {
+	path := script(t, `
+		function connect($password) { throw new Exception('no database'); }
+		$ARCANGELO_USERSPACE = ['on_handle' => fn() => connect(arca::$request)];`)
+	for setting, shown := range map[string]bool{"": false, "0": true} {
+		ini := map[string]string{"zend.exception_string_param_max_len": "15"}
+		if setting != "" {
+			ini["zend.exception_ignore_args"] = setting
+		}
+		p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path, Ini: ini})
+		_, err := do(p, "hunter2")
+		if err == nil || strings.Contains(err.Error(), "hunter2") != shown || !strings.Contains(err.Error(), "#0 ") {
+			t.Errorf("zend.exception_ignore_args=%s: %v", setting, err)
+		}
+	}
+}
+
+// TestMessageLargerThanMemory: the worker says what is wrong, before it has all
+// of the message.
+func TestMessageLargerThanMemory(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryCeiling: 16 << 20, Timeout: 10 * time.Second})
+	message := strings.Repeat("x", 20<<20)
+	check := func(err error) {
+		t.Helper()
+		if script, ok := err.(*ScriptError); !ok || !strings.Contains(script.Message, "Allowed memory size of 16777216 bytes exhausted") {
+			t.Errorf("error %v", err)
+		}
+	}
+	_, err := do(p, message)
+	check(err)
+	check(p.Do(t.Context(), &Call{More: strings.NewReader(message)}, new(bytes.Buffer)))
+	pid := mustDo(t, p, "pid")
+	if _, err := strconv.Atoi(pid); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,89 @@
+package php
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// TestStalledMessage has the reader of a message stall: the call ends all the
+// same, and the reader is closed.
+func TestStalledMessage(t *testing.T) {
+	gone := errors.New("the client is gone")
+	for name, c := range map[string]struct {
+		timeout time.Duration
+		end     func(p *Pool, cancel context.CancelCauseFunc)
+		want    func(err error) bool
+	}{
+		"timeout":   {200 * time.Millisecond, nil, func(err error) bool { return err == ErrTimeout }},
+		"cancelled": {0, func(_ *Pool, cancel context.CancelCauseFunc) { cancel(gone) }, func(err error) bool { return err == gone }},
+		"killed": {0, func(p *Pool, _ context.CancelCauseFunc) {
+			syscall.Kill(p.Status().Workers[0].PID, syscall.SIGKILL)
+		}, func(err error) bool { return errors.As(err, new(*WorkerError)) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: c.timeout})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			message, client := io.Pipe()
+			done := make(chan error)
+			go func() { done <- p.Do(ctx, &Call{Body: []byte("echo "), More: message}, io.Discard) }()
+			if _, err := client.Write([]byte("the first part")); err != nil {
+				t.Fatal(err)
+			}
+			if c.end != nil {
+				c.end(p, cancel)
+			}
+			if err := <-done; !c.want(err) {
+				t.Errorf("error %v", err)
+			}
+			if _, err := client.Write([]byte("more")); err != io.ErrClosedPipe {
+				t.Errorf("the message's reader isn't closed: %v", err)
+			}
+			if n := p.stuck.Load(); n != 0 {
+				t.Errorf("%d readers are left", n)
+			}
+			mustDo(t, p, "pid")
+		})
+	}
+}
+
+// TestReadersLeftBehindAreBounded has readers stall that can't be closed.
+func TestReadersLeftBehindAreBounded(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: 100 * time.Millisecond})
+	message, client := io.Pipe()
+	stalled := func() error {
+		return p.Do(t.Context(), &Call{Body: []byte("echo "), More: struct{ io.Reader }{message}}, io.Discard)
+	}
+	if err := stalled(); err != ErrTimeout {
+		t.Errorf("error %v", err)
+	}
+	if err := stalled(); err == nil || !strings.Contains(err.Error(), "1 readers of messages didn't return") {
+		t.Errorf("another one: %v", err)
+	}
+	mustDo(t, p, "pid")
+	client.Close()
+	eventually(t, "the reader has returned", func() bool { return p.stuck.Load() == 0 })
+	if err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: strings.NewReader("x")}, io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMessageCutOff: what io.ReadFull takes for a message's end isn't always one,
+// and a deadline of the reader's isn't the call's.
+func TestMessageCutOff(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	for _, broken := range []error{io.ErrUnexpectedEOF, os.ErrDeadlineExceeded, syscall.EPIPE} {
+		more := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
+		var answer strings.Builder
+		if err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: more}, &answer); err != broken {
+			t.Errorf("%v: error %v, answer %q", broken, err, answer.String())
+		}
+	}
+}

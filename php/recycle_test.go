@@ -1,0 +1,114 @@
+package php
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// slowBoot returns a script whose workers are ready only while there is no file
+// hold, and tell their pid.
+func slowBoot(t *testing.T) (path, hold string) {
+	hold = filepath.Join(t.TempDir(), "hold")
+	return script(t, `
+		while (file_exists('`+hold+`')) { usleep(1000); clearstatcache(); }
+		$ARCANGELO_USERSPACE = ['on_handle' => fn() => (string) getmypid()];`), hold
+}
+
+// TestRecyclingLeavesNoGap: a worker that has served long enough goes on until
+// the one that takes over is ready.
+func TestRecyclingLeavesNoGap(t *testing.T) {
+	for name, opt := range map[string]Options{
+		"max_requests": {MaxRequests: 20},
+		"max_age":      {MaxAge: 100 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, hold := slowBoot(t)
+			opt.Script, opt.MinWorkers, opt.MaxWorkers, opt.QueueTimeout = path, 1, 1, time.Second
+			p, _ := start(t, opt)
+			write(t, hold)
+			var first string
+			for range 21 {
+				first = mustDo(t, p, "x")
+			}
+			eventually(t, "another worker starts", func() bool { return p.Status().Starting == 1 })
+			if w := p.Status().Workers; len(w) != 1 || strconv.Itoa(w[0].PID) != first {
+				t.Errorf("meanwhile there is %+v", w)
+			}
+			os.Remove(hold)
+			eventually(t, "it takes over", func() bool {
+				w := p.Status().Workers
+				return len(w) == 1 && strconv.Itoa(w[0].PID) != first
+			})
+		})
+	}
+}
+
+// TestMaxRequestsOfOne: each request has a worker of its own.
+func TestMaxRequestsOfOne(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 2, MaxRequests: 1})
+	seen := map[string]bool{}
+	for range 10 {
+		pid := mustDo(t, p, "pid")
+		if seen[pid] {
+			t.Errorf("worker %s had two requests", pid)
+		}
+		seen[pid] = true
+	}
+}
+
+// TestRecyclingOutlivesABrokenScript: an old worker goes on if no new one starts.
+func TestRecyclingOutlivesABrokenScript(t *testing.T) {
+	path := script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'first'];`)
+	p, log := start(t, Options{Script: path, MinWorkers: 1, MaxWorkers: 1, MaxAge: 50 * time.Millisecond})
+	rewrite(t, path, `syntax error`)
+	log.await(t, "worker can't be replaced; it goes on")
+	if got := mustDo(t, p, "x"); got != "first" {
+		t.Errorf("%q", got)
+	}
+	if s := p.Status(); s.Failure == nil || len(s.Workers) != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func write(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMemoryLeavesTheMessageOut: a message and an answer that are large aren't
+// taken for a leak.
+func TestMemoryLeavesTheMessageOut(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryLimit: 32 << 20})
+	pid := mustDo(t, p, "pid")
+	message := "echo " + string(make([]byte, 16<<20))
+	for range 3 {
+		if got := mustDo(t, p, message); len(got) != 16<<20 {
+			t.Errorf("%d bytes came back", len(got))
+		}
+		if m := p.Status().Workers[0].Memory; m > 8<<20 {
+			t.Errorf("the worker keeps %d bytes", m)
+		}
+	}
+	if mustDo(t, p, "pid") != pid {
+		t.Error("the worker was replaced")
+	}
+}
+
+// TestLeakOfAScriptThatThrows: its memory is looked at too.
+func TestLeakOfAScriptThatThrows(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryLimit: 16 << 20, MemoryCeiling: 64 << 20})
+	pid := mustDo(t, p, "pid")
+	for range 40 {
+		if _, err := do(p, "leakthrow 1048576"); err == nil || err.(*ScriptError).Fatal {
+			t.Fatalf("error %v", err)
+		}
+	}
+	if mustDo(t, p, "pid") == pid {
+		t.Error("the worker wasn't replaced")
+	}
+}
