@@ -1,0 +1,267 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Files serves the files below a folder. It is safe for use by several
+// goroutines, and isn't to be changed or copied once it is in use.
+//
+// Only regular files are served, never a folder's listing. An answer has
+// Last-Modified and an ETag, made of the time of the last change, in
+// nanoseconds, and the size: a copy made by rsync -t on another server has the
+// same. It is strong (RFC 9110, section 8.8.1) unless the last change is less
+// than two seconds ago: clocks of file systems are coarse, and another change
+// could bear the same time. Files from the epoch's first second, as the Nix
+// store and builders of images have them, get neither.
+//
+// The media type follows from the extension, by a table of this package and
+// never by the file's content. If it is unknown, clients are told not to guess
+// (X-Content-Type-Options: nosniff).
+type Files struct {
+	// Root is the folder. Its path is resolved anew for each request.
+	Root string
+	// Index has the names of the files that stand for a folder; the first that
+	// exists is taken. nil: index.html; empty: none.
+	Index []string
+	// CacheControl is the Cache-Control of answers that have none yet; empty: none.
+	CacheControl string
+	// Hide has patterns (as for path.Match) of names that are hidden, besides
+	// dotfiles. They are matched in whatever case against each segment of a path:
+	// what is below a hidden folder is hidden too.
+	Hide []string
+	// Scripts has patterns (as for path.Match) of the names of files that hold
+	// scripts and so are never served, matched in whatever case against a path's
+	// last segment and, if that is a symlink, against the name of the file it leads
+	// to. nil: *.php* (so x.phps, x.php7, x.php~, x.php.bak and x.php.txt too),
+	// *.pht* (x.phtml), *.phar*, *.inc and *.inc~; empty: none.
+	Scripts []string
+	// Types has media types that the table of this package lacks or has
+	// otherwise, by extension in lower case (".html"). "" is for names without one.
+	Types map[string]string
+
+	tree    tree
+	buffers sync.Pool // of *[32 << 10]byte
+}
+
+var (
+	defaultIndex   = []string{"index.html"}
+	defaultScripts = []string{"*.php*", "*.pht*", "*.phar*", "*.inc", "*.inc~"}
+)
+
+func (f *Files) index() []string {
+	if f.Index == nil {
+		return defaultIndex
+	}
+	return f.Index
+}
+
+func (f *Files) isScript(name string) bool {
+	if f.Scripts == nil {
+		return matches(defaultScripts, name)
+	}
+	return matches(f.Scripts, name)
+}
+
+// Check says what is wrong with the options. It doesn't look at the disk.
+func (f *Files) Check() error {
+	if f.Root == "" {
+		return errors.New("no root is given")
+	}
+	for _, list := range [][]string{f.Hide, f.Scripts} {
+		for _, pattern := range list {
+			if _, err := path.Match(pattern, ""); err != nil {
+				return fmt.Errorf("%q is no pattern: %w", pattern, err)
+			}
+			if strings.Contains(pattern, "/") {
+				return fmt.Errorf("the pattern %q has a slash: patterns are for the names of files and folders, not for paths", pattern)
+			}
+		}
+	}
+	return checkIndex(f.Index)
+}
+
+func checkIndex(index []string) error {
+	for _, name := range index {
+		if name == "" || strings.Contains(name, "/") || checkPath("/"+name) != nil {
+			return fmt.Errorf("the index %q isn't the name of a file", name)
+		}
+	}
+	return nil
+}
+
+// Close lets go of the root's folder. Requests under way go on, and a later one
+// opens it again.
+func (f *Files) Close() { f.tree.close() }
+
+// Serve answers a request with the file of its URL's path. If that is a folder
+// in which there is a file of Index, this is served, or, without a slash at the
+// path's end, the client is sent to where there is one.
+//
+// If it returns an error other than ErrCut, nothing was written.
+func (f *Files) Serve(w http.ResponseWriter, r *http.Request) error {
+	if err := checkMethod(w, r); err != nil {
+		return err
+	}
+	p, err := pathOf(r.URL)
+	if err != nil {
+		return err
+	}
+	var o opened
+	err = f.tree.with(f.Root, func(r *release) (err error) {
+		o, err = f.find(r, p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if o.redirect {
+		Redirect(w, r, p+"/")
+		return nil
+	}
+	defer o.file.Close()
+	return f.send(w, r, &o)
+}
+
+// ServeFile answers a request with the file that Scripts.Find found. It takes no
+// folder. If it returns an error other than ErrCut, nothing was written.
+func (f *Files) ServeFile(w http.ResponseWriter, r *http.Request, name string) error {
+	if err := checkMethod(w, r); err != nil {
+		return err
+	}
+	return f.serveName(w, r, name)
+}
+
+// ServeName answers a request, whatever its method, with a file of which an
+// application has told the name (X-Accel-Redirect, X-Sendfile): a path below the
+// root, not encoded, that begins with a slash. It is subject to the same rules as
+// a client's.
+//
+// The fields that are set in w's header stay. Among them may be Content-Type and
+// Cache-Control; what says how long the content is and which version, however,
+// is made anew: Content-Length, Content-Range, Accept-Ranges, ETag and
+// Last-Modified. If it returns an error other than ErrCut, nothing was written.
+func (f *Files) ServeName(w http.ResponseWriter, r *http.Request, name string) error {
+	return f.serveName(w, r, name)
+}
+
+func (f *Files) serveName(w http.ResponseWriter, r *http.Request, name string) error {
+	if err := checkPath(name); err != nil {
+		return err
+	}
+	var o opened
+	err := f.tree.with(f.Root, func(r *release) (err error) {
+		o, err = f.open(r, name)
+		return err
+	})
+	if err == errFolder {
+		return notFound(name, "is a folder")
+	}
+	if err != nil {
+		return err
+	}
+	defer o.file.Close()
+	return f.send(w, r, &o)
+}
+
+func checkMethod(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		return ErrMethod
+	}
+	return nil
+}
+
+// opened is a file that may be served, or where there is one.
+type opened struct {
+	name     string // its path below the root
+	file     *os.File
+	info     fs.FileInfo // of the descriptor: what was checked is what is served
+	redirect bool        // file is nil: the path needs a slash at its end
+}
+
+// find opens the file for a path, or that of the folder it leads to. A folder
+// without such a file is like one that isn't there.
+func (f *Files) find(r *release, p string) (opened, error) {
+	slash := strings.HasSuffix(p, "/")
+	folder := p
+	if !slash {
+		o, err := f.open(r, p)
+		if err != errFolder {
+			return o, err
+		}
+		folder += "/"
+	}
+	for _, name := range f.index() {
+		o, err := f.open(r, folder+name)
+		switch {
+		case err == nil && slash:
+			return o, nil
+		case err == nil:
+			o.file.Close()
+			return opened{redirect: true}, nil
+		case err != errFolder && !errors.Is(err, ErrNotFound):
+			return opened{}, err
+		}
+	}
+	return opened{}, notFound(p, "has no index")
+}
+
+// open opens a regular file that may be served. The error is errFolder if a
+// folder is there.
+func (f *Files) open(r *release, p string) (opened, error) {
+	if strings.HasSuffix(p, "/") {
+		return opened{}, notFound(p, "is no file's path")
+	}
+	if hidden(p, f.Hide) {
+		return opened{}, notFound(p, "is hidden")
+	}
+	// Without O_NONBLOCK a FIFO would keep us waiting for its writer.
+	file, err := r.OpenFile(below(p), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return opened{}, classify(p, err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		err = classify(p, err)
+	} else {
+		err = f.mayServe(r, p, info)
+	}
+	if err != nil {
+		file.Close()
+		return opened{}, err
+	}
+	return opened{name: p, file: file, info: info}, nil
+}
+
+// mayServe says what keeps an open file from being served.
+func (f *Files) mayServe(r *release, p string, info fs.FileInfo) error {
+	switch {
+	case info.IsDir():
+		return errFolder
+	case !info.Mode().IsRegular():
+		return notFound(p, "isn't a regular file")
+	case f.isScript(path.Base(p)):
+		return notFound(p, "is a script")
+	}
+	// A symlink's name says nothing of the file it leads to.
+	if at, err := os.Lstat(r.path + p); err == nil && os.SameFile(at, info) {
+		return nil
+	}
+	real, err := r.real(p, info)
+	if err != nil {
+		return err
+	}
+	if f.isScript(path.Base(real)) {
+		return notFound(p, "leads to a script")
+	}
+	return nil
+}

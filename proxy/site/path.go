@@ -1,0 +1,120 @@
+package site
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// maxPath is the length of the longest path that is looked up, in bytes: Linux
+// opens none that is longer (PATH_MAX without its NUL).
+const maxPath = 4095
+
+// pathOf returns a URL's path if it is in normal form.
+func pathOf(u *url.URL) (string, error) {
+	if encodedSeparator(u.RawPath) {
+		return "", notFound(u.RawPath, "has an encoded slash or backslash")
+	}
+	return u.Path, checkPath(u.Path)
+}
+
+// checkPath says what keeps a path from being looked up.
+func checkPath(p string) error {
+	switch {
+	case len(p) > maxPath:
+		return notFound(p, "is too long")
+	case p == "" || p[0] != '/':
+		return notFound(p, "doesn't begin with a slash")
+	case strings.IndexByte(p, 0) >= 0:
+		return notFound(p, "has a NUL")
+	case strings.IndexByte(p, '\\') >= 0 || encodedSeparator(p):
+		return notFound(p, "has a backslash, or an encoded slash or backslash")
+	case strings.Contains(p, "//"):
+		return notFound(p, "has an empty segment")
+	case strings.Contains(p, "/./") || strings.Contains(p, "/../") || strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/.."):
+		return notFound(p, "has a dot segment")
+	}
+	return nil
+}
+
+// encodedSeparator reports whether %2F or %5C stands in s. A router may leave
+// them so in a path, and the next one who decodes it would find a separator.
+func encodedSeparator(s string) bool {
+	for {
+		i := strings.IndexByte(s, '%')
+		if i < 0 || len(s) < i+3 {
+			return false
+		}
+		s = s[i+1:]
+		if s[0] == '2' && s[1]|0x20 == 'f' || s[0] == '5' && s[1]|0x20 == 'c' {
+			return true
+		}
+	}
+}
+
+// hidden reports whether a segment of the path p is a dotfile or fits one of the
+// patterns.
+func hidden(p string, patterns []string) bool {
+	for first, rest := true, p[1:]; rest != ""; first = false {
+		var segment string
+		segment, rest, _ = strings.Cut(rest, "/")
+		if segment == "" {
+			continue
+		}
+		if segment[0] == '.' && !(first && segment == ".well-known") || matches(patterns, segment) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches reports whether a name, in whatever case, fits one of the patterns. A
+// pattern that isn't one fits all names.
+func matches(patterns []string, name string) bool {
+	if len(patterns) == 0 {
+		return false
+	}
+	name = strings.ToLower(name)
+	for _, pattern := range patterns {
+		if fits, err := path.Match(strings.ToLower(pattern), name); fits || err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Redirect answers a request with the path at which it should be asked again,
+// keeping its query: 301, or for another method than GET and HEAD 308, which
+// keeps the method too (RFC 9110, section 15.4). The path is in normal form and
+// not encoded; the Location is a path alone, so no client takes it for another
+// host.
+func Redirect(w http.ResponseWriter, r *http.Request, path string) {
+	location := (&url.URL{Path: "/" + strings.TrimLeft(path, `/\`)}).EscapedPath()
+	if r.URL.RawQuery != "" {
+		location += "?" + printable(r.URL.RawQuery)
+	}
+	h := w.Header()
+	h.Set("Location", location)
+	h.Set("Content-Length", "0")
+	status := http.StatusMovedPermanently
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		status = http.StatusPermanentRedirect
+	}
+	w.WriteHeader(status)
+}
+
+// printable encodes what may not stand in a URL's query: controls, blanks, and
+// bytes outside ASCII.
+func printable(query string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c >= 0x7f {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,291 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// Scripts finds out what a request for a site of scripts means: which script is
+// to run, or which file is to be served. It is safe for use by several
+// goroutines, and isn't to be changed once it is in use.
+type Scripts struct {
+	// Files has the root, the names that are hidden, and those that are never
+	// served; its Index isn't used. Hidden scripts aren't run.
+	Files *Files
+	// Index has the names of the scripts and files that stand for a folder; the
+	// first that exists is taken. nil: index.php, index.html; empty: none.
+	Index []string
+	// SplitPath has the extensions of scripts, compared byte for byte. What follows
+	// a script's name in a path is its PathInfo. nil: .php.
+	//
+	// An extension that Files.Scripts doesn't cover has to be added there: Check
+	// sees to it.
+	SplitPath []string
+	// Try says what is tried in turn, as nginx's try_files: {path} (or $uri) stands
+	// for the request's path, and a slash at the end for a folder with an index.
+	// =404 ends it. nil: {path} and {path}/.
+	//
+	// Try: []string{"{path}", "{path}/", "/index.php"} hands to /index.php what
+	// isn't there. A request keeps its query and its REQUEST_URI, so entries have
+	// no query.
+	Try []string
+	// PHPRoot is the path under which the FastCGI server knows the root, if it sees
+	// another disk (a container's). Empty: the root's own, free of symlinks.
+	PHPRoot string
+}
+
+// Found is what a path means: exactly one of Filename, File and Redirect is set.
+type Found struct {
+	// Filename is the script's file (SCRIPT_FILENAME). Its path is free of
+	// symlinks, as nginx's $realpath_root makes it: PHP caches scripts by their
+	// path, so after a swapped release it must see another one.
+	Filename     string
+	Name         string // the part of the path that leads to the script (SCRIPT_NAME)
+	PathInfo     string // the part after it (PATH_INFO); empty: none
+	DocumentRoot string // the root, free of symlinks as well, without a slash at the end (DOCUMENT_ROOT)
+
+	// File is the path below the root of a file to serve, for Files.ServeFile.
+	File string
+
+	// Redirect is the path with which the client should ask again, for the
+	// function Redirect: that of a folder, with its slash.
+	Redirect string
+}
+
+var (
+	defaultScriptIndex = []string{"index.php", "index.html"}
+	defaultSplitPath   = []string{".php"}
+	defaultTry         = []string{"{path}", "{path}/"}
+)
+
+func (s *Scripts) index() []string {
+	if s.Index == nil {
+		return defaultScriptIndex
+	}
+	return s.Index
+}
+
+func (s *Scripts) splitPath() []string {
+	if s.SplitPath == nil {
+		return defaultSplitPath
+	}
+	return s.SplitPath
+}
+
+func (s *Scripts) try() []string {
+	if s.Try == nil {
+		return defaultTry
+	}
+	return s.Try
+}
+
+// Check says what is wrong with the options. It doesn't look at the disk.
+func (s *Scripts) Check() error {
+	if err := s.Files.Check(); err != nil {
+		return err
+	}
+	if err := checkIndex(s.Index); err != nil {
+		return err
+	}
+	for _, extension := range s.splitPath() {
+		if len(extension) < 2 || extension[0] != '.' || strings.ContainsAny(extension[1:], "./\\") {
+			return fmt.Errorf("%q isn't an extension such as .php", extension)
+		}
+		if !s.Files.isScript("x" + extension) {
+			return fmt.Errorf("the extension %s is one of scripts, but their source would be served: no pattern fits it", extension)
+		}
+	}
+	for i, entry := range s.try() {
+		if entry == "=404" {
+			if i != len(s.try())-1 {
+				return errors.New("=404 ends what is tried, so nothing can follow it")
+			}
+			continue
+		}
+		if strings.ContainsAny(entry, "?#") {
+			return fmt.Errorf("%q has a query: a request keeps its own, so leave it out", entry)
+		}
+		before, after, _ := cutPath(entry)
+		if checkPath(expand(entry, "/x")) != nil || strings.ContainsAny(before+after, "${}") {
+			return fmt.Errorf("%q can't be tried: it isn't a path, in which {path} may stand once, nor =404", entry)
+		}
+	}
+	if s.PHPRoot != "" && s.PHPRoot[0] != '/' {
+		return fmt.Errorf("%q isn't an absolute path", s.PHPRoot)
+	}
+	return nil
+}
+
+// Find finds out what a URL's path means.
+//
+// A path is split behind the first of its segments that ends in an extension of
+// scripts and is one, in the root, as a regular file. So /a.jpg/x.php is nothing
+// if a.jpg is a file, and /x.PHP, /x.php., "/x.php " and /x.phpx are no script.
+func (s *Scripts) Find(u *url.URL) (Found, error) {
+	p, err := pathOf(u)
+	if err != nil {
+		return Found{}, err
+	}
+	var found Found
+	err = s.Files.tree.with(s.Files.Root, func(r *release) (err error) {
+		found, err = s.find(r, p)
+		return err
+	})
+	if err != nil {
+		return Found{}, err
+	}
+	return found, nil
+}
+
+func (s *Scripts) find(r *release, p string) (Found, error) {
+	for _, entry := range s.try() {
+		if entry == "=404" {
+			break
+		}
+		candidate := expand(entry, p)
+		if checkPath(candidate) != nil {
+			continue
+		}
+		var found Found
+		var err error
+		if strings.HasSuffix(entry, "/") {
+			found, err = s.folder(r, candidate)
+			if err == nil && candidate == p+"/" {
+				found = Found{Redirect: candidate}
+			}
+		} else {
+			found, err = s.file(r, candidate)
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return found, err
+		}
+	}
+	return Found{}, notFound(p, "is neither a script nor a file")
+}
+
+// cutPath returns what stands before and after the request's path in an entry of
+// Try.
+func cutPath(entry string) (before, after string, ok bool) {
+	if before, after, ok = strings.Cut(entry, "{path}"); !ok {
+		before, after, ok = strings.Cut(entry, "$uri")
+	}
+	return before, after, ok
+}
+
+// expand puts the request's path into an entry of Try.
+func expand(entry, p string) string {
+	before, after, ok := cutPath(entry)
+	if !ok {
+		return entry
+	}
+	if strings.HasSuffix(p, "/") {
+		after = strings.TrimPrefix(after, "/")
+	}
+	return strings.TrimSuffix(before, "/") + p + after
+}
+
+// folder finds the index of a folder, whose path ends in a slash.
+func (s *Scripts) folder(r *release, p string) (Found, error) {
+	for _, name := range s.index() {
+		find := s.static
+		if s.split(name, 0) == len(name) {
+			find = s.script
+		}
+		found, err := find(r, p+name)
+		if err != errFolder && !errors.Is(err, ErrNotFound) {
+			return found, err
+		}
+	}
+	return Found{}, notFound(p, "has no index")
+}
+
+// file finds the script on a path, or the file to which the whole of it leads.
+func (s *Scripts) file(r *release, p string) (Found, error) {
+	for end := s.split(p, 0); end > 0; end = s.split(p, end) {
+		found, err := s.script(r, p[:end])
+		if err == nil {
+			found.PathInfo = p[end:]
+			return found, nil
+		}
+		if err != errFolder { // so there is nothing below it
+			return Found{}, err
+		}
+	}
+	found, err := s.static(r, p)
+	if err == errFolder {
+		err = notFound(p, "is a folder")
+	}
+	return found, err
+}
+
+// split returns where the first segment of p[from:] ends that has an extension
+// of scripts, or 0.
+func (s *Scripts) split(p string, from int) int {
+	for from < len(p) {
+		end := len(p)
+		if i := strings.IndexByte(p[from+1:], '/'); i >= 0 {
+			end = from + 1 + i
+		}
+		for _, extension := range s.splitPath() {
+			if strings.HasSuffix(p[from:end], extension) {
+				return end
+			}
+		}
+		from = end
+	}
+	return 0
+}
+
+// script finds the script with exactly the path p. The error is errFolder if a
+// folder is there.
+func (s *Scripts) script(r *release, p string) (Found, error) {
+	info, err := s.stat(r, p)
+	if err != nil {
+		return Found{}, err
+	}
+	real, err := r.real(p, info)
+	if err != nil {
+		return Found{}, err
+	}
+	if base := path.Base(real); s.split(base, 0) != len(base) {
+		return Found{}, fmt.Errorf("%w: %s leads to a file that isn't a script", ErrForbidden, quoted(p))
+	}
+	root := r.path
+	if s.PHPRoot != "" {
+		root = strings.TrimRight(s.PHPRoot, "/")
+	}
+	return Found{Filename: root + strings.TrimPrefix(real, r.path), Name: p, DocumentRoot: root}, nil
+}
+
+// static finds the file with exactly the path p. The error is errFolder if a
+// folder is there.
+func (s *Scripts) static(r *release, p string) (Found, error) {
+	if strings.HasSuffix(p, "/") || s.Files.isScript(path.Base(p)) {
+		return Found{}, notFound(p, "is no file's path")
+	}
+	if _, err := s.stat(r, p); err != nil {
+		return Found{}, err
+	}
+	return Found{File: p}, nil
+}
+
+// stat looks at a regular file that isn't hidden.
+func (s *Scripts) stat(r *release, p string) (fs.FileInfo, error) {
+	if hidden(p, s.Files.Hide) {
+		return nil, notFound(p, "is hidden")
+	}
+	info, err := r.Stat(below(p))
+	switch {
+	case err != nil:
+		return nil, classify(p, err)
+	case info.IsDir():
+		return nil, errFolder
+	case !info.Mode().IsRegular():
+		return nil, notFound(p, "isn't a regular file")
+	}
+	return info, nil
+}

@@ -1,0 +1,178 @@
+package site
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxRanges is how many ranges of a file a request may ask for; with more it
+// gets the whole file (RFC 9110, section 14.2). Each costs a header of its own in
+// the answer, many times as long as what asked for it.
+const maxRanges = 16
+
+// send answers a request with an open file.
+func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
+	h := w.Header()
+	for _, field := range [...]string{"Content-Length", "Content-Range", "Accept-Ranges", "Etag", "Last-Modified"} {
+		delete(h, field)
+	}
+	if h.Get("Content-Type") == "" {
+		f.setType(h, o.name)
+	}
+	if f.CacheControl != "" && h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", f.CacheControl)
+	}
+	modified := o.info.ModTime()
+	if s := modified.Unix(); s == 0 || s == 1 {
+		modified = time.Time{} // a builder's, not a change's
+	} else {
+		h.Set("Etag", entityTag(modified, o.info.Size(), time.Now()))
+	}
+	a := &answer{ResponseWriter: w, files: f, head: r.Method == http.MethodHead, length: o.info.Size()}
+	http.ServeContent(a, plain(r), "", modified, o.file)
+	return a.result(o.name)
+}
+
+func (f *Files) setType(h http.Header, name string) {
+	extension := strings.ToLower(path.Ext(name))
+	mime, ok := f.Types[extension]
+	if !ok {
+		mime = mediaType(extension)
+	}
+	if mime == "" {
+		mime = unknownType
+		h.Set("X-Content-Type-Options", "nosniff")
+	}
+	h.Set("Content-Type", mime)
+}
+
+// entityTag returns the ETag of a file that was last changed at the given time.
+func entityTag(modified time.Time, size int64, now time.Time) string {
+	buf := make([]byte, 0, 40)
+	if now.Sub(modified) < 2*time.Second {
+		buf = append(buf, "W/"...)
+	}
+	buf = append(buf, '"')
+	buf = strconv.AppendUint(buf, uint64(modified.UnixNano()), 16)
+	buf = append(buf, '-')
+	buf = strconv.AppendInt(buf, size, 16)
+	return string(append(buf, '"'))
+}
+
+// plain returns the request as http.ServeContent should see it. Left out are
+// ranges that have no meaning: with another method than GET, in other units than
+// bytes (RFC 9110, section 14.2), or too many. A method besides GET and HEAD, of
+// which only ServeName hears, has been carried out by the application: it has no
+// conditions left, and the file comes as for GET.
+func plain(r *http.Request) *http.Request {
+	acted := r.Method != http.MethodGet && r.Method != http.MethodHead
+	if !acted && (r.Header["Range"] == nil || r.Method == http.MethodGet && sensibleRange(r.Header["Range"])) {
+		return r
+	}
+	p := &http.Request{Method: r.Method, URL: r.URL, Header: r.Header.Clone()}
+	delete(p.Header, "Range")
+	if acted {
+		p.Method = http.MethodGet
+		for _, field := range [...]string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"} {
+			delete(p.Header, field)
+		}
+	}
+	return p
+}
+
+func sensibleRange(fields []string) bool {
+	return len(fields) == 1 && strings.HasPrefix(fields[0], "bytes=") && strings.Count(fields[0], ",") < maxRanges
+}
+
+// answer stands between http.ServeContent, which says nothing of how it went,
+// and the ResponseWriter. It keeps refusals to itself, notes errors, and sees
+// whether the whole content came. Files pass through it unread: where the
+// ResponseWriter is an io.ReaderFrom it gets them, for sendfile(2).
+type answer struct {
+	http.ResponseWriter
+	files   *Files
+	head    bool
+	length  int64 // of the content; of the file until the header is written
+	status  int   // that was written; 0: none yet
+	refused int   // the status of a refusal, which wasn't written; 0: none
+	written int64 // of the content
+	err     error
+}
+
+func (a *answer) WriteHeader(status int) {
+	switch {
+	case a.status != 0 || a.refused != 0:
+		return
+	case status >= 400:
+		a.refused = status
+		return
+	}
+	if n, err := strconv.ParseInt(a.Header().Get("Content-Length"), 10, 64); err == nil {
+		a.length = n
+	}
+	if a.head || status == http.StatusNotModified {
+		a.length = 0
+	}
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	if a.refused != 0 {
+		return len(p), nil
+	}
+	n, err := a.ResponseWriter.Write(p)
+	return n, a.note(int64(n), err)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (a *answer) ReadFrom(src io.Reader) (n int64, err error) {
+	if to, ok := a.ResponseWriter.(io.ReaderFrom); ok {
+		n, err = to.ReadFrom(src)
+	} else {
+		buf, _ := a.files.buffers.Get().(*[32 << 10]byte)
+		if buf == nil {
+			buf = new([32 << 10]byte)
+		}
+		n, err = io.CopyBuffer(struct{ io.Writer }{a.ResponseWriter}, src, buf[:])
+		a.files.buffers.Put(buf)
+	}
+	return n, a.note(n, err)
+}
+
+func (a *answer) note(n int64, err error) error {
+	a.written += n
+	if a.err == nil {
+		a.err = err
+	}
+	return err
+}
+
+// result says how it went, and cleans the header if nothing was written.
+func (a *answer) result(name string) error {
+	if a.refused == 0 {
+		switch {
+		case a.err != nil:
+			return fmt.Errorf("%w: %s: %w", ErrCut, quoted(name), a.err)
+		case a.written < a.length:
+			return fmt.Errorf("%w: %s: %d bytes of %d: %w", ErrCut, quoted(name), a.written, a.length, io.ErrUnexpectedEOF)
+		}
+		return nil
+	}
+	h := a.Header()
+	for _, field := range [...]string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Length", "Etag", "Last-Modified"} {
+		delete(h, field)
+	}
+	switch a.refused {
+	case http.StatusRequestedRangeNotSatisfiable:
+		return fmt.Errorf("%w: %s", ErrRange, quoted(name))
+	case http.StatusPreconditionFailed:
+		return fmt.Errorf("%w: %s", ErrPrecondition, quoted(name))
+	}
+	return fmt.Errorf("%s: its size can't be found", quoted(name)) // of a regular file it can
+}
