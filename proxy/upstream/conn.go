@@ -1,0 +1,94 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// conn is a connection to the server. Its Read and Write are those of the
+// socket, with the waits that the exchange allows; HTTP is spoken over stream.
+type conn struct {
+	net.Conn               // the socket
+	stream   io.ReadWriter // the conn itself, or TLS over it
+	tls      *tls.Conn     // nil: none
+
+	x      *exchange // that is under way; nil: none
+	ended  bool      // the socket has no more to read
+	reused bool
+	born   time.Time
+	until  time.Time // when it is too old, if it is idle
+
+	raw     syscall.RawConn // nil: quiet can't look
+	probing bool            // Read doesn't wait
+	probe   probe
+}
+
+func newConn(nc net.Conn) *conn {
+	c := &conn{Conn: nc, born: time.Now()}
+	c.stream = c
+	if s, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = s.SyscallConn()
+	}
+	c.probe.init()
+	return c
+}
+
+// Read reads from the socket.
+func (c *conn) Read(p []byte) (n int, err error) {
+	switch {
+	case c.probing:
+		n, err = c.probe.read(c.raw, p)
+	case c.x != nil:
+		n, err = c.x.receive(p)
+	default:
+		n, err = c.Conn.Read(p)
+	}
+	if err == io.EOF {
+		c.ended = true
+	}
+	return n, err
+}
+
+// Write writes to the socket.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.x != nil {
+		return c.x.transmit(p)
+	}
+	return c.Conn.Write(p)
+}
+
+// quiet reports, without waiting, whether an idle connection is open and says
+// nothing. A server that has closed it, or says something out of turn, can't be
+// used. With TLS it takes note of session tickets and the like, which a server
+// may send at any time.
+func (c *conn) quiet() bool {
+	if c.raw == nil {
+		return false
+	}
+	c.probing = true
+	var p [1]byte
+	n, err := c.stream.Read(p[:])
+	c.probing = false
+	return n == 0 && err == errNothing
+}
+
+// close closes a connection that isn't in use, and says so if it has TLS.
+func (c *conn) close() {
+	if c.tls != nil {
+		c.tls.Close()
+	}
+	c.Conn.Close()
+}
+
+// errNothing says that there is nothing to be read now. It is a temporary
+// net.Error, so that TLS can go on after it.
+var errNothing error = nothing{}
+
+type nothing struct{}
+
+func (nothing) Error() string   { return "nothing has come yet" }
+func (nothing) Timeout() bool   { return true }
+func (nothing) Temporary() bool { return true }

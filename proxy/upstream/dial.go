@@ -1,0 +1,80 @@
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"net"
+	"time"
+)
+
+// dial makes a new connection. It ends with the request's context, which it
+// watches only if it takes long.
+func (t *Transport) dial(x *exchange) (*conn, error) {
+	ctx := x.r.Context()
+	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var until time.Time
+	if wait := limit(t.DialTimeout, DefaultDialTimeout); wait > 0 {
+		until = time.Now().Add(wait)
+	}
+	if !x.until.IsZero() && (until.IsZero() || x.until.Before(until)) {
+		until = x.until
+	}
+	if !until.IsZero() {
+		dialing, cancel = context.WithDeadline(dialing, until)
+		defer cancel()
+	}
+	late := time.AfterFunc(patience, func() {
+		unwatch := context.AfterFunc(ctx, cancel)
+		<-dialing.Done()
+		unwatch()
+	})
+	defer late.Stop()
+	c, err := t.connect(dialing)
+	if err != nil && (ctx.Err() != nil || x.late(time.Now())) {
+		err = x.cause()
+	}
+	return c, err
+}
+
+func (t *Transport) connect(ctx context.Context) (*conn, error) {
+	var dialer net.Dialer
+	nc, err := dialer.DialContext(ctx, cmp.Or(t.Network, "tcp"), t.Address)
+	if err != nil {
+		return nil, err
+	}
+	c := newConn(nc)
+	if t.TLS == nil {
+		return c, nil
+	}
+	c.tls = tls.Client(c, t.tlsConfig())
+	c.stream = c.tls
+	if err := c.tls.HandshakeContext(ctx); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// tlsConfig completes TLS, once.
+func (t *Transport) tlsConfig() *tls.Config {
+	if config := t.config.Load(); config != nil {
+		return config
+	}
+	config := t.TLS.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	// What is written is a whole request, or a large part of one: small records
+	// at the beginning would only cost.
+	config.DynamicRecordSizingDisabled = true
+	if config.ServerName == "" {
+		if host, _, err := net.SplitHostPort(t.Address); err == nil {
+			config.ServerName = host
+		}
+	}
+	if config.ClientSessionCache == nil {
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
+	t.config.CompareAndSwap(nil, config)
+	return t.config.Load()
+}

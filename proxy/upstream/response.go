@@ -1,0 +1,222 @@
+package upstream
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ending says how the end of an answer's body is found.
+type ending int
+
+const (
+	atHead   ending = iota // there is no body
+	atLength               // Content-Length says it
+	atChunk                // the last chunk is it
+	atClose                // the server closes the connection
+)
+
+// parseHead parses the head of an answer, whose lines all have their ends, into
+// resp (RFC 9112, sections 4 and 5).
+func parseHead(text string, resp *http.Response) error {
+	line, rest, _ := strings.Cut(text, "\n")
+	if err := parseStatus(strings.TrimSuffix(line, "\r"), resp); err != nil {
+		return err
+	}
+	h, err := parseFields(rest)
+	resp.Header = h
+	return err
+}
+
+// parseStatus parses the status line. It isn't quoted in an error: what isn't a
+// status line may be anything, another one's secret among them.
+func parseStatus(line string, resp *http.Response) error {
+	const proto = "HTTP/1.x"
+	if len(line) < len(proto)+4 || !strings.HasPrefix(line, "HTTP/1.") || line[7] < '0' || line[7] > '9' || line[8] != ' ' {
+		return fmt.Errorf("%w: it doesn't begin with a status line of HTTP/1", ErrHeader)
+	}
+	status := line[9:]
+	if !isDigits(status[:3]) || status[0] == '0' || len(status) > 3 && status[3] != ' ' {
+		return fmt.Errorf("%w: the status isn't three digits from 100 to 999", ErrHeader)
+	}
+	if !isValue(status) {
+		return fmt.Errorf("%w: a control character in the status line", ErrHeader)
+	}
+	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = line[:8], 1, int(line[7]-'0')
+	resp.Status = status
+	resp.StatusCode = int(status[0]-'0')*100 + int(status[1]-'0')*10 + int(status[2]-'0')
+	return nil
+}
+
+// parseFields parses fields, each of which is a line. A line that goes on with a
+// space or a tab is a folded one, which HTTP doesn't have any more.
+func parseFields(text string) (http.Header, error) {
+	n := strings.Count(text, "\n")
+	h := make(http.Header, n)
+	values := make([]string, n) // of all fields that come once
+	for text != "" {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" {
+			break
+		}
+		name, value, ok := strings.Cut(line, ":")
+		switch {
+		case line[0] == ' ' || line[0] == '\t':
+			return nil, fmt.Errorf("%w: a field is folded", ErrHeader)
+		case !ok || !isTokenString(name):
+			return nil, fmt.Errorf("%w: a line of it isn't a field", ErrHeader)
+		}
+		value = strings.Trim(value, " \t")
+		if !isValue(value) {
+			return nil, fmt.Errorf("%w: a control character in the field %.40s", ErrHeader, name)
+		}
+		key := http.CanonicalHeaderKey(name)
+		if had := h[key]; had != nil {
+			h[key] = append(had, value)
+			continue
+		}
+		values[0] = value
+		h[key], values = values[:1:1], values[1:]
+	}
+	return h, nil
+}
+
+// frame finds out where an answer ends, and completes resp (RFC 9112, section
+// 6.3).
+func frame(resp *http.Response, method string) (ending, error) {
+	h := resp.Header
+	length, err := contentLength(h)
+	if err != nil {
+		return 0, err
+	}
+	coded, err := chunked(h, length, resp.ProtoMinor)
+	if err != nil {
+		return 0, err
+	}
+	if coded {
+		resp.TransferEncoding = []string{"chunked"}
+		takeTrailer(resp)
+	}
+	resp.ContentLength = length
+	switch code := resp.StatusCode; {
+	case code < 200 || code == http.StatusNoContent:
+		delete(h, "Content-Length") // RFC 9110, section 8.6
+		resp.ContentLength = 0
+		return atHead, nil
+	case code == http.StatusNotModified:
+		resp.ContentLength = 0
+		return atHead, nil
+	case method == http.MethodHead:
+		return atHead, nil
+	case coded:
+		return atChunk, nil
+	case length == 0:
+		return atHead, nil
+	case length > 0:
+		return atLength, nil
+	}
+	return atClose, nil
+}
+
+// contentLength returns the answer's length in bytes, or -1.
+func contentLength(h http.Header) (int64, error) {
+	values := h["Content-Length"]
+	if len(values) == 0 {
+		return -1, nil
+	}
+	for _, v := range values {
+		if v != values[0] {
+			return 0, fmt.Errorf("%w: several values of Content-Length", ErrHeader)
+		}
+	}
+	n, err := strconv.ParseInt(values[0], 10, 64)
+	if err != nil || !isDigits(values[0]) {
+		return 0, fmt.Errorf("%w: Content-Length isn't a number", ErrHeader)
+	}
+	h["Content-Length"] = values[:1:1]
+	return n, nil
+}
+
+// chunked tells whether the answer is chunked, and removes the field that says
+// so. Together with a Content-Length, or in HTTP/1.0, it is an attempt at
+// smuggling, or the work of a server that can't be trusted to know where its
+// answer ends.
+func chunked(h http.Header, length int64, minor int) (bool, error) {
+	values, ok := h["Transfer-Encoding"]
+	switch {
+	case !ok:
+		return false, nil
+	case minor == 0:
+		return false, fmt.Errorf("%w: Transfer-Encoding in HTTP/1.0", ErrHeader)
+	case length >= 0:
+		return false, fmt.Errorf("%w: both Transfer-Encoding and Content-Length", ErrHeader)
+	case len(values) != 1 || !strings.EqualFold(values[0], "chunked"):
+		return false, fmt.Errorf("%w: a Transfer-Encoding other than chunked", ErrHeader)
+	}
+	delete(h, "Transfer-Encoding")
+	return true, nil
+}
+
+// takeTrailer puts the names of the fields that the server says come after the
+// body into resp.Trailer, as http.Response has it.
+func takeTrailer(resp *http.Response) {
+	values, ok := resp.Header["Trailer"]
+	if !ok {
+		return
+	}
+	delete(resp.Header, "Trailer")
+	resp.Trailer = make(http.Header)
+	for _, v := range values {
+		for name := range strings.SplitSeq(v, ",") {
+			if name = strings.Trim(name, " \t"); isTokenString(name) && trails(name) {
+				resp.Trailer[http.CanonicalHeaderKey(name)] = nil
+			}
+		}
+	}
+}
+
+// trails tells whether a field may come after the body: none does that concerns
+// the framing (RFC 9110, section 6.5.1).
+func trails(name string) bool { return passes(name) }
+
+// persistent tells whether the server keeps the connection open after an answer
+// (RFC 9112, section 9.3).
+func persistent(resp *http.Response) bool {
+	values := resp.Header["Connection"]
+	if resp.ProtoMinor == 0 {
+		return hasToken(values, "keep-alive") && !hasToken(values, "close")
+	}
+	return !hasToken(values, "close")
+}
+
+// keepAlive returns how long the server says that it keeps an idle connection:
+// the parameter timeout of the field Keep-Alive, in seconds. Less than 0: it
+// doesn't say.
+func keepAlive(h http.Header) time.Duration {
+	for _, v := range h["Keep-Alive"] {
+		for item := range strings.SplitSeq(v, ",") {
+			name, value, _ := strings.Cut(item, "=")
+			if !strings.EqualFold(strings.Trim(name, " \t"), "timeout") {
+				continue
+			}
+			value = strings.Trim(value, " \t\"")
+			if n, err := strconv.ParseUint(value, 10, 16); err == nil {
+				return time.Duration(n) * time.Second
+			}
+		}
+	}
+	return -1
+}
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
