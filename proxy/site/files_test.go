@@ -77,7 +77,7 @@ func TestServePaths(t *testing.T) {
 		{"/x.php~", 404, ""}, {"/x.php.bak", 404, ""}, {"/x.php.txt", 404, ""}, {"/x.phps", 404, ""}, {"/x.php%20", 404, ""},
 		{"/x.php.", 404, ""}, {"/x.phpx", 404, ""}, {"/x.php/", 404, ""}, {"/x.php/a", 404, ""}, {"/x.php%5c", 404, ""}, {"/x.php%00", 404, ""},
 		{"/db.inc", 404, ""}, {"/db.inc~", 404, ""}, {"/menu.inc.js", 200, source},
-		{"/folder.php", 301, "/folder.php/"}, {"/folder.php/", 200, source}, {"/folder.php/a.txt", 200, source},
+		{"/folder.php", 301, "/folder.php/"}, {"/folder.php/", 200, "folder.php/index.html"}, {"/folder.php/a.txt", 200, "folder.php/a.txt"},
 
 		{"/a%0Ab.txt", 200, "a\nb.txt"}, {"/trailing.", 200, "trailing."}, {"/trailing", 404, ""}, {"/space%20", 200, "space "}, {"/space", 404, ""},
 		{"/caf%C3%A9.txt", 200, "caf\u00e9.txt"}, {"/cafe%CC%81.txt", 404, ""}, {"/cafe%CC%81.md", 200, "cafe\u0301.md"}, {"/caf%C3%A9.md", 404, ""},

@@ -27,7 +27,7 @@ type release struct {
 // with calls look with the folder to which the path of the root leads now. If
 // look finds that things have moved meanwhile (errMoved), it is called again.
 func (t *tree) with(root string, look func(*release) error) error {
-	const tries = 3
+	const tries = 8
 	for try := 1; ; try++ {
 		r, err := t.acquire(root, try > 1)
 		if err != nil {

@@ -39,7 +39,7 @@ func plant(t testing.TB, dir string, entries ...string) {
 			must(os.MkdirAll(path, 0o755))
 		default:
 			text := name
-			if lower := strings.ToLower(name); strings.Contains(lower, ".ph") || strings.Contains(lower, ".inc") {
+			if lower := strings.ToLower(filepath.Base(name)); strings.Contains(lower, ".ph") || strings.Contains(lower, ".inc") {
 				text = source
 			}
 			must(os.WriteFile(path, []byte(text), 0o644))
