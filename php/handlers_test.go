@@ -2,6 +2,7 @@ package php
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,7 +33,11 @@ func signalled(t *testing.T) (path, count string) {
 	count = filepath.Join(t.TempDir(), "count")
 	return script(t, `
 		pcntl_async_signals(true);
-		pcntl_signal(SIGUSR1, fn () => file_put_contents('`+count+`', '.', FILE_APPEND), false);
+		pcntl_signal(SIGUSR1, function () {
+			arca::log('a signal');
+			$nothing .= 'a warning';
+			file_put_contents('`+count+`', '.', FILE_APPEND);
+		}, false);
 		$ARCANGELO_USERSPACE = ['on_handle' => fn () => str_repeat(arca::$request, 1 << 20)];`), count
 }
 
@@ -56,9 +61,11 @@ func interrupt(t *testing.T, pid int, count string) {
 // TestSignalsAtRest: a script that handles signals stays while it waits for a call.
 func TestSignalsAtRest(t *testing.T) {
 	path, count := signalled(t)
-	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path})
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path})
 	pid := p.Status().Workers[0].PID
 	interrupt(t, pid, count)
+	log.await(t, "a signal")
+	log.await(t, "Undefined variable $nothing")
 	mustDo(t, p, "x")
 	if got := p.Status().Workers[0].PID; got != pid {
 		t.Errorf("worker %d was replaced by %d", pid, got)
@@ -81,6 +88,33 @@ func TestSignalsDuringAnAnswer(t *testing.T) {
 	}
 }
 
+// TestSignalBreaksAnAnswerOff: a handler that throws while an answer is written
+// ends the worker; what it would say instead isn't taken for the answer's rest.
+func TestSignalBreaksAnAnswerOff(t *testing.T) {
+	thrown := filepath.Join(t.TempDir(), "thrown")
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		pcntl_async_signals(true);
+		pcntl_signal(SIGUSR1, function () {
+			touch('`+thrown+`');
+			throw new Exception(str_repeat('not a part of the answer ', 100));
+		}, false);
+		$ARCANGELO_USERSPACE = ['on_handle' => function () { yield str_repeat(arca::$request, 100_000); }];`)})
+	pid := p.Status().Workers[0].PID
+	w := &slowWriter{first: make(chan struct{}), open: make(chan struct{})}
+	done := make(chan error)
+	go func() { done <- p.Do(t.Context(), &Call{Body: []byte("0123456789")}, w) }()
+	<-w.first
+	eventually(t, "the handler threw", func() bool {
+		syscall.Kill(pid, syscall.SIGUSR1)
+		_, err := os.Stat(thrown)
+		return err == nil
+	})
+	close(w.open)
+	if err := <-done; !errors.As(err, new(*WorkerError)) || strings.Contains(w.b.String(), "not a part") {
+		t.Errorf("error %v, %d bytes", err, w.b.Len())
+	}
+}
+
 // slowWriter takes nothing until it is opened.
 type slowWriter struct {
 	first, open chan struct{}
@@ -100,12 +134,14 @@ func TestNoArgumentsInTraces(t *testing.T) {
 	path := script(t, `
 		function connect($password) { throw new Exception('no database'); }
 		$ARCANGELO_USERSPACE = ['on_handle' => fn() => connect(arca::$request)];`)
+	rc := t.TempDir() // of a php.ini that doesn't see to it itself
+	write(t, filepath.Join(rc, "php.ini"))
 	for setting, shown := range map[string]bool{"": false, "0": true} {
 		ini := map[string]string{"zend.exception_string_param_max_len": "15"}
 		if setting != "" {
 			ini["zend.exception_ignore_args"] = setting
 		}
-		p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path, Ini: ini})
+		p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path, Ini: ini, Env: map[string]string{"PHPRC": rc}})
 		_, err := do(p, "hunter2")
 		if err == nil || strings.Contains(err.Error(), "hunter2") != shown || !strings.Contains(err.Error(), "#0 ") {
 			t.Errorf("zend.exception_ignore_args=%s: %v", setting, err)

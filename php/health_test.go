@@ -157,3 +157,20 @@ func TestHowAWorkerDied(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestAnswersWriterPanics: it costs its worker alone.
+func TestAnswersWriterPanics(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		p.Do(t.Context(), &Call{Body: []byte("pid")}, nil)
+	}()
+	mustDo(t, p, "pid")
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,6 +1,7 @@
 package php
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -29,7 +30,7 @@ func (w *worker) sendMore(id uint64, more io.Reader) error {
 	}()
 	err := w.sendParts(id, parts, free)
 	close(stop)
-	if err != nil {
+	if err != nil && !errors.As(err, new(*bodyError)) { // that one has returned
 		w.dismiss(more, stopped)
 	}
 	return err
@@ -99,7 +100,7 @@ func (w *worker) sendParts(id uint64, parts <-chan part, free chan<- []byte) err
 // dismiss ends the reading of a message that isn't wanted any more. A reader
 // that doesn't end is left behind, and counted until it does.
 func (w *worker) dismiss(more io.Reader, stopped <-chan struct{}) {
-	within := time.Duration(0)
+	within := patience // it may be about to return
 	if c, ok := more.(io.Closer); ok {
 		c.Close()
 		within = exitGrace

@@ -308,7 +308,7 @@ func (p *Pool) tend() {
 			}
 			i++
 			if w.old() {
-				p.recycle(w)
+				p.recycle()
 			}
 		}
 		p.mu.Unlock()

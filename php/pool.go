@@ -152,9 +152,7 @@ func (p *Pool) with(ctx context.Context, f func(w *worker) (departure, error)) e
 		if err != nil {
 			return err
 		}
-		how, err := f(w)
-		reason := p.release(w, how)
-		w.report(how, err, reason) // last, for the log may be slow
+		err = p.use(w, f)
 		var unsent *unsentError
 		if !errors.As(err, &unsent) {
 			return err
@@ -163,6 +161,17 @@ func (p *Pool) with(ctx context.Context, f func(w *worker) (departure, error)) e
 			return ErrQueueTimeout
 		}
 	}
+}
+
+// use has f use a worker, and takes the worker back, even if f panics.
+func (p *Pool) use(w *worker, f func(w *worker) (departure, error)) (err error) {
+	how := departKill
+	defer func() {
+		reason := p.release(w, how)
+		w.report(how, err, reason) // last, for the log may be slow
+	}()
+	how, err = f(w)
+	return err
 }
 
 // TakesHTTP reports whether the script has a handler of its own for HTTP
@@ -257,7 +266,7 @@ func (p *Pool) release(w *worker, how departure) (reason string) {
 		if reason = p.spent(w); reason != "" {
 			how = departStop
 		} else if w.old() {
-			p.recycle(w)
+			p.recycle()
 		}
 	}
 	if how == stay && !w.parted {

@@ -64,13 +64,34 @@ func TestRecyclingOutlivesABrokenScript(t *testing.T) {
 	path := script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'first'];`)
 	p, log := start(t, Options{Script: path, MinWorkers: 1, MaxWorkers: 1, MaxAge: 50 * time.Millisecond})
 	rewrite(t, path, `syntax error`)
-	log.await(t, "worker can't be replaced; it goes on")
+	log.await(t, "a worker that has served long enough can't be replaced; it goes on")
 	if got := mustDo(t, p, "x"); got != "first" {
 		t.Errorf("%q", got)
 	}
 	if s := p.Status(); s.Failure == nil || len(s.Workers) != 1 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestRecyclingGoesThroughAll: workers that are old at the same time are replaced
+// one after the other, not one at each look.
+func TestRecyclingGoesThroughAll(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 4, MaxWorkers: 4, MaxAge: time.Hour})
+	p.mu.Lock()
+	for pl := range p.places {
+		pl.worker.born = pl.worker.born.Add(-2 * time.Hour)
+	}
+	p.recycle()
+	p.mu.Unlock()
+	eventually(t, "all are replaced", func() bool {
+		s := p.Status()
+		for _, w := range s.Workers {
+			if w.Age > time.Hour {
+				return false
+			}
+		}
+		return len(s.Workers) == 4 && s.Counts.Started == 8
+	})
 }
 
 func write(t *testing.T, path string) {

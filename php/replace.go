@@ -103,11 +103,11 @@ func (p *Pool) learn(ctx context.Context, outcome <-chan error) (err error, came
 // outgoing counts the processes that are on their way out.
 func (p *Pool) outgoing() int { return len(p.places) - p.lasting() + len(p.leaving) }
 
-// recycle has a worker replaced that has served long enough. It goes on until
-// the new one is ready. If another one is being replaced, or there is no room
-// for a further process, this one's turn comes after a later call.
-func (p *Pool) recycle(w *worker) {
-	if p.closed || w.place.surplus || p.outgoing() >= p.opt.MaxWorkers || time.Now().Before(p.noGrowth) {
+// recycle has the workers replaced that have served long enough, one after the
+// other. Each goes on until its new one is ready. If a replacement is under way,
+// or there is no room for a further process, it leaves them for the next time.
+func (p *Pool) recycle() {
+	if p.closed || p.outgoing() >= p.opt.MaxWorkers || time.Now().Before(p.noGrowth) {
 		return
 	}
 	select {
@@ -116,15 +116,35 @@ func (p *Pool) recycle(w *worker) {
 		return
 	}
 	p.keepers.Go(func() {
-		defer func() { <-p.replacing }()
-		p.mu.Lock()
-		var err error
-		if !p.closed && !w.parted && !w.place.surplus {
-			err = p.swap(p.ctx, w.place)
-		}
-		p.mu.Unlock()
-		if err != nil && p.ctx.Err() == nil {
-			w.log.Error("worker can't be replaced; it goes on", "error", err)
+		if err := p.recycleOne(); err != nil && p.ctx.Err() == nil {
+			p.log.Error("a worker that has served long enough can't be replaced; it goes on", "error", err)
 		}
 	})
+}
+
+// recycleOne replaces a worker that has served long enough, and sees to it that
+// the next one is.
+func (p *Pool) recycleOne() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pl := p.oldPlace()
+	var err error
+	if pl != nil && !p.closed {
+		err = p.swap(p.ctx, pl)
+	}
+	<-p.replacing // Replace may come in between
+	if pl != nil && err == nil {
+		p.recycle()
+	}
+	return err
+}
+
+// oldPlace returns a place whose worker has served long enough, if there is one.
+func (p *Pool) oldPlace() *place {
+	for pl := range p.places {
+		if pl.worker != nil && !pl.surplus && pl.worker.old() {
+			return pl
+		}
+	}
+	return nil
 }

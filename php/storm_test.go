@@ -22,7 +22,7 @@ func TestStorm(t *testing.T) {
 	})
 	evil := []string{
 		"exit", "fatal", "throw", "eat", "redeclare", "segfault", "sleep 100000", "deaf",
-		"print", "flood 2000", "buffer", "fork", "badframe", "closefds", "halfway", "leak 1000000", "repeat 3000000",
+		"print", "flood 2000", "buffer", "fork", "badframe", "closefds", "halfway", "leak 1000000", "leakthrow 1000000", "repeat 3000000", "slowend", "orphan",
 	}
 	stop := make(chan struct{})
 	var good, bad, failed atomic.Int64

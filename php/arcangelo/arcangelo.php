@@ -84,6 +84,8 @@ namespace arca {
         private static int $taken = 0;
         /** Of the worker: a child that a script forks has another, and no part in the frames. */
         private static int $pid;
+        /** Whether a frame is being written: none may be begun in it, nor after one that was broken off. */
+        private static bool $writing = false;
         /** Whether the last frame is sent: what comes after it goes to standard output and error. */
         private static bool $over = false;
 
@@ -379,20 +381,24 @@ namespace arca {
 
         private static function send(int $type, string $head, string $body): void
         {
-            if (self::$over || getmypid() !== self::$pid) {
-                if ($type === self::LOG) {
-                    fwrite(STDERR, $body . "\n");
-                    return;
-                }
+            $stranger = self::$over || getmypid() !== self::$pid;
+            $idle = self::$doing === null && self::$id === self::NOBODY; // a signal's handler has something to say
+            if ($type === self::LOG && ($stranger || $idle || self::$writing)) {
+                is_resource(STDERR) && fwrite(STDERR, $body . "\n");
+                return;
+            }
+            if ($stranger || self::$writing) {
                 self::$doing = null;
-                exit(1); // a forked child that returned into the loop
+                exit(1); // a forked child that returned into the loop, or a signal's handler that threw
             }
             $frame = pack('CCnN', self::VERSION, $type, strlen($head), strlen($body)) . self::$id . $head;
+            self::$writing = true;
             if (strlen($body) <= self::COPY_LIMIT) {
                 $sent = self::write($frame . $body);
             } else {
                 $sent = self::write($frame) && self::write($body);
             }
+            self::$writing = false;
             if (!$sent) {
                 self::$doing = null;
                 exit(1); // mkd is gone
@@ -408,7 +414,9 @@ namespace arca {
             // A signal that the script handles interrupted it, or mkd is gone:
             // PHP has a notice for the latter alone.
             $gone = false;
-            set_error_handler(function () use (&$gone) { return $gone = true; });
+            set_error_handler(function (int $level, string $message, string $file, int $line) use (&$gone) {
+                return $file === __FILE__ ? $gone = true : self::onError($level, $message, $file, $line);
+            });
             while (!$gone && $sent < strlen($data)) {
                 $sent += (int) fwrite(self::$out, substr($data, $sent));
             }
