@@ -35,7 +35,7 @@ In handshake mode each client keeps its own RSA key, as apps do. The exit code
 is 1 if an operation failed.`,
 		Args: cobra.NoArgs,
 	}
-	b.server.register(cmd)
+	b.server.register(cmd, true)
 	cmd.Flags().IntVarP(&b.clients, "clients", "c", 16, "clients side by side")
 	cmd.Flags().DurationVarP(&b.duration, "duration", "d", 10*time.Second, "how long to go on")
 	cmd.Flags().StringVar(&b.mode, "mode", "message", "what to measure: message, handshake or resume")
@@ -45,6 +45,7 @@ is 1 if an operation failed.`,
 			return err
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+		context.AfterFunc(ctx, stop) // a second one kills
 		defer stop()
 		return b.run(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
@@ -83,29 +84,30 @@ func (b *bench) prepare(warnings io.Writer) (err error) {
 		"message": b.messages, "handshake": b.handshakes, "resume": b.resumptions,
 	}
 	if b.work = modes[b.mode]; b.work == nil {
-		return fmt.Errorf("--mode %q: it is message, handshake or resume", b.mode)
+		return usage("--mode %q: it is message, handshake or resume", b.mode)
 	}
 	if b.clients < 1 || b.duration <= 0 {
-		return errors.New("--clients and --duration are at least 1")
+		return usage("--clients is at least 1, and --duration more than 0")
 	}
 	if b.cfg, err = b.server.config(warnings); err != nil {
 		return err
 	}
 	if b.size < 1 || b.size > b.cfg.MaxMessage {
-		return fmt.Errorf("--size %d: it is from 1 to --max-message, %d", b.size, b.cfg.MaxMessage)
+		return usage("--size %d: it is from 1 to --max-message, %d", b.size, b.cfg.MaxMessage)
 	}
 	b.message = make([]byte, b.size)
 	rand.Read(b.message)
 	return nil
 }
 
-// run measures, and prints to out; progress goes to a terminal at err.
+// run measures, and prints to out; progress goes to a terminal at err. When ctx
+// ends, operations under way are given up and don't count.
 func (b *bench) run(ctx context.Context, out, progress io.Writer) error {
-	keys, err := b.keys(progress)
+	keys, err := b.keys(ctx, progress)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.duration)
+	inTime, cancel := context.WithTimeout(ctx, b.duration)
 	defer cancel()
 	start := time.Now()
 	stopProgress := b.showProgress(progress, start)
@@ -114,7 +116,7 @@ func (b *bench) run(ctx context.Context, out, progress io.Writer) error {
 	for i := range clients {
 		clients[i].cfg = *b.cfg
 		clients[i].cfg.ClientKey = keys[i]
-		wg.Go(func() { b.client(ctx, &clients[i]) })
+		wg.Go(func() { b.client(ctx, inTime, &clients[i]) })
 	}
 	wg.Wait()
 	took := time.Since(start)
@@ -123,15 +125,35 @@ func (b *bench) run(ctx context.Context, out, progress io.Writer) error {
 }
 
 // keys makes the clients' RSA keys, which takes a core a while.
-func (b *bench) keys(progress io.Writer) ([]*rsa.PrivateKey, error) {
-	keys := make([]*rsa.PrivateKey, b.clients)
-	for i := range keys {
-		if isTerminal(os.Stderr) {
-			fmt.Fprintf(progress, "\rmaking client keys: %d of %d", i+1, b.clients)
+func (b *bench) keys(ctx context.Context, progress io.Writer) ([]*rsa.PrivateKey, error) {
+	type made struct {
+		key *rsa.PrivateKey
+		err error
+	}
+	next := make(chan made)
+	go func() {
+		for range b.clients {
+			key, err := megaki.GenerateKey()
+			select {
+			case next <- made{key, err}:
+			case <-ctx.Done():
+				return
+			}
 		}
-		var err error
-		if keys[i], err = megaki.GenerateKey(); err != nil {
-			return nil, err
+	}()
+	var keys []*rsa.PrivateKey
+	for len(keys) < b.clients {
+		if isTerminal(os.Stderr) {
+			fmt.Fprintf(progress, "\rmaking client keys: %d of %d", len(keys)+1, b.clients)
+		}
+		select {
+		case m := <-next:
+			if m.err != nil {
+				return nil, m.err
+			}
+			keys = append(keys, m.key)
+		case <-ctx.Done():
+			return nil, errors.New("interrupted")
 		}
 	}
 	if isTerminal(os.Stderr) {
@@ -140,18 +162,23 @@ func (b *bench) keys(progress io.Writer) ([]*rsa.PrivateKey, error) {
 	return keys, nil
 }
 
-func (b *bench) client(ctx context.Context, c *benchClient) {
+// client works as long as it is in time. What it has begun then it finishes,
+// unless ctx ends.
+func (b *bench) client(ctx, inTime context.Context, c *benchClient) {
 	defer func() {
 		if c.conn != nil {
 			c.conn.Close()
 		}
 	}()
-	for ctx.Err() == nil {
-		op, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
+	for inTime.Err() == nil {
+		op, cancel := context.WithTimeout(ctx, operationTimeout)
 		start := time.Now()
 		err := b.work(op, c)
 		took := time.Since(start)
 		cancel()
+		if err != nil && ctx.Err() != nil {
+			return
+		}
 		if err != nil {
 			b.failed.Add(1)
 			if c.err == nil {
@@ -162,7 +189,7 @@ func (b *bench) client(ctx context.Context, c *benchClient) {
 				c.conn = nil
 			}
 			select { // a server that is away isn't flooded
-			case <-ctx.Done():
+			case <-inTime.Done():
 			case <-time.After(10 * time.Millisecond):
 			}
 			continue

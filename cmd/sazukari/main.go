@@ -4,6 +4,7 @@ package main
 
 import (
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,10 +17,20 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// usageError says that a command was used in a wrong way.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// quietError is an error whose message the user doesn't want.
+type quietError struct{ error }
+
+func (e quietError) Unwrap() error { return e.error }
 
 // run returns the exit code: 0, 1 it failed, 2 wrong usage.
-func run(args []string) int {
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	running := false
 	root := &cobra.Command{
 		Use:   "sazukari",
@@ -27,14 +38,18 @@ func run(args []string) int {
 		Long: `sazukari speaks Megaki to a server such as mkd. It knows the server by its
 public key, which 'mkd keygen' has made.
 
-  sazukari send --server 127.0.0.1:6363 --key server.key.pub hello`,
+  sazukari send --server 127.0.0.1:6363 --key server.key.pub hello
+  sazukari get --server 127.0.0.1:6363 --key server.key.pub -i /index.html`,
 		Version:           version,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetArgs(args)
-	root.AddCommand(sendCommand(), benchCommand())
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.AddCommand(sendCommand(), getCommand(), benchCommand())
 	for _, c := range root.Commands() {
 		work := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -46,9 +61,11 @@ public key, which 'mkd keygen' has made.
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "sazukari: %v\n", err)
-	if !running {
-		fmt.Fprintf(os.Stderr, "See '%s --help'.\n", cmd.CommandPath())
+	if quiet := (quietError{}); !errors.As(err, &quiet) {
+		fmt.Fprintf(errOut, "sazukari: %v\n", err)
+	}
+	if wrong := (usageError{}); !running || errors.As(err, &wrong) {
+		fmt.Fprintf(errOut, "See '%s --help'.\n", cmd.CommandPath())
 		return 2
 	}
 	return 1
@@ -60,9 +77,14 @@ type serverFlags struct {
 	maxMessage   int
 }
 
-func (f *serverFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.address, "server", "s", "", "`host:port` of the server")
-	cmd.Flags().StringVarP(&f.key, "key", "k", "", "public key `file` of the server: PEM, or the 260 bytes of libsazukari")
+// register adds the flags; short is whether --server and --key have letters.
+func (f *serverFlags) register(cmd *cobra.Command, short bool) {
+	s, k := "", ""
+	if short {
+		s, k = "s", "k"
+	}
+	cmd.Flags().StringVarP(&f.address, "server", s, "", "`host:port` of the server")
+	cmd.Flags().StringVarP(&f.key, "key", k, "", "public key `file` of the server: PEM, or the 260 bytes of libsazukari")
 	cmd.Flags().IntVar(&f.maxMessage, "max-message", megaki.DefaultMaxMessage, "largest message, both ways, in `bytes`; the server has a limit of its own")
 	for _, name := range []string{"server", "key"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
@@ -74,7 +96,7 @@ func (f *serverFlags) register(cmd *cobra.Command) {
 // config reads the key. Warnings go to w.
 func (f *serverFlags) config(w io.Writer) (*megaki.Config, error) {
 	if f.maxMessage < 1 || f.maxMessage > megaki.MaxMessageLimit {
-		return nil, fmt.Errorf("--max-message %d: it is from 1 to %d", f.maxMessage, megaki.MaxMessageLimit)
+		return nil, usage("--max-message %d: it is from 1 to %d", f.maxMessage, megaki.MaxMessageLimit)
 	}
 	data, err := os.ReadFile(f.key)
 	if err != nil {

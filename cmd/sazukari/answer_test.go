@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestParseAnswer(t *testing.T) {
+	for _, test := range []struct{ method, msg, body string }{
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"},
+		{"GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"},
+		{"GET", "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", ""},
+		{"GET", "HTTP/1.1 200 OK\r\n\r\n", ""},
+		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n", "hi!"},
+		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", ""},
+		{"HEAD", "HTTP/1.1 200 OK\r\n\r\n", ""},
+		{"GET", "HTTP/1.1 204 No Content\r\n\r\n", ""},
+		{"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", ""},
+	} {
+		a, err := parseAnswer([]byte(test.msg), test.method)
+		if err != nil || string(a.body) != test.body || !strings.HasSuffix(string(a.head), "\r\n\r\n") {
+			t.Errorf("%q: %v", test.msg, err)
+		}
+	}
+	for _, test := range []struct{ method, msg, want string }{
+		{"GET", "", "it is empty"},
+		{"GET", "hello", `it begins with "hello"`},
+		{"GET", "HTTP/2 200\r\n\r\n", "it begins with"},
+		{"GET", "HTTP/1.1 abc OK\r\n\r\n", "malformed HTTP status"},
+		{"GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "its status is 100 Continue"},
+		{"GET", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "its status is 101"},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", "its head doesn't end"},
+		{"GET", "HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", "line 1 ends in LF alone"},
+		{"GET", "HTTP/1.1 200 \x1b[2J\r\n\r\n", "line 1 has the control character 0x1b"},
+		{"GET", "HTTP/1.1 200 OK\r\nA: b\x00\r\n\r\n", "line 2 has the control character 0x00"},
+		{"GET", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", "line 3 begins with a space"},
+		{"GET", "HTTP/1.1 200 OK\r\nA b\r\n\r\n", "malformed"},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", "its body is cut off: 2 bytes came"},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nhi", "1 bytes follow it"},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi", "line 3 is a second"},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "line 3 is a second"},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nhi", "bad Content-Length"},
+		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhi", "unsupported transfer encoding"},
+		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", "its body is cut off"},
+		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nx", "1 bytes follow it"},
+		{"GET", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "neither Content-Length nor chunks"},
+		{"GET", "HTTP/1.1 200 OK\r\n\r\nhi", "neither Content-Length nor chunks"},
+		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "2 bytes follow it"},
+		{"GET", "HTTP/1.1 204 No Content\r\n\r\nhi", "2 bytes follow it"},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "19 bytes follow it"},
+	} {
+		if _, err := parseAnswer([]byte(test.msg), test.method); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: error %v, want %s", test.msg, err, test.want)
+		}
+	}
+	whole := "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\nabcde"
+	for n := range len(whole) {
+		if _, err := parseAnswer([]byte(whole[:n]), "GET"); err == nil {
+			t.Errorf("%q is taken", whole[:n])
+		}
+	}
+}
+
+// FuzzParseAnswer has an answer be all of its message, and nothing in its head
+// that a terminal would obey.
+func FuzzParseAnswer(f *testing.F) {
+	for _, seed := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nA: b\r\n\r\n",
+		"HTTP/1.1 204 \r\n\r\n", "HTTP/1.0 404 a\tb\r\nLocation: /\r\n\r\n", "HTTP/1.1 200\r\n\r\nx",
+	} {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, msg []byte, isHead bool) {
+		method := "GET"
+		if isHead {
+			method = "HEAD"
+		}
+		a, err := parseAnswer(msg, method)
+		if err != nil {
+			return
+		}
+		if !bytes.HasPrefix(msg, a.head) || bytes.ContainsAny(a.head, "\x00\x1b\x7f") || a.StatusCode < 200 {
+			t.Fatalf("head %q of %q", a.head, msg)
+		}
+		if a.TransferEncoding == nil && len(a.head)+len(a.body) != len(msg) {
+			t.Fatalf("head %q and body %q of %q", a.head, a.body, msg)
+		}
+		if isHead && len(a.body) > 0 {
+			t.Fatalf("body %q of %q", a.body, msg)
+		}
+		if _, err := parseAnswer(append(msg, 'x'), method); err == nil {
+			t.Fatalf("a byte after %q is taken", msg)
+		}
+	})
+}
