@@ -2,8 +2,8 @@ package site
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
+	"strconv"
 	"syscall"
 )
 
@@ -41,37 +41,64 @@ var (
 	errMoved  = errors.New("was replaced again and again while it was looked up")
 )
 
+// failure is an error about a name. Its text is made when it is asked for: most
+// failures of Scripts.Find just lead to the next thing to try.
+type failure struct {
+	kind   error // one of the above; nil: a failure of the disk
+	name   string
+	reason error
+}
+
+func (e *failure) Error() string {
+	text := quoted(e.name) + ": " + e.reason.Error()
+	if e.kind != nil {
+		text = e.kind.Error() + ": " + text
+	}
+	return text
+}
+
+func (e *failure) Unwrap() []error {
+	if e.kind == nil {
+		return []error{e.reason}
+	}
+	return []error{e.kind, e.reason}
+}
+
+// because is a reason in words.
+type because string
+
+func (b because) Error() string { return string(b) }
+
 // maxQuoted is how much of a name an error's text tells, in bytes.
 const maxQuoted = 256
 
 // quoted is a name as it stands in an error's text: clients choose it.
 func quoted(name string) string {
 	if len(name) > maxQuoted {
-		return fmt.Sprintf("%q…", name[:maxQuoted])
+		return strconv.Quote(name[:maxQuoted]) + "…"
 	}
-	return fmt.Sprintf("%q", name)
+	return strconv.Quote(name)
 }
 
-func notFound(name, reason string) error {
-	return fmt.Errorf("%w: %s %s", ErrNotFound, quoted(name), reason)
+func notFound(name string, reason because) error {
+	return &failure{ErrNotFound, name, reason}
 }
 
 // classify says what it means that a name can't be opened or looked at.
 func classify(name string, err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		err = pathError.Err // whose text repeats the name as it is
+	if e, ok := err.(*fs.PathError); ok {
+		err = e.Err // whose text repeats the name as it is
 	}
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return fmt.Errorf("%w: %s: %w", ErrForbidden, quoted(name), err) // os.Root has one error of its own: the path escapes
+	errno, ok := err.(syscall.Errno)
+	if !ok {
+		return &failure{ErrForbidden, name, err} // os.Root has one error of its own: the path escapes
 	}
 	switch errno {
 	case syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.EINVAL, syscall.EILSEQ,
 		syscall.ENXIO, syscall.ENODEV: // a socket, a device that isn't there
-		return fmt.Errorf("%w: %s: %w", ErrNotFound, quoted(name), err)
+		return &failure{ErrNotFound, name, err}
 	case syscall.EACCES, syscall.EPERM, syscall.ELOOP:
-		return fmt.Errorf("%w: %s: %w", ErrForbidden, quoted(name), err)
+		return &failure{ErrForbidden, name, err}
 	}
-	return fmt.Errorf("%s: %w", quoted(name), err)
+	return &failure{nil, name, err}
 }

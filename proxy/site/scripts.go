@@ -190,6 +190,13 @@ func expand(entry, p string) string {
 
 // folder finds the index of a folder, whose path ends in a slash.
 func (s *Scripts) folder(r *release, p string) (Found, error) {
+	// Mostly there is no folder, and then there is no need to look for each index.
+	if _, err := s.stat(r, p); err != errFolder {
+		if err == nil {
+			err = notFound(p, "is no folder")
+		}
+		return Found{}, err
+	}
 	for _, name := range s.index() {
 		find := s.static
 		if s.split(name, 0) == len(name) {
@@ -252,7 +259,7 @@ func (s *Scripts) script(r *release, p string) (Found, error) {
 		return Found{}, err
 	}
 	if base := path.Base(real); s.split(base, 0) != len(base) {
-		return Found{}, fmt.Errorf("%w: %s leads to a file that isn't a script", ErrForbidden, quoted(p))
+		return Found{}, &failure{ErrForbidden, p, because("leads to a file that isn't a script")}
 	}
 	root := r.path
 	if s.PHPRoot != "" {
@@ -273,7 +280,8 @@ func (s *Scripts) static(r *release, p string) (Found, error) {
 	return Found{File: p}, nil
 }
 
-// stat looks at a regular file that isn't hidden.
+// stat looks at a regular file that isn't hidden. The error is errFolder if a
+// folder is there.
 func (s *Scripts) stat(r *release, p string) (fs.FileInfo, error) {
 	if hidden(p, s.Files.Hide) {
 		return nil, notFound(p, "is hidden")
