@@ -10,7 +10,10 @@ import (
 func (x *exchange) Read(p []byte) (int, error) {
 	x.turn.Lock()
 	defer x.turn.Unlock()
-	if x.ended != nil {
+	switch {
+	case x.closed:
+		return 0, &Error{Op: "reading the answer", Address: x.t.Address, Sent: true, Answered: true, Reused: x.reused, Err: ErrClosed}
+	case x.ended != nil:
 		return 0, x.ended
 	}
 	if len(p) == 0 {
@@ -100,6 +103,6 @@ func (x *exchange) Close() error {
 		}
 		x.finish("reading the answer", err)
 	}
-	x.ended = &Error{Op: "reading the answer", Address: x.t.Address, Sent: true, Answered: true, Reused: x.reused, Err: ErrClosed}
+	x.closed = true
 	return nil
 }

@@ -19,8 +19,8 @@ func (x *exchange) assemble() (read bool, err error) {
 	n := len(b)
 	b = slices.Grow(b, int(x.length))[:n+int(x.length)]
 	*x.head = b
-	if _, err := io.ReadFull(x.body, b[n:]); err != nil {
-		return true, bodyError(err)
+	if err := readFull(x.body, b[n:]); err != nil {
+		return true, err
 	}
 	if err := atEnd(x.body, x.length); err != nil {
 		return true, err
@@ -49,8 +49,8 @@ func (x *exchange) sendBody(body io.Reader) error {
 	}
 	for left := x.length; left > 0; {
 		p := buf[:min(left, partSize)]
-		if _, err := io.ReadFull(body, p); err != nil {
-			return bodyError(err)
+		if err := readFull(body, p); err != nil {
+			return err
 		}
 		if left -= int64(len(p)); left == 0 {
 			if err := atEnd(body, x.length); err != nil {
@@ -74,7 +74,7 @@ const (
 
 // sendChunked writes a body of unknown length, each part as soon as it is there.
 func (x *exchange) sendChunked(body io.Reader, buf []byte) error {
-	for empty := 0; empty < 100; empty++ { // a reader that has nothing for ever is broken
+	for empty := 0; empty < maxEmpty; empty++ {
 		n, err := body.Read(buf[chunkPrefix : chunkPrefix+partSize])
 		if err != nil && err != io.EOF {
 			return bodyError(err)
@@ -97,7 +97,7 @@ func (x *exchange) sendChunked(body io.Reader, buf []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrBody, io.ErrNoProgress)
+	return bodyError(io.ErrNoProgress)
 }
 
 // chunk makes a chunk of the n bytes that stand in buf after chunkPrefix.
@@ -106,6 +106,29 @@ func chunk(buf []byte, n int) []byte {
 	prefix := append(strconv.AppendInt(size[:0], int64(n), 16), "\r\n"...)
 	start := chunkPrefix - copy(buf[chunkPrefix-len(prefix):], prefix)
 	return append(buf[start:chunkPrefix+n], chunkSuffix...)
+}
+
+// maxEmpty is how many times in a row a body may have neither bytes nor an end. A
+// reader that does so for ever is broken.
+const maxEmpty = 100
+
+// readFull fills p.
+func readFull(body io.Reader, p []byte) error {
+	for empty := 0; len(p) > 0; empty++ {
+		n, err := body.Read(p)
+		if p = p[n:]; len(p) == 0 {
+			return nil
+		}
+		if err != nil {
+			return bodyError(err)
+		}
+		if n > 0 {
+			empty = 0
+		} else if empty == maxEmpty {
+			return bodyError(io.ErrNoProgress)
+		}
+	}
+	return nil
 }
 
 // bodyError says why a request's body wasn't read to its announced end.
@@ -122,7 +145,7 @@ func bodyError(err error) error {
 // atEnd checks that a body has no more than the length bytes that were read.
 func atEnd(body io.Reader, length int64) error {
 	var p [1]byte
-	for range 100 { // of nothing
+	for range maxEmpty {
 		n, err := body.Read(p[:])
 		switch {
 		case n > 0:
@@ -133,7 +156,7 @@ func atEnd(body io.Reader, length int64) error {
 			return bodyError(err)
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrBody, io.ErrNoProgress)
+	return bodyError(io.ErrNoProgress)
 }
 
 func (x *exchange) closeBody() {

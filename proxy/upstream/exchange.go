@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/http/httputil"
 	"net/textproto"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -46,6 +47,7 @@ type exchange struct {
 	chunks   io.Reader // decodes the chunked coding
 	finished bool      // the connection and what else was in use is given back
 	ended    error     // what Read returns from now on
+	closed   bool      // Close was called
 }
 
 // maxInformational is how many 1xx answers may come before the final one.
@@ -134,6 +136,12 @@ func (x *exchange) reopen() bool {
 // readHeads reads the head of the final answer, and those of 1xx answers before.
 func (x *exchange) readHeads() error {
 	for range maxInformational + 1 {
+		// What isn't HTTP/1 is told by its first bytes: more may never come.
+		if p, err := x.br.Peek(len(protocol)); !strings.HasPrefix(protocol, string(p)) {
+			return errProtocol
+		} else if err != nil {
+			return err
+		}
 		text, err := x.readLines()
 		if err != nil {
 			return err

@@ -18,6 +18,11 @@ const (
 	atClose                // the server closes the connection
 )
 
+// protocol is how each answer begins.
+const protocol = "HTTP/1."
+
+var errProtocol = fmt.Errorf("%w: it doesn't begin with a status line of HTTP/1", ErrHeader)
+
 // parseHead parses the head of an answer, whose lines all have their ends, into
 // resp (RFC 9112, sections 4 and 5).
 func parseHead(text string, resp *http.Response) error {
@@ -33,9 +38,8 @@ func parseHead(text string, resp *http.Response) error {
 // parseStatus parses the status line. It isn't quoted in an error: what isn't a
 // status line may be anything, another one's secret among them.
 func parseStatus(line string, resp *http.Response) error {
-	const proto = "HTTP/1.x"
-	if len(line) < len(proto)+4 || !strings.HasPrefix(line, "HTTP/1.") || line[7] < '0' || line[7] > '9' || line[8] != ' ' {
-		return fmt.Errorf("%w: it doesn't begin with a status line of HTTP/1", ErrHeader)
+	if len(line) < len("HTTP/1.x 200") || !strings.HasPrefix(line, protocol) || line[7] < '0' || line[7] > '9' || line[8] != ' ' {
+		return errProtocol
 	}
 	status := line[9:]
 	if !isDigits(status[:3]) || status[0] == '0' || len(status) > 3 && status[3] != ' ' {

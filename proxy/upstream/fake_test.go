@@ -1,0 +1,268 @@
+package upstream
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came that %s", what)
+		}
+	}
+}
+
+// noLeaks checks that a test leaves no goroutine behind.
+func noLeaks(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(2 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				buf := make([]byte, 1<<16)
+				t.Errorf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
+				return
+			}
+		}
+	})
+}
+
+// fakeConn is a server's end of a connection.
+type fakeConn struct {
+	net.Conn
+	br *bufio.Reader
+	n  int // of the connection, from 1
+}
+
+// received is a request as a server sees it.
+type received struct {
+	head string // with its empty line
+	body string
+}
+
+// readHead reads the head of a request as it is.
+func (c *fakeConn) readHead() (string, error) {
+	var b strings.Builder
+	for {
+		line, err := c.br.ReadString('\n')
+		if b.WriteString(line); err != nil {
+			return b.String(), err
+		}
+		if line == "\r\n" {
+			return b.String(), nil
+		}
+	}
+}
+
+// read reads a request, whose body net/http decodes.
+func (c *fakeConn) read() (received, error) {
+	head, err := c.readHead()
+	if err != nil {
+		return received{}, err
+	}
+	r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(head), c.br)))
+	if err != nil {
+		return received{head: head}, err
+	}
+	if r.ContentLength > 0 {
+		p := make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, p)
+		return received{head, string(p)}, err
+	}
+	p, err := io.ReadAll(r.Body)
+	return received{head, string(p)}, err
+}
+
+func (c *fakeConn) say(parts ...string) { io.WriteString(c, strings.Join(parts, "")) }
+
+// fakeServer plays a server that handles each connection with f.
+type fakeServer struct {
+	address string
+	mu      sync.Mutex
+	count   int
+	open    []net.Conn
+}
+
+func (s *fakeServer) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
+}
+
+// serve starts a server on TCP, and returns a Transport to it. Both end with the
+// test.
+func serve(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeServer) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, l, f)
+}
+
+// serveUnix does so on a unix socket.
+func serveUnix(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeServer) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "up") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, l, f)
+}
+
+func serveOn(t testing.TB, l net.Listener, f func(c *fakeConn)) (*Transport, *fakeServer) {
+	s := &fakeServer{address: l.Addr().String()}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.count++
+			s.open = append(s.open, nc)
+			c := &fakeConn{Conn: nc, br: bufio.NewReader(nc), n: s.count}
+			s.mu.Unlock()
+			all.Go(func() {
+				defer nc.Close()
+				f(c)
+			})
+		}
+	})
+	tr := &Transport{Network: l.Addr().Network(), Address: s.address}
+	t.Cleanup(func() {
+		tr.CloseIdleConnections()
+		l.Close()
+		s.mu.Lock()
+		for _, c := range s.open {
+			c.Close()
+		}
+		s.mu.Unlock()
+		all.Wait()
+		if n := tr.Active(); n != 0 {
+			t.Errorf("%d requests are left under way", n)
+		}
+		if tr.inUse != 0 || len(tr.waiters) != 0 {
+			t.Errorf("%d connections are counted, %d wait", tr.inUse, len(tr.waiters))
+		}
+	})
+	return tr, s
+}
+
+// answering returns a handler that reads each request of a connection and says
+// the same.
+func answering(parts ...string) func(c *fakeConn) {
+	return func(c *fakeConn) {
+		for {
+			if _, err := c.read(); err != nil {
+				return
+			}
+			c.say(parts...)
+		}
+	}
+}
+
+const ok = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntext"
+
+func newRequest(t testing.TB, method, body string) *http.Request {
+	t.Helper()
+	var b io.Reader
+	if body != "" {
+		b = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://example.org/path?query", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// exchangeAll sends a request and reads its whole answer.
+func exchangeAll(tr *Transport, r *http.Request) (*http.Response, string, error) {
+	resp, err := tr.RoundTrip(r)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	p, err := io.ReadAll(resp.Body)
+	return resp, string(p), err
+}
+
+// failure returns the *Error that every error must be.
+func failure(t *testing.T, err error) *Error {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v isn't an *Error", err)
+	}
+	return e
+}
+
+func idle(tr *Transport) int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return len(tr.idle)
+}
+
+// body is a request's body that knows whether it was read and closed.
+type body struct {
+	io.Reader
+	mu     sync.Mutex
+	reads  int
+	closed bool
+	done   chan struct{} // closed by Close
+}
+
+func newBody(r io.Reader) *body { return &body{Reader: r, done: make(chan struct{})} }
+
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	b.reads++
+	closed := b.closed
+	b.mu.Unlock()
+	if closed {
+		return 0, errors.New("read after close")
+	}
+	return b.Reader.Read(p)
+}
+
+func (b *body) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.closed = true
+		close(b.done)
+	}
+	return nil
+}
+
+func (b *body) state() (reads int, closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reads, b.closed
+}
+
+// endless is a reader that never ends.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
