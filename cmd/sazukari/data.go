@@ -121,12 +121,15 @@ func (p *dataPart) escaped(f *files) ([]byte, error) {
 }
 
 // escapeForm appends p, in which only unreserved characters stay (RFC 3986,
-// section 2.3).
+// section 2.3), and a space becomes a plus, as in forms.
 func escapeForm(dst, p []byte) []byte {
 	for _, c := range p {
-		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.IndexByte("-._~", c) >= 0 {
+		switch {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', strings.IndexByte("-._~", c) >= 0:
 			dst = append(dst, c)
-		} else {
+		case c == ' ':
+			dst = append(dst, '+')
+		default:
 			dst = fmt.Appendf(dst, "%%%02X", c)
 		}
 	}

@@ -130,7 +130,8 @@ func encodeForm(fields []formField, f *files) (body []byte, contentType string, 
 		mimeType := field.mimeType
 		if filename != "" {
 			disposition += `; filename="` + escapeName(filename) + `"`
-			mimeType = cmp.Or(mimeType, mime.TypeByExtension(filepath.Ext(filename)), "application/octet-stream")
+			guess, _, _ := strings.Cut(mime.TypeByExtension(filepath.Ext(filename)), ";") // no charset: it isn't known
+			mimeType = cmp.Or(mimeType, guess, "application/octet-stream")
 		}
 		h.Set("Content-Disposition", disposition)
 		if mimeType != "" {

@@ -53,6 +53,10 @@ func TestUpload(t *testing.T) {
 	if err := os.WriteFile(path, []byte("\x89PNG\r\n\x00"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	notes := filepath.Join(dir, "notes.html")
+	if err := os.WriteFile(notes, []byte("\xff"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || kind != "multipart/form-data" || r.Method != "POST" {
@@ -76,7 +80,7 @@ func TestUpload(t *testing.T) {
 		}
 	})
 	got := s.getWith("stdin", "-F", "a\"\r\n=é", "-F", "f=@\""+strings.ReplaceAll(path, `"`, `\"`)+"\"", "--form-string", "g=@x;y", "-F", "h=<-;type=text/x",
-		"-F", "i=@"+s.file("server.key.cert")+";filename=\"x/\\\"y\";type=a/b", "/")
+		"-F", "i=@"+s.file("server.key.cert")+";filename=\"x/\\\"y\";type=a/b", "-F", "j=@"+notes, "/")
 	cert, err := os.ReadFile(s.file("server.key.cert"))
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +91,7 @@ func TestUpload(t *testing.T) {
 		`form-data; name="g"||@x;y`,
 		`form-data; name="h"|text/x|stdin`,
 		`form-data; name="i"; filename="x/%22y"|a/b|` + string(cert),
+		`form-data; name="j"; filename="notes.html"|text/html|` + "\xff",
 		"",
 	}, "\n")
 	if got.code != 0 || got.out != want {

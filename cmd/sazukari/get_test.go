@@ -79,7 +79,7 @@ func TestGet(t *testing.T) {
 		{"--data-binary|@" + lines + "|/", `POST 127.0.0.1/ ` + form + ` "a=1\r\nb\x00\xff\n"`},
 		{"--data-raw|@x|/", `POST 127.0.0.1/ ` + form + ` "@x"`},
 		{"--data-urlencode|a b|--data-urlencode|=c=d|--data-urlencode|e=f&ü|--data-urlencode|g@" + lines + "|/",
-			`POST 127.0.0.1/ ` + form + ` "a%20b&c%3Dd&e=f%26%C3%BC&g=a%3D1%0D%0Ab%00%FF%0A"`},
+			`POST 127.0.0.1/ ` + form + ` "a+b&c%3Dd&e=f%26%C3%BC&g=a%3D1%0D%0Ab%00%FF%0A"`},
 		{"-d|x|-H|Content-Type: text/plain|/", `POST 127.0.0.1/ [Content-Type: text/plain] "x"`},
 		{"-d|x|-X|PUT|/", `PUT 127.0.0.1/ ` + form + ` "x"`},
 		{"-d|x y|-X|GET|/", `GET 127.0.0.1/ ` + form + ` "x y"`},
