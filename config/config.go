@@ -12,22 +12,23 @@ type Config struct {
 	// What answers requests. A map like `listeners`; routes use the names.
 	Backends []Backend `yaml:"backends,required"`
 
-	// Which backend answers what. A list: the first route that matches wins.
-	// What matches none gets 404; a raw message that matches none closes its
+	// What becomes of requests. A list: the first route that matches wins. What
+	// matches none gets 404; a raw message that matches none closes its
 	// connection.
 	Routes []Route `yaml:"routes,required"`
 
 	// Limits of the whole daemon.
 	Limits Limits `yaml:"limits"`
 
-	// Networks of proxies before mkd, as in `10.0.0.0/8`, whose
-	// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are
-	// believed. From others these fields are dropped. The client's address is
-	// the rightmost that isn't of such a network.
+	// Networks and addresses of HTTP proxies in front of mkd, as in
+	// `10.0.0.0/8`, whose `X-Forwarded-For`, `X-Forwarded-Proto` and
+	// `X-Forwarded-Host` are believed. From others these fields are dropped.
+	// The client's address is the rightmost of `X-Forwarded-For` that isn't of
+	// such a network.
 	TrustedProxies []string `yaml:"trusted_proxies" format:"network"`
 
-	// The folder for what must outlive the daemon: certificates and the ACME
-	// account. It is made when it is needed, for mkd's user alone.
+	// The folder for what must outlive the daemon: certificates, their keys,
+	// and the ACME account. It is made when it is needed, for mkd's user alone.
 	Storage string `yaml:"storage" default:"storage" path:"newdir"`
 
 	// Megaki sessions, which clients resume.

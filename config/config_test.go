@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,8 @@ func TestDefaults(t *testing.T) {
 // TestTags checks that every default and range can be read, that a default
 // satisfies its own field, and that no tag is misspelt.
 func TestTags(t *testing.T) {
+	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "network", "host", "name", "server", "email", "url", "upstream",
+		"path", "prefix", "target", "location", "method", "value", "matched header", "changed header", "changed field"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
@@ -123,6 +126,9 @@ func TestTags(t *testing.T) {
 			}
 			if _, option, _ := strings.Cut(sf.Tag.Get("yaml"), ","); option != "" && !f.required && !f.kind && !f.name {
 				t.Errorf("%s: unknown option %q", f.goName, option)
+			}
+			if !slices.Contains(formats, f.format) {
+				t.Errorf("%s: unknown format %q", f.goName, f.format)
 			}
 		}
 	}

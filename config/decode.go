@@ -1,9 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -142,8 +144,8 @@ func (w *walker) texts(v reflect.Value, f field, n *yaml.Node, path string) bool
 // scalar decodes a single value.
 func (w *walker) scalar(v reflect.Value, f field, n *yaml.Node, path string) bool {
 	want, tags := wanted(v)
-	if f.format == "address" {
-		want = "a string such as 127.0.0.1:6363"
+	if kind, example, _ := strings.Cut(f.format, " "); kind == "address" {
+		want = "a string such as 127.0.0.1:" + cmp.Or(example, "6363")
 	}
 	if n.Kind != yaml.ScalarNode || !slices.Contains(tags, n.Tag) {
 		hint := ""

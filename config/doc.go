@@ -16,7 +16,11 @@
 //	range:"1ms..24h"      the least and the greatest value
 //	oneof:"auto http raw" the values of a string
 //	path:"file"           a path, relative to the folder of config.yaml; see pathKind
-//	format:"address"      host:port
+//	format:"host"         what a string, or each of a list, looks like; see checkFormat and checkText
+//
+// A block that is a struct always has its values, given or default; one that is
+// a pointer and no kind is nil, and off, unless it is given. The fields of an
+// embedded struct are keys of the struct that it is in.
 //
 // The YAML is parsed into nodes by gopkg.in/yaml.v3 and decoded here, because
 // a decoder that knows places, spelling and types tells a user more than one

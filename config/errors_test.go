@@ -151,18 +151,35 @@ func TestErrors(t *testing.T) {
 		{"key inside of itself", minimal + "log: &x {*x : info}\n", "5:10: log: got a block of keys as a key; a key is a word"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cfg, err := parse("config.yaml", []byte(c.text), ".", fakeStat)
-			if err == nil {
-				t.Fatalf("no error in\n%s\nbut %+v", c.text, cfg)
-			}
-			var have []string
-			for _, e := range err.(Errors) {
-				have = append(have, strings.TrimPrefix(e.Error(), "config.yaml:"))
-			}
-			if have := strings.Join(have, "\n"); have != c.want {
-				t.Errorf("have %s\nwant %s\nin\n%s", have, c.want, c.text)
-			}
+			wantErrors(t, c.text, c.want)
 		})
+	}
+}
+
+// wantErrors checks the errors of a text, without the file's name.
+func wantErrors(t *testing.T, text, want string) {
+	t.Helper()
+	cfg, err := parse("config.yaml", []byte(text), ".", fakeStat)
+	if err == nil {
+		t.Fatalf("no error in\n%s\nbut %+v", text, cfg)
+	}
+	wantLines(t, text, err.(Errors), want)
+}
+
+// wantWarnings is wantErrors for warnings.
+func wantWarnings(t *testing.T, text, want string) {
+	t.Helper()
+	wantLines(t, text, mustParse(t, text).Warnings, want)
+}
+
+func wantLines(t *testing.T, text string, errs []Error, want string) {
+	t.Helper()
+	var lines []string
+	for _, e := range errs {
+		lines = append(lines, strings.TrimPrefix(e.Error(), "config.yaml:"))
+	}
+	if have := strings.Join(lines, "\n"); have != want {
+		t.Errorf("have %s\nwant %s\nin\n%s", have, want, text)
 	}
 }
 
@@ -216,13 +233,7 @@ func TestWarnings(t *testing.T) {
 			"2:54: listeners.b: no route takes anything from this listener; a route takes raw messages only if it says match: {payload: raw}, or raw"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var have []string
-			for _, w := range mustParse(t, c.text).Warnings {
-				have = append(have, strings.TrimPrefix(w.Error(), "config.yaml:"))
-			}
-			if have := strings.Join(have, "\n"); have != c.want {
-				t.Errorf("have %s\nwant %s\nin\n%s", have, c.want, c.text)
-			}
+			wantWarnings(t, c.text, c.want)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -11,15 +12,26 @@ import (
 )
 
 // checkFormat checks a string that has a format. Its errors are what is wanted
-// instead.
+// instead. An address may name the port of its examples: "address 443".
 func checkFormat(format, s string) error {
+	format, example, _ := strings.Cut(format, " ")
 	switch format {
 	case "address":
-		return checkAddress(s)
+		return checkAddress(s, cmp.Or(example, "6363"))
 	case "network":
 		return checkNetwork(s)
 	case "host":
 		return checkHost(s)
+	case "name":
+		return checkCertName(s)
+	case "server":
+		return checkServerName(s)
+	case "email":
+		return checkEmail(s)
+	case "url":
+		return checkURL(s)
+	case "upstream":
+		return checkUpstream(s)
 	case "path":
 		return checkPathPattern(s)
 	case "prefix":
@@ -28,248 +40,29 @@ func checkFormat(format, s string) error {
 		return checkTarget(s)
 	case "location":
 		return checkLocation(s)
-	case "url":
-		return checkURL(s)
-	case "upstream":
-		return checkUpstream(s)
 	case "method":
-		if !isToken(s) || strings.ToUpper(s) != s {
-			return errors.New("want a method in capitals, as in GET")
-		}
-	case "field":
-		return checkFieldName(s)
+		return checkMethod(s)
+	case "changed field":
+		return checkChangedField(s)
 	case "value":
 		return checkFieldValue(s)
 	}
 	return nil
 }
 
-// checkAddress checks host:port. The host may be empty, an IP address, or a
-// name, which isn't looked up.
-func checkAddress(s string) error {
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		if _, err := netip.ParseAddr(s); err == nil {
-			return fmt.Errorf("the port is missing; write %s", net.JoinHostPort(s, "6363"))
-		}
-		if strings.Count(s, ":") > 1 {
-			return errors.New("want host:port; an IPv6 address stands in brackets, as in [::1]:6363")
-		}
-		return errors.New("want host:port, as in 127.0.0.1:6363, or :6363 for all addresses")
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
-		return errors.New("the port must be a number from 0 to 65535")
-	}
-	if host == "" {
-		return nil
-	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return nil
-	}
-	if strings.Trim(host, "0123456789.") == "" || strings.Contains(host, ":") {
-		return errors.New("the host isn't an IP address")
-	}
-	if len(host) > 253 || strings.Trim(host, wordBytes+".") != "" {
-		return errors.New("the host is neither an IP address nor a name; leave it empty for all addresses, as in :6363")
-	}
-	return nil
-}
-
-// checkNetwork checks an IP address or a network of them.
-func checkNetwork(s string) error {
-	if _, err := netip.ParseAddr(s); err == nil && !strings.Contains(s, "%") {
-		return nil
-	}
-	p, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil:
-		return errors.New("want a network, as in 10.0.0.0/8 or 2001:db8::/32, or an address")
-	case p != p.Masked():
-		return fmt.Errorf("bits are set behind the prefix; write %v", p.Masked())
-	}
-	return nil
-}
-
-// Network returns the network that a checked string names. An address is a
-// network of its own.
-func Network(s string) netip.Prefix {
-	if a, err := netip.ParseAddr(s); err == nil {
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen())
-	}
-	p, _ := netip.ParsePrefix(s)
-	return p
-}
-
-// checkHost checks a host name, or *. and one.
-func checkHost(s string) error {
-	name := strings.TrimPrefix(s, "*.")
-	switch {
-	case strings.Contains(s, "://"), strings.Contains(s, "/"):
-		return errors.New("want a host alone, as in example.org")
-	case strings.Contains(name, "*"):
-		return errors.New("a * stands only at the front, for all names below a host, as in *.example.org")
-	case strings.ToLower(s) != s:
-		return fmt.Errorf("hosts are written in lower case: %s", strings.ToLower(s))
-	case strings.HasSuffix(s, "."):
-		return errors.New("leave out the dot at the end")
-	}
-	if a, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && name == s {
-		if a.Is6() && !strings.HasPrefix(s, "[") {
-			return fmt.Errorf("an IPv6 address stands in brackets: [%s]", s)
-		}
-		return nil
-	}
-	if strings.Contains(s, ":") {
-		return errors.New("a port can't stand here: hosts are compared without it")
-	}
-	for _, label := range strings.Split(name, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, wordBytes) != "" {
-			return errors.New("want a host name, as in example.org; names with other letters are written in their xn-- form")
-		}
-	}
-	if len(s) > 253 {
-		return errors.New("a host name has 253 bytes at most")
-	}
-	return nil
-}
-
-// checkPathPattern checks /exact, /below/* and *.suffix.
-func checkPathPattern(s string) error {
-	switch {
-	case strings.HasPrefix(s, "*"):
-		if len(s) == 1 || strings.ContainsAny(s[1:], "*/") {
-			return errors.New("want the end of a path behind the *, as in *.php; leave the condition out to match all paths")
-		}
-		return nil
-	case strings.HasSuffix(s, "*") && !strings.HasSuffix(s, "/*"):
-		return errors.New("a * stands behind a /, as in /api/*, or at the front, as in *.php")
-	case strings.Contains(strings.TrimSuffix(s, "*"), "*"):
-		return errors.New("a * stands only at the end, as in /api/*, or at the front, as in *.php")
-	}
-	return checkPlainPath(strings.TrimSuffix(s, "*"))
-}
-
-// checkPlainPath checks a path that requests' paths are compared with: these
-// have no dot segments and no double slashes.
-func checkPlainPath(s string) error {
-	switch {
-	case !strings.HasPrefix(s, "/"):
-		return errors.New("want a path, which begins with /")
-	case strings.ContainsAny(s, "?#"):
-		return errors.New("a path has no query here")
-	case strings.ContainsFunc(s, isControl):
-		return errors.New("a path has no control characters")
-	case strings.Contains(s, "//"), strings.Contains(s+"/", "/../"), strings.Contains(s+"/", "/./"):
-		return errors.New("it can never match: double slashes and dot segments are resolved before paths are compared")
-	case strings.Contains(s, "%"):
-		return errors.New("it is compared with the decoded path; write the characters themselves")
-	}
-	return nil
-}
-
-func checkPrefix(s string) error {
-	if strings.HasSuffix(s, "/") || strings.Contains(s, "*") {
-		return errors.New("want a path without a / or * at its end, as in /api")
-	}
-	return checkPlainPath(s)
-}
-
-// checkTarget checks a path with or without a query, as it stands in a request.
-func checkTarget(s string) error {
-	if u, err := url.ParseRequestURI(s); err != nil || !strings.HasPrefix(s, "/") || u.Host != "" || strings.ContainsAny(s, " #") || strings.ContainsFunc(s, isControl) {
-		return errors.New("want a path, as in /healthz or /search?q=1")
-	}
-	return nil
-}
-
-// checkLocation checks an address with {host}, {path} and {uri} in it.
-func checkLocation(s string) error {
-	plain := strings.NewReplacer("{host}", "h", "{path}", "/", "{uri}", "/").Replace(s)
-	switch _, err := url.Parse(plain); {
-	case strings.ContainsAny(plain, "{}"):
-		return errors.New("known in braces are {host}, {path} and {uri}")
-	case err != nil, strings.ContainsFunc(s, isControl), strings.Contains(s, " "):
-		return errors.New("want an address, as in https://www.example.org{uri}")
-	case !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") && !strings.HasPrefix(s, "{path}") && !strings.HasPrefix(s, "{uri}"):
-		return errors.New("want an address that begins with https://, http:// or /")
-	case strings.HasPrefix(plain, "//"):
-		return errors.New("an address that begins with // leads to another host; write its scheme")
-	}
-	return nil
-}
-
-func checkURL(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return errors.New("want an address, as in https://example.org/directory")
-	}
-	return nil
-}
-
-// checkUpstream checks http://host:port, https://host:port and unix:/path.
-func checkUpstream(s string) error {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		switch {
-		case path == "" || strings.HasPrefix(path, "//"):
-			return errors.New("want the path of a socket, as in unix:/run/app.sock")
-		case len(path) > 107:
-			return errors.New("the path of a socket has 107 bytes at most")
-		}
-		return nil
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return errors.New("want http://host:port, https://host:port or unix:/path")
-	case u.User != nil:
-		return errors.New("a user and a password can't stand here; set an Authorization field in the headers of the route")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("it has no path: requests keep theirs; a route's strip_prefix takes something off")
-	}
-	port := u.Port()
-	if port == "" && !strings.HasSuffix(u.Host, ":") {
-		return nil
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return errors.New("the port must be a number from 1 to 65535")
-	}
-	return nil
-}
-
-// checkHeader checks a header field's name and value.
-func checkHeader(name, value string) error {
-	if err := checkFieldName(name); err != nil {
-		return err
-	}
-	return checkFieldValue(value)
-}
-
-func checkFieldName(s string) error {
-	if !isToken(s) {
-		return errors.New("want the name of a header field, as in X-Frame-Options")
-	}
-	return nil
-}
-
-func checkFieldValue(s string) error {
-	if strings.ContainsFunc(s, isControl) {
-		return errors.New("a header field has no line ends and no other control characters")
-	}
-	return nil
-}
-
-// isToken reports whether s is a token (RFC 9110, section 5.6.2).
-func isToken(s string) bool {
-	return s != "" && strings.Trim(s, wordBytes+"!#$%&'*+.^`|~") == ""
-}
-
-func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
-
 // checkText checks a key and its value in a map of strings.
 func checkText(format, key, value string) error {
-	if format == "header" {
-		return checkHeader(key, value)
+	switch format {
+	case "matched header":
+		if err := checkMatchedField(key); err != nil {
+			return err
+		}
+		return checkFieldValue(value)
+	case "changed header":
+		if err := checkChangedField(key); err != nil {
+			return err
+		}
+		return checkFieldValue(value)
 	}
 	switch {
 	case key == "":
@@ -284,4 +77,194 @@ func checkText(format, key, value string) error {
 		return errors.New("a PHP setting can't have a line end in it")
 	}
 	return nil
+}
+
+// checkAddress checks host:port. The host may be empty, an IP address, or a
+// name, which isn't looked up. example is the port of examples.
+func checkAddress(s, example string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		if _, err := netip.ParseAddr(s); err == nil {
+			return fmt.Errorf("the port is missing; write %s", net.JoinHostPort(s, example))
+		}
+		if strings.Count(s, ":") > 1 {
+			return fmt.Errorf("want host:port; an IPv6 address stands in brackets, as in [::1]:%s", example)
+		}
+		return fmt.Errorf("want host:port, as in 127.0.0.1:%[1]s, or :%[1]s for all addresses", example)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return errors.New("the port must be a number from 0 to 65535")
+	}
+	if host == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	if strings.Trim(host, "0123456789.") == "" || strings.Contains(host, ":") {
+		return errors.New("the host isn't an IP address")
+	}
+	if len(host) > 253 || strings.Trim(host, wordBytes+".") != "" {
+		return fmt.Errorf("the host is neither an IP address nor a name; leave it empty for all addresses, as in :%s", example)
+	}
+	return nil
+}
+
+// checkNetwork checks an IP address or a network of them.
+func checkNetwork(s string) error {
+	a, err := netip.ParseAddr(s)
+	p, perr := netip.ParsePrefix(s)
+	switch {
+	case err == nil && a.Zone() != "":
+		return errors.New("a zone can't stand here; leave out the % and what follows")
+	case err == nil && a.Is4In6(), perr == nil && p.Addr().Is4In6():
+		return errors.New("write IPv4 as such, as in 10.0.0.0/8: clients are compared with it in that form")
+	case err == nil:
+		return nil
+	case perr != nil:
+		return errors.New("want a network, as in 10.0.0.0/8 or 2001:db8::/32, or an address")
+	case p != p.Masked():
+		return fmt.Errorf("bits are set behind the prefix; write %v", p.Masked())
+	}
+	return nil
+}
+
+// Network returns the network that a string names which was checked to be one.
+// An address is a network of its own.
+func Network(s string) netip.Prefix {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	p, _ := netip.ParsePrefix(s)
+	return p
+}
+
+// checkHost checks a host in the form that requests' hosts are compared in, or
+// *. and a name. An IPv6 address stands in brackets, as it does in a request.
+func checkHost(s string) error {
+	if inside, ok := strings.CutPrefix(s, "["); ok {
+		a, err := netip.ParseAddr(strings.TrimSuffix(inside, "]"))
+		if err != nil || !a.Is6() || a.Zone() != "" {
+			return errors.New("in brackets stands an IPv6 address, as in [::1]")
+		}
+		if want := "[" + a.String() + "]"; s != want {
+			return fmt.Errorf("write it as %s", want)
+		}
+		return nil
+	}
+	if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
+		return fmt.Errorf("an IPv6 address stands in brackets: [%v]", a)
+	}
+	return checkName(s)
+}
+
+// checkCertName checks a name that a certificate can be for, or *. and one.
+func checkCertName(s string) error {
+	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		if strings.HasPrefix(s, "[") {
+			return fmt.Errorf("an address stands without brackets here: %s", strings.Trim(s, "[]"))
+		}
+		if strings.Contains(s, "%") {
+			return errors.New("an address has no zone here")
+		}
+		return nil
+	}
+	return checkName(s)
+}
+
+// checkServerName checks a name that a server's certificate has.
+func checkServerName(s string) error {
+	if strings.Contains(s, "*") {
+		return errors.New("want the name itself; a wildcard certificate for it will do")
+	}
+	return checkCertName(s)
+}
+
+// checkName checks a host name, or *. and one.
+func checkName(s string) error {
+	name := strings.TrimPrefix(s, "*.")
+	switch {
+	case strings.Contains(s, "/"):
+		return errors.New("want a host alone, as in example.org")
+	case strings.Contains(name, "*"):
+		return errors.New("a * stands only at the front, for all names below a host, as in *.example.org")
+	case strings.Contains(s, ":"):
+		return errors.New("a port can't stand here: hosts are compared without it")
+	case strings.HasSuffix(s, "."):
+		return errors.New("leave out the dot at the end")
+	case strings.ToLower(s) != s:
+		return fmt.Errorf("hosts are written in lower case: %s", strings.ToLower(s))
+	case len(name) > 253:
+		return errors.New("a host name has 253 bytes at most")
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || strings.Trim(label, wordBytes) != "" {
+			return errors.New("want a host name, as in example.org; other letters than a to z are written in the xn-- form")
+		}
+	}
+	return nil
+}
+
+func checkEmail(s string) error {
+	name, host, ok := strings.Cut(s, "@")
+	if !ok || name == "" || checkName(strings.ToLower(host)) != nil || strings.ContainsAny(name, " :,<>") || strings.ContainsFunc(name, isControl) {
+		return errors.New("want a mail address, as in me@example.org")
+	}
+	return nil
+}
+
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
+		return errors.New("want an address, as in https://example.org/directory")
+	}
+	return nil
+}
+
+// maxSocket is the longest path of a unix socket, in bytes (unix(7)).
+const maxSocket = 107
+
+// checkUpstream checks http://host:port, https://host:port and unix:path.
+func checkUpstream(s string) error {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if path == "" || strings.HasPrefix(path, "//") || strings.HasSuffix(path, "/") {
+			return errors.New("want the path of a socket, as in unix:/run/app.sock")
+		}
+		return nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case !strings.Contains(s, "://") && checkAddress(s, "8080") == nil && !strings.HasPrefix(s, ":"):
+		return fmt.Errorf("write http://%s", s)
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return errors.New("want http://host:port, https://host:port, or unix:/path for a socket")
+	case u.User != nil:
+		return errors.New("a user and a password can't stand here; set an Authorization field in the headers of the route")
+	case u.Path != "" && u.Path != "/" || strings.ContainsAny(s, "?#"):
+		return errors.New("leave out what follows the host and port: requests keep their path, and strip_prefix of a route takes something off")
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err != nil && strings.Trim(u.Hostname(), wordBytes+".") != "" {
+		return errors.New("the host is neither an IP address nor a name")
+	}
+	port := u.Port()
+	if port == "" && !strings.HasSuffix(u.Host, ":") {
+		return nil
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return errors.New("the port must be a number from 1 to 65535")
+	}
+	return nil
+}
+
+// sameUpstream returns the one form of an upstream's address.
+func sameUpstream(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || strings.HasPrefix(s, "unix:") {
+		return s
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }

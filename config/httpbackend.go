@@ -11,13 +11,14 @@ type HTTPBackend struct {
 	Balance Balance `yaml:"balance"`
 
 	// Asks the servers whether they are well. Without it a server counts as
-	// down only while it can't be reached or breaks off.
+	// down only for a while after it couldn't be reached or broke off.
 	Health *Health `yaml:"health"`
 
 	// For connecting to a server, its TLS handshake included.
 	DialTimeout time.Duration `yaml:"dial_timeout" default:"5s" range:"1ms..24h"`
 
-	// From a request that was sent to the header of its answer.
+	// From the end of a request that was sent to the end of the header of its
+	// answer.
 	ResponseTimeout time.Duration `yaml:"response_timeout" default:"60s" range:"1ms..24h"`
 
 	// How long the body of an answer may stand still.
@@ -29,15 +30,15 @@ type HTTPBackend struct {
 	// Connections to each server at once. 0: no limit.
 	MaxConnections int `yaml:"max_connections" default:"0" range:"0..1000000"`
 
-	// How many requests may wait for a connection to each server, once there
-	// are `max_connections`; more get 503.
+	// How many requests may wait for a connection to each server, once all
+	// `max_connections` are in use; more get 503.
 	Queue int `yaml:"queue" default:"1024" range:"1..1000000"`
 
 	// How long a request may wait for a connection; then it gets 503.
 	QueueTimeout time.Duration `yaml:"queue_timeout" default:"10s" range:"1ms..24h"`
 
 	// The Host that servers see: `pass`, what the client asked for; `upstream`,
-	// the host of the server's URL.
+	// the host and port of the server's URL, `localhost` for a socket.
 	Host string `yaml:"host" default:"pass" oneof:"pass upstream"`
 
 	// How servers with an https URL are trusted.
@@ -47,7 +48,8 @@ type HTTPBackend struct {
 // Upstream is a server of a backend.
 type Upstream struct {
 	// Where it is: `http://host:port`, `https://host:port`, or `unix:/path` of
-	// a socket. A name is resolved for each new connection.
+	// a socket. Without a port it is 80, or 443. A name is resolved for each new
+	// connection. A socket needn't exist yet; its path has 107 bytes at most.
 	URL string `yaml:"url,required" format:"upstream"`
 
 	// Its share of the requests, in proportion to the weights of the others.
@@ -62,9 +64,10 @@ type Balance struct {
 	By string `yaml:"by" default:"round_robin" oneof:"round_robin least_conn random_two"`
 }
 
-// Health says how servers are asked whether they are well.
+// Health says how servers are asked whether they are well. They count as well
+// until `fall` answers in a row were bad.
 type Health struct {
-	// The path of a GET request.
+	// What is asked for, by GET: a path, and a query if need be.
 	Path string `yaml:"path" default:"/" format:"target"`
 
 	// Between two requests.
@@ -73,7 +76,7 @@ type Health struct {
 	// How long an answer may take.
 	Timeout time.Duration `yaml:"timeout" default:"2s" range:"1ms..1h"`
 
-	// The status that means well. 0: any from 200 to 399.
+	// The status that means well, from 200 on. 0: any from 200 to 399.
 	Status int `yaml:"status" default:"0" range:"0..599"`
 
 	// How many good answers in a row bring a server back.
@@ -83,17 +86,18 @@ type Health struct {
 	Fall int `yaml:"fall" default:"3" range:"1..1000"`
 }
 
-// UpstreamTLS says how servers with an https URL are trusted.
+// UpstreamTLS says how servers with an https URL are trusted. They need TLS 1.2
+// at least.
 type UpstreamTLS struct {
 	// A PEM file with the certificates of the authorities that are trusted.
 	// Empty: those of this machine.
 	CA string `yaml:"ca" default:"" path:"file"`
 
-	// The name that a server's certificate must have. Empty: the host of its
-	// URL.
-	ServerName string `yaml:"server_name" default:""`
+	// The name that servers are asked for (SNI), and that their certificates
+	// must have. Empty: the host of the URL.
+	ServerName string `yaml:"server_name" default:"" format:"server"`
 
-	// Whether any certificate is taken: whoever sits between mkd and the server
-	// can read and change everything.
+	// Whether any certificate is taken. Whoever sits between mkd and the server
+	// can then read and change everything.
 	Insecure bool `yaml:"insecure" default:"false"`
 }

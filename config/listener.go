@@ -83,7 +83,7 @@ type Megaki struct {
 	// IPv6 /64.
 	HandshakesPerIP HandshakesPerIP `yaml:"handshakes_per_ip"`
 
-	// Load balancers before this listener.
+	// Load balancers in front of this listener.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 }
 
@@ -107,10 +107,11 @@ const (
 	PayloadRaw  Payload = "raw"  // opaque bytes
 )
 
-// ProxyProtocol is about load balancers that tell the client's address in front
-// of each connection by the PROXY protocol, v1 or v2.
+// ProxyProtocol is about load balancers that send the client's address at the
+// front of each connection, by the PROXY protocol, v1 or v2.
 type ProxyProtocol struct {
-	// Networks that they connect from, as in `10.0.0.0/8`. From there a
-	// connection must begin with a PROXY header; from elsewhere it can't.
+	// Networks and addresses that they connect from, as in `10.0.0.0/8`. From
+	// there a connection must begin with a PROXY header, from elsewhere it
+	// can't. None: no connection has one.
 	From []string `yaml:"from" format:"network"`
 }

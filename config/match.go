@@ -35,11 +35,42 @@ func (m *Match) aboutHTTP() bool {
 	return len(m.Hosts)+len(m.Paths)+len(m.Methods)+len(m.Headers) > 0
 }
 
+// maxCompared bounds how many conditions of routes are compared with each
+// other, as each route is compared with all above it. It is more than a file
+// that people write has, and takes less than a second.
+const maxCompared = 5_000_000
+
+// coverage finds out which routes are in the shadow of others. It may say that
+// one isn't where that isn't plain to see.
+type coverage struct{ left int } // of maxCompared
+
+// before reports whether one of the routes takes all of some traffic that m
+// would.
+func (c *coverage) before(routes []Route, t traffic, m *Match) bool {
+	for i := range routes {
+		r := &routes[i]
+		own := &r.Match
+		c.left -= 1 + len(own.Listeners) + len(own.Hosts)*len(m.Hosts) + len(own.Paths)*len(m.Paths) +
+			len(own.Methods)*len(m.Methods) + len(own.From)*len(m.From) + len(own.Headers)*len(m.Headers)
+		if c.left < 0 {
+			return false
+		}
+		if r.takes(t) && own.covers(m) {
+			return true
+		}
+	}
+	return false
+}
+
 // covers reports whether m takes all that other takes, as far as listeners and
 // payloads allow. It may say false where that isn't plain to see.
 func (m *Match) covers(other *Match) bool {
+	paths := other.Paths
+	if len(paths) == 0 {
+		paths = []string{"/*"}
+	}
 	return coversAll(m.Hosts, other.Hosts, hostCovers) &&
-		coversAll(m.Paths, other.Paths, pathCovers) &&
+		coversAll(m.Paths, paths, pathCovers) &&
 		coversAll(m.Methods, other.Methods, func(a, b string) bool { return a == b }) &&
 		coversAll(m.From, other.From, networkCovers) &&
 		headersCover(m.Headers, other.Headers)
@@ -69,7 +100,7 @@ func hostCovers(a, b string) bool {
 
 func pathCovers(a, b string) bool {
 	switch {
-	case a == b:
+	case a == b, a == "/*":
 		return true
 	case strings.HasPrefix(a, "*"):
 		return strings.HasSuffix(b, a[1:])

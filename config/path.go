@@ -34,10 +34,7 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 	if kind == pathCommand && !strings.Contains(resolved, "/") {
 		resolved = "./" + resolved // still not a name
 	}
-	shown := resolved
-	if strings.Trim(shown, wordBytes+"./") != "" {
-		shown = quote(shown)
-	}
+	shown := quotePath(resolved)
 	info, err := w.stat(resolved)
 	var cause *fs.PathError
 	switch {
@@ -75,4 +72,12 @@ func (w *walker) fromDir(s string) string {
 		return filepath.Clean(s)
 	}
 	return filepath.Join(w.dir, s)
+}
+
+// quotePath returns a path as errors show it: in quotes if it has odd letters.
+func quotePath(s string) string {
+	if strings.Trim(s, wordBytes+"./") != "" {
+		return quote(s)
+	}
+	return s
 }

@@ -96,7 +96,7 @@ func (r *reference) section(t *testing.T, typ reflect.Type, path []string) {
 	}
 	fmt.Fprintf(&r.page, "\n## %s\n\n", title)
 	if len(path) > 0 {
-		r.page.WriteString(r.comment(t, typ.Name()) + "\n\n")
+		r.page.WriteString(asKey(r.comment(t, typ.Name()), typ.Name(), path[len(path)-1]) + "\n\n")
 	}
 	r.page.WriteString("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
 	fields := fieldsOf(typ)
@@ -116,6 +116,16 @@ func (r *reference) section(t *testing.T, typ reflect.Type, path []string) {
 			r.section(t, below, next)
 		}
 	}
+}
+
+// asKey puts a block's key in place of the name of its struct, with which a doc
+// comment begins. Blocks of a map or a list have no key of their own.
+func asKey(comment, goName, key string) string {
+	rest, ok := strings.CutPrefix(comment, goName+" ")
+	if !ok || key == "NAME" || strings.HasSuffix(key, "[]") {
+		return comment
+	}
+	return "`" + key + "` " + rest
 }
 
 func (r *reference) comment(t *testing.T, name string) string {
@@ -190,6 +200,8 @@ func defaultOf(t reflect.Type, f field) string {
 		return "`" + f.def + "`"
 	case f.kind, t.Kind() == reflect.Struct:
 		return ""
+	case t.Kind() == reflect.Pointer:
+		return "off"
 	}
 	return "none"
 }

@@ -11,18 +11,20 @@ type Route struct {
 	// The name of the backend that answers.
 	Backend string `yaml:"backend,kind"`
 
-	// Sends the client elsewhere.
+	// Where the client is sent instead.
 	Redirect *Redirect `yaml:"redirect,kind"`
 
-	// Answers at once.
+	// An answer that stands here.
 	Respond *Respond `yaml:"respond,kind"`
 
-	// Takes raw messages as well, and makes HTTP requests of them. PHP scripts
-	// with an `on_handle` get the message as it is all the same.
+	// Takes raw messages as well as HTTP requests, and says what requests are
+	// made of them. PHP scripts with an `on_handle` get the message as it is all
+	// the same.
 	Raw *Raw `yaml:"raw"`
 
-	// What is taken off the front of the path before the backend sees it, as
-	// in `/api`. Paths without it are handed on as they are.
+	// What is taken off the front of the path before the backend sees it. With
+	// `/api`, `/api/users` becomes `/users`, and `/api` becomes `/`; other paths,
+	// as `/apiary`, are handed on as they are.
 	StripPrefix string `yaml:"strip_prefix" default:"" format:"prefix"`
 
 	// Changes of header fields.
@@ -30,69 +32,76 @@ type Route struct {
 
 	// How long the backend may take for a request of this route until its
 	// answer begins, waiting included, and how long the answer may then stand
-	// still. 0: the backend's own timeouts alone.
+	// still. The backend's own timeouts hold all the same. 0: they alone.
 	Timeout time.Duration `yaml:"timeout" default:"0" range:"0..24h"`
 
 	// The largest body of a request; a larger one gets 413. 0: no limit.
 	MaxBody Size `yaml:"max_body" default:"100MiB" range:"0B..1TiB"`
 
-	// A limit of requests; more get 429.
+	// A limit of requests; those beyond it get 429.
 	RateLimit *RateLimit `yaml:"rate_limit"`
 }
 
-// Match says what a route takes. All conditions that are given must hold. Raw
-// messages have no host, path, method or header.
+// Match says what a route takes. All conditions that are given must hold, and
+// each holds if one of its list does; of `headers`, all must. Raw messages have
+// no host, path, method or header.
 type Match struct {
-	// Messages of this payload. Without it, HTTP requests only: a raw message
-	// goes where a route says `raw`, and nowhere else, so that a mistyped
-	// HTTP request is never handed on as a raw message.
+	// What is taken: HTTP requests, or raw messages of Megaki clients. Without
+	// it, HTTP requests, and raw messages only if the route has `raw`; so a
+	// mistyped HTTP request is never handed on as a raw message.
 	Payload Payload `yaml:"payload" oneof:"http raw"`
 
 	// Names of listeners. Without it, all of them.
 	Listeners []string `yaml:"listeners"`
 
-	// Hosts: `example.org`, or `*.example.org` for all names below it. Ports
-	// don't count.
+	// Hosts: `example.org`, or `*.example.org` for all names below it. They are
+	// written in lower case, and ports don't count.
 	Hosts []string `yaml:"hosts" format:"host"`
 
-	// Paths: `/about` is that path alone, `/api/*` all below `/api/`, `*.php`
-	// all that end so. They are compared with the path after dot segments and
-	// double slashes are resolved; upper and lower case differ.
+	// Paths: `/about` is that path alone, `/api/*` is `/api/` and all below it
+	// (but not `/api`), `*.php` all that end so. They are compared with the
+	// decoded path, once dot segments and double slashes are resolved; upper
+	// and lower case differ.
 	Paths []string `yaml:"paths" format:"path"`
 
-	// Methods, as in `GET`.
+	// Methods, as in `[GET, HEAD]`. `GET` alone doesn't take HEAD.
 	Methods []string `yaml:"methods" format:"method"`
 
-	// Header fields and their values, which must be equal; `*` is any value.
-	Headers map[string]string `yaml:"headers" format:"header"`
+	// Header fields and their values, one of which must be equal; `*` is any
+	// value. Names may be in upper or lower case.
+	Headers map[string]string `yaml:"headers" format:"matched header"`
 
-	// Networks of clients, as in `10.0.0.0/8`.
+	// Networks and addresses of clients, as in `10.0.0.0/8`; behind
+	// `trusted_proxies` it is the address that they tell.
 	From []string `yaml:"from" format:"network"`
 }
 
 // Redirect sends the client elsewhere.
 type Redirect struct {
-	// The address. `{host}` stands for the host of the request, `{path}` for
-	// its path, `{uri}` for its path and query.
+	// The address, as in `https://www.example.org{uri}` or `/new`. `{host}`
+	// stands for the host of the request, `{path}` for its path, `{uri}` for its
+	// path and query.
 	To string `yaml:"to,required" format:"location"`
 
-	// The status: 301 and 308 are for good, 302, 303 and 307 for now. After
-	// 307 and 308 the client repeats the same method with the same body.
+	// The status: 301 and 308 are for good, 302, 303 and 307 for now. After 307
+	// and 308 the client repeats its method and body; after the others it may
+	// send a GET.
 	Status int `yaml:"status" default:"302" range:"301..308"`
 }
 
-// Respond answers at once.
+// Respond is an answer that no backend is asked for.
 type Respond struct {
 	// The status.
 	Status int `yaml:"status" default:"200" range:"200..599"`
 
-	// The body, as text. Without it, the status in words.
+	// The body, in plain text. Empty: the status in words.
 	Body string `yaml:"body" default:""`
 }
 
-// Raw says what request is made of a raw message, whose bytes are its body. Of
-// the answer only the body of a 2xx goes back to the client; anything else
-// closes the connection.
+// Raw says what request is made of a raw message, whose bytes become the body.
+// Of the answer only the body of a 2xx goes back to the client; anything else
+// closes the connection. A route with `payload: raw` and no `raw` has the
+// defaults.
 type Raw struct {
 	// The method.
 	Method string `yaml:"method" default:"POST" format:"method"`
@@ -100,33 +109,33 @@ type Raw struct {
 	// The path, and a query if need be.
 	Path string `yaml:"path" default:"/" format:"target"`
 
-	// The Content-Type.
+	// The Content-Type field.
 	ContentType string `yaml:"content_type" default:"application/octet-stream" format:"value"`
 }
 
-// Headers are changes of header fields.
+// Headers says what changes in header fields.
 type Headers struct {
-	// Of the request, before the backend sees it.
+	// Those of the request, before the backend sees it. A `Host` that is set
+	// here is the one that it sees.
 	Request HeaderChanges `yaml:"request"`
 
-	// Of the answer, before the client sees it.
+	// Those of the answer, before the client sees it.
 	Response HeaderChanges `yaml:"response"`
 }
 
-// HeaderChanges are changes of header fields: first `remove`, then `set`, then
-// `add`.
+// HeaderChanges says what changes: first `remove`, then `set`, then `add`.
 type HeaderChanges struct {
 	// Fields, with the value that takes the place of all they had.
-	Set map[string]string `yaml:"set" format:"header"`
+	Set map[string]string `yaml:"set" format:"changed header"`
 
 	// Fields, with a value that comes after those they had.
-	Add map[string]string `yaml:"add" format:"header"`
+	Add map[string]string `yaml:"add" format:"changed header"`
 
 	// Names of fields that are taken out.
-	Remove []string `yaml:"remove" format:"field"`
+	Remove []string `yaml:"remove" format:"changed field"`
 }
 
-// RateLimit limits requests.
+// RateLimit limits requests. A raw message beyond it closes its connection.
 type RateLimit struct {
 	// Requests a second, on average; 0.1 is one in ten seconds.
 	Rate float64 `yaml:"rate,required" range:"0.000001..1000000"`
@@ -134,8 +143,8 @@ type RateLimit struct {
 	// How many may come at once after a pause.
 	Burst int `yaml:"burst" default:"1" range:"1..1000000"`
 
-	// Who shares a limit: `client`, those of an address (IPv6: a /64);
-	// `session`, those of a Megaki session, of an address elsewhere; `all`,
-	// everybody.
+	// Who shares the limit: `client`, the requests of an address (IPv6: of a
+	// /64); `session`, those of a Megaki session, and of an address where there
+	// is none; `all`, all of the route.
 	By string `yaml:"by" default:"client" oneof:"client session all"`
 }

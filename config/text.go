@@ -24,7 +24,7 @@ func (w *walker) text(v reflect.Value, f field, n *yaml.Node, path string) bool 
 		return false
 	}
 	if s == "" {
-		if f.required || f.hasDef && f.def != "" {
+		if f.required || f.kind || f.hasDef && f.def != "" {
 			w.errorf(n, path, "it is empty; give it a value%s", orLeaveOut(f))
 			return false
 		}

@@ -1,97 +1,96 @@
 package config
 
-import "strings"
+import (
+	"net"
+	"net/netip"
+	"strings"
+)
 
-func isAnyPort(address string) bool { return strings.HasSuffix(address, ":0") }
+func isAnyPort(address string) bool { return portOf(address) == "0" }
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}
 
 // warn looks for what is right but odd in a configuration without errors.
 func (w *walker) warn(cfg *Config) {
 	for i := range cfg.Listeners {
-		m := cfg.Listeners[i].Megaki
-		if m != nil && m.HandshakesPerIP.Burst > 0 && m.HandshakesPerIP.Rate == 0 {
-			w.odd(&m.HandshakesPerIP.Burst, "it has no effect without a rate, so handshakes aren't limited; set rate too")
+		l := &cfg.Listeners[i]
+		switch {
+		case l.Megaki != nil:
+			w.warnMegaki(l.Megaki)
+		case l.HTTPS != nil:
+			w.warnHTTPS(l.HTTPS, cfg)
+		case l.HTTP.RedirectHTTPS && !hasHTTPS(cfg):
+			w.odd(&l.HTTP.RedirectHTTPS, "there is no https listener that clients could be sent to")
+		}
+	}
+	for i := range cfg.Backends {
+		if h := cfg.Backends[i].HTTP; h != nil {
+			w.warnHTTP(h)
 		}
 	}
 	w.warnRoutes(cfg)
 	w.warnUnused(cfg)
 }
 
-// traffic is what comes in by a listener and is routed alike.
-type traffic struct {
-	listener string
-	payload  Payload // http or raw
-}
-
-// brings returns the traffic that a listener brings.
-func (l *Listener) brings() (all []traffic) {
-	if l.Megaki == nil {
-		if l.HTTP != nil && l.HTTP.RedirectHTTPS {
-			return nil
-		}
-		return []traffic{{l.Name, PayloadHTTP}}
-	}
-	for _, p := range []Payload{PayloadHTTP, PayloadRaw} {
-		if l.Megaki.Payload == PayloadAuto || l.Megaki.Payload == p {
-			all = append(all, traffic{l.Name, p})
-		}
-	}
-	return all
-}
-
-// maxCompared bounds how many routes are compared with each other: each is
-// compared with all above it.
-const maxCompared = 1000
-
-// warnRoutes looks for routes that can never match, and for listeners that no
-// route takes anything from.
-func (w *walker) warnRoutes(cfg *Config) {
-	var all []traffic
+func hasHTTPS(cfg *Config) bool {
 	for i := range cfg.Listeners {
-		all = append(all, cfg.Listeners[i].brings()...)
-	}
-	taken := make(map[string]bool) // listeners
-	for i := range cfg.Routes {
-		r := &cfg.Routes[i]
-		comes, matches := false, false
-		for _, t := range all {
-			if !r.takes(t) {
-				continue
-			}
-			comes = true
-			taken[t.listener] = true
-			matches = matches || i >= maxCompared || !takenBefore(cfg.Routes[:i], t, &r.Match)
-		}
-		switch {
-		case !comes:
-			w.odd(r, "this route never matches: its listeners get no messages of payload %s", r.payload())
-		case !matches:
-			w.odd(r, "this route never matches: the routes above it take all that it would")
-		}
-	}
-	for i := range cfg.Listeners {
-		if l := &cfg.Listeners[i]; !taken[l.Name] && len(l.brings()) > 0 {
-			w.odd(l, "no route takes anything from this listener%s", l.hint())
-		}
-	}
-}
-
-// takenBefore reports whether one of the routes takes all of some traffic that
-// m would.
-func takenBefore(routes []Route, t traffic, m *Match) bool {
-	for i := range routes {
-		if r := &routes[i]; r.takes(t) && r.Match.covers(m) {
+		if cfg.Listeners[i].HTTPS != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// hint tells what is easily forgotten.
-func (l *Listener) hint() string {
-	if l.Megaki != nil && l.Megaki.Payload == PayloadRaw {
-		return "; a route takes raw messages only if it says match: {payload: raw}, or raw"
+func (w *walker) warnMegaki(m *Megaki) {
+	if m.HandshakesPerIP.Burst > 0 && m.HandshakesPerIP.Rate == 0 {
+		w.odd(&m.HandshakesPerIP.Burst, "it has no effect without a rate, so handshakes aren't limited; set rate too")
 	}
-	return ""
+}
+
+// warnHTTPS looks for certificates that no public authority can give.
+func (w *walker) warnHTTPS(h *HTTPS, cfg *Config) {
+	if h.TLS.ACME == nil || w.at(&h.TLS.ACME.CA).given { // an authority of one's own may do all this
+		return
+	}
+	for i, host := range h.Hosts {
+		if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") {
+			w.odd(&h.Hosts[i], "a public authority gives no certificate for this, as it isn't a name of the public DNS; see internal: true for development")
+		}
+	}
+	if portOf(h.Address) == "443" {
+		return
+	}
+	for i := range cfg.Listeners {
+		if cfg.Listeners[i].HTTP != nil {
+			return // port 80 may be forwarded to it
+		}
+	}
+	w.odd(&h.Address, "the authority will ask on port 443 or 80, and no listener is there; unless port 443 is forwarded to this one, there will be no certificate")
+}
+
+// warnHTTP looks for options that do nothing.
+func (w *walker) warnHTTP(h *HTTPBackend) {
+	if h.MaxConnections == 0 {
+		for _, option := range []any{&h.Queue, &h.QueueTimeout} {
+			if w.at(option).given {
+				w.odd(option, "it has no effect without max_connections: no request waits for a connection")
+			}
+		}
+	}
+	secure := false
+	for i := range h.Upstreams {
+		secure = secure || strings.HasPrefix(h.Upstreams[i].URL, "https:")
+	}
+	switch t := &h.TLS; {
+	case *t == (UpstreamTLS{}):
+	case !secure:
+		w.odd(t, "it has no effect: no upstream has an https URL")
+	case t.Insecure && (t.CA != ""):
+		w.odd(&t.CA, "it has no effect beside insecure: true, with which any certificate is taken")
+	}
 }
 
 func (w *walker) warnUnused(cfg *Config) {

@@ -6,13 +6,16 @@ import "time"
 type HTTPS struct {
 	// Where to listen, as `host:port`. Without a host, as in `:443`, it is all
 	// addresses of the machine. Port 0 takes any free port.
-	Address string `yaml:"address,required" format:"address"`
+	Address string `yaml:"address,required" format:"address 443"`
 
-	// The names that certificates are for: `example.org`, `*.example.org`.
-	// Needed by `acme` and `internal`.
-	Hosts []string `yaml:"hosts" format:"host"`
+	// The names that certificates are for, and that clients may ask for (SNI):
+	// `example.org`, or `*.example.org` for names with one label more. Who asks
+	// for another name is turned away; who asks for none gets the certificate
+	// of the first. Needed by `acme` and `internal`; with `cert`, none means
+	// whatever names it has.
+	Hosts []string `yaml:"hosts" format:"name"`
 
-	// Where certificates come from.
+	// Where certificates come from: exactly one source.
 	TLS TLS `yaml:"tls,required"`
 
 	Web
@@ -22,10 +25,11 @@ type HTTPS struct {
 type HTTP struct {
 	// Where to listen, as `host:port`. Without a host, as in `:80`, it is all
 	// addresses of the machine. Port 0 takes any free port.
-	Address string `yaml:"address,required" format:"address"`
+	Address string `yaml:"address,required" format:"address 80"`
 
-	// Whether every request is answered with a redirect to its HTTPS address.
-	// Certificates are asked for through this listener all the same.
+	// Whether every request is answered with a redirect (308) to the same
+	// address with `https://`; no route takes anything from this listener then.
+	// Authorities can still ask for certificates through it.
 	RedirectHTTPS bool `yaml:"redirect_https" default:"false"`
 
 	Web
@@ -33,7 +37,7 @@ type HTTP struct {
 
 // Web is what HTTPS and HTTP listeners have in common.
 type Web struct {
-	// From the first byte of a request to the end of its header.
+	// From the first byte of a request to the end of its header, absolute.
 	HeaderTimeout time.Duration `yaml:"header_timeout" default:"10s" range:"1ms..24h"`
 
 	// How long a request's body may stand still. A body that comes slowly but
@@ -41,7 +45,8 @@ type Web struct {
 	BodyTimeout time.Duration `yaml:"body_timeout" default:"60s" range:"1ms..24h"`
 
 	// How many bytes of a request's body must come in a second, on average,
-	// once `body_timeout` has passed. 0: it may be as slow as it likes.
+	// once `body_timeout` has passed since it began. 0: it may be as slow as it
+	// likes.
 	MinRate Size `yaml:"min_rate" default:"240B" range:"0B..1GiB"`
 
 	// How long the client may take no byte of an answer.
@@ -50,50 +55,51 @@ type Web struct {
 	// Between an answer and the next request on a connection.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2m" range:"1ms..8760h"`
 
-	// The longest header of a request.
+	// The longest header of a request, its first line included; a longer one
+	// gets 431.
 	MaxHeader Size `yaml:"max_header" default:"64KiB" range:"1KiB..1MiB"`
 
 	// Connections open at once. More wait to be accepted. Each takes a
 	// descriptor: see `ulimit -Hn`, in systemd `LimitNOFILE=`.
 	MaxConnections int `yaml:"max_connections" default:"20000" range:"1..1000000"`
 
-	// Load balancers before this listener.
+	// Load balancers in front of this listener.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 }
 
-// TLS says where the certificates of a listener come from: `acme`, or `cert` and
-// `key`, or `internal`.
+// TLS says where the certificates of a listener come from: it has exactly one of
+// `acme`, `cert` with `key`, and `internal: true`.
 type TLS struct {
 	// Certificates that mkd gets, and renews, from a certificate authority.
 	ACME *ACME `yaml:"acme"`
 
-	// A PEM file with the certificate and those that lead to its authority. It
-	// is read anew when it changes.
-	Cert string `yaml:"cert" path:"file"`
+	// A PEM file with the certificate, and after it those that lead to its
+	// authority. It and `key` are read anew when they change.
+	Cert string `yaml:"cert" default:"" path:"file"`
 
-	// A PEM file with the key of `cert`.
-	Key string `yaml:"key" path:"key"`
+	// A PEM file with the private key of `cert`.
+	Key string `yaml:"key" default:"" path:"key"`
 
-	// Whether mkd signs a certificate by itself, for development: clients have
-	// to be told to trust it.
+	// Whether mkd makes a certificate by itself, for development. Clients have
+	// to be told to trust it: it is `internal/LISTENER.crt` in `storage`.
 	Internal bool `yaml:"internal" default:"false"`
 }
 
-// ACME is about a certificate authority that gives out certificates to those
-// who answer for a name (RFC 8555). It asks the machine that the name leads to:
-// on port 80, which an `http` listener has to serve (http-01), or on port 443,
-// which this listener has to (tls-alpn-01).
+// ACME is about a certificate authority that gives certificates to those who
+// answer for a name (RFC 8555). It asks the machine that the name leads to: on
+// port 443, which must lead to this listener (tls-alpn-01), or on port 80, which
+// must lead to an `http` listener (http-01). One of them is enough.
 type ACME struct {
-	// Where the authority sends warnings to.
-	Email string `yaml:"email" default:""`
+	// The mail address that the authority can reach you by. Most do without.
+	Email string `yaml:"email" default:"" format:"email"`
 
-	// Must be true: you agree to the authority's terms of service.
+	// Whether you agree to the authority's terms of service. It must be true.
 	AgreeTerms bool `yaml:"agree_terms" default:"false"`
 
-	// The directory of the authority.
+	// The address of the authority's directory.
 	CA string `yaml:"ca" default:"https://acme-v02.api.letsencrypt.org/directory" format:"url"`
 
-	// A PEM file with the certificate that the authority's own server is
-	// trusted by, if it isn't known to this machine.
+	// A PEM file with the certificates that the authority's own server is
+	// trusted by. Empty: those of this machine.
 	CARoot string `yaml:"ca_root" default:"" path:"file"`
 }

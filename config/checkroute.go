@@ -1,0 +1,90 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// checkRoutes checks that the names in routes exist. Where there are none at
+// all, that was reported before.
+func (w *walker) checkRoutes(cfg *Config) {
+	var listeners, backends []string
+	for i := range cfg.Listeners {
+		listeners = append(listeners, cfg.Listeners[i].Name)
+	}
+	for i := range cfg.Backends {
+		backends = append(backends, cfg.Backends[i].Name)
+	}
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
+		if w.at(&r.Match) == nil { // it isn't a block
+			continue
+		}
+		if r.Backend != "" {
+			w.checkName(&r.Backend, "backend", backends)
+		}
+		for i := range r.Match.Listeners {
+			w.checkName(&r.Match.Listeners[i], "listener", listeners)
+		}
+		w.checkRaw(r)
+		w.checkAnswer(r)
+		w.checkTwice(&r.Match.Headers)
+		w.checkTwice(&r.Headers.Request.Set)
+		w.checkTwice(&r.Headers.Request.Add)
+		w.checkTwice(&r.Headers.Response.Set)
+		w.checkTwice(&r.Headers.Response.Add)
+	}
+}
+
+func (w *walker) checkName(name *string, what string, names []string) {
+	if !w.sound(name) || len(names) == 0 || slices.Contains(names, *name) {
+		return
+	}
+	w.wrong(name, "there is no %s %s%s", what, quote(*name), didYouMean(w.suggest(*name, names), names))
+}
+
+// checkRaw checks that no route waits for raw messages in vain.
+func (w *walker) checkRaw(r *Route) {
+	m := &r.Match
+	const never = "raw messages have no host, path, method or header, so that none can match"
+	switch {
+	case !w.sound(&m.Payload, &r.Raw):
+	case m.Payload == PayloadRaw && m.aboutHTTP():
+		w.wrong(&m.Payload, never+"; take out payload: raw, or hosts, paths, methods and headers")
+	case m.Payload == PayloadHTTP && r.Raw != nil:
+		w.wrong(&r.Raw, "raw messages don't come here; take out raw, or payload: http")
+	case r.Raw != nil && m.aboutHTTP():
+		w.wrong(&r.Raw, never+"; give raw to a route without hosts, paths, methods and headers")
+	}
+}
+
+// checkAnswer checks what redirect and respond answer.
+func (w *walker) checkAnswer(r *Route) {
+	if r.Redirect != nil {
+		if status := &r.Redirect.Status; w.sound(status) && *status > 303 && *status < 307 {
+			w.wrong(status, "got %d; want 301, 302, 303, 307 or 308", *status)
+		}
+	}
+	if r.Respond != nil && r.Respond.Body != "" && w.sound(&r.Respond.Status) {
+		if status := r.Respond.Status; status == 204 || status == 205 || status == 304 {
+			w.wrong(&r.Respond.Body, "an answer with the status %d has no body; take it out, or take another status", status)
+		}
+	}
+}
+
+// checkTwice checks that no header field stands twice, once in other letters:
+// which of them counts would be left to chance.
+func (w *walker) checkTwice(fields *map[string]string) {
+	if !w.sound(fields) {
+		return
+	}
+	names := make(map[string]bool)
+	for name := range *fields {
+		name = strings.ToLower(name)
+		if names[name] {
+			w.wrong(fields, "the field %s stands twice; upper and lower case don't differ", name)
+			return
+		}
+		names[name] = true
+	}
+}

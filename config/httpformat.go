@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// checkPathPattern checks /exact, /below/* and *.suffix.
+func checkPathPattern(s string) error {
+	if end, ok := strings.CutPrefix(s, "*"); ok {
+		if end == "" || strings.ContainsAny(end, "*/") {
+			return errors.New("want the end of a path behind the *, as in *.php; leave the condition out to match all paths")
+		}
+		return checkPathBytes(end)
+	}
+	switch {
+	case strings.HasSuffix(s, "*") && !strings.HasSuffix(s, "/*"):
+		return errors.New("a * stands behind a /, as in /api/*, or at the front, as in *.php")
+	case strings.Contains(strings.TrimSuffix(s, "*"), "*"):
+		return errors.New("a * stands only at the end, as in /api/*, or at the front, as in *.php")
+	}
+	return checkPlainPath(strings.TrimSuffix(s, "*"))
+}
+
+// checkPlainPath checks a path that requests' paths are compared with: these
+// have no dot segments and no double slashes.
+func checkPlainPath(s string) error {
+	switch {
+	case !strings.HasPrefix(s, "/"):
+		return errors.New("want a path, which begins with /")
+	case strings.Contains(s, "//"), strings.Contains(s+"/", "/../"), strings.Contains(s+"/", "/./"):
+		return errors.New("it can never match: double slashes and dot segments are resolved before paths are compared")
+	}
+	return checkPathBytes(s)
+}
+
+// checkPathBytes checks a part of a path that was decoded: only a slash and a %
+// stay encoded there.
+func checkPathBytes(s string) error {
+	switch {
+	case strings.ContainsAny(s, "?#"):
+		return errors.New("a path has no query here")
+	case strings.ContainsFunc(s, isControl):
+		return errors.New("a path has no control characters here")
+	case strings.Contains(strings.NewReplacer("%2F", "", "%25", "").Replace(s), "%"):
+		return errors.New("it is compared with the decoded path; write the characters themselves, and only %2F for an encoded slash, %25 for a %")
+	}
+	return nil
+}
+
+func checkPrefix(s string) error {
+	switch {
+	case strings.HasSuffix(s, "/"), strings.Contains(s, "*"):
+		return errors.New("want a path without a / or * at its end, as in /api")
+	case strings.Contains(s, "%"):
+		return errors.New("write the characters themselves; a % can't stand here")
+	}
+	return checkPlainPath(s)
+}
+
+// checkTarget checks a path with or without a query, as it stands in a request.
+func checkTarget(s string) error {
+	if _, err := url.ParseRequestURI(s); err != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") ||
+		strings.ContainsAny(s, " #") || strings.ContainsFunc(s, isControl) {
+		return errors.New("want a path, as in /healthz or /search?q=1")
+	}
+	return nil
+}
+
+// checkLocation checks an address with {host}, {path} and {uri} in it.
+func checkLocation(s string) error {
+	plain := strings.NewReplacer("{host}", "h", "{path}", "/", "{uri}", "/").Replace(s)
+	absolute := strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
+	u, err := url.Parse(plain)
+	switch {
+	case strings.ContainsAny(plain, "{}"):
+		return errors.New("known in braces are {host}, {path} and {uri}")
+	case s == "{path}", s == "{uri}":
+		return errors.New("it leads back to itself, for ever; write another host in front, as in https://www.example.org{uri}")
+	case strings.Contains(s, "/{path}"), strings.Contains(s, "/{uri}"):
+		return errors.New("{path} and {uri} begin with a / themselves, so leave out the one in front")
+	case strings.HasPrefix(plain, "//"):
+		return errors.New("an address that begins with // leads to another host; write its scheme")
+	case err != nil, strings.ContainsFunc(s, isControl), strings.ContainsAny(s, ` "<>\^|`), absolute && u.Hostname() == "":
+		return errors.New("want an address, as in https://www.example.org{uri}")
+	case !absolute && !strings.HasPrefix(plain, "/"):
+		return errors.New("want an address that begins with https://, http:// or /")
+	}
+	return nil
+}
+
+func checkMethod(s string) error {
+	if !isToken(s) || strings.ToUpper(s) != s {
+		return errors.New("want a method in capitals, as in GET")
+	}
+	return nil
+}
+
+// framing are header fields that say where a message ends, and what the
+// connection is for (RFC 9110, section 7.6.1): they are mkd's own.
+var framing = []string{"Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+func isFraming(name string) bool {
+	return slices.ContainsFunc(framing, func(f string) bool { return strings.EqualFold(f, name) })
+}
+
+// checkMatchedField checks the name of a header field that a route asks for.
+func checkMatchedField(s string) error {
+	switch {
+	case !isToken(s):
+		return errNoField
+	case strings.EqualFold(s, "Host"):
+		return errors.New("the host is asked for by hosts, beside headers")
+	case isFraming(s), strings.ContainsAny(s, "_."):
+		return errors.New("it can never match: fields about the connection, and those with _ or . in their names, are taken out before routes are looked at")
+	}
+	return nil
+}
+
+// checkChangedField checks the name of a header field that a route changes.
+func checkChangedField(s string) error {
+	switch {
+	case !isToken(s):
+		return errNoField
+	case isFraming(s):
+		return errors.New("it can't be changed: it says where a message ends, or is about the connection")
+	}
+	return nil
+}
+
+var errNoField = errors.New("want the name of a header field, as in X-Frame-Options")
+
+func checkFieldValue(s string) error {
+	switch {
+	case strings.ContainsFunc(s, isControl):
+		return errors.New("the value of a header field has no line ends and no other control characters")
+	case strings.Trim(s, " \t") != s:
+		return errors.New("the value of a header field has no spaces at its ends")
+	}
+	return nil
+}
+
+// isToken reports whether s is a token (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
+	return s != "" && strings.Trim(s, wordBytes+"!#$%&'*+.^`|~") == ""
+}
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }

@@ -1,0 +1,153 @@
+package config
+
+import "strings"
+
+// traffic is what comes in by a listener and is routed alike.
+type traffic struct {
+	listener string
+	payload  Payload // http or raw
+}
+
+// brings returns the traffic that a listener brings to the routes.
+func (l *Listener) brings() (all []traffic) {
+	if l.Megaki == nil {
+		if l.redirects() {
+			return nil
+		}
+		return []traffic{{l.Name, PayloadHTTP}}
+	}
+	for _, p := range []Payload{PayloadHTTP, PayloadRaw} {
+		if l.Megaki.Payload == PayloadAuto || l.Megaki.Payload == p {
+			all = append(all, traffic{l.Name, p})
+		}
+	}
+	return all
+}
+
+// redirects reports whether no route sees the requests of a listener.
+func (l *Listener) redirects() bool { return l.HTTP != nil && l.HTTP.RedirectHTTPS }
+
+// warnRoutes looks for routes that can never match, for those that do
+// something in vain, and for listeners that no route takes anything from.
+func (w *walker) warnRoutes(cfg *Config) {
+	var all []traffic
+	for i := range cfg.Listeners {
+		all = append(all, cfg.Listeners[i].brings()...)
+	}
+	taken := make(map[string]bool) // listeners
+	c := coverage{left: maxCompared}
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
+		comes, matches, raw := false, false, false
+		for _, t := range all {
+			if !r.takes(t) {
+				continue
+			}
+			comes, raw = true, raw || t.payload == PayloadRaw
+			taken[t.listener] = true
+			matches = matches || !c.before(cfg.Routes[:i], t, &r.Match)
+		}
+		switch {
+		case !comes:
+			w.odd(r, "this route never matches: %s", r.whyNothing(cfg))
+		case !matches:
+			w.odd(r, "this route never matches: the routes above it take all that it would")
+		default:
+			w.warnRoute(r, raw)
+			w.warnLoop(cfg, i)
+		}
+	}
+	for i := range cfg.Listeners {
+		if l := &cfg.Listeners[i]; !taken[l.Name] && len(l.brings()) > 0 {
+			w.odd(l, "no route takes anything from this listener%s", l.hint())
+		}
+	}
+}
+
+// whyNothing says why no listener brings a route what it takes.
+func (r *Route) whyNothing(cfg *Config) string {
+	for i := range cfg.Listeners {
+		l := &cfg.Listeners[i]
+		if r.takes(traffic{l.Name, r.payload()}) && !l.redirects() {
+			return "its listeners get no messages of payload " + string(r.payload())
+		}
+	}
+	return "its listeners redirect all requests to HTTPS"
+}
+
+// hint tells what is easily forgotten.
+func (l *Listener) hint() string {
+	if l.Megaki != nil && l.Megaki.Payload == PayloadRaw {
+		return "; a route takes raw messages only if it says match: {payload: raw}, or raw"
+	}
+	return ""
+}
+
+// warnRoute looks for options of a route that do nothing. raw is whether raw
+// messages come to it.
+func (w *walker) warnRoute(r *Route, raw bool) {
+	if r.Backend == "" {
+		for _, option := range []any{&r.StripPrefix, &r.Timeout, &r.Headers.Request} {
+			if w.at(option).given {
+				w.odd(option, "it has no effect: no backend sees the requests of this route")
+			}
+		}
+	}
+	if r.Redirect != nil && raw {
+		w.odd(&r.Redirect, "raw messages can't be sent elsewhere; their connection is closed")
+	}
+	if r.Raw != nil && !raw {
+		w.odd(&r.Raw, "it has no effect: no listener of this route gets raw messages")
+	}
+	if r.StripPrefix != "" && len(r.Match.Paths) > 0 && !prefixOccurs(r.StripPrefix, r.Match.Paths) {
+		w.odd(&r.StripPrefix, "it has no effect: no path of this route begins with it")
+	}
+}
+
+// prefixOccurs reports whether a path that one of the patterns takes may have a
+// prefix.
+func prefixOccurs(prefix string, patterns []string) bool {
+	for _, p := range patterns {
+		below, wild := strings.CutSuffix(p, "*")
+		if strings.HasPrefix(p, "*") || p == prefix || strings.HasPrefix(p, prefix+"/") || wild && strings.HasPrefix(prefix+"/", below) {
+			return true
+		}
+	}
+	return false
+}
+
+// warnLoop looks for a redirect that leads back to its own route. It is quiet
+// where that isn't plain to see.
+func (w *walker) warnLoop(cfg *Config, i int) {
+	r := &cfg.Routes[i]
+	if r.Redirect == nil || len(r.Match.Methods)+len(r.Match.Headers)+len(r.Match.From) > 0 {
+		return
+	}
+	to := r.Redirect.To
+	for _, same := range []string{"{uri}", "{path}"} {
+		if scheme, ok := strings.CutSuffix(to, "://{host}"+same); ok {
+			for i := range cfg.Listeners {
+				l := &cfg.Listeners[i]
+				back := l.HTTP != nil && scheme == "http" && portOf(l.Address()) == "80" || l.HTTPS != nil && scheme == "https" && portOf(l.Address()) == "443"
+				if back && !l.redirects() && r.takes(traffic{l.Name, PayloadHTTP}) {
+					w.odd(&r.Redirect.To, "requests that come in by the listener %s are sent to where they were, for ever; name the other listeners, as in match: {listeners: [...]}", l.Name)
+					return
+				}
+			}
+		}
+	}
+	if !strings.HasPrefix(to, "/") || strings.Contains(to, "{") {
+		return
+	}
+	path, _, _ := strings.Cut(to, "?")
+	path, _, _ = strings.Cut(path, "#")
+	for j := range cfg.Routes[:i+1] {
+		m := &cfg.Routes[j].Match
+		switch takes := coversAll(m.Paths, []string{path}, pathCovers); {
+		case takes && j < i:
+			return
+		case takes:
+			w.odd(&r.Redirect.To, "this route takes %s too, so that clients are sent there for ever; let a route above it take that path", quotePath(path))
+		}
+	}
+}
