@@ -8,7 +8,9 @@ import (
 	"sync"
 )
 
-// Body is the body of a request, in memory. It reads from the message itself.
+// Body is the body of a request, in memory. It reads from the message itself, so
+// that whoever reads on after the message is given back needs a copy. It isn't
+// safe for use by several goroutines; Bodies of the same request are.
 type Body struct {
 	content *content
 	off     int // how far it is read
