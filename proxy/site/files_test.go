@@ -36,7 +36,7 @@ func TestServePaths(t *testing.T) {
 	}
 	defer l.Close()
 
-	f := &Files{Root: root, Hide: []string{"node_modules", "*.sql"}}
+	f := &Files{Root: root, Hide: []string{"Node_Modules", "*.sql"}}
 	if err := f.Check(); err != nil {
 		t.Fatal(err)
 	}
