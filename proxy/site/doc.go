@@ -25,8 +25,8 @@
 // not just searchable (r-x, as in mode 0755).
 //
 // The root itself may be a symlink, or lie below one, as in
-// /srv/site/current/public. Each request looks where it leads (one stat, about a
-// microsecond), so a deployment that swaps it is followed by the next request;
+// /srv/site/current/public. Each request looks where it leads (one stat, about two
+// microseconds), so a deployment that swaps it is followed by the next request;
 // a request under way stays with the folder in which it began. The swap should
 // be one rename: in the time in which there is no root, requests fail with
 // ErrRoot.
