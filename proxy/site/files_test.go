@@ -182,7 +182,10 @@ func TestDenied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	defer os.Chmod(filepath.Join(root, "closed"), 0o755)
+	t.Cleanup(func() { // the test's folder has to be removed
+		os.Chmod(filepath.Join(root, "closed"), 0o755)
+		os.Chmod(filepath.Join(root, "list"), 0o755)
+	})
 	asNobody(t, root)
 	f := &Files{Root: root}
 	for target, want := range map[string]int{"/a.txt": 403, "/closed/a.txt": 403, "/closed/": 403, "/closed": 403, "/list/a.txt": 403, "/open.txt": 200} {
