@@ -48,6 +48,9 @@ func (w *walker) check(cfg *Config) {
 		if b.HTTP != nil {
 			w.checkHTTP(b.HTTP)
 		}
+		if b.FastCGI != nil {
+			w.checkFastCGI(b.FastCGI)
+		}
 	}
 	w.checkRoutes(cfg)
 }

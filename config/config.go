@@ -55,6 +55,12 @@ type Backend struct {
 
 	// Servers that speak HTTP/1.1.
 	HTTP *HTTPBackend `yaml:"http,kind"`
+
+	// PHP-FPM, or another FastCGI server, and the files of its site.
+	FastCGI *FastCGI `yaml:"fastcgi,kind"`
+
+	// Files of a folder.
+	Files *Files `yaml:"files,kind"`
 }
 
 // Limits hold for the whole daemon.
@@ -63,6 +69,10 @@ type Limits struct {
 	// as bytes arrive, whatever length a client announces. At least twice the
 	// largest `max_message`, for a message and its answer, and 1 MiB.
 	MessageMemory Size `yaml:"message_memory" default:"256MiB" range:"1MiB..1TiB"`
+
+	// Bodies that are received in whole before a backend sees them, as those
+	// for FastCGI.
+	Spool Spool `yaml:"spool"`
 }
 
 // Sessions is about Megaki sessions, which a client resumes on a new

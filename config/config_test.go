@@ -97,7 +97,7 @@ func TestDefaults(t *testing.T) {
 // satisfies its own field, and that no tag is misspelt.
 func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "network", "host", "name", "server", "email", "url", "upstream",
-		"path", "prefix", "target", "location", "method", "value", "matched header", "changed header", "changed field"}
+		"path", "prefix", "target", "location", "method", "value", "matched-header", "changed-header", "changed-field"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {

@@ -42,10 +42,22 @@ func checkFormat(format, s string) error {
 		return checkLocation(s)
 	case "method":
 		return checkMethod(s)
-	case "changed field":
+	case "changed-field":
 		return checkChangedField(s)
 	case "value":
 		return checkFieldValue(s)
+	case "socket":
+		return checkSocket(s)
+	case "folder":
+		return checkFolder(s)
+	case "filename":
+		return checkFilename(s)
+	case "extension":
+		return checkExtension(s)
+	case "try":
+		return checkTry(s)
+	case "glob":
+		return checkGlob(s)
 	}
 	return nil
 }
@@ -53,12 +65,12 @@ func checkFormat(format, s string) error {
 // checkText checks a key and its value in a map of strings.
 func checkText(format, key, value string) error {
 	switch format {
-	case "matched header":
+	case "matched-header":
 		if err := checkMatchedField(key); err != nil {
 			return err
 		}
 		return checkFieldValue(value)
-	case "changed header":
+	case "changed-header":
 		if err := checkChangedField(key); err != nil {
 			return err
 		}

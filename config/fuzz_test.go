@@ -29,6 +29,16 @@ func FuzzLoad(f *testing.F) {
 		php(`env: {"a\u2028": "\x7f\u00e9\U0001F600"}, ini: {a: 0x1F, b: 2001-01-01, c: .inf}, workers: {max: 1}, memory_limit: 0`),
 		megaki(`address: "[fe80::1%eth0]:0", keys: &k [a, /b/../c], handshakes_per_ip: {rate: 1e3, burst: 2}, max_message: 1B`),
 		routes("[{match: {payload: raw, listeners: [app]}, backend: site, timeout: 1m30s}, {backend: site}]"),
+		everyWeb,
+		https(`tls: {internal: true}, hosts: [a, "*.b", "::1"]`),
+		https(`tls: {acme: {agree_terms: true, email: a@b, ca: "http://[::1]:14000/dir"}}, hosts: [a.b]`),
+		https(`tls: {cert: c, key: dir/k}, min_rate: 0, max_header: 1KiB, proxy_protocol: {from: [::/0]}`),
+		upstreams(`upstreams: [{url: "unix:a/../b"}, {url: "HTTP://[::1]:80/"}, {url: "https://a%62"}], health: {}, balance: {by: random_two}`),
+		routes(`[{redirect: {to: "http://{host}:1{uri}#a"}, match: {from: ["fe80::/10"], hosts: ["[::1]"]}}, {respond: {body: "\u00e9\n"}, raw: {}}]`),
+		routes(`[{redirect: {to: "/a?b={path}"}, rate_limit: {rate: 1e-3}, strip_prefix: "/\u00e9"}, {match: {paths: [/*, "*%2F", /%25]}, backend: site}]`),
+		routes(`[{backend: site, headers: {request: {set: {A: "\u00e9\t!", "B!#": ""}, remove: [a, A]}, response: {add: {Set-Cookie: "a=b"}}}}]`),
+		routes(`[{match: {headers: {A: "*", "b": "\"", "1": 2}, methods: [A!]}, backend: site, max_body: 0}, {backend: site}]`),
+		minimal + "trusted_proxies: [0.0.0.0/0, 1.2.3.4/32, \"::ffff:0:0/95\"]\nstorage: /a/../dir\n",
 	} {
 		f.Add([]byte(text))
 	}

@@ -69,7 +69,7 @@ type Match struct {
 
 	// Header fields and their values, one of which must be equal; `*` is any
 	// value. Names may be in upper or lower case.
-	Headers map[string]string `yaml:"headers" format:"matched header"`
+	Headers map[string]string `yaml:"headers" format:"matched-header"`
 
 	// Networks and addresses of clients, as in `10.0.0.0/8`; behind
 	// `trusted_proxies` it is the address that they tell.
@@ -126,13 +126,13 @@ type Headers struct {
 // HeaderChanges says what changes: first `remove`, then `set`, then `add`.
 type HeaderChanges struct {
 	// Fields, with the value that takes the place of all they had.
-	Set map[string]string `yaml:"set" format:"changed header"`
+	Set map[string]string `yaml:"set" format:"changed-header"`
 
 	// Fields, with a value that comes after those they had.
-	Add map[string]string `yaml:"add" format:"changed header"`
+	Add map[string]string `yaml:"add" format:"changed-header"`
 
 	// Names of fields that are taken out.
-	Remove []string `yaml:"remove" format:"changed field"`
+	Remove []string `yaml:"remove" format:"changed-field"`
 }
 
 // RateLimit limits requests. A raw message beyond it closes its connection.

@@ -1,0 +1,86 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// checkFastCGI checks that there is one source of answers.
+func (w *walker) checkFastCGI(f *FastCGI) {
+	if w.sound(&f.Addresses, &f.Spawn) {
+		switch listed := w.at(&f.Addresses).given; {
+		case listed && f.Spawn != nil:
+			w.wrong(&f.Spawn, "it has both addresses and spawn; keep the one that the site runs on")
+		case !listed && f.Spawn == nil:
+			w.wrong(f, "what answers? Give the addresses of PHP-FPM, or spawn for a php-cgi of mkd's own")
+		}
+	}
+	first := make(map[string]int)
+	for i := range f.Addresses {
+		a := &f.Addresses[i]
+		if !w.sound(a) {
+			continue
+		}
+		if socket, ok := strings.CutPrefix(*a, "unix:"); ok {
+			*a = "unix:" + w.fromDir(socket)
+		}
+		if before, taken := first[*a]; taken {
+			w.wrong(a, "it is the same as addresses[%d]; take one out", before)
+			continue
+		}
+		first[*a] = i
+	}
+}
+
+// checkSocket checks host:port and unix:/path.
+func checkSocket(s string) error {
+	if strings.HasPrefix(s, "unix:") {
+		return checkUpstream(s)
+	}
+	host, port, ok := strings.Cut(s, ":")
+	if strings.Contains(s, "/") || !ok || host == "" || port == "0" || port == "" {
+		return errors.New("want host:port, as in 127.0.0.1:9000, or unix:/path of a socket")
+	}
+	return checkAddress(s, "9000")
+}
+
+func checkFolder(s string) error {
+	if !strings.HasPrefix(s, "/") || path.Clean(s) != s {
+		return errors.New("want a whole path, which begins with / and has no / at its end")
+	}
+	return nil
+}
+
+func checkFilename(s string) error {
+	if strings.Contains(s, "/") || s == "." || s == ".." {
+		return errors.New("want the name of a file, as in index.html")
+	}
+	return nil
+}
+
+func checkExtension(s string) error {
+	if len(s) < 2 || s[0] != '.' || strings.Contains(s, "/") {
+		return errors.New("want the end of a name, as in .php")
+	}
+	return nil
+}
+
+// checkTry checks what is tried for a path.
+func checkTry(s string) error {
+	switch {
+	case s == "=404", s == "{path}", s == "{path}/", s == "$uri", s == "$uri/":
+		return nil
+	case strings.ContainsAny(s, "?${}"):
+		return errors.New("want {path}, {path}/, a path such as /index.php without a query, which requests keep anyway, or =404")
+	}
+	return checkPlainPath(s)
+}
+
+func checkGlob(s string) error {
+	if _, err := path.Match(s, ""); err != nil || strings.Contains(s, "/") {
+		return fmt.Errorf("want a pattern of names, as in *.bak")
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package config
+
+import "time"
+
+// FastCGI is a backend of PHP-FPM, or of another FastCGI server, together with
+// the files that lie beside its scripts.
+type FastCGI struct {
+	// The servers, all of which run the same site: `host:port`, or `unix:/path`
+	// of a socket.
+	Addresses []string `yaml:"addresses" format:"socket"`
+
+	// Has mkd run php-cgi by itself, in place of `addresses`.
+	Spawn *Spawn `yaml:"spawn"`
+
+	// The folder of the site, which its URLs begin in. If it is a symlink, or
+	// lies below one, each request looks where that leads.
+	Root string `yaml:"root,required" path:"dir"`
+
+	// The same folder as the servers see it, if that is a different path, as in
+	// a container.
+	ServerRoot string `yaml:"server_root" default:"" format:"folder"`
+
+	// The scripts and files that stand for a folder; the first that exists is
+	// taken. Without it, `index.php` and `index.html`.
+	Index []string `yaml:"index" format:"filename"`
+
+	// Endings of scripts. What follows such a name in a path is its PATH_INFO.
+	// Without it, `.php`.
+	SplitPath []string `yaml:"split_path" format:"extension"`
+
+	// What is tried in turn: `{path}`, the path of the request; `{path}/`, a
+	// folder with an index; a path, as in `/index.php`, for all else; `=404`,
+	// the end. Without it, `{path}` and `{path}/`.
+	Try []string `yaml:"try" format:"try"`
+
+	// Cache-Control of files.
+	CacheControl string `yaml:"cache_control" default:"" format:"value"`
+
+	// Names that are hidden, besides those that begin with a dot: patterns, as
+	// in `*.bak`. Sources of scripts are never served.
+	Hide []string `yaml:"hide" format:"glob"`
+
+	// Environment of the scripts: more parameters of each request.
+	Env map[string]string `yaml:"env" format:"env"`
+
+	// How requests are shared among the servers.
+	Balance Balance `yaml:"balance"`
+
+	// Asks the servers whether they are well. The path is the `ping.path` of
+	// PHP-FPM.
+	Health *Health `yaml:"health"`
+
+	// For connecting to a server.
+	DialTimeout time.Duration `yaml:"dial_timeout" default:"5s" range:"1ms..24h"`
+
+	// From a request that was sent to the header of its answer.
+	ResponseTimeout time.Duration `yaml:"response_timeout" default:"60s" range:"1ms..24h"`
+
+	// How long the body of an answer may stand still.
+	ReadTimeout time.Duration `yaml:"read_timeout" default:"60s" range:"1ms..24h"`
+
+	// How many connections to each server are kept for the next request. Each
+	// occupies a worker of PHP-FPM: less than its `pm.max_children`, counted
+	// over all that use it. 0: none.
+	KeepAlive int `yaml:"keep_alive" default:"0" range:"0..10000"`
+
+	// How long such a connection is kept.
+	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2s" range:"1ms..1h"`
+
+	// Whether the body of a request reaches the script as it comes, instead of
+	// being received in whole before. A client that goes away then leaves the
+	// script with a part of it, and a body without a length gets 411.
+	StreamBody bool `yaml:"stream_body" default:"false"`
+
+	// Lets scripts have mkd send a file, by X-Accel-Redirect or X-Sendfile.
+	SendFile *SendFile `yaml:"send_file"`
+}
+
+// SendFile lets scripts have mkd send a file.
+type SendFile struct {
+	// The folder of the files.
+	Root string `yaml:"root,required" path:"dir"`
+
+	// What X-Accel-Redirect begins with: `/protected` makes
+	// `/protected/a.pdf` the file `a.pdf` of the folder. X-Sendfile has the
+	// whole path of a file.
+	Prefix string `yaml:"prefix" default:"" format:"prefix"`
+}
+
+// Spawn has mkd run php-cgi, on a socket of its own.
+type Spawn struct {
+	// The binary: a name, which is looked up on `PATH`, or a path. What has a
+	// slash is a path.
+	Command string `yaml:"command" default:"php-cgi" path:"command"`
+
+	// How many requests can run at once.
+	Workers int `yaml:"workers" default:"4" range:"1..1024"`
+
+	// How many requests a process answers before it is replaced.
+	MaxRequests int `yaml:"max_requests" default:"500" range:"1..1000000000"`
+
+	// PHP settings, as in php.ini. Numbers, `true` and `false` need no quotes
+	// here, and are handed on as they are written.
+	Ini map[string]string `yaml:"ini" format:"ini"`
+
+	// Environment variables of the processes. Numbers, `true` and `false` need
+	// no quotes here, and are handed on as they are written.
+	Env map[string]string `yaml:"env" format:"env"`
+
+	// The user that the processes run as, which only root can change. Empty:
+	// the user that mkd runs as.
+	User string `yaml:"user" default:""`
+
+	// The group that the processes run as. Empty: the group of `user`.
+	Group string `yaml:"group" default:""`
+}

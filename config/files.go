@@ -1,0 +1,33 @@
+package config
+
+// Files is a backend of files.
+type Files struct {
+	// The folder. If it is a symlink, or lies below one, each request looks
+	// where that leads. Nothing outside of it is served.
+	Root string `yaml:"root,required" path:"dir"`
+
+	// The files that stand for a folder; the first that exists is taken. Without
+	// it, `index.html`. Folders are never listed.
+	Index []string `yaml:"index" format:"filename"`
+
+	// Cache-Control of all files.
+	CacheControl string `yaml:"cache_control" default:"" format:"value"`
+
+	// Names that are hidden, besides those that begin with a dot: patterns, as
+	// in `*.bak`. Sources of PHP scripts are never served.
+	Hide []string `yaml:"hide" format:"glob"`
+}
+
+// Spool is about bodies of requests that are received in whole before a backend
+// sees them.
+type Spool struct {
+	// How much of each body is kept in memory; what is larger goes to a file.
+	Memory Size `yaml:"memory" default:"64KiB" range:"1KiB..1GiB"`
+
+	// The folder of these files, which have no name there. Empty: the system's
+	// folder for temporary files.
+	Dir string `yaml:"dir" default:"" path:"dir"`
+
+	// What all bodies may take together, in memory and files; more get 503.
+	MaxTotal Size `yaml:"max_total" default:"4GiB" range:"1MiB..1024TiB"`
+}
