@@ -77,7 +77,8 @@ func (x *exchange) roundTrip() (*http.Response, error) {
 		if read && x.reused && !x.conn.quiet() && x.reopen() {
 			continue // it was closed while the body came
 		}
-		x.conn.Conn.SetDeadline(x.arm())
+		until := x.arm()
+		x.conn.Conn.SetDeadline(sooner(until, x.since.Add(patience)))
 		op := "sending the request"
 		if err = x.send(); err == nil {
 			op = "reading the answer's header"

@@ -1,0 +1,338 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestReuse uses one connection for all requests, the one used last first.
+func TestReuse(t *testing.T) {
+	noLeaks(t)
+	for name, start := range map[string]func(testing.TB, func(*fakeConn)) (*Transport, *fakeServer){"tcp": serve, "unix": serveUnix} {
+		var mu sync.Mutex
+		used := make(map[int]int)
+		tr, s := start(t, func(f *fakeConn) {
+			for {
+				if _, err := f.read(); err != nil {
+					return
+				}
+				mu.Lock()
+				used[f.n]++
+				mu.Unlock()
+				f.say(ok)
+			}
+		})
+		// Two at once, and then one at a time.
+		a, err := tr.RoundTrip(newRequest(t, "GET", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil {
+			t.Fatal(err)
+		}
+		if n := tr.Active(); n != 1 {
+			t.Errorf("%d active", n)
+		}
+		io.Copy(io.Discard, a.Body)
+		for range 20 {
+			if _, body, err := exchangeAll(tr, newRequest(t, "POST", "body")); err != nil || body != "text" {
+				t.Error(body, err)
+			}
+		}
+		if s.connections() != 2 || used[1] != 21 || used[2] != 1 {
+			t.Errorf("%s: %d connections, used %v", name, s.connections(), used)
+		}
+	}
+}
+
+// TestStale has a kept connection be closed, or something said on it, while it
+// is idle: this is seen before anything is sent, so that even a POST is safe.
+func TestStale(t *testing.T) {
+	noLeaks(t)
+	for name, last := range map[string]string{"closed": "", "a word and closed": ok, "a word": "-x", "an answer": "-" + ok} {
+		wait, said := make(chan bool), make(chan bool)
+		tr, s := serve(t, func(f *fakeConn) {
+			if _, err := f.read(); err != nil {
+				return
+			}
+			f.say(ok)
+			<-wait
+			word, open := strings.CutPrefix(last, "-")
+			f.say(word)
+			if !open {
+				f.Close()
+			}
+			said <- true
+			if open {
+				f.br.ReadByte()
+			}
+		})
+		for i := range 3 {
+			b := newBody(strings.NewReader("body"))
+			r := newRequest(t, "POST", "")
+			r.Body, r.ContentLength = b, 4
+			if _, body, err := exchangeAll(tr, r); err != nil || body != "text" {
+				t.Errorf("%s: %q, %v", name, body, err)
+			}
+			if s.connections() != i+1 {
+				t.Errorf("%s: %d connections", name, s.connections())
+			}
+			wait <- true
+			<-said
+		}
+	}
+}
+
+// TestDiesUnderRequest has a kept connection be closed when it has got a
+// request: it isn't sent again, and the error says how far it came.
+func TestDiesUnderRequest(t *testing.T) {
+	noLeaks(t)
+	for says, answered := range map[string]bool{"": false, "H": true} {
+		for _, size := range []int{0, 10, smallBody + 1} {
+			tr, s := serve(t, func(f *fakeConn) {
+				f.read()
+				f.say(ok)
+				f.read()
+				f.say(says)
+			})
+			if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil {
+				t.Fatal(err)
+			}
+			_, _, err := exchangeAll(tr, newRequest(t, "PUT", strings.Repeat("x", size)))
+			e := failure(t, err)
+			if !e.Sent || e.Answered != answered || !e.Reused || e.Stale() == answered || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
+				t.Errorf("%q, %d: %+v, %d connections", says, size, e, s.connections())
+			}
+		}
+	}
+}
+
+// TestIdle checks when idle connections are closed, and refused.
+func TestIdle(t *testing.T) {
+	noLeaks(t)
+	hold := func(t *testing.T, tr *Transport, n int) {
+		t.Helper()
+		var all []*http.Response
+		for range n {
+			resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, resp)
+		}
+		for _, resp := range all {
+			io.Copy(io.Discard, resp.Body)
+		}
+	}
+	t.Run("time", func(t *testing.T) {
+		tr, _ := serve(t, answering(ok))
+		tr.IdleTimeout = 20 * time.Millisecond
+		hold(t, tr, 3)
+		eventually(t, "all are closed", func() bool { return idle(tr) == 0 })
+		hold(t, tr, 3)
+		eventually(t, "all are closed again", func() bool { return idle(tr) == 0 })
+	})
+	t.Run("number", func(t *testing.T) {
+		tr, _ := serve(t, answering(ok))
+		tr.MaxIdle = 2
+		hold(t, tr, 4)
+		if n := idle(tr); n != 2 {
+			t.Errorf("%d idle", n)
+		}
+	})
+	t.Run("none", func(t *testing.T) {
+		tr, _ := serve(t, answering(ok))
+		tr.MaxIdle = -1
+		hold(t, tr, 2)
+		if n := idle(tr); n != 0 {
+			t.Errorf("%d idle", n)
+		}
+	})
+	t.Run("age", func(t *testing.T) {
+		tr, s := serve(t, answering(ok))
+		hold(t, tr, 1)
+		tr.idle[0].until = time.Now().Add(-time.Second) // as keep has it
+		hold(t, tr, 1)
+		if s.connections() != 2 {
+			t.Errorf("%d connections", s.connections())
+		}
+		c := tr.kept(time.Now())
+		c.born = time.Now().Add(-maxAge)
+		if tr.keep(c, -1); idle(tr) != 0 {
+			t.Error("an old one is kept")
+		}
+	})
+	t.Run("hint", func(t *testing.T) {
+		tr, _ := serve(t, answering(strings.Replace(ok, "\r\n\r\n", "\r\nKeep-Alive: timeout=5, max=100\r\n\r\n", 1)))
+		hold(t, tr, 1)
+		if wait := time.Until(tr.idle[0].until); wait > 4*time.Second {
+			t.Errorf("kept for %v", wait)
+		}
+		if wait := time.Until(tr.sweepAt); wait > 4*time.Second {
+			t.Errorf("swept in %v", wait)
+		}
+	})
+}
+
+// TestQueue checks the limit of connections, and the order in which it lets
+// requests through.
+func TestQueue(t *testing.T) {
+	noLeaks(t)
+	next := make(chan string)
+	tr, s := serve(t, func(f *fakeConn) {
+		for {
+			r, err := f.read()
+			if err != nil {
+				return
+			}
+			next <- r.body
+			f.say(ok)
+		}
+	})
+	tr.MaxConnections, tr.Queue = 1, 3
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			if _, _, err := exchangeAll(tr, newRequest(t, "POST", fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		})
+		eventually(t, "it waits", func() bool {
+			tr.mu.Lock()
+			defer tr.mu.Unlock()
+			return tr.inUse == 1 && len(tr.waiters) == i
+		})
+	}
+	_, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
+	if e := failure(t, err); !errors.Is(err, ErrQueueFull) || e.Sent || e.Timeout() {
+		t.Errorf("%+v", e)
+	}
+	if n := tr.Active(); n != 4 {
+		t.Errorf("%d active", n)
+	}
+	for i := range 4 {
+		if got := <-next; got != fmt.Sprint(i) {
+			t.Errorf("%s in place of %d", got, i)
+		}
+	}
+	all.Wait()
+	if n := s.connections(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestQueueTimeout(t *testing.T) {
+	noLeaks(t)
+	for _, wait := range []time.Duration{20 * time.Millisecond, 150 * time.Millisecond} {
+		tr, _ := serve(t, answering(ok))
+		tr.MaxConnections, tr.QueueTimeout = 1, wait
+		resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, func() {
+			_, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
+			if e := failure(t, err); !errors.Is(err, ErrQueueTimeout) || e.Sent || !e.Timeout() {
+				t.Errorf("%+v", e)
+			}
+		})
+		resp.Body.Close()
+		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil {
+			t.Error(err)
+		}
+		tr.Queue = -1
+		resp, _ = tr.RoundTrip(newRequest(t, "GET", ""))
+		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, ErrQueueFull) {
+			t.Error(err)
+		}
+		resp.Body.Close()
+	}
+}
+
+// TestNoMixing sends many requests at once to a server that closes connections
+// and breaks answers off at random. An answer that is whole is that to its own
+// request, and no request is run twice.
+func TestNoMixing(t *testing.T) {
+	noLeaks(t)
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	tr, _ := serve(t, func(f *fakeConn) {
+		for {
+			r, err := f.read()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			seen[r.body]++
+			mu.Unlock()
+			answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.body), r.body)
+			if rand.IntN(2) == 0 {
+				answer = fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(r.body), r.body)
+			}
+			switch rand.IntN(10) {
+			case 0:
+				return
+			case 1:
+				f.say(answer[:rand.IntN(len(answer))])
+				return
+			case 2:
+				f.say(answer)
+				return
+			case 3:
+				f.say(answer, answer) // the second one is nobody's
+			case 4:
+				f.Conn.(*net.TCPConn).SetLinger(0)
+				f.say(answer)
+				return
+			default:
+				f.say(answer)
+			}
+		}
+	})
+	tr.MaxConnections = 10
+	var all sync.WaitGroup
+	const workers, each = 20, 100
+	for w := range workers {
+		all.Go(func() {
+			for i := range each {
+				size := 1
+				if i%20 == 0 {
+					size = 20000
+				}
+				nonce := strings.Repeat(fmt.Sprintf("%d/%d ", w, i), size)
+				r := newRequest(t, "POST", nonce)
+				if i%3 == 0 {
+					r.ContentLength = -1
+				}
+				if i%17 == 0 { // gives up
+					if resp, err := tr.RoundTrip(r); err == nil {
+						resp.Body.Close()
+					}
+					continue
+				}
+				if _, body, err := exchangeAll(tr, r); err == nil && body != nonce {
+					t.Errorf("%.20q in place of %.20q", body, nonce)
+				} else if err != nil {
+					failure(t, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for nonce, n := range seen {
+		if n > 1 {
+			t.Errorf("%.20q was run %d times", nonce, n)
+		}
+	}
+	if n := tr.Active(); n != 0 {
+		t.Errorf("%d active", n)
+	}
+}
