@@ -165,7 +165,8 @@ func TestTLSTickets(t *testing.T) {
 	if cache.tickets != 0 {
 		t.Fatal("the ticket came with the handshake")
 	}
-	if !c.quiet() || !c.quiet() || cache.tickets == 0 {
+	first := c.quiet()
+	if second := c.quiet(); !first || !second || cache.tickets == 0 {
 		t.Errorf("it can't be used; %d tickets", cache.tickets)
 	}
 	tr.keep(c, -1)
