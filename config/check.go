@@ -49,7 +49,7 @@ func (w *walker) check(cfg *Config) {
 			w.checkHTTP(b.HTTP)
 		}
 		if b.FastCGI != nil {
-			w.checkFastCGI(b.FastCGI)
+			w.checkFastCGI(b)
 		}
 	}
 	w.checkRoutes(cfg)

@@ -8,13 +8,14 @@ import (
 )
 
 // checkFastCGI checks that there is one source of answers.
-func (w *walker) checkFastCGI(f *FastCGI) {
+func (w *walker) checkFastCGI(b *Backend) {
+	f := b.FastCGI
 	if w.sound(&f.Addresses, &f.Spawn) {
 		switch listed := w.at(&f.Addresses).given; {
 		case listed && f.Spawn != nil:
 			w.wrong(&f.Spawn, "it has both addresses and spawn; keep the one that the site runs on")
 		case !listed && f.Spawn == nil:
-			w.wrong(f, "what answers? Give the addresses of PHP-FPM, or spawn for a php-cgi of mkd's own")
+			w.wrong(&b.FastCGI, "what answers? Give the addresses of PHP-FPM, or spawn for a php-cgi of mkd's own")
 		}
 	}
 	first := make(map[string]int)

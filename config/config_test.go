@@ -82,7 +82,7 @@ func TestDefaults(t *testing.T) {
 			MemoryCeiling: 256 << 20,
 		}}},
 		Routes:          []Route{{Backend: "site", MaxBody: 100 * MiB}},
-		Limits:          Limits{MessageMemory: 256 << 20},
+		Limits:          Limits{MessageMemory: 256 << 20, Spool: Spool{Memory: 64 * KiB, MaxTotal: 4 * GiB}},
 		Storage:         "storage",
 		Sessions:        Sessions{TTL: 24 * time.Hour, Capacity: 100000},
 		Log:             Log{Level: "info", Format: "auto", Access: true},
@@ -97,7 +97,8 @@ func TestDefaults(t *testing.T) {
 // satisfies its own field, and that no tag is misspelt.
 func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "network", "host", "name", "server", "email", "url", "upstream",
-		"path", "prefix", "target", "location", "method", "value", "matched-header", "changed-header", "changed-field"}
+		"path", "prefix", "target", "location", "method", "value", "matched-header", "changed-header", "changed-field",
+		"socket", "folder", "filename", "extension", "try", "glob"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
@@ -178,7 +179,7 @@ backends:
 routes:
   - {match: {payload: raw, listeners: [zeta]}, backend: site, timeout: 9s}
   - {match: {payload: http, listeners: [alpha]}, backend: site, timeout: 0}
-limits: {message_memory: 129MiB}
+limits: {message_memory: 129MiB, spool: {memory: 1MiB, dir: spool.dir, max_total: 1GiB}}
 trusted_proxies: [192.0.2.1, "2001:db8::/32"]
 storage: /var/lib/mkd.dir
 sessions: {ttl: 1m, capacity: 1}
@@ -236,7 +237,7 @@ shutdown_timeout: 5s
 			{Match: Match{Payload: PayloadRaw, Listeners: []string{"zeta"}}, Backend: "site", Timeout: 9 * time.Second, MaxBody: 100 * MiB},
 			{Match: Match{Payload: PayloadHTTP, Listeners: []string{"alpha"}}, Backend: "site", MaxBody: 100 * MiB},
 		},
-		Limits:          Limits{MessageMemory: 129 * MiB},
+		Limits:          Limits{MessageMemory: 129 * MiB, Spool: Spool{Memory: MiB, Dir: "spool.dir", MaxTotal: GiB}},
 		TrustedProxies:  []string{"192.0.2.1", "2001:db8::/32"},
 		Storage:         "/var/lib/mkd.dir",
 		Sessions:        Sessions{TTL: time.Minute, Capacity: 1},

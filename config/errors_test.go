@@ -69,7 +69,8 @@ func TestErrors(t *testing.T) {
 		{"no kind", withLine("listeners", "listeners: {app: {}}"), "2:13: listeners.app: its kind is missing; it must have one of the keys: megaki, https, http"},
 		{"two kinds", withLine("listeners", "listeners: {web: {http: {address: ':80'}, megaki: {address: ':1', keys: [k]}}}"), "2:43: listeners.web: it has both http and megaki; keep one of them"},
 		{"no kind of a listener", withLine("listeners", "listeners: {web: {htps: {address: ':443'}}}"), `2:19: listeners.web.htps: unknown key; did you mean "https"?`},
-		{"later backend", withLine("backends", "backends: {site: {fastcgi: {}}}"), "3:19: backends.site.fastcgi: unknown key; known here: php, http"},
+		{"no such backend", withLine("backends", "backends: {site: {redis: {}}}"), "3:19: backends.site.redis: unknown key; known here: php, http, fastcgi, files"},
+		{"FastCGI of nobody", withLine("backends", "backends: {site: {fastcgi: {root: some.dir}}}"), "3:28: backends.site.fastcgi: what answers? Give the addresses of PHP-FPM, or spawn for a php-cgi of mkd's own"},
 		{"name", withLine("backends", "backends: {site: {php: {script: s}}, 'a b': {php: {script: s}}}"), `3:38: backends."a b": a name has letters, digits, - and _ only, and 64 at most`},
 		{"no entry", withLine("listeners", "listeners: {}"), "2:1: listeners: it is empty; it must have one entry at least"},
 		{"no route", routes(""), "4:1: routes: it is empty; it must have one entry at least"},
@@ -193,7 +194,7 @@ listeners:
 backends:
   site:
     php: {workers: {min: many, max: 1}, memory_ceiling: [1]}
-  spare: {fastcgi: {}}
+  spare: {redis: {}}
 routes:
   - backend: stie
     <<: x
@@ -206,7 +207,7 @@ conf/config.yaml:5:62: listeners.app.megaki.max_message: got "1MB"; the units of
 conf/config.yaml:8:5: backends.site.php.script: the key is missing, and must be given
 conf/config.yaml:8:26: backends.site.php.workers.min: got "many"; want a whole number
 conf/config.yaml:8:57: backends.site.php.memory_ceiling: got a list; want a size such as 1MiB
-conf/config.yaml:9:11: backends.spare.fastcgi: unknown key; known here: php, http
+conf/config.yaml:9:11: backends.spare.redis: unknown key; known here: php, http, fastcgi, files
 conf/config.yaml:11:14: routes[0].backend: there is no backend "stie"; did you mean "site"?
 conf/config.yaml:12:5: routes[0].<<: merge keys aren't taken; write out the keys that are merged in`
 	if have := fmt.Sprint(err); have != want {

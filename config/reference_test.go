@@ -43,6 +43,23 @@ func TestReference(t *testing.T) {
 	}
 }
 
+// TestReferenceExamples loads the examples of the page, which have to be right
+// and nothing odd.
+func TestReferenceExamples(t *testing.T) {
+	page, err := os.ReadFile("testdata/intro.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := strings.Split(string(page), "```yaml\n")[1:]
+	for _, example := range examples {
+		text, _, _ := strings.Cut(example, "```")
+		wantWarnings(t, text, "")
+	}
+	if len(examples) < 3 {
+		t.Errorf("the page has %d examples", len(examples))
+	}
+}
+
 // readComments returns the doc comments of the structs ("Megaki") and of their
 // fields ("Megaki.Address") of this package.
 func readComments(t *testing.T) map[string]string {
