@@ -33,6 +33,7 @@ func (w *walker) checkFastCGI(b *Backend) {
 		}
 		first[*a] = i
 	}
+	w.checkHealth(f.Health)
 }
 
 // checkSocket checks host:port and unix:/path.

@@ -90,9 +90,14 @@ func (w *walker) checkHTTP(h *HTTPBackend) {
 		}
 		first[same] = i
 	}
-	if h.Health != nil && w.at(&h.Health.Status) != nil {
-		if status := &h.Health.Status; w.sound(status) && *status > 0 && *status < 200 {
-			w.wrong(status, "got %d; want 200 to 599, or 0 for any from 200 to 399", *status)
-		}
+	w.checkHealth(h.Health)
+}
+
+func (w *walker) checkHealth(h *Health) {
+	if h == nil {
+		return
+	}
+	if status := &h.Status; w.sound(status) && *status > 0 && *status < 200 {
+		w.wrong(status, "got %d; want 200 to 599, or 0 for any from 200 to 399", *status)
 	}
 }

@@ -38,6 +38,9 @@ func FuzzLoad(f *testing.F) {
 		routes(`[{redirect: {to: "/a?b={path}"}, rate_limit: {rate: 1e-3}, strip_prefix: "/\u00e9"}, {match: {paths: [/*, "*%2F", /%25]}, backend: site}]`),
 		routes(`[{backend: site, headers: {request: {set: {A: "\u00e9\t!", "B!#": ""}, remove: [a, A]}, response: {add: {Set-Cookie: "a=b"}}}}]`),
 		routes(`[{match: {headers: {A: "*", "b": "\"", "1": 2}, methods: [A!]}, backend: site, max_body: 0}, {backend: site}]`),
+		withLine("backends", `backends: {site: {fastcgi: {addresses: ["unix:a/../b", "127.0.0.1:9000"], root: dir, try: ["{path}", /i.php, "=404"], send_file: {root: dir}}}}`),
+		withLine("backends", `backends: {site: {fastcgi: {spawn: {ini: {a: 1}}, root: ./x/dir, split_path: [.php, .phar], hide: ["*.bak"], health: {}}}}`),
+		withLine("backends", `backends: {site: {files: {root: dir, index: [a.html], cache_control: "max-age=60", hide: ["[a-z]*"]}}}`) + "limits: {spool: {memory: 1KiB, dir: dir}}\n",
 		minimal + "trusted_proxies: [0.0.0.0/0, 1.2.3.4/32, \"::ffff:0:0/95\"]\nstorage: /a/../dir\n",
 	} {
 		f.Add([]byte(text))
