@@ -1,0 +1,183 @@
+package balance
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Upstream is one of those that requests are spread over.
+type Upstream struct {
+	Name      string // for logs and Status
+	Weight    int    // its share of the requests, compared to the others'; less than 1: 1
+	Transport http.RoundTripper
+
+	// Active returns the number of requests that are under way at Transport. It is
+	// called often, under a lock. Default: they are counted here, for which each
+	// answer's body is wrapped.
+	Active func() int
+
+	// Check reports whether the upstream is well, for Health. Default: it isn't
+	// checked.
+	Check func(ctx context.Context) error
+}
+
+// Balancer is an http.RoundTripper over Upstreams. It is safe for use by several
+// goroutines; its fields must not change once it is used, and it must not be
+// copied.
+//
+// A request that failed is sent once more, to another upstream, if its context
+// hasn't ended and
+//
+//   - nothing of it was sent, and its body, if there is one, wasn't read or can be
+//     had again from Request.GetBody; or
+//   - no byte of an answer came, the failure wasn't a timeout, the method is
+//     idempotent (RFC 9110, section 9.2.2), and the body can be had again.
+//
+// So a POST that was sent is never repeated. Each upstream is tried once. Only if
+// there is no other, and the failure was a kept connection that the server had
+// closed, the same one is tried a second time. Once there is an answer, whatever
+// its status, nothing is repeated.
+//
+// An upstream at which requests fail in a row is left out for a while: after 3
+// failures, or at once if it refuses connections, for 1 s at first and up to 10 s
+// if it goes on, or never more than 1 s if there is only one upstream. After that
+// time one request is tried, and another each second while it has no outcome; if
+// one is answered, the upstream is back. What isn't the upstream's fault doesn't
+// count: a client that goes away, a request that is wrong, a queue that is full,
+// an answer with a status of 5xx.
+type Balancer struct {
+	Upstreams []*Upstream
+	By        Policy // default: RoundRobin
+	Health    Health
+
+	// Classify tells what an error of a Transport means. Default: the request may
+	// have been sent, and the upstream is to blame.
+	Classify func(err error) Failure
+
+	// Picked is called before each try with the upstream that gets the request,
+	// and Retrying after one that failed and will be followed by another.
+	Picked   func(r *http.Request, u *Upstream)
+	Retrying func(r *http.Request, u *Upstream, err error)
+
+	// Logger is told once when an upstream goes down, and when it is up again.
+	// Default: none.
+	Logger *slog.Logger
+
+	once   sync.Once
+	mu     sync.Mutex // guards the fields of states that say so; never held while waiting
+	states []*state
+
+	checks sync.WaitGroup
+	stop   context.CancelFunc // ends the checks
+}
+
+// Failure is what an error of a Transport means.
+type Failure struct {
+	Sent     bool // the upstream may have got a part of the request
+	Answered bool // a byte of an answer came
+	Stale    bool // a kept connection turned out to be closed
+	Blame    Blame
+}
+
+// Blame says whose fault a failure is. A context that has ended is seen without
+// it.
+type Blame int
+
+// Whom there is to blame.
+const (
+	BlameUpstream Blame = iota // counts against the upstream
+	BlameNobody                // as for a full queue: another upstream may do better
+	BlameRequest               // no upstream would do better
+)
+
+func (b *Balancer) init() {
+	b.once.Do(func() {
+		now := time.Now()
+		for _, u := range b.Upstreams {
+			b.states = append(b.states, &state{Upstream: u, weight: max(1, u.Weight), changed: now})
+		}
+	})
+}
+
+// RoundTrip implements http.RoundTripper. If no upstream can be tried it fails
+// at once with a *DownError; if none was reached, with an *UnreachableError; else
+// with the error of the last try.
+func (b *Balancer) RoundTrip(r *http.Request) (*http.Response, error) {
+	b.init()
+	t := try{b: b, r: r, out: r}
+	u, trial, wait := b.pick(nil)
+	if u == nil {
+		closeBody(r)
+		return nil, &DownError{RetryAfter: wait}
+	}
+	for {
+		resp, err := t.do(u, trial)
+		if err == nil {
+			return resp, nil
+		}
+		last := u
+		if u, trial = t.next(last, err); u == nil {
+			return nil, t.fail(err)
+		}
+		if !t.renew() {
+			b.abandon(u, trial)
+			return nil, t.fail(err)
+		}
+		if b.Retrying != nil {
+			b.Retrying(r, last.Upstream, err)
+		}
+	}
+}
+
+// do has u carry out the request.
+func (t *try) do(u *state, trial bool) (*http.Response, error) {
+	b := t.b
+	if b.Picked != nil {
+		b.Picked(t.r, u.Upstream)
+	}
+	t.begin()
+	u.requests.Add(1)
+	counted := u.Active == nil
+	if counted {
+		u.active.Add(1)
+	}
+	resp, err := u.Transport.RoundTrip(t.out)
+	if err == nil {
+		t.settle()
+		if t.out != t.r {
+			resp.Request = t.r
+		}
+		b.succeeded(u)
+		if counted {
+			u.countBody(resp)
+		}
+		return resp, nil
+	}
+	if counted {
+		u.active.Add(-1)
+	}
+	t.failure = b.classify(err)
+	if t.failure.Blame != BlameUpstream || t.failure.Stale || t.r.Context().Err() != nil {
+		b.abandon(u, trial)
+	} else {
+		u.failed.Add(1)
+		b.fault(u, trial, err)
+	}
+	return nil, err
+}
+
+func (b *Balancer) classify(err error) Failure {
+	if b.Classify == nil {
+		return Failure{Sent: true}
+	}
+	return b.Classify(err)
+}
+
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		r.Body.Close()
+	}
+}

@@ -1,0 +1,33 @@
+package balance
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrNoUpstream is what a *DownError is.
+var ErrNoUpstream = errors.New("no upstream is up")
+
+// DownError says that no upstream may be tried now. Nothing was sent.
+type DownError struct {
+	RetryAfter time.Duration // until one may be; more than 0
+}
+
+func (e *DownError) Error() string {
+	return fmt.Sprintf("%v; one is tried in %v", ErrNoUpstream, e.RetryAfter.Round(time.Millisecond))
+}
+
+// Is reports whether target is ErrNoUpstream.
+func (e *DownError) Is(target error) bool { return target == ErrNoUpstream }
+
+// UnreachableError says that no upstream that was tried could be sent anything:
+// mostly none could be dialled. An answer that broke off isn't one.
+type UnreachableError struct {
+	Err error // of the last try
+}
+
+func (e *UnreachableError) Error() string { return "no upstream was reached: " + e.Err.Error() }
+
+// Unwrap returns the error of the last try.
+func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -1,0 +1,138 @@
+package balance
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Policy says which upstream gets a request.
+type Policy int
+
+const (
+	// RoundRobin gives each upstream its share in turn, as evenly spread as can
+	// be: with weights 5, 1 and 1 the turns are a a b a c a a.
+	RoundRobin Policy = iota
+	// LeastConn prefers the upstream with the fewest requests under way for its
+	// weight, and takes turns among equals.
+	LeastConn
+	// RandomTwo takes two upstreams at random, by weight, and of these the one
+	// with fewer requests under way for its weight. It is for several proxies in
+	// front of the same upstreams, which don't then all run to the same one.
+	RandomTwo
+)
+
+func (p Policy) String() string {
+	switch p {
+	case RoundRobin:
+		return "round_robin"
+	case LeastConn:
+		return "least_conn"
+	case RandomTwo:
+		return "random_two"
+	}
+	return fmt.Sprintf("Policy(%d)", int(p))
+}
+
+// pick returns an upstream that may be tried and isn't in tried, and whether it
+// is on trial; or none, and the time until there is one.
+func (b *Balancer) pick(tried []*state) (u *state, trial bool, wait time.Duration) {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	usable := func(s *state) bool { return s.mayTry(now) && !slices.Contains(tried, s) }
+	switch b.By {
+	case LeastConn:
+		u = b.leastConn(usable)
+	case RandomTwo:
+		u = b.randomTwo(usable)
+	default:
+		u = b.turn(usable)
+	}
+	if u == nil {
+		return nil, false, b.wait(now)
+	}
+	return u, u.begin(now), 0
+}
+
+// pickAgain returns u if it may be tried.
+func (b *Balancer) pickAgain(u *state) (*state, bool) {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !u.mayTry(now) {
+		return nil, false
+	}
+	return u, u.begin(now)
+}
+
+// turn gives each usable upstream credit for its weight, and the turn to the one
+// with the most, which pays for it what all have got.
+func (b *Balancer) turn(usable func(*state) bool) (best *state) {
+	total := 0
+	for _, s := range b.states {
+		if !usable(s) {
+			continue
+		}
+		s.credit += s.weight
+		total += s.weight
+		if best == nil || s.credit > best.credit {
+			best = s
+		}
+	}
+	if best != nil {
+		best.credit -= total
+	}
+	return best
+}
+
+func (b *Balancer) leastConn(usable func(*state) bool) *state {
+	var least *state
+	load := 0
+	for _, s := range b.states {
+		s.load = s.underWay()
+		if usable(s) && (least == nil || s.load*least.weight < load*s.weight) {
+			least, load = s, s.load
+		}
+	}
+	if least == nil {
+		return nil
+	}
+	return b.turn(func(s *state) bool { return usable(s) && s.load*least.weight == load*s.weight })
+}
+
+func (b *Balancer) randomTwo(usable func(*state) bool) *state {
+	first := b.random(usable)
+	if first == nil {
+		return nil
+	}
+	second := b.random(func(s *state) bool { return s != first && usable(s) })
+	if second != nil && second.underWay()*first.weight < first.underWay()*second.weight {
+		return second
+	}
+	return first
+}
+
+// random returns a usable upstream, each with the probability of its weight.
+func (b *Balancer) random(usable func(*state) bool) *state {
+	total := 0
+	for _, s := range b.states {
+		if usable(s) {
+			total += s.weight
+		}
+	}
+	if total == 0 {
+		return nil
+	}
+	n := rand.IntN(total)
+	for _, s := range b.states {
+		if !usable(s) {
+			continue
+		}
+		if n -= s.weight; n < 0 {
+			return s
+		}
+	}
+	return nil
+}
