@@ -1,0 +1,331 @@
+package certs
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3"
+	"github.com/mholt/acmez/v3/acme"
+	"go.uber.org/zap"
+)
+
+// acmeProtocol is what a CA that validates by tls-alpn-01 negotiates (RFC 8737,
+// section 4).
+const acmeProtocol = acmez.ACMETLS1Protocol
+
+// Times of obtaining a certificate.
+const (
+	obtainTimeout = 15 * time.Minute // for one attempt
+	firstRetry    = time.Minute      // then twice as long each time
+	maxRetry      = time.Hour
+	stopTimeout   = 5 * time.Second // for what is under way when it's to end
+)
+
+// ACME says how certificates are issued by a certificate authority.
+type ACME struct {
+	// Email is where the CA can write to. It may be left out.
+	Email string
+
+	// AgreeTerms says that you agree to the terms of the CA, which it has to.
+	AgreeTerms bool
+
+	// CA is the URL of the CA's directory. Default: Let's Encrypt.
+	CA string
+
+	// CARoot is a PEM file of the certificates that the CA's own HTTPS is
+	// trusted by. Default: those of the system.
+	CARoot string
+
+	// TLSAddress is where the listener listens, as HOST:PORT. The CA comes to
+	// port 443 of the hosts, which has to lead there, for tls-alpn-01.
+	TLSAddress string
+
+	// HTTPAddress is the same of a listener without TLS that has
+	// HTTPChallengeHandler. The CA comes to port 80, for http-01. Default: there
+	// is none, and http-01 isn't used.
+	HTTPAddress string
+
+	disableTLSALPN bool // for tests of http-01
+}
+
+// acmeManager is the part of a Manager that all listeners with ACME share.
+type acmeManager struct {
+	log     *zap.Logger
+	storage *certmagic.FileStorage
+	cache   *certmagic.Cache
+	stop    sync.Once // for what can't be stopped twice
+
+	mu     sync.RWMutex
+	byHost map[string]*acmeSource // whose each host is
+}
+
+// acmeSource is a source of certificates from one CA.
+type acmeSource struct {
+	opts       ACME
+	log        *zap.Logger
+	hosts      []string // those that another listener doesn't have already
+	issuer     *certmagic.ACMEIssuer
+	manage     *certmagic.Config
+	serve      *certmagic.Config // the same, quiet about what clients do
+	firstRetry time.Duration
+}
+
+// issuer keeps certmagic from asking for what Email doesn't say: on a terminal,
+// or of other listeners' accounts.
+type issuer struct{ *certmagic.ACMEIssuer }
+
+func (i issuer) PreCheck(ctx context.Context, names []string, _ bool) error {
+	if i.Email == "" {
+		return nil
+	}
+	return i.ACMEIssuer.PreCheck(ctx, names, false)
+}
+
+// addACME adds a listener with certificates by ACME.
+func (m *Manager) addACME(o ACME, h *hosts, log *zap.Logger) (*acmeSource, error) {
+	o.CA = cmp.Or(o.CA, certmagic.LetsEncryptProductionCA)
+	template, err := o.template(h.list)
+	if err != nil {
+		return nil, err
+	}
+	if m.acme == nil {
+		m.acme = newACMEManager(m.storage, m.renewCheck, m.log)
+	}
+	a := m.acme
+	s := &acmeSource{opts: o, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
+	for _, host := range h.list {
+		if other := a.byHost[host]; other == nil {
+			s.hosts = append(s.hosts, host)
+		} else if other.opts.Email != o.Email || other.opts.CA != o.CA || other.opts.CARoot != o.CARoot {
+			return nil, fmt.Errorf("host %s: another listener has its certificate by other settings of ACME", host)
+		}
+	}
+	a.mu.Lock()
+	for _, host := range s.hosts {
+		a.byHost[host] = s
+	}
+	a.mu.Unlock()
+
+	config := certmagic.Config{
+		Issuers: []certmagic.Issuer{}, // not its default one
+		Storage: a.storage,
+		OnEvent: s.event,
+		// It needn't make events of handshakes, which nobody wants.
+		ShouldEmitFunc: func(event string) bool { return event != "tls_get_certificate" },
+		Logger:         a.log.WithOptions(zap.WrapCore(lowered(notToldByUs))),
+	}
+	s.manage = certmagic.New(a.cache, config)
+	template.Logger = config.Logger
+	s.issuer = certmagic.NewACMEIssuer(s.manage, template)
+	s.manage.Issuers = []certmagic.Issuer{issuer{s.issuer}}
+
+	config.Issuers = s.manage.Issuers
+	config.Logger = a.log.WithOptions(zap.WrapCore(lowered(nothing)))
+	s.serve = certmagic.New(a.cache, config)
+	return s, nil
+}
+
+// template checks the settings for these hosts, and makes certmagic's of them.
+func (o *ACME) template(hosts []string) (certmagic.ACMEIssuer, error) {
+	t := certmagic.ACMEIssuer{CA: o.CA, Email: o.Email, Agreed: true, DisableTLSALPNChallenge: o.disableTLSALPN}
+	u, err := url.Parse(o.CA)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return t, fmt.Errorf("ca %q is no URL of a directory, https://HOST/PATH", o.CA)
+	}
+	if !o.AgreeTerms {
+		return t, fmt.Errorf("the CA at %s issues certificates to those who agree to its terms: read them, then set agree_terms: true", u.Host)
+	}
+	for _, host := range hosts {
+		switch {
+		case strings.HasPrefix(host, "*."):
+			return t, fmt.Errorf("host %s: a CA issues wildcards by dns-01 only, which isn't there; list each name, or use a certificate from a file", host)
+		case isAddress(host):
+			return t, fmt.Errorf("host %s: certificates by ACME are for names, not for addresses", host)
+		case o.CA == certmagic.LetsEncryptProductionCA && !certmagic.SubjectQualifiesForPublicCert(host):
+			return t, fmt.Errorf("host %s: Let's Encrypt issues no certificates for it, only for names in the public DNS", host)
+		}
+	}
+	if o.CARoot != "" {
+		pem, err := readFile(o.CARoot)
+		if err != nil {
+			return t, fmt.Errorf("ca_root: %w", err)
+		}
+		t.TrustedRoots = x509.NewCertPool()
+		if !t.TrustedRoots.AppendCertsFromPEM(pem) {
+			return t, fmt.Errorf("ca_root: %s has no certificates in PEM", o.CARoot)
+		}
+	}
+
+	// certmagic opens sockets to answer challenges, unless there already are
+	// some at its address: ours, which then answer.
+	var tlsHost, httpHost string
+	if tlsHost, t.AltTLSALPNPort, err = splitAddress(o.TLSAddress); err != nil {
+		return t, err
+	}
+	t.ListenHost = tlsHost
+	if o.HTTPAddress == "" {
+		t.DisableHTTPChallenge = true
+		return t, nil
+	}
+	if httpHost, t.AltHTTPPort, err = splitAddress(o.HTTPAddress); err != nil {
+		return t, err
+	}
+	if httpHost != tlsHost {
+		t.ListenHost = "" // it knows one; all addresses are in use as well if one is
+	}
+	return t, nil
+}
+
+func splitAddress(address string) (host string, port int, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err == nil {
+		port, err = net.LookupPort("tcp", service)
+	}
+	if err == nil && port == 0 {
+		err = errors.New("the port has to be known")
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("the address %q of a listener for ACME: %w", address, err)
+	}
+	return host, port, nil
+}
+
+func newACMEManager(storage string, renewCheck time.Duration, log *zap.Logger) *acmeManager {
+	a := &acmeManager{
+		log:     log.Named("acme"),
+		storage: &certmagic.FileStorage{Path: storage},
+		byHost:  make(map[string]*acmeSource),
+	}
+	a.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert: func(cert certmagic.Certificate) (*certmagic.Config, error) {
+			for _, name := range cert.Names {
+				if s := a.source(name); s != nil {
+					return s.manage, nil
+				}
+			}
+			return nil, fmt.Errorf("no listener has a certificate for %q", cert.Names)
+		},
+		RenewCheckInterval: renewCheck,
+		Logger:             a.log.WithOptions(zap.WrapCore(lowered(notToldByUs))),
+	})
+	return a
+}
+
+func (a *acmeManager) source(host string) *acmeSource {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.byHost[host]
+}
+
+func (a *acmeManager) start(ctx context.Context, tasks *sync.WaitGroup) {
+	for host, s := range a.byHost {
+		tasks.Go(func() { s.obtain(ctx, host) })
+	}
+}
+
+// close stops renewing. A CA that doesn't answer isn't waited for.
+func (a *acmeManager) close() {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		a.stop.Do(a.cache.Stop)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(stopTimeout):
+	}
+}
+
+// obtain has the certificate of a host loaded from the storage or issued. From
+// then on certmagic renews it.
+func (s *acmeSource) obtain(ctx context.Context, host string) {
+	// certmagic's own way to try again gives up after some errors, and after 30
+	// days. The number of attempts has it ask the test CA of Let's Encrypt first,
+	// if it isn't the first one.
+	attempts := 0
+	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &attempts)
+	for delay := s.firstRetry; ; delay = min(2*delay, maxRetry) {
+		attempt, cancel := context.WithTimeout(ctx, obtainTimeout)
+		err := s.manage.ManageSync(attempt, []string{host})
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		s.failed(host, err, zap.Duration("retry_in", delay))
+		attempts++
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// event is called by certmagic.
+func (s *acmeSource) event(ctx context.Context, event string, data map[string]any) error {
+	host, _ := data["identifier"].(string)
+	renewal, _ := data["renewal"].(bool)
+	switch event {
+	case "cert_obtaining":
+		s.log.Info("obtaining a certificate", zap.String("host", host), zap.Bool("renewal", renewal))
+	case "cert_obtained":
+		s.log.Info("certificate obtained", zap.String("host", host), zap.Bool("renewal", renewal))
+	case "cert_failed":
+		if ctx.Value(certmagic.AttemptsCtxKey) == nil { // else obtain tells it
+			err, _ := data["error"].(error)
+			s.failed(host, err, zap.Any("remaining", data["remaining"]))
+		}
+	case "cert_ocsp_revoked":
+		s.log.Error("a certificate was revoked by the CA; it is replaced", zap.Any("hosts", data["subjects"]))
+	}
+	return nil
+}
+
+func (s *acmeSource) failed(host string, err error, field zap.Field) {
+	var problem acme.Problem
+	if errors.As(err, &problem) {
+		err = problem // around it is the host, several times
+	}
+	s.log.Error("no certificate could be obtained", zap.String("host", host), zap.Error(err), zap.String("check", advice(host, err)), field)
+}
+
+// certificate returns the certificate of a host, or the one that answers a
+// challenge (RFC 8737, section 3).
+func (s *acmeSource) certificate(name string, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if hello.ServerName == "" {
+		named := *hello
+		named.ServerName = name
+		hello = &named
+	}
+	return s.serve.GetCertificate(hello)
+}
+
+func (s *acmeSource) refresh() {} // certmagic does
+
+// HTTPChallengeHandler answers the challenges of http-01 (RFC 8555, section
+// 8.3) for the hosts of all listeners, and hands on all other requests.
+func (m *Manager) HTTPChallengeHandler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.acme != nil && certmagic.LooksLikeHTTPChallenge(r) {
+			host, _, err := net.SplitHostPort(r.Host)
+			if err != nil {
+				host = r.Host
+			}
+			if s := m.acme.source(strings.ToLower(host)); s != nil && s.issuer.HandleHTTPChallenge(w, r) {
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}

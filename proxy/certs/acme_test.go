@@ -1,0 +1,422 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/letsencrypt/pebble/v2/ca"
+	"github.com/letsencrypt/pebble/v2/db"
+	"github.com/letsencrypt/pebble/v2/va"
+	"github.com/letsencrypt/pebble/v2/wfe"
+	"github.com/miekg/dns"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// TestMain sets how Pebble behaves. It still refuses a nonce now and then.
+func TestMain(m *testing.M) {
+	os.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	os.Setenv("PEBBLE_AUTHZREUSE", "0")
+	os.Exit(m.Run())
+}
+
+// pebble is an ACME server: Let's Encrypt's own for tests.
+type pebble struct {
+	ca    *httptest.Server
+	roots *x509.CertPool // of the certificates that it issues
+	root  string         // PEM file of what its own HTTPS is trusted by
+	down  atomic.Bool    // connections end at once
+}
+
+// newPebble starts an ACME server that finds every name at 127.0.0.1, and
+// challenges at these ports. Its certificates live as long as said.
+func newPebble(t *testing.T, httpPort, tlsPort int, life time.Duration) *pebble {
+	t.Helper()
+	quiet := log.New(io.Discard, "", 0)
+	store := db.NewMemoryStore()
+	profiles := map[string]ca.Profile{"default": {ValidityPeriod: uint64(life.Seconds())}}
+	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
+	validation := va.New(quiet, httpPort, tlsPort, false, nameServer(t), store)
+	front := wfe.New(quiet, store, validation, authority, []string{"pebble.letsencrypt.org"}, false, false, 1, 1)
+
+	p := &pebble{root: filepath.Join(t.TempDir(), "root.pem"), roots: x509.NewCertPool()}
+	p.ca = httptest.NewUnstartedServer(front.Handler())
+	p.ca.Listener = &failing{p.ca.Listener, &p.down}
+	p.ca.Config.ErrorLog = quiet
+	p.ca.StartTLS()
+	t.Cleanup(p.ca.Close)
+	write(t, p.root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.ca.Certificate().Raw}))
+
+	management := httptest.NewTLSServer(front.ManagementHandler())
+	defer management.Close()
+	resp, err := management.Client().Get(management.URL + wfe.RootCertPath + "0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	root, err := io.ReadAll(resp.Body)
+	if err != nil || !p.roots.AppendCertsFromPEM(root) {
+		t.Fatalf("Pebble's root: %v, %.100q", err, root)
+	}
+	return p
+}
+
+// failing is a listener whose connections end at once while down is set.
+type failing struct {
+	net.Listener
+	down *atomic.Bool
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	c, err := f.Listener.Accept()
+	if err == nil && f.down.Load() {
+		c.Close()
+	}
+	return c, err
+}
+
+// nameServer starts a DNS server in which every name has the address 127.0.0.1.
+func nameServer(t *testing.T) string {
+	t.Helper()
+	l := listenTCP(t)
+	s := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		answer := new(dns.Msg).SetReply(r)
+		if q := r.Question[0]; q.Qtype == dns.TypeA {
+			answer.Answer = []dns.RR{&dns.A{
+				Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1},
+				A:   net.IPv4(127, 0, 0, 1),
+			}}
+		}
+		w.WriteMsg(answer)
+	})}
+	go s.ActivateAndServe()
+	return l.Addr().String()
+}
+
+func listenTCP(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// site is a listener for HTTPS and one for HTTP.
+type site struct {
+	t           *testing.T
+	https, http net.Listener
+	storage     string
+	pebble      *pebble
+	logs        *observer.ObservedLogs
+	manager     *Manager
+	config      *tls.Config // from serve on
+}
+
+func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+
+// newSite opens the listeners, and starts the CA that comes to them.
+func newSite(t *testing.T, life time.Duration) *site {
+	t.Helper()
+	t.Parallel()
+	s := &site{t: t, https: listenTCP(t), http: listenTCP(t), storage: t.TempDir()}
+	s.pebble = newPebble(t, port(s.http), port(s.https), life)
+	logger, logs := observed()
+	s.logs, s.manager = logs, New(s.storage, logger)
+	s.manager.renewCheck = 100 * time.Millisecond
+	s.manager.firstRetry = 50 * time.Millisecond
+	t.Cleanup(s.manager.Close)
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, e := range logs.All() {
+				if e.Level > zapcore.DebugLevel {
+					t.Log(e.Level, e.LoggerName, e.Message, e.ContextMap())
+				}
+			}
+		}
+	})
+	return s
+}
+
+// acme are the settings for both challenges.
+func (s *site) acme() *ACME {
+	return &ACME{
+		AgreeTerms:  true,
+		CA:          s.pebble.ca.URL + wfe.DirectoryPath,
+		CARoot:      s.pebble.root,
+		TLSAddress:  s.https.Addr().String(),
+		HTTPAddress: s.http.Addr().String(),
+	}
+}
+
+// serve adds the site's listener and serves on it.
+func (s *site) serve(o Options) {
+	s.t.Helper()
+	config, err := s.manager.Add("web", o)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.config = config
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the site's ", r.URL.Path) })
+	serve := func(l net.Listener, h http.Handler) {
+		server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+		go server.Serve(l)
+		s.t.Cleanup(func() { server.Close() })
+	}
+	serve(tls.NewListener(s.https, config), handler)
+	serve(s.http, s.manager.HTTPChallengeHandler(handler))
+}
+
+// get returns the certificate that a client gets which trusts the CA's root.
+func (s *site) get(name string) (*x509.Certificate, error) {
+	d := &net.Dialer{Timeout: patience}
+	c, err := tls.DialWithDialer(d, "tcp", s.https.Addr().String(), &tls.Config{
+		ServerName: name, RootCAs: s.pebble.roots, NextProtos: []string{"h2", "http/1.1"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.ConnectionState().PeerCertificates[0], nil
+}
+
+// await tries until ok.
+func (s *site) await(what string, ok func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("in vain: %s", what)
+		}
+	}
+}
+
+// awaitCertificate tries until there is one.
+func (s *site) awaitCertificate(name string) *x509.Certificate {
+	s.t.Helper()
+	var cert *x509.Certificate
+	s.await("a certificate for "+name, func() bool {
+		var err error
+		cert, err = s.get(name)
+		return err == nil
+	})
+	if len(cert.DNSNames) != 1 || cert.DNSNames[0] != name {
+		s.t.Errorf("a certificate for %q, want %s", cert.DNSNames, name)
+	}
+	return cert
+}
+
+// logged returns what was logged of a message.
+func (s *site) logged(message string) []observer.LoggedEntry {
+	return s.logs.FilterMessage(message).All()
+}
+
+func TestHTTP01(t *testing.T) {
+	s := newSite(t, 24*time.Hour)
+	o := s.acme()
+	o.Email = "me@example.org"
+	o.disableTLSALPN = true
+	s.serve(Options{Hosts: []string{"one.example.org", "two.example.org"}, ACME: o})
+	s.manager.Start(t.Context())
+	s.awaitCertificate("one.example.org")
+	s.awaitCertificate("two.example.org")
+	if n := len(s.logged("certificate obtained")); n != 2 {
+		t.Errorf("%d certificates were obtained", n)
+	}
+	if lines := above(s.logs); len(lines) > 0 {
+		t.Errorf("logged: %q", lines)
+	}
+	// Other requests are the site's, those included that look like challenges.
+	for host, path := range map[string]string{
+		"one.example.org":   "/index.html",
+		"two.example.org":   "/.well-known/acme-challenge/x",
+		"three.example.org": "/.well-known/acme-challenge/y",
+	} {
+		r, _ := http.NewRequest("GET", "http://"+s.http.Addr().String()+path, nil)
+		r.Host = host
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(body) != "the site's "+path {
+			t.Errorf("%s: %q", host, body)
+		}
+	}
+}
+
+func TestTLSALPN01(t *testing.T) {
+	s := newSite(t, 24*time.Hour)
+	o := s.acme()
+	o.HTTPAddress = ""
+	s.serve(Options{Hosts: []string{"example.org", "bücher.example.org"}, ACME: o})
+	if _, err := s.get("example.org"); err == nil || strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("before there is a certificate: %v", err)
+	}
+	s.manager.Start(t.Context())
+	cert := s.awaitCertificate("example.org")
+	s.awaitCertificate("xn--bcher-kva.example.org")
+
+	// A client without SNI gets the first host's. Others get an alert, and
+	// nobody is told.
+	state, err := shake(t, s.config, &tls.Config{InsecureSkipVerify: true})
+	if err != nil || !state.PeerCertificates[0].Equal(cert) {
+		t.Errorf("without SNI: %v", err)
+	}
+	if _, err := s.get("example.com"); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("an unknown name: %v", err)
+	}
+	challenge := &tls.Config{ServerName: "example.org", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
+	if _, err := shake(t, s.config, challenge); err == nil {
+		t.Error("a challenge that isn't there is answered")
+	}
+	if lines := above(s.logs); len(lines) > 0 {
+		t.Errorf("logged: %q", lines)
+	}
+
+	// After a restart it is there without the CA.
+	s.manager.Close()
+	s.pebble.down.Store(true)
+	logger, logs := observed()
+	m := New(s.storage, logger)
+	defer m.Close()
+	config, err := m.Add("web", Options{Hosts: []string{"example.org"}, ACME: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Start(t.Context())
+	client := &tls.Config{ServerName: "example.org", RootCAs: s.pebble.roots}
+	s.await("the certificate after a restart", func() bool {
+		state, err = shake(t, config, client)
+		return err == nil
+	})
+	if !state.PeerCertificates[0].Equal(cert) {
+		t.Error("after a restart, the certificate is another")
+	}
+	if lines := logs.FilterMessage("obtaining a certificate").All(); len(lines) > 0 {
+		t.Errorf("logged: %v", lines)
+	}
+}
+
+// A certificate is renewed while the listener stays, and so do connections.
+func TestRenewal(t *testing.T) {
+	s := newSite(t, 10*time.Second)
+	s.serve(Options{Hosts: []string{"example.org"}, ACME: s.acme()})
+	s.manager.Start(t.Context())
+	first := s.awaitCertificate("example.org")
+	old, err := tls.Dial("tcp", s.https.Addr().String(), &tls.Config{ServerName: "example.org", RootCAs: s.pebble.roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	s.await("another certificate", func() bool {
+		cert, err := s.get("example.org")
+		if err != nil && !strings.Contains(err.Error(), "expired") { // on a slow machine
+			t.Fatal(err)
+		}
+		return err == nil && cert.SerialNumber.Cmp(first.SerialNumber) != 0
+	})
+	renewals := 0
+	for _, e := range s.logged("certificate obtained") {
+		if e.ContextMap()["renewal"] == true {
+			renewals++
+		}
+	}
+	if renewals == 0 {
+		t.Error("no renewal is logged")
+	}
+	old.SetDeadline(time.Now().Add(patience))
+	fmt.Fprint(old, "GET /old HTTP/1.0\r\n\r\n")
+	if got, err := io.ReadAll(old); err != nil || !bytes.HasSuffix(got, []byte("the site's /old")) {
+		t.Errorf("the old connection: %q, %v", got, err)
+	}
+}
+
+// A CA that is down holds nothing up: not the start, not the other hosts. It is
+// told, and tried again.
+func TestCADown(t *testing.T) {
+	s := newSite(t, 24*time.Hour)
+	s.pebble.down.Store(true)
+	other := newPebble(t, port(s.http), port(s.https), 24*time.Hour)
+	internal, err := s.manager.Add("internal", Options{Hosts: []string{"localhost"}, Internal: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := s.acme()
+	o.CA, o.CARoot = other.ca.URL+wfe.DirectoryPath, other.root
+	another, err := s.manager.Add("another", Options{Hosts: []string{"example.com"}, ACME: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.serve(Options{Hosts: []string{"example.org"}, ACME: s.acme()})
+	start := time.Now()
+	s.manager.Start(t.Context())
+	if took := time.Since(start); took > patience/2 {
+		t.Errorf("Start took %v", took)
+	}
+	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) >= 2 })
+	told := s.logged("no certificate could be obtained")[0].ContextMap()
+	if told["host"] != "example.org" || told["check"] != "can the CA be reached from this machine? is ca right?" || told["ca"] != s.acme().CA {
+		t.Errorf("told: %v", told)
+	}
+	if _, err := s.get("example.org"); err == nil {
+		t.Error("a certificate without a CA")
+	}
+	if _, err := shake(t, internal, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true}); err != nil {
+		t.Errorf("the internal certificate: %v", err)
+	}
+	s.await("the other CA's certificate", func() bool {
+		_, err := shake(t, another, &tls.Config{ServerName: "example.com", RootCAs: other.roots})
+		return err == nil
+	})
+	s.pebble.down.Store(false)
+	s.awaitCertificate("example.org")
+}
+
+// What the CA says is wrong comes with what to check.
+func TestChallengesThatFail(t *testing.T) {
+	s := newSite(t, 24*time.Hour)
+	elsewhere := listenTCP(t)
+	elsewhere.Close() // the CA finds nobody there
+	s.pebble = newPebble(t, port(elsewhere), port(elsewhere), 24*time.Hour)
+	s.serve(Options{Hosts: []string{"example.org"}, ACME: s.acme()})
+	s.manager.Start(t.Context())
+	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
+	told := s.logged("no certificate could be obtained")[0].ContextMap()
+	if !strings.Contains(fmt.Sprint(told["check"]), "do the DNS's A and AAAA records for example.org lead to this machine") {
+		t.Errorf("told: %v", told)
+	}
+	for _, line := range above(s.logs) {
+		if line != "no certificate could be obtained" {
+			t.Errorf("logged as well: %q", line)
+		}
+	}
+}
+
+// The CA's own HTTPS has to be trusted.
+func TestCAIsNotTrusted(t *testing.T) {
+	s := newSite(t, 24*time.Hour)
+	o := s.acme()
+	o.CARoot = ""
+	s.serve(Options{Hosts: []string{"example.org"}, ACME: o})
+	s.manager.Start(t.Context())
+	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
+	if check := fmt.Sprint(s.logged("no certificate could be obtained")[0].ContextMap()["check"]); !strings.Contains(check, "ca_root") {
+		t.Errorf("told: %s", check)
+	}
+}

@@ -1,0 +1,51 @@
+package certs
+
+import (
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net"
+	"strings"
+
+	"github.com/mholt/acmez/v3/acme"
+)
+
+// advice says what to check when no certificate for a host could be obtained.
+func advice(host string, err error) string {
+	var problem acme.Problem
+	var untrusted x509.UnknownAuthorityError
+	var file *fs.PathError
+	var network net.Error
+	switch {
+	case errors.As(err, &problem):
+		return adviceOfCA(host, problem.Type)
+	case errors.As(err, &untrusted):
+		return "the HTTPS of the CA itself isn't trusted here: does ca_root have its root?"
+	case errors.As(err, &file):
+		return "can the folder of certificates be written?"
+	case errors.As(err, &network):
+		return "can the CA be reached from this machine? is ca right?"
+	}
+	return "what the error says"
+}
+
+// adviceOfCA is about a problem that the CA tells of (RFC 8555, section 6.7).
+func adviceOfCA(host, problem string) string {
+	switch strings.TrimPrefix(problem, acme.ProblemTypeNamespace) {
+	case "connection", "tls", "unauthorized", "incorrectResponse":
+		return "do the DNS's A and AAAA records for " + host + " lead to this machine, and its ports 443 and 80 from the internet to the listeners?"
+	case "dns":
+		return "does the DNS have an A or AAAA record for " + host + "?"
+	case "caa":
+		return "the CAA record of " + host + " in the DNS forbids this CA"
+	case "rateLimited":
+		return "the CA's limit of certificates is reached; there will be one once it has passed"
+	case "rejectedIdentifier":
+		return "the CA issues no certificates for " + host
+	case "invalidContact", "unsupportedContact":
+		return "is email an address that exists?"
+	case "externalAccountRequired":
+		return "this CA wants an account that was made elsewhere, which isn't possible here"
+	}
+	return "what the CA says"
+}

@@ -1,0 +1,182 @@
+// Package certs has the certificates of HTTPS listeners: from PEM files, from a
+// certificate authority by ACME (RFC 8555), or self-signed for development.
+//
+// A Manager is made, the listeners are added, and then their sockets are
+// opened. Start comes last: ACME's challenges are answered on these sockets.
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// lookInterval is how often files are looked at, and the ends of certificates.
+const lookInterval = 5 * time.Second
+
+// Options are the certificates of one HTTPS listener: exactly one of Files,
+// ACME and Internal.
+type Options struct {
+	// Hosts are the names that clients may ask for: example.org, or
+	// *.example.org for all names with one label more. A client that asks for
+	// none (no SNI) gets the certificate of the first; one that asks for another
+	// gets the alert unrecognized_name. With Files they may be left out, and are
+	// then what the certificates say.
+	Hosts []string
+
+	// Files are certificates on disk. They are served anew when the files
+	// change.
+	Files []KeyPair
+
+	// ACME has them issued by a certificate authority, one for each of Hosts.
+	ACME *ACME
+
+	// Internal makes one for all of Hosts and localhost. It is self-signed, so
+	// clients have to be told to trust it: STORAGE/internal/LISTENER.crt, for
+	// which a new one comes after a year.
+	Internal bool
+}
+
+// Manager keeps the certificates of all listeners.
+type Manager struct {
+	storage string
+	log     *zap.Logger
+	sources []source
+	acme    *acmeManager // nil: no listener has its certificates by ACME
+	cancel  context.CancelFunc
+	tasks   sync.WaitGroup
+
+	// What tests make shorter.
+	renewCheck time.Duration // default: certmagic's
+	firstRetry time.Duration
+}
+
+// source has the certificates of one listener. Its methods are called by
+// several goroutines, refresh by one.
+type source interface {
+	// certificate returns the certificate for a name that the client may ask
+	// for, nil if there is none.
+	certificate(name string, hello *tls.ClientHelloInfo) (*tls.Certificate, error)
+	// refresh looks whether the certificates are still the right ones. It
+	// doesn't wait for the network.
+	refresh()
+}
+
+// New returns a Manager. Keys, certificates and accounts are kept in the folder
+// storage, which is made when it's needed. Several daemons may share it.
+func New(storage string, logger *zap.Logger) *Manager {
+	if logger == nil {
+		logger = zap.NewNop()
+	}
+	return &Manager{storage: storage, log: logger, firstRetry: firstRetry}
+}
+
+// Add adds a listener by its name, before Start, and returns the configuration
+// of its TLS: version 1.2 or 1.3, with HTTP/2 and HTTP/1.1. The certificates of
+// Files and Internal are there when it returns; those of ACME aren't needed,
+// and are obtained from Start on. An error says what is wrong with o.
+func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
+	kinds := 0
+	for _, given := range []bool{len(o.Files) > 0, o.ACME != nil, o.Internal} {
+		if given {
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		return nil, errors.New("certificates come from files, from ACME, or are internal: exactly one of them")
+	}
+	h, err := newHosts(o.Hosts)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Files) == 0 {
+		if len(h.list) == 0 {
+			return nil, errors.New("no hosts: which names are the certificates for?")
+		}
+		if err := m.makeStorage(); err != nil {
+			return nil, err
+		}
+	}
+
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+	}
+	log := m.log.With(zap.String("listener", listener))
+	var s source
+	switch {
+	case o.ACME != nil:
+		config.NextProtos = append(config.NextProtos, acmeProtocol)
+		s, err = m.addACME(*o.ACME, h, log)
+	case o.Internal:
+		s, err = newInternal(m.storage, listener, h, log)
+	default:
+		s, err = newFiles(o.Files, h, log)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.sources = append(m.sources, s)
+
+	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		name, ok := h.choose(hello.ServerName)
+		if !ok {
+			// crypto/tls makes the alert unrecognized_name of it.
+			return nil, nil
+		}
+		return s.certificate(name, hello)
+	}
+	return config, nil
+}
+
+func (m *Manager) makeStorage() error {
+	if m.storage == "" {
+		return errors.New("no folder to keep certificates in")
+	}
+	if err := os.MkdirAll(m.storage, 0o700); err != nil {
+		return fmt.Errorf("the folder of certificates: %w", err)
+	}
+	return nil
+}
+
+// Start begins to obtain, renew and watch the certificates, in the background,
+// until ctx ends or Close is called. The sockets of the listeners have to be
+// open, else ACME's challenges are answered on ones of their own.
+func (m *Manager) Start(ctx context.Context) {
+	ctx, m.cancel = context.WithCancel(ctx)
+	m.tasks.Go(func() {
+		tick := time.NewTicker(lookInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			for _, s := range m.sources {
+				s.refresh()
+			}
+		}
+	})
+	if m.acme != nil {
+		m.acme.start(ctx, &m.tasks)
+	}
+}
+
+// Close ends what Start began, and waits for it. The configurations of TLS can
+// be used on.
+func (m *Manager) Close() {
+	if m.cancel != nil {
+		m.cancel()
+	}
+	m.tasks.Wait()
+	if m.acme != nil {
+		m.acme.close()
+	}
+}

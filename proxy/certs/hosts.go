@@ -1,0 +1,89 @@
+package certs
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// hosts are the names that clients of a listener may ask for, in the form that
+// TLS has them: lower case, without a final dot, in ASCII.
+type hosts struct {
+	list []string
+	set  map[string]bool
+}
+
+func newHosts(names []string) (*hosts, error) {
+	h := &hosts{set: make(map[string]bool)}
+	for _, given := range names {
+		name, err := hostname(given)
+		if err != nil {
+			return nil, err
+		}
+		if h.set[name] {
+			return nil, fmt.Errorf("host %s is there twice", given)
+		}
+		h.list, h.set[name] = append(h.list, name), true
+	}
+	return h, nil
+}
+
+// hostname brings a name, a wildcard or an IP address into its one form.
+func hostname(given string) (string, error) {
+	if addr, err := netip.ParseAddr(given); err == nil && addr.Zone() == "" {
+		return addr.Unmap().String(), nil
+	}
+	name := strings.ToLower(strings.TrimSuffix(given, "."))
+	domain, wildcard := strings.CutPrefix(name, "*.")
+	domain, err := idna.Punycode.ToASCII(domain)
+	if err != nil {
+		return "", fmt.Errorf("host %q: %w", given, err)
+	}
+	if !isDomain(domain) {
+		return "", fmt.Errorf("host %q is no host's name", given)
+	}
+	if wildcard {
+		return "*." + domain, nil
+	}
+	return domain, nil
+}
+
+// isDomain reports whether s, in lower case, is labels of letters, digits,
+// hyphens and underscores (RFC 1035, section 2.3.4, has the lengths).
+func isDomain(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// choose returns the name to have a certificate for when a client asks for
+// serverName. It is false if the client may not.
+func (h *hosts) choose(serverName string) (string, bool) {
+	name := strings.ToLower(serverName)
+	if len(h.list) == 0 { // whatever the certificates say
+		return name, true
+	}
+	if name == "" {
+		return h.list[0], true
+	}
+	if h.set[name] {
+		return name, true
+	}
+	_, parent, _ := strings.Cut(name, ".")
+	return name, h.set["*."+parent]
+}
+
+// isAddress reports whether a host is an IP address.
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
