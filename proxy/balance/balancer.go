@@ -2,7 +2,9 @@ package balance
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -31,11 +33,12 @@ type Upstream struct {
 // A request that failed is sent once more, to another upstream, if its context
 // hasn't ended and
 //
-//   - nothing of it was sent, and its body, if there is one, wasn't read or can be
-//     had again from Request.GetBody; or
-//   - no byte of an answer came, the failure wasn't a timeout, the method is
-//     idempotent (RFC 9110, section 9.2.2), and the body can be had again.
+//   - nothing of it was sent; or
+//   - no byte of an answer came, the failure wasn't a timeout, and the method is
+//     idempotent (RFC 9110, section 9.2.2).
 //
+// In both cases its body, if there is one, has to be there once more: because
+// nothing of it was read, because it has up to 64 KiB, or from Request.GetBody.
 // So a POST that was sent is never repeated. Each upstream is tried once. Only if
 // there is no other, and the failure was a kept connection that the server had
 // closed, the same one is tried a second time. Once there is an answer, whatever
@@ -53,8 +56,8 @@ type Balancer struct {
 	By        Policy // default: RoundRobin
 	Health    Health
 
-	// Classify tells what an error of a Transport means. Default: the request may
-	// have been sent, and the upstream is to blame.
+	// Classify tells what an error of a Transport means. Default: the upstream is
+	// to blame, and the request may have been sent, unless a dial failed.
 	Classify func(err error) Failure
 
 	// Picked is called before each try with the upstream that gets the request,
@@ -146,7 +149,9 @@ func (t *try) do(u *state, trial bool) (*http.Response, error) {
 	}
 	resp, err := u.Transport.RoundTrip(t.out)
 	if err == nil {
-		t.settle()
+		if t.body != nil {
+			t.body.settle(false)
+		}
 		if t.out != t.r {
 			resp.Request = t.r
 		}
@@ -170,10 +175,11 @@ func (t *try) do(u *state, trial bool) (*http.Response, error) {
 }
 
 func (b *Balancer) classify(err error) Failure {
-	if b.Classify == nil {
-		return Failure{Sent: true}
+	if b.Classify != nil {
+		return b.Classify(err)
 	}
-	return b.Classify(err)
+	var op *net.OpError
+	return Failure{Sent: !errors.As(err, &op) || op.Op != "dial"}
 }
 
 func closeBody(r *http.Request) {

@@ -1,0 +1,137 @@
+package balance
+
+import (
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// names are single letters, so that a sequence of picks is a word.
+func named(weights ...int) []*Upstream {
+	var all []*Upstream
+	for i, w := range weights {
+		all = append(all, &Upstream{Name: string(rune('a' + i)), Weight: w})
+	}
+	return all
+}
+
+func picks(b *Balancer, n int) string {
+	b.init()
+	var s strings.Builder
+	for range n {
+		u, _, _ := b.pick(nil)
+		s.WriteString(u.Name)
+	}
+	return s.String()
+}
+
+func TestRoundRobin(t *testing.T) {
+	for _, c := range []struct {
+		weights []int
+		want    string
+	}{
+		{[]int{0}, "aaa"},
+		{[]int{0, 1, -1}, "abcabc"},
+		{[]int{5, 1, 1}, "aabacaaaabacaa"},
+		{[]int{1, 2}, "babbab"},
+	} {
+		if got := picks(&Balancer{Upstreams: named(c.weights...)}, len(c.want)); got != c.want {
+			t.Errorf("%v: %s, want %s", c.weights, got, c.want)
+		}
+	}
+}
+
+func TestRoundRobinWithout(t *testing.T) {
+	b := &Balancer{Upstreams: named(1, 1, 1)}
+	b.init()
+	b.states[1].checks.down = true
+	if got := picks(b, 4); got != "acac" {
+		t.Error(got)
+	}
+	u, _, _ := b.pick(b.states[:1])
+	if u != b.states[2] {
+		t.Error(u.Name)
+	}
+	if u, _, _ := b.pick(b.states); u != nil {
+		t.Error(u.Name)
+	}
+}
+
+func TestLeastConn(t *testing.T) {
+	b := &Balancer{Upstreams: named(1, 2, 1), By: LeastConn}
+	b.init()
+	var got strings.Builder
+	for range 8 { // none ends
+		u, _, _ := b.pick(nil)
+		u.active.Add(1)
+		got.WriteString(u.Name)
+	}
+	if got.String() != "bacbbacb" && strings.Count(got.String(), "b") != 4 {
+		t.Error(got.String())
+	}
+	b.states[0].active.Store(0)
+	if got := picks(b, 3); got != "aaa" {
+		t.Error(got)
+	}
+	for _, s := range b.states {
+		s.active.Store(0)
+	}
+	if got := picks(b, 4); got != "bacb" && strings.Count(got, "b") != 2 {
+		t.Errorf("idle ones by turns: %s", got)
+	}
+	n := 7
+	b.Upstreams[1].Active = func() int { return n }
+	b.states[0].active.Store(4)
+	b.states[2].active.Store(4)
+	if got := picks(b, 1); got != "b" {
+		t.Errorf("7 of weight 2 are less than 4: %s", got)
+	}
+	if n = 9; picks(b, 1) == "b" {
+		t.Error("9 of weight 2 are more than 4")
+	}
+}
+
+func TestRandomTwo(t *testing.T) {
+	b := &Balancer{Upstreams: named(1, 1, 2), By: RandomTwo}
+	b.init()
+	const n = 20000
+	got := picks(b, n)
+	for name, want := range map[string]float64{"a": 0.25, "b": 0.25, "c": 0.5} {
+		if share := float64(strings.Count(got, name)) / n; math.Abs(share-want) > 0.03 {
+			t.Errorf("%s: %v", name, share)
+		}
+	}
+	// The most loaded one gets none, since it is always compared to another.
+	b.states[1].active.Store(9)
+	if got := picks(b, 1000); strings.Contains(got, "b") || !strings.Contains(got, "a") || !strings.Contains(got, "c") {
+		t.Error("b was picked, or a or c wasn't")
+	}
+	b.states[0].checks.down, b.states[2].checks.down = true, true
+	if got := picks(b, 10); got != "bbbbbbbbbb" {
+		t.Error(got)
+	}
+}
+
+func TestPolicyString(t *testing.T) {
+	if got := []string{RoundRobin.String(), LeastConn.String(), RandomTwo.String(), Policy(9).String()}; !slices.Equal(got, []string{"round_robin", "least_conn", "random_two", "Policy(9)"}) {
+		t.Error(got)
+	}
+}
+
+// TestAllocations checks what a request costs that succeeds at once.
+func TestAllocations(t *testing.T) {
+	resp := &http.Response{Body: http.NoBody}
+	for _, by := range []Policy{RoundRobin, LeastConn, RandomTwo} {
+		b := &Balancer{By: by}
+		for _, u := range named(1, 2, 3) {
+			u.Transport = transport(func(*http.Request) (*http.Response, error) { return resp, nil })
+			b.Upstreams = append(b.Upstreams, u)
+		}
+		r, _ := http.NewRequest("GET", "http://example.org/", nil)
+		if n := testing.AllocsPerRun(1000, func() { b.RoundTrip(r) }); n > 1 {
+			t.Errorf("%v: %v allocations", by, n)
+		}
+	}
+}

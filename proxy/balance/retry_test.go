@@ -1,0 +1,396 @@
+package balance
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+type transport func(r *http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// fault is an error of a transport that says of itself what it means.
+type fault struct {
+	Failure
+	timeout bool
+}
+
+func (f *fault) Error() string { return "it failed" }
+func (f *fault) Timeout() bool { return f.timeout }
+
+func classify(err error) Failure {
+	var f *fault
+	if errors.As(err, &f) {
+		return f.Failure
+	}
+	return new(Balancer).classify(err)
+}
+
+// stream is a body that counts how it is used.
+type stream struct {
+	io.Reader
+	closed int
+}
+
+func (s *stream) Close() error { s.closed++; return nil }
+
+// TestRetries goes through methods, bodies and failures.
+func TestRetries(t *testing.T) {
+	unsent, sent := &fault{}, &fault{Failure: Failure{Sent: true}}
+	for _, c := range []struct {
+		name, method, body string // body: "", get (GetBody), stream, long, unknown
+		reads              bool   // the transport reads the body before it fails
+		err                *fault
+		again              bool
+	}{
+		{"unsent GET", "GET", "", false, unsent, true},
+		{"unsent POST", "POST", "", false, unsent, true},
+		{"unsent POST that can be had again", "POST", "get", true, unsent, true},
+		{"unsent POST, untouched", "POST", "stream", false, unsent, true},
+		{"unsent POST, touched", "POST", "stream", true, unsent, true},
+		{"unsent POST, long and touched", "POST", "long", true, unsent, false},
+		{"unsent POST, of unknown length and touched", "POST", "unknown", true, unsent, false},
+		{"unsent POST, of unknown length and untouched", "POST", "unknown", false, unsent, true},
+		{"unsent, timeout", "POST", "", false, &fault{timeout: true}, true},
+		{"queue full", "POST", "stream", false, &fault{Failure: Failure{Blame: BlameNobody}}, true},
+		{"wrong request", "GET", "", false, &fault{Failure: Failure{Blame: BlameRequest}}, false},
+		{"sent GET", "GET", "", false, sent, true},
+		{"sent, no method", "", "", false, sent, true},
+		{"sent HEAD", "HEAD", "", false, sent, true},
+		{"sent OPTIONS", "OPTIONS", "", false, sent, true},
+		{"sent TRACE", "TRACE", "", false, sent, true},
+		{"sent DELETE", "DELETE", "", false, sent, true},
+		{"sent PUT", "PUT", "get", true, sent, true},
+		{"sent PUT, short", "PUT", "stream", true, sent, true},
+		{"sent PUT, untouched", "PUT", "long", false, sent, true},
+		{"sent PUT, long", "PUT", "long", true, sent, false},
+		{"sent POST, short", "POST", "stream", true, sent, false},
+		{"sent POST", "POST", "", false, sent, false},
+		{"sent POST that can be had again", "POST", "get", true, sent, false},
+		{"sent PATCH", "PATCH", "", false, sent, false},
+		{"sent, unknown method", "FOO", "", false, sent, false},
+		{"sent, lower case", "get", "", false, sent, false},
+		{"sent, stale", "POST", "", false, &fault{Failure: Failure{Sent: true, Stale: true}}, false},
+		{"answered GET", "GET", "", false, &fault{Failure: Failure{Sent: true, Answered: true}}, false},
+		{"answered, unsent", "GET", "", false, &fault{Failure: Failure{Answered: true}}, false},
+		{"sent GET, timeout", "GET", "", false, &fault{Failure: Failure{Sent: true}, timeout: true}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := "body"
+			if c.body == "long" {
+				text = strings.Repeat("x", maxRecorded+1)
+			}
+			body := &stream{Reader: strings.NewReader(text)}
+			r, err := http.NewRequest(c.method, "http://example.org/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Method = c.method
+			copies := 0
+			if c.body != "" {
+				r.Body, r.ContentLength = body, int64(len(text))
+			}
+			if c.body == "unknown" {
+				r.ContentLength = -1
+			}
+			if c.body == "get" {
+				r.GetBody = func() (io.ReadCloser, error) {
+					copies++
+					return io.NopCloser(strings.NewReader("body")), nil
+				}
+			}
+			tries, retries := 0, 0
+			tr := transport(func(got *http.Request) (*http.Response, error) {
+				tries++
+				if c.body == "" && got != r {
+					t.Error("the request was copied")
+				}
+				if got.Body != nil {
+					defer got.Body.Close()
+				}
+				if tries == 1 {
+					if c.reads {
+						io.ReadAll(got.Body)
+					}
+					return nil, c.err
+				}
+				if c.body != "" {
+					if p, err := io.ReadAll(got.Body); string(p) != text {
+						t.Errorf("body %q, %v", p, err)
+					}
+				}
+				return &http.Response{Body: http.NoBody, Request: got}, nil
+			})
+			b := &Balancer{Classify: classify, Retrying: func(got *http.Request, u *Upstream, err error) {
+				if retries++; got != r || u.Name != "a" || err != c.err {
+					t.Errorf("%s, %v", u.Name, err)
+				}
+			}}
+			var picked strings.Builder
+			b.Picked = func(got *http.Request, u *Upstream) { picked.WriteString(u.Name) }
+			for _, u := range named(1, 1, 1) {
+				u.Transport = tr
+				b.Upstreams = append(b.Upstreams, u)
+			}
+			resp, err := b.RoundTrip(r)
+			var unreachable *UnreachableError
+			switch {
+			case c.again && (err != nil || tries != 2 || retries != 1 || picked.String() != "ab" || resp.Request != r):
+				t.Errorf("%d tries, %d retries, %s, %v", tries, retries, picked.String(), err)
+			case !c.again && (!errors.Is(err, c.err) || tries != 1 || retries != 0):
+				t.Errorf("%d tries, %d retries, %v", tries, retries, err)
+			case !c.again && errors.As(err, &unreachable) != (c.err == unsent):
+				t.Errorf("%T", err)
+			}
+			if c.body != "" && body.closed != 1 {
+				t.Errorf("closed %d times", body.closed)
+			}
+			if n := b.Status()[0].Active; n != 0 {
+				t.Errorf("%d active", n)
+			}
+		})
+	}
+}
+
+// failing makes a Balancer of upstreams that fail n times each, then answer.
+func failingBalancer(err error, upstreams, n int) (*Balancer, *int) {
+	tries := new(int)
+	b := &Balancer{Classify: classify}
+	for _, u := range named(make([]int, upstreams)...) {
+		left := n
+		u.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			*tries++
+			if r.Body != nil {
+				r.Body.Close()
+			}
+			if left--; left >= 0 {
+				return nil, err
+			}
+			return &http.Response{Body: http.NoBody}, nil
+		})
+		b.Upstreams = append(b.Upstreams, u)
+	}
+	return b, tries
+}
+
+func get(t *testing.T) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://example.org/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestEachOnce tries each upstream once, and says then that none was reached.
+func TestEachOnce(t *testing.T) {
+	b, tries := failingBalancer(&fault{}, 3, 9)
+	body := &stream{Reader: strings.NewReader("body")}
+	r := get(t)
+	r.Method, r.Body, r.ContentLength = "POST", body, 4
+	_, err := b.RoundTrip(r)
+	var unreachable *UnreachableError
+	if !errors.As(err, &unreachable) || *tries != 3 || body.closed != 1 {
+		t.Errorf("%d tries, closed %d times, %v", *tries, body.closed, err)
+	}
+	// One of them had got it: it isn't known to be unreachable.
+	b, tries = failingBalancer(&fault{}, 2, 9)
+	b.Upstreams[0].Transport = transport(func(*http.Request) (*http.Response, error) {
+		return nil, &fault{Failure: Failure{Sent: true}}
+	})
+	if _, err := b.RoundTrip(get(t)); errors.As(err, &unreachable) || *tries != 1 {
+		t.Errorf("%d tries, %v", *tries, err)
+	}
+}
+
+// TestStale tries a lone upstream again after a stale connection, once.
+func TestStale(t *testing.T) {
+	stale := &fault{Failure: Failure{Sent: true, Stale: true}}
+	for _, c := range []struct{ n, tries int }{{1, 2}, {2, 2}} {
+		b, tries := failingBalancer(stale, 1, c.n)
+		_, err := b.RoundTrip(get(t))
+		if *tries != c.tries || (err == nil) != (c.n == 1) {
+			t.Errorf("%d tries, %v", *tries, err)
+		}
+		if s := b.Status()[0]; !s.Up || s.Row != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	b, tries := failingBalancer(stale, 2, 9)
+	if _, err := b.RoundTrip(get(t)); *tries != 3 || err == nil {
+		t.Errorf("%d tries, %v", *tries, err)
+	}
+	b, tries = failingBalancer(&fault{Failure: Failure{Sent: true}}, 1, 1)
+	if _, err := b.RoundTrip(get(t)); *tries != 1 || err == nil {
+		t.Errorf("not stale: %d tries, %v", *tries, err)
+	}
+}
+
+// TestEndedContext doesn't repeat for nobody, and blames nobody.
+func TestEndedContext(t *testing.T) {
+	b, tries := failingBalancer(&fault{}, 2, 9)
+	ctx, cancel := context.WithCancel(t.Context())
+	first := b.Upstreams[0].Transport
+	b.Upstreams[0].Transport = transport(func(r *http.Request) (*http.Response, error) {
+		cancel()
+		return first.RoundTrip(r)
+	})
+	_, err := b.RoundTrip(get(t).WithContext(ctx))
+	var unreachable *UnreachableError
+	if *tries != 1 || errors.As(err, &unreachable) || b.Status()[0].Row != 0 {
+		t.Errorf("%d tries, %v, %+v", *tries, err, b.Status()[0])
+	}
+}
+
+// TestNoGetBody fails to get the body again.
+func TestNoGetBody(t *testing.T) {
+	b, tries := failingBalancer(&fault{}, 2, 9)
+	r := get(t)
+	r.Body = &stream{Reader: strings.NewReader("body")}
+	r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
+	if _, err := b.RoundTrip(r); *tries != 1 || err == nil {
+		t.Errorf("%d tries, %v", *tries, err)
+	}
+}
+
+// TestPartlyRead has an upstream read a part of the body before it fails: the
+// next one gets all of it, in whatever pieces.
+func TestPartlyRead(t *testing.T) {
+	for n := range 5 {
+		tries := 0
+		tr := transport(func(r *http.Request) (*http.Response, error) {
+			defer r.Body.Close()
+			if tries++; tries < 3 {
+				io.ReadFull(r.Body, make([]byte, n))
+				return nil, &fault{}
+			}
+			if p, err := io.ReadAll(iotest.OneByteReader(r.Body)); string(p) != "body" || err != nil {
+				t.Errorf("%q, %v", p, err)
+			}
+			return &http.Response{Body: http.NoBody}, nil
+		})
+		b := &Balancer{Classify: classify}
+		for _, u := range named(1, 1, 1) {
+			u.Transport = tr
+			b.Upstreams = append(b.Upstreams, u)
+		}
+		body := &stream{Reader: strings.NewReader("body")}
+		r := get(t)
+		r.Method, r.Body, r.ContentLength = "POST", body, 4
+		if _, err := b.RoundTrip(r); err != nil || tries != 3 || body.closed != 1 {
+			t.Errorf("%d: %d tries, closed %d times, %v", n, tries, body.closed, err)
+		}
+	}
+}
+
+// TestCloseWhileReading closes a body that is being read, since Read waits for it.
+func TestCloseWhileReading(t *testing.T) {
+	pr, pw := io.Pipe()
+	defer pw.Close()
+	b := &Balancer{Classify: classify, Upstreams: named(1, 1)}
+	for _, u := range b.Upstreams {
+		u.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			began, read := make(chan bool), make(chan error)
+			go func() {
+				close(began)
+				_, err := r.Body.Read(make([]byte, 1))
+				read <- err
+			}()
+			<-began
+			r.Body.Close() // before or while it is read
+			if err := <-read; err == nil {
+				t.Error("it was read")
+			}
+			return nil, &fault{}
+		})
+	}
+	r := get(t)
+	r.Method, r.Body, r.ContentLength = "POST", pr, 4
+	if _, err := b.RoundTrip(r); err == nil {
+		t.Error("no error")
+	}
+	if _, err := pw.Write([]byte("x")); err != io.ErrClosedPipe {
+		t.Errorf("the body is open: %v", err)
+	}
+}
+
+// TestHeldBody closes a body that an upstream didn't want, though it answered.
+func TestHeldBody(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		body := &stream{Reader: strings.NewReader("body")}
+		var sent io.ReadCloser
+		b := &Balancer{Upstreams: []*Upstream{{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if sent = r.Body; !late {
+				r.Body.Close()
+			}
+			return &http.Response{Body: http.NoBody}, nil
+		})}}}
+		r := get(t)
+		r.Body = body
+		if _, err := b.RoundTrip(r); err != nil {
+			t.Fatal(err)
+		}
+		if late {
+			sent.Close()
+		}
+		if body.closed != 1 {
+			t.Errorf("late %t: closed %d times", late, body.closed)
+		}
+		if _, err := sent.Read(make([]byte, 1)); err != http.ErrBodyReadAfterClose {
+			t.Error(err)
+		}
+	}
+}
+
+// TestCounting counts an answer as under way until it ends.
+func TestCounting(t *testing.T) {
+	type both struct {
+		io.Reader
+		io.Writer
+		io.Closer
+	}
+	for name, c := range map[string]struct {
+		body io.ReadCloser
+		end  func(io.ReadCloser)
+	}{
+		"read to its end": {io.NopCloser(strings.NewReader("body")), func(b io.ReadCloser) { io.ReadAll(b); io.ReadAll(b) }},
+		"closed":          {io.NopCloser(strings.NewReader("body")), func(b io.ReadCloser) { b.Close(); b.Close() }},
+		"both":            {io.NopCloser(strings.NewReader("body")), func(b io.ReadCloser) { io.ReadAll(b); b.Close() }},
+		"another protocol": {both{strings.NewReader(""), io.Discard, io.NopCloser(nil)}, func(b io.ReadCloser) {
+			b.(io.Writer).Write(nil)
+			if err := b.(interface{ CloseWrite() error }).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+				t.Error(err)
+			}
+			b.Close()
+		}},
+	} {
+		b := &Balancer{Upstreams: []*Upstream{{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{Body: c.body}, nil
+		})}}}
+		resp, err := b.RoundTrip(get(t))
+		if err != nil || b.Status()[0].Active != 1 {
+			t.Errorf("%s: %d active, %v", name, b.Status()[0].Active, err)
+		}
+		if c.end(resp.Body); b.Status()[0].Active != 0 {
+			t.Errorf("%s: %d active", name, b.Status()[0].Active)
+		}
+	}
+}
+
+// TestNoUpstreams has nothing to try.
+func TestNoUpstreams(t *testing.T) {
+	body := &stream{Reader: strings.NewReader("body")}
+	r := get(t)
+	r.Body = body
+	_, err := (&Balancer{}).RoundTrip(r)
+	var down *DownError
+	if !errors.Is(err, ErrNoUpstream) || !errors.As(err, &down) || down.RetryAfter <= 0 || down.RetryAfter > time.Minute || body.closed != 1 {
+		t.Errorf("%v, closed %d times", err, body.closed)
+	}
+}

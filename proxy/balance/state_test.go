@@ -1,0 +1,374 @@
+package balance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// scripted is an upstream that does as it is told.
+type scripted struct {
+	err   error
+	mu    sync.Mutex
+	calls int
+	block chan struct{} // not nil: it waits for it
+}
+
+func (s *scripted) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	s.calls++
+	s.mu.Unlock()
+	if s.block != nil {
+		select {
+		case <-s.block:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	return &http.Response{Body: http.NoBody, StatusCode: 500}, nil // a status isn't a failure
+}
+
+var errRefused = &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+
+// retryAfter returns what a *DownError says; 0: the error is another one.
+func retryAfter(err error) time.Duration {
+	var down *DownError
+	if errors.As(err, &down) {
+		return down.RetryAfter
+	}
+	return 0
+}
+
+func scriptedBalancer(all ...*scripted) (*Balancer, *bytes.Buffer) {
+	var log bytes.Buffer
+	b := &Balancer{Classify: classify, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	for i, s := range all {
+		b.Upstreams = append(b.Upstreams, &Upstream{Name: string(rune('a' + i)), Transport: s})
+	}
+	return b, &log
+}
+
+// TestEjection leaves an upstream out after 3 failures in a row, for a time that
+// doubles, and takes it back when a trial succeeds.
+func TestEjection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad, good := &scripted{err: &fault{Failure: Failure{Sent: true, Answered: true}}}, &scripted{}
+		b, log := scriptedBalancer(bad, good)
+		send := func(n int) {
+			for range n {
+				b.RoundTrip(get(t))
+			}
+		}
+		send(4)
+		if bad.calls != 2 || !b.Status()[0].Up {
+			t.Fatalf("%d calls", bad.calls)
+		}
+		send(1)
+		if s := b.Status()[0]; s.Up || s.Row != 3 || s.Failed != 3 || s.Why != bad.err || s.Since != time.Now() {
+			t.Fatalf("%+v", s)
+		}
+		calls := 3
+		for _, pause := range []time.Duration{1, 2, 4, 8, 10, 10} {
+			time.Sleep(pause*time.Second - 1)
+			send(10)
+			if bad.calls != calls {
+				t.Fatalf("it was tried before %d s", pause)
+			}
+			time.Sleep(time.Nanosecond)
+			send(10)
+			if calls++; bad.calls != calls {
+				t.Fatalf("%d calls after %d s, want %d", bad.calls, pause, calls)
+			}
+		}
+		bad.err = nil
+		time.Sleep(10 * time.Second)
+		send(10)
+		if bad.calls != calls+5 || !b.Status()[0].Up || b.Status()[0].Row != 0 {
+			t.Fatalf("%d calls, %+v", bad.calls-calls, b.Status()[0])
+		}
+		// It begins anew.
+		bad.err = errRefused
+		send(2)
+		if b.Status()[0].Up {
+			t.Fatal("refusing doesn't eject at once")
+		}
+		bad.err = nil
+		time.Sleep(time.Second)
+		if send(2); !b.Status()[0].Up {
+			t.Fatal("it isn't back after 1 s")
+		}
+		if down, up := strings.Count(log.String(), "upstream is down"), strings.Count(log.String(), "upstream is up again"); down != 2 || up != 2 {
+			t.Errorf("%d, %d in the log:\n%s", down, up, log)
+		}
+		if !strings.Contains(log.String(), "it failed") || !strings.Contains(log.String(), "upstream=a") {
+			t.Error(log)
+		}
+	})
+}
+
+// TestInnocent checks failures that aren't the upstream's fault.
+func TestInnocent(t *testing.T) {
+	for _, err := range []error{
+		&fault{Failure: Failure{Blame: BlameNobody}},
+		&fault{Failure: Failure{Blame: BlameRequest}},
+		&fault{Failure: Failure{Sent: true, Stale: true}},
+	} {
+		s := &scripted{err: err}
+		b, log := scriptedBalancer(s)
+		for range 10 {
+			b.RoundTrip(get(t))
+		}
+		if st := b.Status()[0]; !st.Up || st.Row != 0 || st.Failed != 0 || log.Len() > 0 {
+			t.Errorf("%+v: %+v", err, st)
+		}
+	}
+	// Successes in between end the row.
+	s := &scripted{}
+	b, _ := scriptedBalancer(s)
+	for i := range 20 {
+		if s.err = nil; i%3 > 0 {
+			s.err = &fault{Failure: Failure{Sent: true, Answered: true}}
+		}
+		b.RoundTrip(get(t))
+	}
+	if !b.Status()[0].Up {
+		t.Error("it is down")
+	}
+}
+
+// TestLone has a lone upstream be left out for 1 s, never longer. All fails at
+// once in that time.
+func TestLone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{err: errRefused}
+		b, _ := scriptedBalancer(s)
+		for i := range 5 {
+			_, err := b.RoundTrip(get(t))
+			if retryAfter(err) != 0 || s.calls != i+1 {
+				t.Fatalf("%d: %v, %d calls", i, err, s.calls)
+			}
+			time.Sleep(300 * time.Millisecond)
+			if _, err := b.RoundTrip(get(t)); retryAfter(err) != 700*time.Millisecond || !errors.Is(err, ErrNoUpstream) || s.calls != i+1 {
+				t.Fatalf("%d: %v, %d calls", i, err, s.calls)
+			}
+			time.Sleep(700 * time.Millisecond)
+		}
+		s.err = nil
+		if _, err := b.RoundTrip(get(t)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTrial lets one request through at a time while it isn't known whether the
+// upstream is well.
+func TestTrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{err: errRefused}
+		b, _ := scriptedBalancer(s)
+		b.RoundTrip(get(t))
+		time.Sleep(time.Second)
+		s.err, s.block, s.calls = nil, make(chan struct{}), 0
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 2)
+		go func() { _, err := b.RoundTrip(get(t).WithContext(ctx)); done <- err }()
+		synctest.Wait()
+		if _, err := b.RoundTrip(get(t)); retryAfter(err) != time.Second || s.calls != 1 {
+			t.Fatalf("%v, %d calls", err, s.calls)
+		}
+		// The trial ends without an outcome: the next one is tried at once.
+		cancel()
+		if err := <-done; err != context.Canceled {
+			t.Fatal(err)
+		}
+		go func() { _, err := b.RoundTrip(get(t)); done <- err }()
+		synctest.Wait()
+		if _, err := b.RoundTrip(get(t)); retryAfter(err) == 0 || s.calls != 2 {
+			t.Fatalf("%v, %d calls", err, s.calls)
+		}
+		// It takes long: another one is tried.
+		time.Sleep(time.Second)
+		go func() { _, err := b.RoundTrip(get(t)); done <- err }()
+		synctest.Wait()
+		if s.calls != 3 || b.Status()[0].Up {
+			t.Fatalf("%d calls", s.calls)
+		}
+		close(s.block)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if !b.Status()[0].Up {
+			t.Error("it is down")
+		}
+	})
+}
+
+// TestLateFailures has requests fail that began before the upstream was ejected:
+// they don't lengthen the time.
+func TestLateFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{err: errRefused, block: make(chan struct{})}
+		b, _ := scriptedBalancer(s, &scripted{err: &fault{Failure: Failure{Blame: BlameRequest}}})
+		done := make(chan bool)
+		for range 20 {
+			go func() { b.RoundTrip(get(t)); done <- true }()
+		}
+		synctest.Wait()
+		close(s.block)
+		for range 20 {
+			<-done
+		}
+		s.err, s.calls = nil, 0
+		time.Sleep(time.Second)
+		for range 2 {
+			b.RoundTrip(get(t))
+		}
+		if s.calls != 1 || !b.Status()[0].Up {
+			t.Errorf("%d calls, %+v", s.calls, b.Status()[0])
+		}
+	})
+}
+
+// TestAllDown says when the first of them may be tried.
+func TestAllDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := &scripted{err: errRefused}, &scripted{err: errRefused}
+		b, _ := scriptedBalancer(one, two)
+		var unreachable *UnreachableError
+		if _, err := b.RoundTrip(get(t)); !errors.As(err, &unreachable) || !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // both fail again
+		b.RoundTrip(get(t))
+		time.Sleep(500 * time.Millisecond)
+		if _, err := b.RoundTrip(get(t)); retryAfter(err) != 1500*time.Millisecond {
+			t.Fatal(err)
+		}
+		if one.calls != 2 || two.calls != 2 {
+			t.Errorf("%d, %d calls", one.calls, two.calls)
+		}
+	})
+}
+
+// TestHealth follows the checks of an upstream.
+func TestHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sick atomic.Bool
+		var checks, hangs atomic.Int32
+		b, log := scriptedBalancer(&scripted{}, &scripted{})
+		b.Health = Health{Interval: time.Second, Timeout: 100 * time.Millisecond, Rise: 2, Fall: 3}
+		b.Upstreams[0].Check = func(ctx context.Context) error {
+			checks.Add(1)
+			if hangs.Load() > 0 {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}
+			if sick.Load() {
+				return fmt.Errorf("status 500")
+			}
+			return nil
+		}
+		b.Start(t.Context())
+		step := func(n int, up bool) {
+			t.Helper()
+			for i := range n {
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if s := b.Status()[0]; s.Up != (up && i == n-1 || !up && i < n-1) {
+					t.Fatalf("after %d checks: %+v", i+1, s)
+				}
+			}
+		}
+		synctest.Wait()
+		if checks.Load() != 1 || !b.Status()[0].Up {
+			t.Fatal("it isn't checked at once")
+		}
+		time.Sleep(500 * time.Millisecond)
+		sick.Store(true)
+		step(3, false)
+		if got := picks(b, 3); got != "bbb" {
+			t.Error(got)
+		}
+		if s := b.Status()[0]; s.Why == nil || s.Why.Error() != "status 500" {
+			t.Errorf("%+v", s)
+		}
+		sick.Store(false)
+		step(2, true)
+		hangs.Store(1)
+		step(3, false)
+		if s := b.Status()[0]; s.Why != errCheckTimeout {
+			t.Errorf("%+v", s)
+		}
+		// A request that succeeds doesn't make it well.
+		b.succeeded(b.states[0])
+		if b.Status()[0].Up {
+			t.Error("it is up")
+		}
+		b.Close()
+		n := checks.Load()
+		time.Sleep(10 * time.Second)
+		if checks.Load() != n {
+			t.Error("checks go on after Close")
+		}
+		if down, up := strings.Count(log.String(), "upstream is down"), strings.Count(log.String(), "upstream is up again"); down != 2 || up != 1 {
+			t.Errorf("%d, %d in the log:\n%s", down, up, log)
+		}
+	})
+}
+
+// TestBoth has an upstream be down for two reasons: it is up when neither is left.
+func TestBoth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{err: errRefused}
+		b, log := scriptedBalancer(s)
+		b.Health = Health{Interval: 3 * time.Second, Rise: 1, Fall: 1}
+		var healthy atomic.Bool
+		b.Upstreams[0].Check = func(context.Context) error {
+			if healthy.Load() {
+				return nil
+			}
+			return errors.New("ill")
+		}
+		b.RoundTrip(get(t))
+		b.Start(t.Context())
+		defer b.Close()
+		synctest.Wait()
+		if _, err := b.RoundTrip(get(t)); retryAfter(err) != 3*time.Second {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := b.RoundTrip(get(t)); retryAfter(err) == 0 {
+			t.Error("it is tried although checks fail")
+		}
+		healthy.Store(true)
+		s.err = nil
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if b.Status()[0].Up {
+			t.Error("it is up before a trial")
+		}
+		if _, err := b.RoundTrip(get(t)); err != nil || !b.Status()[0].Up {
+			t.Error(err)
+		}
+		if n := strings.Count(log.String(), "\n"); n != 2 {
+			t.Errorf("%d lines:\n%s", n, log)
+		}
+	})
+}
