@@ -46,12 +46,15 @@ func runScripts(t *testing.T, dir string) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			port, err := freePort()
+			ports, err := freePorts(5)
 			if err != nil {
 				return err
 			}
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
-			env.Setenv("PORT", port)
+			env.Setenv("PORT", ports[0])
+			for i, port := range ports[1:] {
+				env.Setenv(fmt.Sprintf("PORT%d", i+2), port)
+			}
 			env.Setenv("ROOT", root)
 			return nil
 		},
@@ -72,7 +75,7 @@ var binaries = sync.OnceValues(func() (dir string, err error) {
 	}
 	for _, args := range [][]string{
 		{"build", "-race", "-o", dir, "./mkd"},
-		{"build", "-o", dir, "./sazukari"},
+		{"build", "-o", dir, "./sazukari", "../examples/http-upstream"},
 	} {
 		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			return dir, fmt.Errorf("go %v: %v\n%s", args, err, out)
@@ -89,13 +92,17 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freePorts returns ports that are free just now.
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
+	return ports, nil
 }
 
 // await HOST:PORT waits until something listens there; with ! until nothing does.
@@ -139,11 +146,13 @@ func term(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: term")
 	}
 	for _, cmd := range ts.BackgroundCmds() {
-		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			ts.Check(err)
+		}
 	}
 }
 
-// expand FILE... puts the script's variables into files: $PORT, $ROOT.
+// expand FILE... puts the script's variables into files: $PORT to $PORT5, $ROOT.
 func expand(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {
 		path := ts.MkAbs(name)

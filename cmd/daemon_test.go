@@ -42,10 +42,11 @@ func startDaemonWith(t *testing.T, options, script string) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := freePort()
+	ports, err := freePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	port := ports[0]
 	dir, err := os.MkdirTemp("", "mkd-test-") // others can enter it, unlike the test's own
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,10 @@ func (w *ResponseWriter) release() {
 // Len returns the number of bytes written so far.
 func (w *ResponseWriter) Len() int { return w.n }
 
+// Bytes returns what was written so far, to be changed in place. It is valid
+// until the next call of another method.
+func (w *ResponseWriter) Bytes() []byte { return w.buf.b[msgHeaderSize : msgHeaderSize+w.n] }
+
 // Limit returns how many bytes an answer may have.
 func (w *ResponseWriter) Limit() int { return w.limit }
 

@@ -26,10 +26,19 @@ func Check(cfg *config.Config) ([]string, error) {
 func checkDescriptors(cfg *config.Config, limit uint64) []string {
 	connections, workers := 0, 0
 	for i := range cfg.Listeners {
-		connections += cfg.Listeners[i].Megaki.MaxConnections
+		switch l := &cfg.Listeners[i]; {
+		case l.Megaki != nil:
+			connections += l.Megaki.MaxConnections
+		case l.HTTPS != nil:
+			connections += l.HTTPS.MaxConnections
+		default:
+			connections += l.HTTP.MaxConnections
+		}
 	}
 	for i := range cfg.Backends {
-		workers += cfg.Backends[i].PHP.Workers.Max
+		if p := cfg.Backends[i].PHP; p != nil {
+			workers += p.Workers.Max
+		}
 	}
 	need := uint64(connections + 6*workers + descriptorsBesides)
 	if need <= limit {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -94,46 +95,62 @@ func (l *Logs) backend(name string) *slog.Logger {
 // exception may repeat what the client sent.
 const maxErrorText = 2 << 10
 
-func errorText(err error) string {
-	if err == nil {
-		return ""
-	}
-	text := err.Error()
-	if len(text) > maxErrorText {
-		text = text[:maxErrorText] + " …"
+// maxPathText bounds the path in an access line, in bytes.
+const maxPathText = 1 << 10
+
+func shorten(text string, limit int) string {
+	if len(text) > limit {
+		return text[:limit] + " …"
 	}
 	return text
 }
 
-// access writes the line of a request. rt is nil if none matched.
-func (l *Logs) access(listener string, rt *route, m *message, status, size int, took time.Duration, err error) {
+// access writes the line of a request. Its query isn't told: it may hold
+// secrets.
+func (l *Logs) access(x *exchange, r *http.Request) {
+	status := x.answer.Status()
+	if x.err != nil {
+		status = statusOf(x.err)
+	}
+	// What went wrong on this side, or closed a connection without a word.
+	bad := x.err != nil && (status >= 500 || x.payload == config.PayloadRaw && status != statusClientGone)
 	log := l.requests
 	if log == nil {
-		if err == nil {
+		if !bad {
 			return
 		}
-		log = l.errors // without access lines, errors are told all the same
+		log = l.errors // without access lines, this is told all the same
 	}
-	name, target := "", ""
-	if rt != nil {
-		name, target = rt.name, rt.target
+	var list [17]zap.Field
+	fields := append(list[:0],
+		zap.String("listener", x.listener),
+		zap.Stringer("client", x.client),
+	)
+	if x.session != nil {
+		fields = append(fields, zap.Stringer("session", x.session), zap.String("payload", string(x.payload)))
 	}
-	fields := [...]zap.Field{
-		zap.String("listener", listener),
-		zap.Stringer("client", m.Client),
-		zap.Stringer("session", m.Session),
-		zap.String("payload", string(m.payload)),
-		zap.String("route", name),
-		zap.String("backend", target),
+	if x.payload == config.PayloadHTTP && r.URL != nil {
+		fields = append(fields, zap.String("method", shorten(r.Method, 32)), zap.String("host", shorten(r.Host, 256)),
+			zap.String("path", shorten(x.path, maxPathText)))
+	}
+	if x.route != nil {
+		fields = append(fields, zap.String("route", x.route.name), zap.String("backend", x.route.target))
+	}
+	if x.upstream != "" {
+		fields = append(fields, zap.String("upstream", x.upstream))
+	}
+	fields = append(fields,
 		zap.Int("status", status),
-		zap.Int("in", len(m.Body)),
-		zap.Int("out", size),
-		zap.Duration("took", took),
-		zap.String("error", errorText(err)),
+		zap.Int64("in", x.in()),
+		zap.Int64("out", x.answer.Size()),
+		zap.Duration("took", time.Since(x.started)),
+	)
+	if x.err != nil {
+		fields = append(fields, zap.String("error", shorten(x.err.Error(), maxErrorText)))
 	}
-	if err != nil {
-		log.Warn("request", fields[:]...)
+	if bad {
+		log.Warn("request", fields...)
 		return
 	}
-	log.Info("request", fields[:len(fields)-1]...)
+	log.Info("request", fields...)
 }

@@ -1,7 +1,12 @@
 package proxy
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"fmt"
+	"io"
+	"net/http"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -10,8 +15,9 @@ import (
 
 // phpBackend has a pool of PHP workers answer messages.
 type phpBackend struct {
-	pool   *php.Pool
-	cancel bool // a client that goes away ends its request
+	pool      *php.Pool
+	cancel    bool // a client that goes away ends its request
+	forwarder forwarder
 }
 
 func newPHPBackend(b *config.Backend, logs *Logs) (*phpBackend, error) {
@@ -44,7 +50,9 @@ func newPHPBackend(b *config.Backend, logs *Logs) (*phpBackend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &phpBackend{pool: pool, cancel: c.Cancel}, nil
+	made := &phpBackend{pool: pool, cancel: c.Cancel}
+	made.forwarder.origin = messageOrigin{made}
+	return made, nil
 }
 
 func (b *phpBackend) start(ctx context.Context) error    { return b.pool.Start(ctx) }
@@ -53,18 +61,88 @@ func (b *phpBackend) shutdown(ctx context.Context) error { return b.pool.Shutdow
 // serve gives a script the message's bytes verbatim; what it returns is the
 // whole answer. That goes for HTTP requests too, unless the script has a
 // handler of its own for them.
-func (b *phpBackend) serve(w *megaki.ResponseWriter, m *message) error {
-	if m.payload == config.PayloadHTTP && b.pool.TakesHTTP() {
+func (b *phpBackend) serve(x *exchange, w http.ResponseWriter, r *http.Request) error {
+	if x.payload == config.PayloadHTTP && b.pool.TakesHTTP() {
 		return errNoHTTP
 	}
-	ctx := m.ctx
-	if b.cancel {
-		ctx = m.Context()
+	if !b.cancel {
+		x.detach()
 	}
-	if m.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, m.timeout)
-		defer cancel()
+	if x.message == nil {
+		return b.forwarder.forward(x, w, r)
 	}
-	return b.pool.Do(ctx, &php.Call{ClientAddr: m.Client, Session: m.Session, Route: m.route, Body: m.Body}, w)
+	return b.pool.Do(x, b.call(x, x.message.Body), x.answer.(*messageAnswer).verbatim())
+}
+
+// call makes a call of a message.
+func (b *phpBackend) call(x *exchange, message []byte) *php.Call {
+	c := &php.Call{ClientAddr: x.client, Route: x.route.name, Body: message}
+	if x.session != nil {
+		c.Session = *x.session
+	}
+	return c
+}
+
+// maxVerbatim is how many bytes of a request from an HTTP door a script gets
+// as one message, and how many its answer may have.
+const maxVerbatim = 16 << 20
+
+// messageOrigin has a script answer a request that came by an HTTP door: it gets
+// the message that a Megaki client would have sent.
+type messageOrigin struct{ *phpBackend }
+
+// RoundTrip implements http.RoundTripper.
+func (b messageOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
+	x := exchangeOf(r.Context())
+	message, err := messageOf(r)
+	if err != nil {
+		return nil, err
+	}
+	out := &limitedBuffer{limit: maxVerbatim}
+	if err := b.pool.Do(x, b.call(x, message), out); err != nil {
+		return nil, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(&out.Buffer), r)
+	if err != nil {
+		return nil, fmt.Errorf("the script's answer isn't an HTTP response: %w", err)
+	}
+	return resp, nil
+}
+
+// messageOf returns a request as the bytes of an HTTP/1.1 request.
+func messageOf(r *http.Request) ([]byte, error) {
+	var body []byte
+	if r.Body != nil {
+		defer r.Body.Close()
+		var err error
+		if body, err = io.ReadAll(io.LimitReader(r.Body, maxVerbatim+1)); err != nil {
+			return nil, err
+		}
+		if len(body) > maxVerbatim {
+			return nil, &tooLarge{maxVerbatim}
+		}
+	}
+	var m bytes.Buffer
+	m.Grow(len(body) + 1<<10)
+	fmt.Fprintf(&m, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, r.URL.RequestURI(), r.Host)
+	r.Header.WriteSubset(&m, map[string]bool{"Content-Length": true})
+	if len(body) > 0 || r.Body != nil {
+		fmt.Fprintf(&m, "Content-Length: %d\r\n", len(body))
+	}
+	m.WriteString("\r\n")
+	m.Write(body)
+	return m.Bytes(), nil
+}
+
+// limitedBuffer is a buffer that takes so many bytes.
+type limitedBuffer struct {
+	bytes.Buffer
+	limit int
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > b.limit {
+		return 0, &megaki.TooLongError{Length: int64(b.Len() + len(p)), Limit: b.limit}
+	}
+	return b.Buffer.Write(p)
 }

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/proxy/certs"
 )
 
 // Proxy is a running configuration.
@@ -20,7 +17,8 @@ type Proxy struct {
 	cfg      *config.Config
 	logs     *Logs
 	backends map[string]backend
-	doors    []*door
+	doors    []*openDoor
+	certs    *certs.Manager
 	failed   chan error
 	serving  sync.WaitGroup
 
@@ -28,14 +26,29 @@ type Proxy struct {
 	cut context.CancelFunc // cuts requests off
 }
 
-// backend answers messages. It is safe for use by several goroutines.
+// backend answers requests. It is safe for use by several goroutines.
 type backend interface {
+	action
 	// start makes the backend ready, or says why it can't be.
 	start(ctx context.Context) error
-	// serve answers a message.
-	serve(w *megaki.ResponseWriter, m *message) error
 	// shutdown ends the backend; what is under way may end within ctx.
 	shutdown(ctx context.Context) error
+}
+
+// door lets clients in by a listener, and hands their requests to its gate.
+type door interface {
+	listen() (net.Listener, error)
+	// serve returns nil after shutdown.
+	serve(net.Listener) error
+	// shutdown closes the door; what is under way may end within ctx.
+	shutdown(ctx context.Context) error
+}
+
+// openDoor is a door with its listener, which is nil before Start.
+type openDoor struct {
+	door
+	cfg      *config.Listener
+	listener net.Listener
 }
 
 // Build makes a Proxy of a checked configuration. It reads the key files, and
@@ -43,29 +56,77 @@ type backend interface {
 func Build(cfg *config.Config, logs *Logs) (*Proxy, error) {
 	p := &Proxy{cfg: cfg, logs: logs, backends: make(map[string]backend), failed: make(chan error, len(cfg.Listeners))}
 	p.ctx, p.cut = context.WithCancel(context.Background())
+	p.certs = certs.New(cfg.Storage, logs.Main)
+	spool := newSpool(&cfg.Limits.Spool)
 	for i := range cfg.Backends {
 		b := &cfg.Backends[i]
-		made, err := newPHPBackend(b, logs)
+		made, err := newBackend(b, spool, logs)
 		if err != nil {
 			return nil, fmt.Errorf("backend %s: %w", b.Name, err)
 		}
 		p.backends[b.Name] = made
 	}
-	shared := &shared{
-		ctx:      p.ctx,
-		memory:   megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
-		sessions: megaki.NewMemoryStore(cfg.Sessions.Capacity),
-		ttl:      cfg.Sessions.TTL,
-	}
-	for i := range cfg.Listeners {
-		l := &cfg.Listeners[i]
-		d, err := newDoor(l, newRouter(cfg.Routes, l.Name, p.backends), shared, logs)
-		if err != nil {
-			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
-		}
-		p.doors = append(p.doors, d)
+	if err := p.buildDoors(); err != nil {
+		return nil, err
 	}
 	return p, nil
+}
+
+// newBackend makes a backend of its kind.
+func newBackend(b *config.Backend, sp *spool, logs *Logs) (backend, error) {
+	switch {
+	case b.PHP != nil:
+		return newPHPBackend(b, logs)
+	case b.FastCGI != nil:
+		return newFastCGIBackend(b, sp, logs)
+	case b.Files != nil:
+		return newFilesBackend(b.Files)
+	}
+	return newHTTPBackend(b, logs)
+}
+
+func (p *Proxy) buildDoors() error {
+	shared := &shared{
+		memory:   megaki.NewMemory(int64(p.cfg.Limits.MessageMemory)),
+		sessions: megaki.NewMemoryStore(p.cfg.Sessions.Capacity),
+		ttl:      p.cfg.Sessions.TTL,
+	}
+	routes := newRoutes(p.cfg.Routes, p.backends)
+	for i := range p.cfg.Listeners {
+		l := &p.cfg.Listeners[i]
+		g := &gate{
+			routes:  routesOf(l.Name, routes),
+			trusted: networks(p.cfg.TrustedProxies),
+			logs:    p.logs,
+			base:    p.ctx,
+		}
+		d, err := p.newDoor(l, g, shared)
+		if err != nil {
+			return fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		p.doors = append(p.doors, &openDoor{door: d, cfg: l})
+	}
+	return nil
+}
+
+// newDoor makes a door of its kind.
+func (p *Proxy) newDoor(l *config.Listener, g *gate, sh *shared) (door, error) {
+	switch {
+	case l.Megaki != nil:
+		return newMegakiDoor(l, g, sh, p.logs)
+	case l.HTTPS != nil:
+		secure, err := p.certificates(l)
+		if err != nil {
+			return nil, err
+		}
+		return newWebDoor(l.Name, l.HTTPS.Address, &l.HTTPS.Web, secure, g, p.logs), nil
+	}
+	if l.HTTP.RedirectHTTPS {
+		g.only = redirectToHTTPS(httpsPort(p.cfg))
+	}
+	d := newWebDoor(l.Name, l.HTTP.Address, &l.HTTP.Web, nil, g, p.logs)
+	d.server.Handler = p.certs.HTTPChallengeHandler(d.server.Handler)
+	return d, nil
 }
 
 // Start opens the listeners, starts the backends, and serves. After an error
@@ -74,14 +135,16 @@ func (p *Proxy) Start(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			for _, d := range p.doors {
-				d.close()
+				if d.listener != nil {
+					d.listener.Close()
+				}
 			}
 			err = errors.Join(err, p.stopBackends(ctx))
 		}
 	}()
 	for _, d := range p.doors {
-		if err := d.listen(); err != nil {
-			return err
+		if d.listener, err = d.listen(); err != nil {
+			return fmt.Errorf("listener %s: %w", d.cfg.Name, err)
 		}
 	}
 	for name, b := range p.backends {
@@ -91,19 +154,20 @@ func (p *Proxy) Start(ctx context.Context) (err error) {
 	}
 	for _, d := range p.doors {
 		p.serving.Go(func() {
-			if err := d.server.Serve(d.listener); !errors.Is(err, megaki.ErrServerClosed) {
-				p.failed <- fmt.Errorf("listener %s: %w", d.name, err)
+			if err := d.serve(d.listener); err != nil {
+				p.failed <- fmt.Errorf("listener %s: %w", d.cfg.Name, err)
 			}
 		})
-		p.logs.Main.Sugar().Infow("listening", "listener", d.name, "address", d.listener.Addr().String())
+		p.logs.Main.Sugar().Infow("listening", "listener", d.cfg.Name, "address", d.listener.Addr().String())
 	}
+	p.certs.Start(p.ctx) // its challenges are answered by the doors
 	return nil
 }
 
 // Addr returns the address that a listener has, nil if it isn't open.
 func (p *Proxy) Addr(listener string) net.Addr {
 	for _, d := range p.doors {
-		if d.name == listener && d.listener != nil {
+		if d.cfg.Name == listener && d.listener != nil {
 			return d.listener.Addr()
 		}
 	}
@@ -120,13 +184,14 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for i, d := range p.doors {
 		wg.Go(func() {
-			if err := d.server.Shutdown(ctx); err != nil {
-				errs[i] = fmt.Errorf("listener %s: %w", d.name, err)
+			if err := d.shutdown(ctx); err != nil {
+				errs[i] = fmt.Errorf("listener %s: %w", d.cfg.Name, err)
 			}
 		})
 	}
 	wg.Wait()
 	p.serving.Wait()
+	p.certs.Close()
 	return errors.Join(errors.Join(errs...), p.stopBackends(ctx))
 }
 
@@ -170,49 +235,4 @@ func (p *Proxy) serve(ctx context.Context) error {
 	p.logs.flush()
 	p.logs.Main.Info("stopped")
 	return failure
-}
-
-// greet tells a person at a terminal what to try.
-func (p *Proxy) greet() {
-	for _, d := range p.doors {
-		key := d.cfg.Keys[0] + ".pub"
-		if _, err := os.Stat(key); err != nil {
-			key = "server.key.pub"
-		}
-		p.logs.Main.Info("try it: " + strings.Join([]string{
-			beside("sazukari"), "send", "--server", reachable(d.listener.Addr()), "--key", fromHere(key), "hello"}, " "))
-	}
-}
-
-// reachable returns the address of a listener as a client on this machine
-// names it.
-func reachable(a net.Addr) string {
-	if t, ok := a.(*net.TCPAddr); ok && t.IP.IsUnspecified() {
-		return net.JoinHostPort("localhost", strconv.Itoa(t.Port))
-	}
-	return a.String()
-}
-
-// beside returns how to call a command that stands beside this one.
-func beside(name string) string {
-	if self, err := os.Executable(); err == nil {
-		path := filepath.Join(filepath.Dir(self), name)
-		if _, err := os.Stat(path); err == nil {
-			return fromHere(path)
-		}
-	}
-	return name
-}
-
-// fromHere returns a path as it is written from the working directory, if that
-// is shorter.
-func fromHere(path string) string {
-	here, err := os.Getwd()
-	if err != nil {
-		return path
-	}
-	if rel, err := filepath.Rel(here, path); err == nil && len(rel) < len(path) {
-		return rel
-	}
-	return path
 }

@@ -6,32 +6,31 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"mkd/config"
+	"mkd/megaki"
 )
 
-// addressLimit allows each client address a rate of events. It remembers a
-// bounded number of addresses: when it is full, those that have their whole
-// burst again are forgotten, and if none has, all are.
-type addressLimit struct {
+// keyedLimit allows each key a rate of events. It remembers a bounded number of
+// keys: when it is full, those that have their whole burst again are forgotten,
+// and if none has, all are.
+type keyedLimit[K comparable] struct {
 	rate  rate.Limit
 	burst int
 
 	mu       sync.Mutex
-	limiters map[netip.Prefix]*rate.Limiter
+	limiters map[K]*rate.Limiter
 }
 
-const maxLimited = 1 << 16 // addresses
+const maxLimited = 1 << 16 // keys
 
-func newAddressLimit(perSecond float64, burst int) *addressLimit {
-	return &addressLimit{rate: rate.Limit(perSecond), burst: max(1, burst), limiters: make(map[netip.Prefix]*rate.Limiter)}
+func newKeyedLimit[K comparable](perSecond float64, burst int) *keyedLimit[K] {
+	return &keyedLimit[K]{rate: rate.Limit(perSecond), burst: max(1, burst), limiters: make(map[K]*rate.Limiter)}
 }
 
-// allow counts an event of a client: an IPv4 address, or an IPv6 /64.
-func (l *addressLimit) allow(client netip.Addr) bool {
-	bits := 32
-	if client.Is6() {
-		bits = 64
-	}
-	key, _ := client.WithZone("").Prefix(bits)
+// take counts an event. If it is one too many it isn't counted, and the result
+// is when the next will be allowed.
+func (l *keyedLimit[K]) take(key K) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lim := l.limiters[key]
@@ -42,10 +41,15 @@ func (l *addressLimit) allow(client netip.Addr) bool {
 		lim = rate.NewLimiter(l.rate, l.burst)
 		l.limiters[key] = lim
 	}
-	return lim.Allow()
+	now := time.Now()
+	if lim.AllowN(now, 1) {
+		return 0
+	}
+	missing := 1 - lim.TokensAt(now)
+	return max(time.Duration(missing/float64(l.rate)*float64(time.Second)), time.Millisecond)
 }
 
-func (l *addressLimit) forget() {
+func (l *keyedLimit[K]) forget() {
 	now := time.Now()
 	for key, lim := range l.limiters {
 		if lim.TokensAt(now) >= float64(l.burst) {
@@ -55,4 +59,50 @@ func (l *addressLimit) forget() {
 	if len(l.limiters) >= maxLimited {
 		clear(l.limiters)
 	}
+}
+
+// clientNetwork is what counts as one client: an IPv4 address, or an IPv6 /64.
+func clientNetwork(client netip.Addr) netip.Prefix {
+	bits := 32
+	if client.Is6() {
+		bits = 64
+	}
+	network, _ := client.WithZone("").Prefix(bits)
+	return network
+}
+
+// rateLimit is the rate_limit of a route.
+type rateLimit struct {
+	by string
+	*keyedLimit[limitKey]
+}
+
+// limitKey is who shares a limit.
+type limitKey struct {
+	network netip.Prefix
+	session megaki.Token
+}
+
+func newRateLimit(c *config.RateLimit) *rateLimit {
+	return &rateLimit{c.By, newKeyedLimit[limitKey](c.Rate, c.Burst)}
+}
+
+// take counts a request, and returns how long the client has to wait if it is
+// one too many.
+func (l *rateLimit) take(x *exchange) time.Duration {
+	var key limitKey
+	switch {
+	case l.by == "all":
+	case l.by == "session" && x.session != nil:
+		key.session = *x.session
+	default:
+		key.network = clientNetwork(x.client.Addr())
+	}
+	return l.keyedLimit.take(key)
+}
+
+// newHandshakeLimit returns what a Megaki server asks before a handshake.
+func newHandshakeLimit(c config.HandshakesPerIP) func(netip.Addr) bool {
+	limit := newKeyedLimit[netip.Prefix](c.Rate, c.Burst)
+	return func(client netip.Addr) bool { return limit.take(clientNetwork(client)) == 0 }
 }

@@ -18,10 +18,19 @@ var house = map[string]struct{ own, modules []string }{
 	"megaki":        {nil, []string{"golang.org/x/crypto"}},
 	"config":        {nil, []string{"gopkg.in/yaml.v3"}},
 	"php":           {nil, nil},
+	"proxy/balance": {nil, nil},
+	"proxy/certs":   {nil, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "go.uber.org/zap", "golang.org/x/net"}},
 	"proxy/fastcgi": {nil, nil},
-	"proxy":         {[]string{"megaki", "config", "php"}, []string{"go.uber.org/zap", "golang.org/x/time"}},
-	"cmd/mkd":       {[]string{"proxy", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
-	"cmd/sazukari":  {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
+	"proxy/httpmsg": {nil, nil},
+	"proxy/listen":  {nil, []string{"github.com/pires/go-proxyproto"}},
+
+	"proxy/site":     {nil, nil},
+	"proxy/upstream": {nil, nil},
+	"proxy": {[]string{"megaki", "config", "php", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/httpmsg", "proxy/listen",
+		"proxy/site", "proxy/upstream"}, []string{"go.uber.org/zap", "golang.org/x/time"}},
+	"cmd/mkd":                {[]string{"proxy", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
+	"cmd/sazukari":           {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
+	"examples/http-upstream": {nil, nil},
 }
 
 // TestImports keeps the house as it is laid out: who may import whom.

@@ -1,0 +1,233 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mkd/config"
+	"mkd/proxy/balance"
+	"mkd/proxy/fastcgi"
+	"mkd/proxy/site"
+)
+
+// fastcgiBackend has a FastCGI server run the scripts of a site, and serves its
+// files.
+type fastcgiBackend struct {
+	forwarder
+	cfg      *config.FastCGI
+	logs     *Logs
+	name     string
+	balancer *balance.Balancer
+	servers  []*fastcgi.Transport
+	scripts  *site.Scripts
+	sendable *site.Files // what scripts may have sent; nil: nothing
+	env      []fastcgi.Param
+	spool    *spool
+}
+
+func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBackend, error) {
+	c := b.FastCGI
+	f := &fastcgiBackend{cfg: c, logs: logs, name: b.Name, spool: sp}
+	f.scripts = &site.Scripts{
+		Files:     &site.Files{Root: c.Root, CacheControl: c.CacheControl, Hide: c.Hide},
+		Index:     c.Index,
+		SplitPath: c.SplitPath,
+		Try:       c.Try,
+		PHPRoot:   c.ServerRoot,
+	}
+	if err := errors.Join(f.scripts.Files.Check(), f.scripts.Check()); err != nil {
+		return nil, err
+	}
+	if c.SendFile != nil {
+		f.sendable = &site.Files{Root: c.SendFile.Root, Scripts: []string{}}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		f.env = append(f.env, fastcgi.Param{Name: name, Value: c.Env[name]})
+	}
+	addresses := c.Addresses
+	if c.Spawn != nil {
+		return nil, errors.New("spawn isn't served yet")
+	}
+	f.balancer = &balance.Balancer{
+		By:       policy(c.Balance.By),
+		Health:   healthOf(c.Health),
+		Classify: classifyFastCGI,
+		Picked:   picked,
+		Logger:   logs.backend(b.Name),
+	}
+	for _, address := range addresses {
+		t := f.newServer(address)
+		f.servers = append(f.servers, t)
+		u := &balance.Upstream{Name: address, Weight: 1, Transport: t}
+		if c.Health != nil {
+			u.Check = func(ctx context.Context) error { return f.check(ctx, t) }
+		}
+		f.balancer.Upstreams = append(f.balancer.Upstreams, u)
+	}
+	f.forwarder = forwarder{origin: f.balancer}
+	if f.sendable != nil {
+		f.forwarder.instead = f.sendFile
+	}
+	return f, nil
+}
+
+func (f *fastcgiBackend) newServer(address string) *fastcgi.Transport {
+	t := &fastcgi.Transport{
+		Network:         "tcp",
+		Address:         address,
+		Params:          f.params,
+		DialTimeout:     f.cfg.DialTimeout,
+		ResponseTimeout: f.cfg.ResponseTimeout,
+		ReadTimeout:     f.cfg.ReadTimeout,
+		KeepAlive:       f.cfg.KeepAlive,
+		IdleTimeout:     f.cfg.IdleTimeout,
+		Stderr:          f.logLine,
+	}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		t.Network, t.Address = "unix", path
+	}
+	return t
+}
+
+// params are what the script gets to know of a request.
+func (f *fastcgiBackend) params(dst []fastcgi.Param, r *http.Request) ([]fastcgi.Param, error) {
+	x := exchangeOf(r.Context())
+	if x == nil { // a health check
+		s := fastcgi.Script{Name: r.URL.Path, Filename: r.URL.Path}
+		return s.AppendParams(dst, r), nil
+	}
+	s := fastcgi.Script{
+		Filename:     x.script.Filename,
+		Name:         x.script.Name,
+		PathInfo:     x.script.PathInfo,
+		DocumentRoot: x.script.DocumentRoot,
+		ServerAddr:   x.local,
+		RemoteAddr:   x.client,
+		HTTPS:        x.secure,
+		Env:          f.env,
+	}
+	if x.session != nil {
+		s.Session = x.session.String()
+	}
+	return s.AppendParams(dst, r), nil
+}
+
+// logLine logs what a script wrote to its error output.
+func (f *fastcgiBackend) logLine(r *http.Request, line string) {
+	log := f.logs.backend(f.name)
+	if x := exchangeOf(r.Context()); x != nil {
+		log = log.With("client", x.client.String(), "method", r.Method, "path", shorten(x.path, maxPathText))
+	}
+	log.Warn("script says", "text", line)
+}
+
+// check asks a server for its ping.path.
+func (f *fastcgiBackend) check(ctx context.Context, t *fastcgi.Transport) error {
+	u, err := url.ParseRequestURI(f.cfg.Health.Path)
+	if err != nil {
+		return err
+	}
+	return checkHealth(ctx, t, u, f.cfg.Health)
+}
+
+// classifyFastCGI tells the balancer what a failure means.
+func classifyFastCGI(err error) balance.Failure {
+	var e *fastcgi.Error
+	if !errors.As(err, &e) {
+		return balance.Failure{Sent: true}
+	}
+	f := balance.Failure{Sent: e.Sent, Answered: e.Answered}
+	switch {
+	case errors.Is(err, fastcgi.Overloaded): // the request wasn't run
+		f = balance.Failure{Blame: balance.BlameNobody}
+	case errors.Is(err, fastcgi.ErrBody), errors.Is(err, fastcgi.ErrParam), errors.Is(err, fastcgi.ErrLengthRequired):
+		f.Blame = balance.BlameRequest
+	}
+	return f
+}
+
+func (f *fastcgiBackend) start(ctx context.Context) error {
+	f.balancer.Start(context.WithoutCancel(ctx)) // until shutdown
+	return nil
+}
+
+func (f *fastcgiBackend) shutdown(ctx context.Context) error {
+	f.balancer.Close()
+	for _, t := range f.servers {
+		t.CloseIdleConnections()
+	}
+	f.scripts.Files.Close()
+	if f.sendable != nil {
+		f.sendable.Close()
+	}
+	return nil
+}
+
+func (f *fastcgiBackend) serve(x *exchange, w http.ResponseWriter, r *http.Request) error {
+	found, err := f.scripts.Find(r.URL)
+	switch {
+	case err != nil:
+		return err
+	case found.Redirect != "":
+		site.Redirect(w, r, found.Redirect)
+		return nil
+	case found.File != "":
+		return f.scripts.Files.ServeFile(w, r, found.File)
+	}
+	x.script = found
+	if !f.cfg.StreamBody {
+		body, err := f.spool.receive(r)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+	}
+	return f.forward(x, w, r)
+}
+
+// sendFile answers with the file that a script has named in place of an answer.
+// It reports false if the script named none.
+func (f *fastcgiBackend) sendFile(w http.ResponseWriter, r *http.Request, h http.Header) (bool, error) {
+	name, ok := f.named(h)
+	if !ok {
+		return false, nil
+	}
+	if name == "" {
+		return true, fmt.Errorf("the script names a file outside of send_file: %.100q", h.Get("X-Accel-Redirect")+h.Get("X-Sendfile"))
+	}
+	h.Del("X-Accel-Redirect")
+	h.Del("X-Sendfile")
+	for field, values := range h {
+		w.Header()[field] = values
+	}
+	return true, f.sendable.ServeName(w, r, name)
+}
+
+// named returns the path below the root of send_file that a script has named,
+// "" if it is elsewhere, and false if there is none.
+func (f *fastcgiBackend) named(h http.Header) (string, bool) {
+	if target := h.Get("X-Accel-Redirect"); target != "" {
+		path, err := url.PathUnescape(target)
+		rest, ok := strings.CutPrefix(path, f.cfg.SendFile.Prefix)
+		if err != nil || !ok || !strings.HasPrefix(rest, "/") {
+			return "", true
+		}
+		return rest, true
+	}
+	if file := h.Get("X-Sendfile"); file != "" {
+		root, err := filepath.Abs(f.cfg.SendFile.Root)
+		rest, ok := strings.CutPrefix(filepath.Clean(file), root+"/")
+		if err != nil || !ok {
+			return "", true
+		}
+		return "/" + rest, true
+	}
+	return "", false
+}

@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"time"
+)
+
+// forwarder hands requests to an origin, and its answers to clients: what all
+// kinds of origins have in common.
+type forwarder struct {
+	origin  http.RoundTripper
+	upgrade bool // whether the origin can change protocols
+	// instead may answer in place of the origin, whose header is h. It reports
+	// whether it did. nil: never.
+	instead func(w http.ResponseWriter, r *http.Request, h http.Header) (bool, error)
+}
+
+// forward has the origin answer a request.
+func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request) error {
+	if f.upgrade && x.upgrade != "" {
+		r.Header["Connection"] = []string{"Upgrade"}
+		r.Header["Upgrade"] = []string{x.upgrade}
+	}
+	if err := replayable(r); err != nil {
+		return err
+	}
+	if x.message == nil {
+		if r.ContentLength < 0 { // a stream: its answer may begin before it ends
+			http.NewResponseController(w).EnableFullDuplex()
+		}
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+			Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
+				return informational(w, status, h)
+			},
+		}))
+	}
+	r.RequestURI = ""
+	resp, err := f.origin.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return tunnel(x, w, resp)
+	}
+	if resp.StatusCode < 200 {
+		return fmt.Errorf("the answer's last word is the status %d", resp.StatusCode)
+	}
+	dropHopByHop(resp.Header)
+	if f.instead != nil {
+		if done, err := f.instead(w, r, resp.Header); done {
+			return err
+		}
+	}
+	return x.deliver(w, r, resp)
+}
+
+// smallBody is how many bytes of a body are kept so that a request can be
+// repeated.
+const smallBody = 64 << 10
+
+// replayable makes the body of a request that may be repeated one that can be
+// read again, if it is small.
+func replayable(r *http.Request) error {
+	if r.Body == nil || r.GetBody != nil || r.ContentLength < 0 || r.ContentLength > smallBody ||
+		r.Method != http.MethodPut && r.Method != http.MethodDelete {
+		return nil
+	}
+	data := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, data); err != nil {
+		return err
+	}
+	if _, err := r.Body.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	r.Body, _ = r.GetBody()
+	return nil
+}
+
+// informational passes a 1xx answer on.
+func informational(w http.ResponseWriter, status int, fields textproto.MIMEHeader) error {
+	if status == http.StatusContinue { // the server says that by itself when the body is read
+		return nil
+	}
+	h := w.Header()
+	for name, values := range fields {
+		h[name] = values
+	}
+	w.WriteHeader(status)
+	clear(h)
+	return nil
+}
+
+// deliver brings an origin's answer to the client.
+func (x *exchange) deliver(w http.ResponseWriter, r *http.Request, resp *http.Response) error {
+	h := w.Header()
+	for name, values := range resp.Header {
+		h[name] = values
+	}
+	w.WriteHeader(resp.StatusCode)
+	if r.Method == http.MethodHead || !bodyAllowed(resp.StatusCode) {
+		return nil
+	}
+	timeout := x.route.cfg.Timeout
+	x.setTimeout(timeout)
+	if a, ok := w.(*messageAnswer); ok {
+		_, err := a.ReadFrom(&timedReader{resp.Body, x, timeout})
+		return err
+	}
+	return x.copy(w, &timedReader{resp.Body, x, timeout}, streams(resp))
+}
+
+// streams reports whether pieces of an answer are to reach the client as they
+// come.
+func streams(resp *http.Response) bool {
+	if resp.ContentLength < 0 {
+		return true
+	}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return kind == "text/event-stream"
+}
+
+// timedReader gives each Read of an answer's body the time that the route
+// allows.
+type timedReader struct {
+	io.Reader
+	x       *exchange
+	timeout time.Duration
+}
+
+func (t *timedReader) Read(p []byte) (int, error) {
+	if t.timeout > 0 {
+		t.x.setTimeout(t.timeout)
+	}
+	return t.Reader.Read(p)
+}
+
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// copy copies a body, and tells an origin that broke off from a client that
+// left.
+func (x *exchange) copy(w http.ResponseWriter, body io.Reader, flush bool) error {
+	buf := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buf)
+	if flush {
+		http.NewResponseController(w).Flush() // the header
+	}
+	for {
+		n, err := body.Read(buf[:])
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return fmt.Errorf("%w: %w", errClientGone, err)
+			}
+			if flush {
+				http.NewResponseController(w).Flush()
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,274 @@
+//go:build linux
+
+package proxy
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fpm is a real PHP-FPM for a site.
+type fpm struct {
+	dir    string // has the socket s and, in public, the site
+	public string
+	cmd    *exec.Cmd
+}
+
+// fpmBinary returns the program, which Debian names after its version.
+func fpmBinary(t testing.TB) string {
+	t.Helper()
+	if path, err := exec.LookPath("php-fpm"); err == nil {
+		return path
+	}
+	for _, pattern := range []string{"/usr/sbin/php-fpm*", "/usr/local/sbin/php-fpm*"} {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	t.Fatal("php-fpm isn't there: install it (Debian: apt-get install php-fpm)")
+	return ""
+}
+
+// startFPM starts PHP-FPM with the files of a site, by their paths below public,
+// and settings of its pool.
+func startFPM(t testing.TB, workers int, files map[string]string, settings ...string) *fpm {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "fpm") // a socket's path must be short, and others must reach the site
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	f := &fpm{dir: dir, public: filepath.Join(dir, "public")}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	conf := fmt.Sprintf("[global]\nerror_log = %s/log\ndaemonize = no\n[test]\nlisten = %[1]s/s\nlisten.mode = 0666\n"+
+		"pm = static\npm.max_children = %d\nping.path = /ping\nphp_admin_flag[log_errors] = on\n"+
+		"php_admin_value[post_max_size] = 300M\nphp_admin_value[upload_max_filesize] = 300M\nphp_admin_value[session.save_path] = %[1]s\n", dir, workers)
+	if os.Geteuid() == 0 {
+		conf += "user = www-data\ngroup = www-data\n"
+	}
+	conf += strings.Join(settings, "\n") + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(f.public, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		path := filepath.Join(f.public, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		f.stop()
+		if log, _ := os.ReadFile(filepath.Join(dir, "log")); t.Failed() {
+			t.Logf("PHP-FPM logged:\n%s", log)
+		}
+	})
+	f.start(t)
+	return f
+}
+
+func (f *fpm) start(t testing.TB) {
+	t.Helper()
+	f.cmd = exec.Command(fpmBinary(t), "-F", "-y", filepath.Join(f.dir, "conf"))
+	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := f.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial("unix", filepath.Join(f.dir, "s"))
+		if err == nil {
+			conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(f.dir, "log"))
+			t.Fatalf("PHP-FPM doesn't start: %v\n%s", err, log)
+		}
+	}
+}
+
+func (f *fpm) stop() {
+	if f.cmd != nil {
+		f.cmd.Process.Signal(syscall.SIGTERM) // at once, with its workers
+		f.cmd.Wait()
+		f.cmd = nil
+	}
+}
+
+const echo = `<?php
+header('X-Via: fpm');
+setcookie('c', 'v');
+echo json_encode(['get' => $_GET, 'post' => $_POST, 'cookie' => $_COOKIE,
+	'files' => array_map(fn($f) => [$f['name'], $f['size'], md5_file($f['tmp_name'])], $_FILES),
+	'addr' => $_SERVER['REMOTE_ADDR'], 'https' => $_SERVER['HTTPS'] ?? '', 'session' => strlen($_SERVER['MEGAKI_SESSION'] ?? ''),
+	'script' => $_SERVER['SCRIPT_NAME'], 'info' => $_SERVER['PATH_INFO'] ?? '', 'uri' => $_SERVER['REQUEST_URI'],
+	'root' => $_SERVER['DOCUMENT_ROOT'], 'length' => $_SERVER['CONTENT_LENGTH'] ?? '', 'body' => file_get_contents('php://input')], JSON_UNESCAPED_SLASHES);`
+
+// TestFPMThroughBothDoors runs a site's scripts and serves its files.
+func TestFPMThroughBothDoors(t *testing.T) {
+	f := startFPM(t, 2, map[string]string{
+		"index.php":      echo,
+		"sub/index.php":  echo,
+		"style.css":      "a{}",
+		"upload/a.jpg":   "<?php echo 'never';",
+		".env":           "secret",
+		"config.inc":     "secret",
+		"redirect.php":   `<?php header('Location: /elsewhere'); http_response_code(303);`,
+		"fatal.php":      `<?php nonsense();`,
+		"accel.php":      `<?php header('X-Accel-Redirect: /protected/' . rawurlencode($_GET['f'])); header('Content-Type: text/x-own');`,
+		"sendfile.php":   `<?php header('X-Sendfile: ' . dirname(__DIR__) . '/files/' . $_GET['f']);`,
+		"../files/a.txt": "the file",
+		"../secret.txt":  "secret",
+	})
+	p, log := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  site:
+    fastcgi:
+      addresses: ["unix:`+f.dir+`/s"]
+      root: `+f.public+`
+      try: ["{path}", "{path}/", /index.php]
+      env: {APP_ENV: test}
+      send_file: {root: `+f.dir+`/files, prefix: /protected}
+      health: {path: /ping, interval: 100ms}
+  assets: {files: {root: `+f.public+`}}
+routes:
+  - {match: {paths: [/assets/*]}, strip_prefix: /assets, backend: assets}
+  - backend: site
+`))
+	const h = " HTTP/1.1\r\nHost: example.org\r\n"
+	for _, c := range []struct {
+		request string
+		status  int
+		want    []string // in the answer
+		not     string
+	}{
+		{"GET /?a=b" + h + "Cookie: x=y\r\n\r\n", 200, []string{`"get":{"a":"b"}`, `"cookie":{"x":"y"}`, `"script":"/index.php"`, `"uri":"/?a=b"`, "X-Via: fpm\r\n", "Set-Cookie: c=v\r\n", `"addr":"127.0.0.1"`}, ""},
+		{"POST /index.php/path/info" + h + "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 7\r\n\r\nx=1&y=2", 200, []string{`"post":{"x":"1","y":"2"}`, `"info":"/path/info"`, `"length":"7"`, `"body":"x=1&y=2"`}, ""},
+		{"POST /" + h + "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 200, []string{`"body":"abcde"`, `"length":"5"`}, ""},
+		{"POST /" + h + "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 96\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a b.txt\"\r\n\r\nthe upload content\r\n--b--\r\n", 200, []string{`"files":{"f":["a b.txt",18,`}, ""},
+		{"GET /front/controller?q" + h + "\r\n", 200, []string{`"script":"/index.php"`, `"uri":"/front/controller?q"`, `"info":""`}, ""},
+		{"GET /sub" + h + "\r\n", 301, []string{"Location: /sub/\r\n"}, ""},
+		{"GET /sub/" + h + "\r\n", 200, []string{`"script":"/sub/index.php"`}, ""},
+		{"GET /style.css" + h + "\r\n", 200, []string{"Content-Type: text/css; charset=utf-8\r\n", "\r\n\r\na{}"}, ""},
+		{"HEAD /style.css" + h + "\r\n", 200, []string{"Content-Length: 3\r\n"}, "a{}"},
+		{"GET /style.css" + h + "Range: bytes=1-\r\n\r\n", 206, []string{"Content-Range: bytes 1-2/3\r\n", "\r\n\r\n{}"}, ""},
+		{"GET /style.css" + h + "Range: bytes=9-\r\n\r\n", 416, []string{"Content-Range: bytes */3\r\n"}, ""},
+		{"POST /style.css" + h + "Content-Length: 0\r\n\r\n", 405, []string{"Allow: GET, HEAD\r\n"}, ""},
+		{"GET /assets/style.css" + h + "\r\n", 200, []string{"\r\n\r\na{}"}, ""},
+		{"GET /assets/index.php" + h + "\r\n", 404, nil, "json_encode"},
+		{"GET /upload/a.jpg/x.php" + h + "\r\n", 200, []string{`"script":"/index.php"`}, "never"},
+		{"GET /.env" + h + "\r\n", 200, []string{`"script":"/index.php"`}, "secret"},
+		{"GET /config.inc" + h + "\r\n", 200, []string{`"script":"/index.php"`}, "secret"},
+		{"GET /redirect.php" + h + "\r\n", 303, []string{"Location: /elsewhere\r\n"}, ""},
+		{"GET /fatal.php" + h + "\r\n", 500, nil, ""},
+		{"GET /accel.php?f=a.txt" + h + "\r\n", 200, []string{"the file", "Content-Type: text/x-own;", "Content-Length: 8\r\n"}, "X-Accel"},
+		{"GET /accel.php?f=../secret.txt" + h + "\r\n", 404, nil, "secret\n"},
+		{"GET /sendfile.php?f=a.txt" + h + "\r\n", 200, []string{"the file"}, "X-Sendfile"},
+		{"GET /sendfile.php?f=../secret.txt" + h + "\r\n", 502, nil, "secret\n"},
+	} {
+		for _, way := range ways {
+			answer := way.send(t, p, c.request)
+			if answer == nil {
+				t.Errorf("%s %.60q: no answer", way.name, c.request)
+				continue
+			}
+			method, _, _ := strings.Cut(c.request, " ")
+			if resp, _ := parseAnswer(t, answer, method); resp.StatusCode != c.status {
+				t.Errorf("%s %.60q: %d, want %d: %q", way.name, c.request, resp.StatusCode, c.status, answer)
+			}
+			want := c.want
+			if strings.Contains(string(answer), `"https":`) {
+				https, session := `"https":"on"`, `"session":32`
+				if way.name == "web" {
+					https, session = `"https":""`, `"session":0`
+				}
+				want = append(want, https, session, `"root":"`+f.public+`"`)
+			}
+			for _, text := range want {
+				if !strings.Contains(string(answer), text) {
+					t.Errorf("%s %.60q: %q is missing in %q", way.name, c.request, text, answer)
+				}
+			}
+			if c.not != "" && strings.Contains(string(answer), c.not) {
+				t.Errorf("%s %.60q: %q is in %q", way.name, c.request, c.not, answer)
+			}
+		}
+	}
+	awaitLog(t, log, "nonsense")
+}
+
+// TestBodiesAreReceivedFirst: a client that disappears in mid-upload never
+// reaches the script, and what was kept of its body is given back.
+func TestBodiesAreReceivedFirst(t *testing.T) {
+	f := startFPM(t, 1, map[string]string{"index.php": `<?php file_put_contents(dirname(__DIR__) . '/called', 'x', FILE_APPEND); echo strlen(file_get_contents('php://input'));`})
+	if err := os.WriteFile(filepath.Join(f.dir, "called"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(f.dir, "called"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	p, log := start(t, load(t, `
+listeners:
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  site: {fastcgi: {addresses: ["unix:`+f.dir+`/s"], root: `+f.public+`}}
+routes:
+  - {backend: site, max_body: 0}
+limits: {spool: {memory: 1KiB, max_total: 1MiB}}
+`))
+	conn, err := net.Dial("tcp", p.Addr("web").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n%s", strings.Repeat("x", 50_000))
+	conn.Close()
+	awaitLog(t, log, `"in":50000`)
+	send := func(size int) string {
+		conn, err := net.Dial("tcp", p.Addr("web").String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		go fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		body := make([]byte, 100)
+		n, _ := resp.Body.Read(body)
+		return resp.Status + " " + string(body[:n])
+	}
+	if got := send(1 << 20); got != "200 OK 1048576" {
+		t.Errorf("as much as may be kept: %s", got)
+	}
+	if got := send(1<<20 + 1); !strings.HasPrefix(got, "503 ") {
+		t.Errorf("more: %s", got)
+	}
+	if got := send(500_000); got != "200 OK 500000" { // all was given back
+		t.Errorf("after that: %s", got)
+	}
+	if called, _ := os.ReadFile(filepath.Join(f.dir, "called")); len(called) != 2 {
+		t.Errorf("the script was called %d times", len(called))
+	}
+}

@@ -1,0 +1,177 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"mkd/config"
+	"mkd/proxy/httpmsg"
+)
+
+// gate is what every door ends in: the http.Handler of a listener. It
+// finds the route of a request, has it answered, answers what went wrong, and
+// writes the access line.
+type gate struct {
+	routes  []listed
+	trusted []netip.Prefix // proxies before us
+	logs    *Logs
+	base    context.Context                          // ends when requests are cut off
+	only    func(x *exchange, r *http.Request) error // answers all, in place of the routes
+}
+
+// ServeHTTP implements http.Handler. The request's context must have an
+// exchange.
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := exchangeOf(r.Context())
+	defer func() {
+		g.logs.access(x, r)
+		x.release()
+	}()
+	err := g.serve(x, r)
+	if err == nil {
+		err = x.answer.Finish()
+	}
+	if err != nil && g.base.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errStopping
+	}
+	if x.err = err; err == nil {
+		return
+	}
+	h := x.answer.Header()
+	allow, contentRange := h["Allow"], h["Content-Range"] // of a 405, of a 416
+	if !x.answer.Reset() {
+		panic(http.ErrAbortHandler) // a cut answer must not look whole
+	}
+	if allow != nil {
+		h["Allow"] = allow
+	}
+	if contentRange != nil {
+		h["Content-Range"] = contentRange
+	}
+	if x.body != nil && x.body.broken && r.ProtoMajor == 1 {
+		x.answer.Header().Set("Connection", "close")
+	}
+	answerError(x.answer, err)
+	x.answer.Finish() // fails for a raw message, which gets no answer then
+}
+
+func (g *gate) serve(x *exchange, r *http.Request) error {
+	if x.refused != nil {
+		return x.refused
+	}
+	if x.payload == config.PayloadHTTP {
+		if err := g.admit(x, r); err != nil {
+			return err
+		}
+	}
+	if g.only != nil {
+		return g.only(x, r)
+	}
+	rt := find(g.routes, x, r)
+	if rt == nil {
+		return errNoRoute
+	}
+	x.route = rt
+	if rt.response != nil {
+		x.answer.ChangeHeader(rt.response.apply)
+	}
+	if rt.limit != nil {
+		if after := rt.limit.take(x); after > 0 {
+			return &tooMany{after}
+		}
+	}
+	if x.payload == config.PayloadRaw {
+		if err := requestOfRaw(r, rt.cfg.Raw, x); err != nil {
+			return err
+		}
+	}
+	if err := rt.bound(x, r); err != nil {
+		return err
+	}
+	rt.rewrite(r)
+	x.setTimeout(rt.cfg.Timeout)
+	return rt.action.serve(x, x.answer, r)
+}
+
+// admit checks an HTTP request, brings it to the one form in which it is matched
+// and forwarded, and finds who asks.
+func (g *gate) admit(x *exchange, r *http.Request) (err error) {
+	if r.Method == http.MethodConnect {
+		return &badRequest{errors.New("CONNECT isn't served here")}
+	}
+	if err := httpmsg.CleanPath(r.URL); err != nil {
+		return err
+	}
+	x.path = httpmsg.MatchPath(r.URL)
+	if r.Host != "" { // HTTP/1.0 may have none
+		if x.host, err = httpmsg.CleanHost(r.Host); err != nil {
+			return err
+		}
+	}
+	g.identify(x, r)
+	return nil
+}
+
+// bound keeps a request's body to the limit of the route.
+func (rt *route) bound(x *exchange, r *http.Request) error {
+	if rt.maxBody == 0 {
+		return nil
+	}
+	if r.ContentLength > rt.maxBody {
+		return &tooLarge{rt.maxBody}
+	}
+	if x.body != nil {
+		x.body.limit = rt.maxBody
+	}
+	return nil
+}
+
+// rewrite changes a request as the route says.
+func (rt *route) rewrite(r *http.Request) {
+	if prefix := rt.cfg.StripPrefix; prefix != "" {
+		stripPrefix(r.URL, prefix)
+	}
+	if rt.request != nil {
+		rt.request.applyRequest(r)
+	}
+}
+
+// stripPrefix takes a prefix off a path. What is left begins with a slash.
+func stripPrefix(u *url.URL, prefix string) {
+	rest, ok := strings.CutPrefix(u.Path, prefix)
+	if !ok || rest != "" && rest[0] != '/' {
+		return
+	}
+	escaped := strings.TrimPrefix(u.EscapedPath(), (&url.URL{Path: prefix}).EscapedPath())
+	if rest == "" {
+		rest, escaped = "/", "/"
+	}
+	u.Path, u.RawPath = rest, escaped
+}
+
+// requestOfRaw makes a request of a raw message.
+func requestOfRaw(r *http.Request, c *config.Raw, x *exchange) error {
+	method, target, contentType := http.MethodPost, "/", "application/octet-stream"
+	if c != nil {
+		method, target, contentType = c.Method, c.Path, c.ContentType
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return err
+	}
+	message := x.message.Body
+	r.Method, r.URL, r.RequestURI, r.Host = method, u, target, ""
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	r.Header = http.Header{"Content-Type": {contentType}}
+	r.ContentLength = int64(len(message))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(message)), nil }
+	r.Body, _ = r.GetBody()
+	setForwarded(x, r)
+	return nil
+}

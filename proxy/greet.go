@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// greet tells a person at a terminal what to try.
+func (p *Proxy) greet() {
+	for _, d := range p.doors {
+		if d.cfg.Megaki == nil {
+			continue
+		}
+		key := d.cfg.Megaki.Keys[0] + ".pub"
+		if _, err := os.Stat(key); err != nil {
+			key = "server.key.pub"
+		}
+		p.logs.Main.Info("try it: " + strings.Join([]string{
+			beside("sazukari"), "send", "--server", reachable(d.listener.Addr()), "--key", fromHere(key), "hello"}, " "))
+	}
+}
+
+// reachable returns the address of a listener as a client on this machine
+// names it.
+func reachable(a net.Addr) string {
+	if t, ok := a.(*net.TCPAddr); ok && t.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(t.Port))
+	}
+	return a.String()
+}
+
+// beside returns how to call a command that stands beside this one.
+func beside(name string) string {
+	if self, err := os.Executable(); err == nil {
+		path := filepath.Join(filepath.Dir(self), name)
+		if _, err := os.Stat(path); err == nil {
+			return fromHere(path)
+		}
+	}
+	return name
+}
+
+// fromHere returns a path as it is written from the working directory, if that
+// is shorter.
+func fromHere(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(here, path); err == nil && len(rel) < len(path) {
+		return rel
+	}
+	return path
+}

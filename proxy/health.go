@@ -1,0 +1,44 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"mkd/config"
+	"mkd/proxy/balance"
+)
+
+// healthOf returns how often the balancer has servers asked. Without a check of
+// theirs it asks none.
+func healthOf(c *config.Health) balance.Health {
+	if c == nil {
+		return balance.Health{}
+	}
+	return balance.Health{Interval: c.Interval, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall}
+}
+
+// maxHealthBody is how much of an answer to a health check is read, so that its
+// connection can be used again.
+const maxHealthBody = 64 << 10
+
+// checkHealth asks a server whether it is well.
+func checkHealth(ctx context.Context, server http.RoundTripper, u *url.URL, c *config.Health) error {
+	r := (&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"User-Agent": {"mkd (health check)"}}}).WithContext(ctx)
+	resp, err := server.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.CopyN(io.Discard, resp.Body, maxHealthBody); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if c.Status != 0 && resp.StatusCode != c.Status || c.Status == 0 && resp.StatusCode >= 400 {
+		return fmt.Errorf("GET %s has the status %d", c.Path, resp.StatusCode)
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"mkd/config"
+	"mkd/proxy/balance"
+	"mkd/proxy/upstream"
+)
+
+// httpBackend has HTTP servers answer.
+type httpBackend struct {
+	forwarder
+	balancer *balance.Balancer
+	servers  []*server
+	host     string // pass or upstream
+}
+
+// server is one of the HTTP servers of a backend.
+type server struct {
+	*upstream.Transport
+	host     string // of its URL
+	override bool   // whether it sees that instead of what the client asked for
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.override || r.Host == "" {
+		copied := *r
+		copied.Host = s.host
+		r = &copied
+	}
+	return s.Transport.RoundTrip(r)
+}
+
+func newHTTPBackend(b *config.Backend, logs *Logs) (*httpBackend, error) {
+	c := b.HTTP
+	trust, err := upstreamTLS(&c.TLS)
+	if err != nil {
+		return nil, err
+	}
+	h := new(httpBackend)
+	h.balancer = &balance.Balancer{
+		By:       policy(c.Balance.By),
+		Classify: classify,
+		Health:   healthOf(c.Health),
+		Picked:   picked,
+		Logger:   logs.backend(b.Name),
+	}
+	for i := range c.Upstreams {
+		s := newServer(c, c.Upstreams[i].URL, trust)
+		h.servers = append(h.servers, s)
+		u := &balance.Upstream{Name: c.Upstreams[i].URL, Weight: c.Upstreams[i].Weight, Transport: s, Active: s.Active}
+		if c.Health != nil {
+			u.Check = func(ctx context.Context) error { return s.check(ctx, c.Health) }
+		}
+		h.balancer.Upstreams = append(h.balancer.Upstreams, u)
+	}
+	h.forwarder = forwarder{origin: h.balancer, upgrade: true}
+	return h, nil
+}
+
+func newServer(c *config.HTTPBackend, address string, trust *tls.Config) *server {
+	t := &upstream.Transport{
+		DialTimeout:     c.DialTimeout,
+		ResponseTimeout: c.ResponseTimeout,
+		ReadTimeout:     c.ReadTimeout,
+		IdleTimeout:     c.IdleTimeout,
+		MaxConnections:  c.MaxConnections,
+		Queue:           c.Queue,
+		QueueTimeout:    c.QueueTimeout,
+	}
+	s := &server{Transport: t, override: c.Host == "upstream"}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		t.Network, t.Address, s.host = "unix", path, "localhost"
+		return s
+	}
+	u, _ := url.Parse(address) // checked with the configuration
+	s.host = u.Host
+	port := u.Port()
+	if u.Scheme == "https" {
+		t.TLS = trust
+	}
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	t.Network, t.Address = "tcp", net.JoinHostPort(u.Hostname(), port)
+	return s
+}
+
+func upstreamTLS(c *config.UpstreamTLS) (*tls.Config, error) {
+	cfg := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.Insecure, MinVersion: tls.VersionTLS12}
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("reading tls.ca: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls.ca: there is no PEM certificate in %s", c.CA)
+		}
+	}
+	return cfg, nil
+}
+
+func policy(by string) balance.Policy {
+	switch by {
+	case "least_conn":
+		return balance.LeastConn
+	case "random_two":
+		return balance.RandomTwo
+	}
+	return balance.RoundRobin
+}
+
+// classify tells the balancer what a failure means.
+func classify(err error) balance.Failure {
+	var e *upstream.Error
+	if !errors.As(err, &e) {
+		return balance.Failure{Sent: true}
+	}
+	f := balance.Failure{Sent: e.Sent, Answered: e.Answered, Stale: e.Stale()}
+	switch {
+	case errors.Is(err, upstream.ErrQueueFull), errors.Is(err, upstream.ErrQueueTimeout):
+		f.Blame = balance.BlameNobody
+	case errors.Is(err, upstream.ErrBody), errors.Is(err, upstream.ErrRequest):
+		f.Blame = balance.BlameRequest
+	}
+	return f
+}
+
+// picked notes for the access log which upstream a request went to.
+func picked(r *http.Request, u *balance.Upstream) {
+	if x := exchangeOf(r.Context()); x != nil {
+		x.upstream = u.Name
+	}
+}
+
+// check asks a server whether it is well.
+func (s *server) check(ctx context.Context, c *config.Health) error {
+	u, err := url.ParseRequestURI(c.Path)
+	if err != nil {
+		return err
+	}
+	u.Host = s.host
+	return checkHealth(ctx, s.Transport, u, c)
+}
+
+func (h *httpBackend) start(ctx context.Context) error {
+	h.balancer.Start(context.WithoutCancel(ctx)) // until shutdown
+	return nil
+}
+
+func (h *httpBackend) shutdown(context.Context) error {
+	h.balancer.Close()
+	for _, s := range h.servers {
+		s.CloseIdleConnections()
+	}
+	return nil
+}
+
+func (h *httpBackend) serve(x *exchange, w http.ResponseWriter, r *http.Request) error {
+	return h.forward(x, w, r)
+}
