@@ -49,7 +49,10 @@ func (x *exchange) sendBody(body io.Reader) error {
 	}
 	for left := x.length; left > 0; {
 		p := buf[:min(left, partSize)]
-		if err := readFull(body, p); err != nil {
+		x.reading.Store(true)
+		err := readFull(body, p)
+		x.reading.Store(false)
+		if err != nil {
 			return err
 		}
 		if left -= int64(len(p)); left == 0 {
@@ -75,7 +78,9 @@ const (
 // sendChunked writes a body of unknown length, each part as soon as it is there.
 func (x *exchange) sendChunked(body io.Reader, buf []byte) error {
 	for empty := 0; empty < maxEmpty; empty++ {
+		x.reading.Store(true)
 		n, err := body.Read(buf[chunkPrefix : chunkPrefix+partSize])
+		x.reading.Store(false)
 		if err != nil && err != io.EOF {
 			return bodyError(err)
 		}

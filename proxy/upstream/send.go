@@ -19,6 +19,7 @@ type sender struct {
 	sent      atomic.Bool   // a byte was written
 	progress  atomic.Int64  // when the goroutine wrote last, in ns since the epoch
 	last      atomic.Bool   // the goroutine has begun its last write
+	reading   atomic.Bool   // the goroutine waits for the body
 	done      chan struct{} // closed when the goroutine has ended; nil: there is none
 	writing   sync.Mutex    // held while the socket is written to
 

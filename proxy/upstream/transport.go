@@ -35,7 +35,8 @@ const (
 // is refused.
 //
 // A body of up to 64 KiB whose length is known is read once there is a
-// connection, and sent together with the head. Another is sent by a goroutine
+// connection, and sent together with the head. It should be at hand: while it is
+// read the connection is in use, and no timeout of the Transport runs. Another is sent by a goroutine
 // of its own, while the answer is awaited; that goroutine has ended when the
 // answer was read to its end or closed. For this Read of a request's body has to
 // return once the body is closed, which may be done while it reads. The body is

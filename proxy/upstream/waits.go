@@ -97,6 +97,9 @@ func (x *exchange) overdue() error {
 	}
 	until := x.deadline()
 	if !until.IsZero() && !now.Before(until) {
+		if x.reading.Load() { // it is the body's sender who took too long
+			return errBodyTimeout
+		}
 		return ErrTimeout
 	}
 	x.conn.Conn.SetReadDeadline(until)

@@ -309,6 +309,27 @@ func TestSlowUpload(t *testing.T) {
 	}
 }
 
+// TestStalledUpload has the client stop in the middle of its body: that isn't the
+// server's fault.
+func TestStalledUpload(t *testing.T) {
+	noLeaks(t)
+	for _, length := range []int64{-1, 1 << 20} {
+		tr, _ := serve(t, func(f *fakeConn) { io.Copy(io.Discard, f.br) })
+		tr.ResponseTimeout = 150 * time.Millisecond
+		pr, pw := io.Pipe()
+		go io.WriteString(pw, "beginning")
+		r := newRequest(t, "POST", "")
+		r.Body, r.ContentLength = pr, length
+		within(t, func() {
+			_, _, err := exchangeAll(tr, r)
+			if e := failure(t, err); !errors.Is(err, ErrBody) || errors.Is(err, ErrTimeout) || !e.Timeout() || !e.Sent {
+				t.Errorf("%+v", e)
+			}
+		})
+		pw.Close()
+	}
+}
+
 type slowly struct {
 	n    int
 	wait time.Duration
