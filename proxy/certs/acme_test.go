@@ -130,7 +130,9 @@ type site struct {
 
 func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
-// newSite opens the listeners, and starts the CA that comes to them.
+// newSite opens the listeners, and starts the CA that comes to them. Each test
+// has hosts of its own, because certmagic knows the challenges that are open by
+// the host alone, in the whole process.
 func newSite(t *testing.T, life time.Duration) *site {
 	t.Helper()
 	t.Parallel()
@@ -264,13 +266,13 @@ func TestTLSALPN01(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	o := s.acme()
 	o.HTTPAddress = ""
-	s.serve(Options{Hosts: []string{"example.org", "bücher.example.org"}, ACME: o})
-	if _, err := s.get("example.org"); err == nil || strings.Contains(err.Error(), "unrecognized name") {
+	s.serve(Options{Hosts: []string{"alpn.example.org", "bücher.alpn.example.org"}, ACME: o})
+	if _, err := s.get("alpn.example.org"); err == nil || strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("before there is a certificate: %v", err)
 	}
 	s.manager.Start(t.Context())
-	cert := s.awaitCertificate("example.org")
-	s.awaitCertificate("xn--bcher-kva.example.org")
+	cert := s.awaitCertificate("alpn.example.org")
+	s.awaitCertificate("xn--bcher-kva.alpn.example.org")
 
 	// A client without SNI gets the first host's. Others get an alert, and
 	// nobody is told.
@@ -278,10 +280,10 @@ func TestTLSALPN01(t *testing.T) {
 	if err != nil || !state.PeerCertificates[0].Equal(cert) {
 		t.Errorf("without SNI: %v", err)
 	}
-	if _, err := s.get("example.com"); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+	if _, err := s.get("alpn.example.com"); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("an unknown name: %v", err)
 	}
-	challenge := &tls.Config{ServerName: "example.org", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
+	challenge := &tls.Config{ServerName: "alpn.example.org", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
 	if _, err := shake(t, s.config, challenge); err == nil {
 		t.Error("a challenge that isn't there is answered")
 	}
@@ -295,12 +297,12 @@ func TestTLSALPN01(t *testing.T) {
 	logger, logs := observed()
 	m := New(s.storage, logger)
 	defer m.Close()
-	config, err := m.Add("web", Options{Hosts: []string{"example.org"}, ACME: o})
+	config, err := m.Add("web", Options{Hosts: []string{"alpn.example.org"}, ACME: o})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.Start(t.Context())
-	client := &tls.Config{ServerName: "example.org", RootCAs: s.pebble.roots}
+	client := &tls.Config{ServerName: "alpn.example.org", RootCAs: s.pebble.roots}
 	s.await("the certificate after a restart", func() bool {
 		state, err = shake(t, config, client)
 		return err == nil
@@ -316,16 +318,16 @@ func TestTLSALPN01(t *testing.T) {
 // A certificate is renewed while the listener stays, and so do connections.
 func TestRenewal(t *testing.T) {
 	s := newSite(t, 10*time.Second)
-	s.serve(Options{Hosts: []string{"example.org"}, ACME: s.acme()})
+	s.serve(Options{Hosts: []string{"renewal.example.org"}, ACME: s.acme()})
 	s.manager.Start(t.Context())
-	first := s.awaitCertificate("example.org")
-	old, err := tls.Dial("tcp", s.https.Addr().String(), &tls.Config{ServerName: "example.org", RootCAs: s.pebble.roots})
+	first := s.awaitCertificate("renewal.example.org")
+	old, err := tls.Dial("tcp", s.https.Addr().String(), &tls.Config{ServerName: "renewal.example.org", RootCAs: s.pebble.roots})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer old.Close()
 	s.await("another certificate", func() bool {
-		cert, err := s.get("example.org")
+		cert, err := s.get("renewal.example.org")
 		if err != nil && !strings.Contains(err.Error(), "expired") { // on a slow machine
 			t.Fatal(err)
 		}
@@ -359,11 +361,11 @@ func TestCADown(t *testing.T) {
 	}
 	o := s.acme()
 	o.CA, o.CARoot = other.ca.URL+wfe.DirectoryPath, other.root
-	another, err := s.manager.Add("another", Options{Hosts: []string{"example.com"}, ACME: o})
+	another, err := s.manager.Add("another", Options{Hosts: []string{"down.example.com"}, ACME: o})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.serve(Options{Hosts: []string{"example.org"}, ACME: s.acme()})
+	s.serve(Options{Hosts: []string{"down.example.org"}, ACME: s.acme()})
 	start := time.Now()
 	s.manager.Start(t.Context())
 	if took := time.Since(start); took > patience/2 {
@@ -371,21 +373,21 @@ func TestCADown(t *testing.T) {
 	}
 	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) >= 2 })
 	told := s.logged("no certificate could be obtained")[0].ContextMap()
-	if told["host"] != "example.org" || told["check"] != "can the CA be reached from this machine? is ca right?" || told["ca"] != s.acme().CA {
+	if told["host"] != "down.example.org" || told["check"] != "can the CA be reached from this machine? is ca right?" || told["ca"] != s.acme().CA {
 		t.Errorf("told: %v", told)
 	}
-	if _, err := s.get("example.org"); err == nil {
+	if _, err := s.get("down.example.org"); err == nil {
 		t.Error("a certificate without a CA")
 	}
 	if _, err := shake(t, internal, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true}); err != nil {
 		t.Errorf("the internal certificate: %v", err)
 	}
 	s.await("the other CA's certificate", func() bool {
-		_, err := shake(t, another, &tls.Config{ServerName: "example.com", RootCAs: other.roots})
+		_, err := shake(t, another, &tls.Config{ServerName: "down.example.com", RootCAs: other.roots})
 		return err == nil
 	})
 	s.pebble.down.Store(false)
-	s.awaitCertificate("example.org")
+	s.awaitCertificate("down.example.org")
 }
 
 // What the CA says is wrong comes with what to check.
@@ -394,11 +396,11 @@ func TestChallengesThatFail(t *testing.T) {
 	elsewhere := listenTCP(t)
 	elsewhere.Close() // the CA finds nobody there
 	s.pebble = newPebble(t, port(elsewhere), port(elsewhere), 24*time.Hour)
-	s.serve(Options{Hosts: []string{"example.org"}, ACME: s.acme()})
+	s.serve(Options{Hosts: []string{"fail.example.org"}, ACME: s.acme()})
 	s.manager.Start(t.Context())
 	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
 	told := s.logged("no certificate could be obtained")[0].ContextMap()
-	if !strings.Contains(fmt.Sprint(told["check"]), "do the DNS's A and AAAA records for example.org lead to this machine") {
+	if !strings.Contains(fmt.Sprint(told["check"]), "do the DNS's A and AAAA records for fail.example.org lead to this machine") {
 		t.Errorf("told: %v", told)
 	}
 	for _, line := range above(s.logs) {
@@ -413,7 +415,7 @@ func TestCAIsNotTrusted(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	o := s.acme()
 	o.CARoot = ""
-	s.serve(Options{Hosts: []string{"example.org"}, ACME: o})
+	s.serve(Options{Hosts: []string{"untrusted.example.org"}, ACME: o})
 	s.manager.Start(t.Context())
 	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
 	if check := fmt.Sprint(s.logged("no certificate could be obtained")[0].ContextMap()["check"]); !strings.Contains(check, "ca_root") {
