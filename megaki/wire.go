@@ -25,6 +25,13 @@ type wire struct {
 	tryErr error
 }
 
+// unbuffered is a connection that wraps a socket, and says by its method that it
+// keeps no bytes that were read from it.
+type unbuffered interface {
+	syscall.Conn
+	Unbuffered()
+}
+
 func newWire(conn net.Conn, mem *Memory) *wire {
 	w := &wire{conn: conn, mem: mem}
 	// Only the connections of package net: what wraps one may have bytes of
@@ -33,6 +40,8 @@ func newWire(conn net.Conn, mem *Memory) *wire {
 	case *net.TCPConn:
 		w.raw, _ = c.SyscallConn()
 	case *net.UnixConn:
+		w.raw, _ = c.SyscallConn()
+	case unbuffered:
 		w.raw, _ = c.SyscallConn()
 	}
 	w.try = w.tryRead

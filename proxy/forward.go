@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -28,9 +27,6 @@ func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request)
 	if f.upgrade && x.upgrade != "" {
 		r.Header["Connection"] = []string{"Upgrade"}
 		r.Header["Upgrade"] = []string{x.upgrade}
-	}
-	if err := replayable(r); err != nil {
-		return err
 	}
 	if x.message == nil {
 		if r.ContentLength < 0 { // a stream: its answer may begin before it ends
@@ -61,29 +57,6 @@ func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request)
 		}
 	}
 	return x.deliver(w, r, resp)
-}
-
-// smallBody is how many bytes of a body are kept so that a request can be
-// repeated.
-const smallBody = 64 << 10
-
-// replayable makes the body of a request that may be repeated one that can be
-// read again, if it is small.
-func replayable(r *http.Request) error {
-	if r.Body == nil || r.GetBody != nil || r.ContentLength < 0 || r.ContentLength > smallBody ||
-		r.Method != http.MethodPut && r.Method != http.MethodDelete {
-		return nil
-	}
-	data := make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(r.Body, data); err != nil {
-		return err
-	}
-	if _, err := r.Body.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	r.Body, _ = r.GetBody()
-	return nil
 }
 
 // informational passes a 1xx answer on.

@@ -142,6 +142,9 @@ func (p *Proxy) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, p.stopBackends(ctx))
 		}
 	}()
+	if err := p.certs.Prepare(); err != nil {
+		return err
+	}
 	for _, d := range p.doors {
 		if d.listener, err = d.listen(); err != nil {
 			return fmt.Errorf("listener %s: %w", d.cfg.Name, err)

@@ -22,7 +22,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/certs":   {nil, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "go.uber.org/zap", "golang.org/x/net"}},
 	"proxy/fastcgi": {nil, nil},
 	"proxy/httpmsg": {nil, nil},
-	"proxy/listen":  {nil, []string{"github.com/pires/go-proxyproto"}},
+	"proxy/listen":  {nil, nil},
 
 	"proxy/site":     {nil, nil},
 	"proxy/upstream": {nil, nil},

@@ -73,6 +73,7 @@ type acmeManager struct {
 // acmeSource is a source of certificates from one CA.
 type acmeSource struct {
 	opts       ACME
+	storage    string // its folder
 	log        *zap.Logger
 	hosts      []string // those that another listener doesn't have already
 	issuer     *certmagic.ACMEIssuer
@@ -103,7 +104,7 @@ func (m *Manager) addACME(o ACME, h *hosts, log *zap.Logger) (*acmeSource, error
 		m.acme = newACMEManager(m.storage, m.renewCheck, m.log)
 	}
 	a := m.acme
-	s := &acmeSource{opts: o, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
+	s := &acmeSource{opts: o, storage: m.storage, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
 	for _, host := range h.list {
 		if other := a.byHost[host]; other == nil {
 			s.hosts = append(s.hosts, host)
@@ -135,6 +136,8 @@ func (m *Manager) addACME(o ACME, h *hosts, log *zap.Logger) (*acmeSource, error
 	s.serve = certmagic.New(a.cache, config)
 	return s, nil
 }
+
+func (s *acmeSource) prepare() error { return makeStorage(s.storage) }
 
 // template checks the settings for these hosts, and makes certmagic's of them.
 func (o *ACME) template(hosts []string) (certmagic.ACMEIssuer, error) {

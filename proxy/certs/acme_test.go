@@ -361,6 +361,9 @@ func TestCADown(t *testing.T) {
 	}
 	o := s.acme()
 	o.CA, o.CARoot = other.ca.URL+wfe.DirectoryPath, other.root
+	if err := s.manager.Prepare(); err != nil {
+		t.Fatal(err)
+	}
 	another, err := s.manager.Add("another", Options{Hosts: []string{"down.example.com"}, ACME: o})
 	if err != nil {
 		t.Fatal(err)

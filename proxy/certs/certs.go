@@ -1,8 +1,8 @@
 // Package certs has the certificates of HTTPS listeners: from PEM files, from a
 // certificate authority by ACME (RFC 8555), or self-signed for development.
 //
-// A Manager is made, the listeners are added, and then their sockets are
-// opened. Start comes last: ACME's challenges are answered on these sockets.
+// A Manager is made, the listeners are added, Prepare makes what is missing, and
+// then their sockets are opened. Start comes last: ACME's challenges are answered on these sockets.
 package certs
 
 import (
@@ -63,6 +63,8 @@ type source interface {
 	// certificate returns the certificate for a name that the client may ask
 	// for, nil if there is none.
 	certificate(name string, hello *tls.ClientHelloInfo) (*tls.Certificate, error)
+	// prepare makes what has to be there before the first client.
+	prepare() error
 	// refresh looks whether the certificates are still the right ones. It
 	// doesn't wait for the network.
 	refresh()
@@ -78,9 +80,8 @@ func New(storage string, logger *zap.Logger) *Manager {
 }
 
 // Add adds a listener by its name, before Start, and returns the configuration
-// of its TLS: version 1.2 or 1.3, with HTTP/2 and HTTP/1.1. The certificates of
-// Files and Internal are there when it returns; those of ACME aren't needed,
-// and are obtained from Start on. An error says what is wrong with o.
+// of its TLS: version 1.2 or 1.3, with HTTP/2 and HTTP/1.1. It reads Files, and
+// writes nothing. An error says what is wrong with o.
 func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	kinds := 0
 	for _, given := range []bool{len(o.Files) > 0, o.ACME != nil, o.Internal} {
@@ -95,13 +96,11 @@ func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(o.Files) == 0 {
-		if len(h.list) == 0 {
-			return nil, errors.New("no hosts: which names are the certificates for?")
-		}
-		if err := m.makeStorage(); err != nil {
-			return nil, err
-		}
+	if len(o.Files) == 0 && len(h.list) == 0 {
+		return nil, errors.New("no hosts: which names are the certificates for?")
+	}
+	if len(o.Files) == 0 && m.storage == "" {
+		return nil, errors.New("no folder to keep certificates in")
 	}
 
 	config := &tls.Config{
@@ -135,11 +134,20 @@ func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	return config, nil
 }
 
-func (m *Manager) makeStorage() error {
-	if m.storage == "" {
-		return errors.New("no folder to keep certificates in")
+// Prepare makes the certificates of Internal, as far as they aren't kept from
+// before, and the folder of storage. It comes before the sockets are opened.
+func (m *Manager) Prepare() error {
+	for _, s := range m.sources {
+		if err := s.prepare(); err != nil {
+			return err
+		}
 	}
-	if err := os.MkdirAll(m.storage, 0o700); err != nil {
+	return nil
+}
+
+// makeStorage makes the folder that certificates are kept in.
+func makeStorage(storage string) error {
+	if err := os.MkdirAll(storage, 0o700); err != nil {
 		return fmt.Errorf("the folder of certificates: %w", err)
 	}
 	return nil

@@ -257,6 +257,9 @@ func TestOptions(t *testing.T) {
 	} {
 		m := New(test.storage, nil)
 		config, err := m.Add("web", test.o)
+		if err == nil {
+			err = m.Prepare()
+		}
 		if test.want == "" && (err != nil || config == nil) {
 			t.Errorf("%+v: %v", test.o, err)
 		}

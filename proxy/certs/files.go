@@ -57,6 +57,8 @@ func newFiles(pairs []KeyPair, h *hosts, log *zap.Logger) (*files, error) {
 	return f, nil
 }
 
+func (f *files) prepare() error { return nil }
+
 // load reads the pair, as far as it has changed: without a change, and without
 // an error, it returns nil.
 func (p *pair) load() (*tls.Certificate, error) {

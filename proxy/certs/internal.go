@@ -44,9 +44,6 @@ func newInternal(storage, listener string, h *hosts, log *zap.Logger) (*internal
 		return nil, fmt.Errorf("a listener of the name %q can't have a file", listener)
 	}
 	dir := filepath.Join(storage, "internal")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("the folder of internal certificates: %w", err)
-	}
 	s := &internal{
 		certFile: filepath.Join(dir, listener+".crt"),
 		keyFile:  filepath.Join(dir, listener+".key"),
@@ -58,18 +55,26 @@ func newInternal(storage, listener string, h *hosts, log *zap.Logger) (*internal
 		}
 		s.hosts = append(s.hosts, host)
 	}
+	return s, nil
+}
+
+// prepare takes the certificate that is kept, or makes one.
+func (s *internal) prepare() error {
 	cert, err := tls.LoadX509KeyPair(s.certFile, s.keyFile)
 	if err == nil {
 		err = s.check(&cert)
 	}
 	if err == nil {
 		s.cert.Store(&cert)
-		return s, nil
+		return nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		log.Info("the internal certificate has to be made anew", zap.Error(err))
+		s.log.Info("the internal certificate has to be made anew", zap.Error(err))
 	}
-	return s, s.make()
+	if err := makeStorage(filepath.Dir(s.certFile)); err != nil {
+		return err
+	}
+	return s.make()
 }
 
 // check says why a certificate can't be used, or not for long.

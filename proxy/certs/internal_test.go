@@ -15,6 +15,9 @@ import (
 func addInternal(t *testing.T, m *Manager, hosts ...string) *tls.Config {
 	t.Helper()
 	config, err := m.Add("web", Options{Hosts: hosts, Internal: true})
+	if err == nil {
+		err = m.Prepare()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

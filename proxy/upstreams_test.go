@@ -1,0 +1,254 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// restartable is an upstream that can be killed and started again at the same
+// address. It counts what it handled by the request's path.
+type restartable struct {
+	address string
+	idle    time.Duration // after which it closes a connection; 0: never
+	handled *sync.Map     // path → *atomic.Int64
+	count   atomic.Int64  // of all requests
+	server  *http.Server
+	done    chan struct{}
+}
+
+func newRestartable(t *testing.T, handled *sync.Map, idle time.Duration) *restartable {
+	t.Helper()
+	s := &restartable{address: "127.0.0.1:" + freePort(t), handled: handled, idle: idle}
+	s.start(t)
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *restartable) start(t *testing.T) {
+	t.Helper()
+	var l net.Listener
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var err error
+		if l, err = net.Listen("tcp", s.address); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Error(err)
+			return
+		}
+	}
+	s.server = &http.Server{IdleTimeout: s.idle, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		n, _ := s.handled.LoadOrStore(r.URL.Path, new(atomic.Int64))
+		n.(*atomic.Int64).Add(1)
+		s.count.Add(1)
+		time.Sleep(2 * time.Millisecond) // so that death comes in between
+		fmt.Fprintf(w, "%s %s %s", r.Method, r.URL.Path, body)
+	})}
+	s.done = make(chan struct{})
+	go func() {
+		defer close(s.done)
+		s.server.Serve(l)
+	}()
+}
+
+// kill cuts all connections off.
+func (s *restartable) kill() {
+	s.server.Close()
+	<-s.done
+}
+
+// TestUpstreamsUnderLoad kills one of two upstreams again and again. No GET
+// fails, and no POST is handled twice.
+func TestUpstreamsUnderLoad(t *testing.T) {
+	var handled sync.Map
+	steady, shaky := newRestartable(t, &handled, 0), newRestartable(t, &handled, 0)
+	p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: "http://`+steady.address+`"}, {url: "http://`+shaky.address+`"}]}}
+routes:
+  - backend: api
+`))
+	var stop atomic.Bool
+	var gets, posts, lost atomic.Int64
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			send := megakiSender(t, p)
+			if i%2 == 1 {
+				send = webSender(t, p)
+			}
+			for n := 0; !stop.Load(); n++ {
+				method, body := "GET", ""
+				if n%4 == 3 {
+					method, body = "POST", "content"
+				}
+				path := fmt.Sprintf("/%d/%d", i, n)
+				status, got := send(method, path, body)
+				switch {
+				case status == 200 && got != method+" "+path+" "+body:
+					t.Errorf("%s %s got the answer of another: %q", method, path, got)
+				case method == "GET":
+					gets.Add(1)
+					if status != 200 {
+						t.Errorf("GET %s: %d %s", path, status, got)
+					}
+				default:
+					posts.Add(1)
+					if status != 200 {
+						lost.Add(1)
+					}
+				}
+			}
+		})
+	}
+	for range 5 {
+		for n, deadline := shaky.count.Load(), time.Now().Add(20*time.Second); shaky.count.Load() < n+50; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("an upstream that is back gets no requests")
+			}
+		}
+		shaky.kill()
+		shaky.start(t)
+	}
+	stop.Store(true)
+	clients.Wait()
+	t.Logf("%d GET, %d POST, of which %d met the death of their upstream", gets.Load(), posts.Load(), lost.Load())
+	handled.Range(func(path, n any) bool {
+		var client, count int
+		fmt.Sscanf(path.(string), "/%d/%d", &client, &count)
+		if times := n.(*atomic.Int64).Load(); times > 1 && count%4 == 3 {
+			t.Errorf("POST %s was handled %d times", path, times)
+		}
+		return true
+	})
+	if gets.Load() < 100 || lost.Load() == 0 {
+		t.Error("nobody met a death: there was no load")
+	}
+}
+
+// TestUpstreamClosesIdleConnections: a connection that the upstream closes just
+// when it is used fails no GET, and no POST.
+func TestUpstreamClosesIdleConnections(t *testing.T) {
+	var handled sync.Map
+	u := newRestartable(t, &handled, 100*time.Millisecond)
+	p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: "http://`+u.address+`"}]}}
+routes:
+  - backend: api
+`))
+	var clients sync.WaitGroup
+	for i := range 4 {
+		clients.Go(func() {
+			send := megakiSender(t, p)
+			if i%2 == 1 {
+				send = webSender(t, p)
+			}
+			for n := range 20 {
+				// Around the time at which it is closed, but not at it: then
+				// a POST would be written already, and rightly fail.
+				wait := 60 * time.Millisecond
+				if n%2 == 1 {
+					wait = 160 * time.Millisecond
+				}
+				time.Sleep(wait)
+				method := []string{"GET", "POST"}[n/2%2]
+				path := fmt.Sprintf("/%d/%d", i, n)
+				if status, got := send(method, path, ""); status != 200 {
+					t.Errorf("%s %s: %d %s", method, path, status, got)
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// TestAllUpstreamsDown: 503 with Retry-After, and at once.
+func TestAllUpstreamsDown(t *testing.T) {
+	p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: "http://127.0.0.1:`+freePort(t)+`"}, {url: "http://127.0.0.1:`+freePort(t)+`"}], dial_timeout: 1m}}
+routes:
+  - backend: api
+`))
+	for range 3 {
+		for _, way := range ways {
+			answer := way.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			if resp, _ := parseAnswer(t, answer, "GET"); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: %q", way.name, answer)
+			}
+		}
+	}
+}
+
+// sender sends a request, and returns the status and the body of its answer.
+type sender func(method, path, body string) (int, string)
+
+func megakiSender(t *testing.T, p *Proxy) sender {
+	c := client(t, p, "app")
+	return func(method, path, body string) (int, string) {
+		answer, err := c.Send(t.Context(), requestBytes(method, path, body))
+		if err != nil {
+			return 0, err.Error()
+		}
+		return readAnswer(bufio.NewReader(bytes.NewReader(answer)))
+	}
+}
+
+func webSender(t *testing.T, p *Proxy) sender {
+	conn, err := net.Dial("tcp", p.Addr("web").String())
+	if err != nil {
+		t.Error(err)
+		return func(string, string, string) (int, string) { return 0, "" }
+	}
+	t.Cleanup(func() { conn.Close() })
+	br := bufio.NewReader(conn)
+	return func(method, path, body string) (int, string) {
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := conn.Write(requestBytes(method, path, body)); err != nil {
+			return 0, err.Error()
+		}
+		return readAnswer(br)
+	}
+}
+
+func requestBytes(method, path, body string) []byte {
+	length := ""
+	if method == "POST" {
+		length = fmt.Sprintf("Content-Length: %d\r\n", len(body))
+	}
+	return []byte(method + " " + path + " HTTP/1.1\r\nHost: x\r\n" + length + "\r\n" + body)
+}
+
+func readAnswer(br *bufio.Reader) (int, string) {
+	resp, err := http.ReadResponse(br, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(body)
+}
