@@ -4,108 +4,20 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/letsencrypt/pebble/v2/ca"
-	"github.com/letsencrypt/pebble/v2/db"
-	"github.com/letsencrypt/pebble/v2/va"
-	"github.com/letsencrypt/pebble/v2/wfe"
-	"github.com/miekg/dns"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"mkd/proxy/certs/pebbletest"
 )
-
-// TestMain sets how Pebble behaves. It still refuses a nonce now and then.
-func TestMain(m *testing.M) {
-	os.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	os.Setenv("PEBBLE_AUTHZREUSE", "0")
-	os.Exit(m.Run())
-}
-
-// pebble is an ACME server: Let's Encrypt's own for tests.
-type pebble struct {
-	ca    *httptest.Server
-	roots *x509.CertPool // of the certificates that it issues
-	root  string         // PEM file of what its own HTTPS is trusted by
-	down  atomic.Bool    // connections end at once
-}
-
-// newPebble starts an ACME server that finds every name at 127.0.0.1, and
-// challenges at these ports. Its certificates live as long as said.
-func newPebble(t *testing.T, httpPort, tlsPort int, life time.Duration) *pebble {
-	t.Helper()
-	quiet := log.New(io.Discard, "", 0)
-	store := db.NewMemoryStore()
-	profiles := map[string]ca.Profile{"default": {ValidityPeriod: uint64(life.Seconds())}}
-	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
-	validation := va.New(quiet, httpPort, tlsPort, false, nameServer(t), store)
-	front := wfe.New(quiet, store, validation, authority, []string{"pebble.letsencrypt.org"}, false, false, 1, 1)
-
-	p := &pebble{root: filepath.Join(t.TempDir(), "root.pem"), roots: x509.NewCertPool()}
-	p.ca = httptest.NewUnstartedServer(front.Handler())
-	p.ca.Listener = &failing{p.ca.Listener, &p.down}
-	p.ca.Config.ErrorLog = quiet
-	p.ca.StartTLS()
-	t.Cleanup(p.ca.Close)
-	write(t, p.root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.ca.Certificate().Raw}))
-
-	management := httptest.NewTLSServer(front.ManagementHandler())
-	defer management.Close()
-	resp, err := management.Client().Get(management.URL + wfe.RootCertPath + "0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	root, err := io.ReadAll(resp.Body)
-	if err != nil || !p.roots.AppendCertsFromPEM(root) {
-		t.Fatalf("Pebble's root: %v, %.100q", err, root)
-	}
-	return p
-}
-
-// failing is a listener whose connections end at once while down is set.
-type failing struct {
-	net.Listener
-	down *atomic.Bool
-}
-
-func (f *failing) Accept() (net.Conn, error) {
-	c, err := f.Listener.Accept()
-	if err == nil && f.down.Load() {
-		c.Close()
-	}
-	return c, err
-}
-
-// nameServer starts a DNS server in which every name has the address 127.0.0.1.
-func nameServer(t *testing.T) string {
-	t.Helper()
-	l := listenTCP(t)
-	s := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
-		answer := new(dns.Msg).SetReply(r)
-		if q := r.Question[0]; q.Qtype == dns.TypeA {
-			answer.Answer = []dns.RR{&dns.A{
-				Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1},
-				A:   net.IPv4(127, 0, 0, 1),
-			}}
-		}
-		w.WriteMsg(answer)
-	})}
-	go s.ActivateAndServe()
-	return l.Addr().String()
-}
 
 func listenTCP(t *testing.T) net.Listener {
 	t.Helper()
@@ -122,7 +34,7 @@ type site struct {
 	t           *testing.T
 	https, http net.Listener
 	storage     string
-	pebble      *pebble
+	pebble      *pebbletest.Server
 	logs        *observer.ObservedLogs
 	manager     *Manager
 	config      *tls.Config // from serve on
@@ -137,7 +49,7 @@ func newSite(t *testing.T, life time.Duration) *site {
 	t.Helper()
 	t.Parallel()
 	s := &site{t: t, https: listenTCP(t), http: listenTCP(t), storage: t.TempDir()}
-	s.pebble = newPebble(t, port(s.http), port(s.https), life)
+	s.pebble = pebbletest.Start(t, port(s.http), port(s.https), life)
 	logger, logs := observed()
 	s.logs, s.manager = logs, New(s.storage, logger)
 	s.manager.renewCheck = 100 * time.Millisecond
@@ -159,8 +71,8 @@ func newSite(t *testing.T, life time.Duration) *site {
 func (s *site) acme() *ACME {
 	return &ACME{
 		AgreeTerms:  true,
-		CA:          s.pebble.ca.URL + wfe.DirectoryPath,
-		CARoot:      s.pebble.root,
+		CA:          s.pebble.Directory,
+		CARoot:      s.pebble.RootFile,
 		TLSAddress:  s.https.Addr().String(),
 		HTTPAddress: s.http.Addr().String(),
 	}
@@ -188,7 +100,7 @@ func (s *site) serve(o Options) {
 func (s *site) get(name string) (*x509.Certificate, error) {
 	d := &net.Dialer{Timeout: patience}
 	c, err := tls.DialWithDialer(d, "tcp", s.https.Addr().String(), &tls.Config{
-		ServerName: name, RootCAs: s.pebble.roots, NextProtos: []string{"h2", "http/1.1"},
+		ServerName: name, RootCAs: s.pebble.Roots, NextProtos: []string{"h2", "http/1.1"},
 	})
 	if err != nil {
 		return nil, err
@@ -293,7 +205,7 @@ func TestTLSALPN01(t *testing.T) {
 
 	// After a restart it is there without the CA.
 	s.manager.Close()
-	s.pebble.down.Store(true)
+	s.pebble.Down.Store(true)
 	logger, logs := observed()
 	m := New(s.storage, logger)
 	defer m.Close()
@@ -302,7 +214,7 @@ func TestTLSALPN01(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Start(t.Context())
-	client := &tls.Config{ServerName: "alpn.example.org", RootCAs: s.pebble.roots}
+	client := &tls.Config{ServerName: "alpn.example.org", RootCAs: s.pebble.Roots}
 	s.await("the certificate after a restart", func() bool {
 		state, err = shake(t, config, client)
 		return err == nil
@@ -321,7 +233,7 @@ func TestRenewal(t *testing.T) {
 	s.serve(Options{Hosts: []string{"renewal.example.org"}, ACME: s.acme()})
 	s.manager.Start(t.Context())
 	first := s.awaitCertificate("renewal.example.org")
-	old, err := tls.Dial("tcp", s.https.Addr().String(), &tls.Config{ServerName: "renewal.example.org", RootCAs: s.pebble.roots})
+	old, err := tls.Dial("tcp", s.https.Addr().String(), &tls.Config{ServerName: "renewal.example.org", RootCAs: s.pebble.Roots})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,14 +265,14 @@ func TestRenewal(t *testing.T) {
 // told, and tried again.
 func TestCADown(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
-	s.pebble.down.Store(true)
-	other := newPebble(t, port(s.http), port(s.https), 24*time.Hour)
+	s.pebble.Down.Store(true)
+	other := pebbletest.Start(t, port(s.http), port(s.https), 24*time.Hour)
 	internal, err := s.manager.Add("internal", Options{Hosts: []string{"localhost"}, Internal: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := s.acme()
-	o.CA, o.CARoot = other.ca.URL+wfe.DirectoryPath, other.root
+	o.CA, o.CARoot = other.Directory, other.RootFile
 	if err := s.manager.Prepare(); err != nil {
 		t.Fatal(err)
 	}
@@ -386,10 +298,10 @@ func TestCADown(t *testing.T) {
 		t.Errorf("the internal certificate: %v", err)
 	}
 	s.await("the other CA's certificate", func() bool {
-		_, err := shake(t, another, &tls.Config{ServerName: "down.example.com", RootCAs: other.roots})
+		_, err := shake(t, another, &tls.Config{ServerName: "down.example.com", RootCAs: other.Roots})
 		return err == nil
 	})
-	s.pebble.down.Store(false)
+	s.pebble.Down.Store(false)
 	s.awaitCertificate("down.example.org")
 }
 
@@ -398,7 +310,7 @@ func TestChallengesThatFail(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	elsewhere := listenTCP(t)
 	elsewhere.Close() // the CA finds nobody there
-	s.pebble = newPebble(t, port(elsewhere), port(elsewhere), 24*time.Hour)
+	s.pebble = pebbletest.Start(t, port(elsewhere), port(elsewhere), 24*time.Hour)
 	s.serve(Options{Hosts: []string{"fail.example.org"}, ACME: s.acme()})
 	s.manager.Start(t.Context())
 	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
