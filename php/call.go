@@ -35,17 +35,27 @@ const (
 	maxErrorText = 64 << 10 // bytes of a script's error
 )
 
+// message is a call on its way to a worker.
+type message interface {
+	// send writes the call to the worker, and returns how much was written of
+	// what comes before the parts.
+	send(w *worker, id uint64) (int, error)
+	route() string
+}
+
+func (c *Call) route() string { return c.Route }
+
 // call has the script answer a call. It returns how the worker has to leave
 // the pool, if it has to.
-func (w *worker) call(ctx context.Context, c *Call, answer io.Writer, timeout time.Duration) (departure, error) {
+func (w *worker) call(ctx context.Context, m message, answer *receiver, timeout time.Duration) (departure, error) {
 	if how, err := w.usable(ctx); err != nil {
 		return how, err
 	}
 	w.pipe.begin(ctx, time.Now().Add(timeout))
 	defer w.pipe.end()
 	id := rand.Uint64() | 1 // 0 stands for no request
-	w.output.begin(id, c.Route)
-	sent, unread := w.send(id, c)
+	w.output.begin(id, m.route())
+	sent, unread := m.send(w, id)
 	if unread != nil {
 		if !errors.Is(unread, syscall.EPIPE) {
 			return w.failure(unread)
@@ -55,13 +65,18 @@ func (w *worker) call(ctx context.Context, c *Call, answer io.Writer, timeout ti
 		}
 		// It may have said why: the message was too large for its memory.
 	}
-	var refused error // by answer: the rest is passed over, and the worker goes on
+	return w.receive(id, answer, unread)
+}
+
+// receive takes the frames of an answer. unread is why the worker hasn't read
+// the whole message, if it hasn't.
+func (w *worker) receive(id uint64, answer *receiver, unread error) (departure, error) {
 	for {
 		h, head, err := w.next(id)
 		if err != nil {
 			return w.failure(err)
 		}
-		if unread != nil && (h.typ == framePart || h.typ == frameEnd) {
+		if unread != nil && h.typ != frameLog && h.typ != frameError {
 			return w.failure(unread)
 		}
 		switch h.typ {
@@ -69,19 +84,34 @@ func (w *worker) call(ctx context.Context, c *Call, answer io.Writer, timeout ti
 			if err := w.logFrame(head); err != nil {
 				return w.failure(err)
 			}
+		case frameHead:
+			if err := answer.head(head, &w.frames); err != nil {
+				return w.failure(err)
+			}
 		case framePart:
-			if how, err := w.copyAnswer(answer, h.body); err != nil && how != stay {
-				return how, err
-			} else if refused == nil {
-				refused = err
+			flush := len(head) > 0 && head[0]&partFlush != 0
+			willing := answer.refused == nil
+			if err := w.copyAnswer(answer, h.body, false); err != nil {
+				return w.failure(err)
+			}
+			if flush {
+				answer.flush()
+			}
+			if willing && answer.refused != nil {
+				if err := w.tellGone(id); err != nil {
+					return w.failure(err)
+				}
 			}
 		case frameEnd:
 			w.reported = int64(binary.BigEndian.Uint64(head))
-			how, err := w.copyAnswer(answer, h.body)
-			if how == stay && refused != nil {
-				err = refused
+			leaves := len(head) > 8 && head[8]&endLeaves != 0
+			if err := w.copyAnswer(answer, h.body, true); err != nil {
+				return w.failure(err)
 			}
-			return how, err
+			if leaves {
+				return departStop, answer.refused
+			}
+			return stay, answer.refused
 		case frameError:
 			fatal := head[0] != 0
 			if len(head) >= 9 {
@@ -144,21 +174,16 @@ func (w *worker) usable(ctx context.Context) (departure, error) {
 	return stay, nil
 }
 
-// send writes a call, and returns how much of it was written.
-func (w *worker) send(id uint64, c *Call) (int, error) {
+// send implements message.
+func (c *Call) send(w *worker, id uint64) (int, error) {
 	if int64(len(c.Body)) > math.MaxUint32 {
 		return 0, &bodyError{errors.New("the length of a frame has 4 bytes: give more than 4 GiB in parts")}
 	}
-	const fixed = frameHeaderSize + 1 + 16 + 2
-	buf := append(w.buf[:0], make([]byte, fixed)...)
+	var flags byte
 	if c.More != nil {
-		buf[frameHeaderSize] = callMore
+		flags = callMore
 	}
-	copy(buf[frameHeaderSize+1:], c.Session[:])
-	binary.BigEndian.PutUint16(buf[frameHeaderSize+17:], c.ClientAddr.Port())
-	if addr := c.ClientAddr.Addr(); addr.IsValid() {
-		buf = addr.AppendTo(buf)
-	}
+	buf := appendCallHead(w.buf[:0], flags, &c.Session, c.ClientAddr)
 	h := frameHeader{typ: frameCall, head: len(buf) - frameHeaderSize, body: int64(len(c.Body)), id: id}
 	h.put(buf)
 	var n int
@@ -176,17 +201,58 @@ func (w *worker) send(id uint64, c *Call) (int, error) {
 	return n, w.sendMore(id, c.More)
 }
 
-// copyAnswer moves the body of the frame to answer. If answer doesn't take it,
-// the rest is passed over, and the worker can go on.
-func (w *worker) copyAnswer(answer io.Writer, n int64) (departure, error) {
-	_, err := io.CopyN(answer, &w.frames, n)
+// appendCallHead appends room for a frame's header, and the head of a call.
+func appendCallHead(buf []byte, flags byte, session *[16]byte, client netip.AddrPort) []byte {
+	var header [frameHeaderSize]byte
+	buf = append(buf, header[:]...)
+	buf = append(buf, flags)
+	buf = append(buf, session[:]...)
+	buf = binary.BigEndian.AppendUint16(buf, client.Port())
+	if addr := client.Addr(); addr.IsValid() {
+		buf = addr.AppendTo(buf)
+	}
+	return buf
+}
+
+// tellGone tells the worker that nobody takes the rest of its answer.
+func (w *worker) tellGone(id uint64) error {
+	var frame [frameHeaderSize]byte
+	(&frameHeader{typ: frameGone, id: id}).put(frame[:])
+	_, err := w.pipe.Write(frame[:])
+	return err
+}
+
+// copyAnswer moves the body of the frame to the answer. If that doesn't take
+// it, the rest is passed over, and the worker can go on; the error is about the
+// worker only.
+func (w *worker) copyAnswer(answer *receiver, n int64, last bool) error {
+	if err := answer.due(n, last); err != nil {
+		return err
+	}
+	if n == 0 {
+		return nil
+	}
+	if n <= int64(w.frames.r.Buffered()) { // most are this short
+		p, _ := w.frames.r.Peek(int(n))
+		_, err := answer.writer().Write(p)
+		w.frames.r.Discard(int(n))
+		w.frames.left = 0
+		if answer.refused == nil {
+			answer.refused = err
+		}
+		return nil
+	}
+	_, err := io.CopyN(answer.writer(), &w.frames, n)
 	if w.frames.err == nil && w.frames.left > 0 {
 		io.Copy(io.Discard, &w.frames)
 	}
 	if w.frames.err != nil {
-		return w.failure(w.frames.err)
+		return w.frames.err
 	}
-	return stay, err
+	if answer.refused == nil {
+		answer.refused = err
+	}
+	return nil
 }
 
 // failure says in the caller's terms why a call can't be brought to its end.

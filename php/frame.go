@@ -32,16 +32,28 @@ const (
 	frameLast  frameType = 0x03 // body: the last part
 	framePing  frameType = 0x04 // wants a PONG
 	frameStop  frameType = 0x05 // wants the worker to end
+	frameHTTP  frameType = 0x06 // head: as of a CALL; body: the request but for its body
+	frameGone  frameType = 0x07 // nobody takes the rest of the answer
 	frameReady frameType = 0x11 // head: process id (4), flags (1); body: version of PHP
-	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8); body: the answer, or its last part
-	framePart  frameType = 0x13 // body: a part of the answer
+	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8), flags (1) or not; body: the answer, or its last part
+	framePart  frameType = 0x13 // head: flags (1) or nothing; body: a part of the answer
 	frameError frameType = 0x14 // head: 00 the worker goes on, 01 it ends; body: what went wrong
 	frameLog   frameType = 0x15 // head: a logKind; body: text
+	frameHead  frameType = 0x16 // head: status (2), length (8); body: the header's fields
 	framePong  frameType = 0x17 // answers a PING
 )
 
-// callMore is the flag of a CALL whose body is a first part.
-const callMore = 0x01
+// Flags of a CALL or an HTTP frame.
+const (
+	callMore = 0x01 // BODY or LAST follows
+	callForm = 0x02 // the body is a form's fields, however they came
+)
+
+// partFlush is the flag of a PART that shouldn't wait for the next one.
+const partFlush = 0x01
+
+// endLeaves is the flag of an END whose worker ends too.
+const endLeaves = 0x01
 
 // logKind says where the text of a LOG comes from.
 type logKind byte
@@ -95,6 +107,8 @@ func parseFrameHeader(p []byte) (frameHeader, error) {
 		want = 5
 	case frameEnd:
 		want = 8
+	case frameHead:
+		want = 10
 	case frameError, frameLog:
 		want = 1
 	case framePart, framePong:

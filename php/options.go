@@ -21,6 +21,8 @@ const (
 	DefaultBootTimeout   = 30 * time.Second
 	DefaultIdleTimeout   = time.Minute
 	DefaultMemoryCeiling = 256 << 20 // bytes
+	DefaultMaxUploads    = 20
+	DefaultUploadTotal   = 4 << 30 // bytes
 )
 
 // Options describe a Pool. Script has no default.
@@ -46,6 +48,12 @@ type Options struct {
 	MaxAge        time.Duration // after which a worker is replaced; 0: no limit
 	MemoryLimit   int64         // bytes; a worker that uses more is replaced after its call; 0: no limit
 	MemoryCeiling int64         // bytes; PHP's memory_limit, which ends a script in the middle
+
+	// Of HTTP requests' forms with files.
+	UploadDir     string // where a folder for the files is made; default: os.TempDir()
+	MaxUploads    int    // files in a form, as PHP's max_file_uploads; more are refused
+	MaxUploadSize int64  // bytes of a file, as PHP's upload_max_filesize; a larger one is left out, and $_FILES says so; 0: no limit
+	UploadTotal   int64  // bytes of all files of requests under way
 
 	// Logger gets what the scripts print and log, PHP's warnings, and what
 	// becomes of the workers. Default: nothing.
@@ -85,6 +93,11 @@ func (o Options) withDefaults() (Options, error) {
 	o.BootTimeout = cmp.Or(o.BootTimeout, DefaultBootTimeout)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, DefaultIdleTimeout)
 	o.MemoryCeiling = cmp.Or(o.MemoryCeiling, DefaultMemoryCeiling)
+	o.MaxUploads = cmp.Or(o.MaxUploads, DefaultMaxUploads)
+	o.UploadTotal = cmp.Or(o.UploadTotal, DefaultUploadTotal)
+	if o.UploadDir, err = filepath.Abs(cmp.Or(o.UploadDir, os.TempDir())); err != nil {
+		return o, err
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

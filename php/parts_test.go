@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -93,7 +94,15 @@ func TestFramesByHand(t *testing.T) {
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("php", "arcangelo/arcangelo.php", "testdata/kit.php")
+	code, err := loopCode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop := filepath.Join(t.TempDir(), "arcangelo.php")
+	if err := os.WriteFile(loop, code, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("php", loop, "testdata/kit.php")
 	cmd.ExtraFiles = []*os.File{callsR, framesW}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -142,8 +151,8 @@ func TestFramesByHand(t *testing.T) {
 	send("01 01 0013 00000006" + id + " 01" + token + " 0000" + hex.EncodeToString([]byte("parts ")))
 	send("01 02 0000 00000002" + id + hex.EncodeToString([]byte("ab")))
 	send("01 03 0000 00000002" + id + hex.EncodeToString([]byte("cd")))
-	want("PART", "01 13 0000 00000003"+id)
-	want("PART", "01 13 0000 00000001"+id)
+	want("PART", "01 13 0001 00000003"+id)
+	want("PART", "01 13 0001 00000001"+id)
 	want("END", "01 12 0008 00000000"+id)
 	send("01 01 0013 00000006" + id + " 00" + token + " 0000" + hex.EncodeToString([]byte("buffer")))
 	if head, body := want("LOG", "01 15 0001 00000009"+id); head != "\x01" || body != "left open" {

@@ -29,6 +29,8 @@ type Pool struct {
 	keepers   sync.WaitGroup // goroutines that keep the places filled
 	processes sync.WaitGroup
 	stuck     atomic.Int64 // readers of messages that outlast their calls
+	uploads   *uploads
+	base      string // SCRIPT_NAME of a request
 
 	replacing chan struct{} // has one element while workers are replaced
 
@@ -66,6 +68,7 @@ func NewPool(opt Options) (*Pool, error) {
 		replacing: make(chan struct{}, 1),
 	}
 	p.changed.L = &p.mu
+	p.uploads, p.base = newUploads(&p.opt), scriptName(opt.Script)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -99,6 +102,9 @@ func (p *Pool) Start(ctx context.Context) (err error) {
 	}
 	p.started = true
 	p.keepers.Go(p.tend)
+	if p.takesHTTP {
+		p.keepers.Go(p.uploads.sweep)
+	}
 	return nil
 }
 
@@ -126,11 +132,20 @@ func (p *Pool) begin(ready chan<- error) (err error) {
 // tried twice.
 func (p *Pool) Do(ctx context.Context, c *Call, w io.Writer) error {
 	if n := p.stuck.Load(); c.More != nil && n >= int64(p.opt.MaxWorkers) {
-		return fmt.Errorf("%d readers of messages didn't return, although their calls are over; a further message in parts isn't taken", n)
+		return tooManyStuck(n)
 	}
-	return p.with(ctx, func(wk *worker) (departure, error) {
-		how, err := wk.call(ctx, c, w, p.opt.Timeout)
-		p.count(wk, how, err)
+	return p.call(ctx, c, &receiver{raw: w})
+}
+
+func tooManyStuck(n int64) error {
+	return fmt.Errorf("%d readers of messages didn't return, although their calls are over; a further message in parts isn't taken", n)
+}
+
+// call has a worker answer a message.
+func (p *Pool) call(ctx context.Context, m message, answer *receiver) error {
+	return p.with(ctx, func(w *worker) (departure, error) {
+		how, err := w.call(ctx, m, answer, p.opt.Timeout)
+		p.count(w, how, err)
 		return how, err
 	})
 }
@@ -346,6 +361,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 		if p.loop != nil {
 			p.loop.Close()
 		}
+		p.uploads.close()
 	})
 	return err
 }

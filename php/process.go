@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -14,27 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	_ "embed"
 )
-
-//go:embed arcangelo/arcangelo.php
-var arcangelo []byte
-
-// openLoop returns Arcangelo as a file that PHP can open through its descriptor. It has
-// no name any more, so that nothing is left behind however the daemon ends.
-func openLoop() (*os.File, error) {
-	dir, err := os.MkdirTemp("", "mkd-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "arcangelo.php") // as it appears in traces
-	if err := os.WriteFile(path, arcangelo, 0o444); err != nil {
-		return nil, err
-	}
-	return os.Open(path)
-}
 
 // spawner starts processes from one OS thread that lives as long as they do:
 // the parent-death signal comes when the thread that forked ends.
@@ -80,6 +59,7 @@ type process struct {
 func newProcess(s *spawner, opt *Options, loop *os.File, o *output) (*process, error) {
 	args := []string{"-d", "opcache.enable_cli=1", "-d", "memory_limit=" + strconv.FormatInt(opt.MemoryCeiling, 10),
 		"-d", "zend.exception_ignore_args=1", // passwords would be in traces
+		"-d", "session.use_strict_mode=1", // a session's id is never the client's choice
 		"-d", "log_errors=1", "-d", "error_log=", // to standard error
 	}
 	for _, name := range slices.Sorted(maps.Keys(opt.Ini)) {

@@ -1,0 +1,78 @@
+<?php
+
+declare(strict_types=1);
+
+namespace arca;
+
+/**
+ * Reads and writes the fields Cookie and Set-Cookie.
+ *
+ * @internal
+ */
+final class Cookies
+{
+    /** @return array<string, mixed> what PHP makes of a Cookie field: of cookies with the same name the first counts */
+    public static function parse(string $field): array
+    {
+        $cookies = [];
+        $query = '';
+        foreach (explode(';', $field) as $cookie) {
+            [$name, $value] = explode('=', ltrim($cookie), 2) + [1 => ''];
+            if ($name === '') {
+                continue;
+            }
+            $value = rawurldecode($value);
+            if (strpbrk($name, "[]. \0\t") === false) { // most names are as plain as this
+                $cookies[$name] ??= $value;
+                continue;
+            }
+            parse_str(rawurlencode($name) . '=', $parsed);
+            $key = (string) array_key_first($parsed);
+            if (str_starts_with($key, '__Host-') || str_starts_with($key, '__Secure-')) {
+                if (!str_starts_with($name, $key)) {
+                    continue; // the browser hasn't vouched for a name that only looks like this to PHP
+                }
+            }
+            if (isset($cookies[$key]) && is_string($cookies[$key])) {
+                continue;
+            }
+            if (is_string($parsed[$key])) {
+                $cookies[$key] = $value;
+                continue;
+            }
+            $query .= rawurlencode($name) . '=' . rawurlencode($value) . '&';
+            parse_str($query, $nested);
+            $cookies[$key] = $nested[$key];
+        }
+        return $cookies;
+    }
+
+    /** A Set-Cookie field (RFC 6265, section 4.1). */
+    public static function make(
+        string $name,
+        string $value,
+        int $expires,
+        string $path,
+        string $domain,
+        bool $secure,
+        bool $httpOnly,
+        string $sameSite,
+    ): string {
+        if ($name === '' || strpbrk($name, "=,; \t\r\n\v\f\0()<>@:\\\"/[]?{}") !== false) {
+            throw new \InvalidArgumentException("a cookie can't have the name '$name'");
+        }
+        if (strpbrk($path . $domain . $sameSite, ",; \t\r\n\v\f\0") !== false) {
+            throw new \InvalidArgumentException("the path, domain or SameSite of the cookie $name has a character that can't stand there");
+        }
+        $field = $name . '=' . rawurlencode($value);
+        if ($expires !== 0) {
+            $field .= '; Expires=' . gmdate('D, d M Y H:i:s', $expires) . ' GMT; Max-Age=' . max(0, $expires - time());
+        }
+        return $field
+            . ($path !== '' ? "; Path=$path" : '')
+            . ($domain !== '' ? "; Domain=$domain" : '')
+            . ($secure ? '; Secure' : '')
+            . ($httpOnly ? '; HttpOnly' : '')
+            . ($sameSite !== '' ? "; SameSite=$sameSite" : '');
+    }
+}

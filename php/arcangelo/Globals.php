@@ -1,0 +1,254 @@
+<?php
+
+declare(strict_types=1);
+
+namespace arca;
+
+/**
+ * Makes a Request of what mkd sends, and keeps the superglobals: they are set
+ * for each HTTP request, and cleared after it.
+ *
+ * @internal
+ */
+final class Globals
+{
+    /** Values of a request before its header, in this order. */
+    private const METHOD = 0;
+    private const TARGET = 1;
+    private const URI = 2;
+    private const PROTOCOL = 3;
+    private const SCHEME = 4;
+    private const HOST = 5;
+    private const SERVER_NAME = 6;
+    private const SERVER_ADDR = 7;
+    private const SERVER_PORT = 8;
+    private const SCRIPT_NAME = 9;
+    private const LENGTH = 10;
+    private const FIELDS = 11;
+    private const FIRST_FIELD = 12;
+
+    /** What $_SERVER is between requests. */
+    private static array $between = [];
+    /** What it is for all of them. */
+    private static array $common = [];
+    /** @var array<string, string> how $_SERVER calls fields, for those that came lately */
+    private static array $names = [];
+    private static bool $set = false;
+    private static string $order = 'GP';
+
+    /** Takes what is to be there between requests. */
+    public static function keep(string $script): void
+    {
+        self::$between = $_SERVER;
+        self::$common = array_filter(getenv(), fn (string|int $name) => !str_starts_with((string) $name, 'HTTP_'), ARRAY_FILTER_USE_KEY) + [
+            'SCRIPT_FILENAME' => $script,
+            'DOCUMENT_ROOT' => getcwd(),
+            'SERVER_SOFTWARE' => 'mkd',
+            'GATEWAY_INTERFACE' => 'CGI/1.1',
+        ];
+        self::$order = strtoupper(ini_get('request_order') ?: ini_get('variables_order') ?: 'GP');
+    }
+
+    /**
+     * @param string          $block the request but for its body
+     * @param string|resource $body
+     */
+    public static function set(string $block, int $flags, mixed $body, int $length): Request
+    {
+        $v = explode("\0", $block);
+        [$path, $query] = explode('?', $v[self::URI], 2) + [1 => ''];
+        $server = self::$common;
+        $server['SCRIPT_NAME'] = $server['PHP_SELF'] = $server['DOCUMENT_URI'] = $v[self::SCRIPT_NAME];
+        $server['REQUEST_METHOD'] = $v[self::METHOD];
+        $server['REQUEST_URI'] = $v[self::URI];
+        $server['QUERY_STRING'] = $query;
+        $server['SERVER_PROTOCOL'] = $v[self::PROTOCOL];
+        $server['REQUEST_SCHEME'] = $v[self::SCHEME];
+        if ($v[self::SCHEME] === 'https') {
+            $server['HTTPS'] = 'on';
+        }
+        $server['SERVER_NAME'] = $v[self::SERVER_NAME];
+        if ($v[self::SERVER_ADDR] !== '') {
+            $server['SERVER_ADDR'] = $v[self::SERVER_ADDR];
+        }
+        $server['SERVER_PORT'] = $v[self::SERVER_PORT];
+        $server['REMOTE_ADDR'] = Userspace::$client_ip;
+        $server['REMOTE_PORT'] = (string) Userspace::$client_port;
+        $session = trim(Userspace::$token, "\0") === '' ? null : Userspace::$token;
+        if ($session !== null) {
+            $server['MEGAKI_SESSION'] = bin2hex($session);
+        }
+        if ($v[self::HOST] !== '') {
+            $server['HTTP_HOST'] = $v[self::HOST];
+        }
+
+        $headers = $v[self::HOST] !== '' ? ['Host' => [$v[self::HOST]]] : [];
+        $end = self::FIRST_FIELD + 2 * (int) $v[self::FIELDS];
+        for ($i = self::FIRST_FIELD; $i < $end; $i += 2) {
+            $headers[$v[$i]][] = $v[$i + 1];
+            $name = self::$names[$v[$i]] ?? self::name($v[$i]);
+            $server[$name] = isset($server[$name])
+                ? $server[$name] . ($name === 'HTTP_COOKIE' ? '; ' : ', ') . $v[$i + 1]
+                : $v[$i + 1];
+        }
+        $type = $server['CONTENT_TYPE'] ?? '';
+        $method = $v[self::METHOD];
+        if ($length > 0 || $method === 'POST' || $method === 'PUT' || $method === 'PATCH' || $v[self::LENGTH] > 0) {
+            $server['CONTENT_LENGTH'] = $v[self::LENGTH] !== '' ? $v[self::LENGTH] : (string) $length;
+        }
+        if (isset($server['HTTP_AUTHORIZATION'])) {
+            $server += self::credentials($server['HTTP_AUTHORIZATION']);
+        }
+        $server['REQUEST_TIME_FLOAT'] = microtime(true);
+        $server['REQUEST_TIME'] = (int) $server['REQUEST_TIME_FLOAT'];
+
+        $get = $form = $cookies = $files = [];
+        if ($query !== '') {
+            parse_str($query, $get);
+        }
+        if (isset($server['HTTP_COOKIE'])) {
+            $cookies = Cookies::parse($server['HTTP_COOKIE']);
+        }
+        if ($flags & Wire::FORM) {
+            parse_str($body, $form);
+            $body = '';
+            $files = array_chunk(array_slice($v, $end, -1), 6);
+        } elseif ($length > 0 && $method === 'POST' && self::isForm($type)) {
+            parse_str(self::text($body, $length), $form);
+        }
+        self::$set = true;
+        $_SERVER = $server;
+        $_GET = $get;
+        $_POST = $form;
+        $_COOKIE = $cookies;
+        $uploads = [];
+        $_FILES = $files ? self::files($files, $uploads) : [];
+        $_REQUEST = self::merged();
+
+        return new Request(
+            method: $method,
+            target: $v[self::TARGET],
+            headers: $headers,
+            query: $get,
+            cookies: $cookies,
+            form: $form,
+            files: $uploads,
+            body: $body,
+            server: $server,
+            scheme: $v[self::SCHEME],
+            host: $v[self::HOST],
+            protocol: $v[self::PROTOCOL],
+            clientIp: Userspace::$client_ip,
+            clientPort: Userspace::$client_port,
+            session: $session,
+        );
+    }
+
+    public static function clear(): void
+    {
+        if (self::$set) {
+            $_GET = $_POST = $_COOKIE = $_FILES = $_REQUEST = [];
+            $_SERVER = self::$between;
+            self::$set = false;
+        }
+    }
+
+    /** How $_SERVER calls a field of the header (RFC 3875, section 4.1.18). */
+    private static function name(string $field): string
+    {
+        if (count(self::$names) >= 256) { // clients choose the names
+            self::$names = [];
+        }
+        $name = strtr(strtoupper($field), '-', '_');
+        return self::$names[$field] = $name === 'CONTENT_TYPE' ? $name : "HTTP_$name";
+    }
+
+    private static function isForm(string $type): bool
+    {
+        return strcasecmp(trim(strtok($type, ';') ?: ''), 'application/x-www-form-urlencoded') === 0;
+    }
+
+    /**
+     * The body of a form, if it isn't too long.
+     *
+     * @param string|resource $body
+     */
+    private static function text(mixed $body, int $length): string
+    {
+        $most = self::bytes((string) ini_get('post_max_size'));
+        if ($most > 0 && $length > $most) {
+            Wire::send(Wire::LOG, Wire::WARNING, "Warning: a form of $length bytes isn't parsed, post_max_size is $most");
+            return '';
+        }
+        if (is_string($body)) {
+            return $body;
+        }
+        rewind($body);
+        return stream_get_contents($body);
+    }
+
+    /** A size as php.ini writes it, such as 8M. */
+    private static function bytes(string $size): int
+    {
+        $unit = ['K' => 10, 'M' => 20, 'G' => 30][strtoupper(substr(trim($size), -1))] ?? 0;
+        return (int) $size << $unit;
+    }
+
+    /** @return array<string, string> what PHP makes of an Authorization field */
+    private static function credentials(string $field): array
+    {
+        if (strncasecmp($field, 'Digest ', 7) === 0) {
+            return ['PHP_AUTH_DIGEST' => substr($field, 7)];
+        }
+        if (strncasecmp($field, 'Basic ', 6) !== 0) {
+            return [];
+        }
+        $pair = explode(':', (string) base64_decode(substr($field, 6)), 2);
+        return isset($pair[1]) ? ['PHP_AUTH_USER' => $pair[0], 'PHP_AUTH_PW' => $pair[1]] : [];
+    }
+
+    private static function merged(): array
+    {
+        $all = [];
+        foreach (str_split(self::$order) as $letter) {
+            $some = match ($letter) {
+                'G' => $_GET,
+                'P' => $_POST,
+                'C' => $_COOKIE,
+                default => [],
+            };
+            $all = $all ? array_replace_recursive($all, $some) : $some;
+        }
+        return $all;
+    }
+
+    /**
+     * Returns $_FILES, and sets $uploads to the same as objects. PHP itself
+     * says how the names of fields nest.
+     *
+     * @param list<array{string, string, string, string, string, string}> $files
+     */
+    private static function files(array $files, array &$uploads): array
+    {
+        $list = [];
+        $query = '';
+        foreach ($files as $i => [$field, $path, $type, $file, $error, $size]) {
+            $name = substr($path, max((int) strrpos("/$path", '/'), (int) strrpos("\\$path", '\\')));
+            $list[] = new Upload($name, $path, $type, $file, (int) $error, (int) $size);
+            $query .= rawurlencode($field) . "=$i&";
+        }
+        parse_str($query, $tree);
+        $pick = function (array|string $node, callable $of) use (&$pick, $list): mixed {
+            return is_array($node) ? array_map(fn ($child) => $pick($child, $of), $node) : $of($list[(int) $node]);
+        };
+        $uploads = $pick($tree, fn (Upload $u) => $u);
+        return array_map(fn ($node) => [
+            'name' => $pick($node, fn (Upload $u) => $u->name),
+            'full_path' => $pick($node, fn (Upload $u) => $u->fullPath),
+            'type' => $pick($node, fn (Upload $u) => $u->type),
+            'tmp_name' => $pick($node, fn (Upload $u) => $u->path),
+            'error' => $pick($node, fn (Upload $u) => $u->error),
+            'size' => $pick($node, fn (Upload $u) => $u->size),
+        ], $tree);
+    }
+}

@@ -1,0 +1,167 @@
+<?php
+
+declare(strict_types=1);
+
+namespace arca;
+
+/**
+ * An answer to an HTTP request.
+ *
+ *     return (new arca\Response('tea'))->header('X-Kind', 'green')->cookie('seen', '1');
+ */
+final class Response
+{
+    /** @var array<string, array{string, list<string>}> fields by name in lower case: name and values */
+    private array $fields = [];
+
+    /**
+     * @param string|iterable<string>|resource      $body    a generator's parts are sent as they come
+     * @param array<string, string|int|list<string>> $headers
+     */
+    public function __construct(private mixed $body = '', private int $status = 200, array $headers = [])
+    {
+        if (!is_string($body) && !is_iterable($body) && !is_resource($body)) {
+            $this->body = is_scalar($body) || $body instanceof \Stringable
+                ? (string) $body
+                : throw new \TypeError('a body is a string, an iterable or a resource, not ' . get_debug_type($body));
+        }
+        $this->status($status);
+        foreach ($headers as $name => $value) {
+            $this->header($name, $value);
+        }
+    }
+
+    public static function html(string $html, int $status = 200): self
+    {
+        return new self($html, $status, ['Content-Type' => 'text/html; charset=UTF-8']);
+    }
+
+    public static function text(string $text, int $status = 200): self
+    {
+        return new self($text, $status, ['Content-Type' => 'text/plain; charset=UTF-8']);
+    }
+
+    /** @throws \JsonException if the data can't be put as JSON */
+    public static function json(mixed $data, int $status = 200): self
+    {
+        $text = json_encode($data, JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE);
+        return new self($text, $status, ['Content-Type' => 'application/json']);
+    }
+
+    public static function redirect(string $to, int $status = 302): self
+    {
+        return new self('', $status, ['Location' => $to]);
+    }
+
+    /**
+     * A file. If it has a name, browsers save it under that.
+     *
+     * @throws \RuntimeException if it can't be read
+     */
+    public static function file(string $path, string $type = 'application/octet-stream', ?string $name = null): self
+    {
+        $file = is_file($path) ? @fopen($path, 'rb') : false;
+        if ($file === false) {
+            throw new \RuntimeException("can't read the file $path");
+        }
+        $response = new self($file, 200, ['Content-Type' => $type]);
+        if ($name !== null) { // RFC 6266, section 4.3
+            $response->header('Content-Disposition', 'attachment; filename="'
+                . preg_replace('/[^ !#-\[\]-~]/', '_', $name) . "\"; filename*=UTF-8''" . rawurlencode($name));
+        }
+        return $response;
+    }
+
+    /**
+     * An answer that is sent while it is made.
+     *
+     * @param iterable<string> $parts
+     */
+    public static function stream(iterable $parts, string $type = 'text/plain; charset=UTF-8'): self
+    {
+        return new self($parts, 200, ['Content-Type' => $type]);
+    }
+
+    /** @param int $status 200 to 599 */
+    public function status(int $status): self
+    {
+        if ($status < 200 || $status > 599) {
+            throw new \InvalidArgumentException("an answer can't have the status $status");
+        }
+        $this->status = $status;
+        return $this;
+    }
+
+    /**
+     * Sets a field of the header, instead of what it was. Fields that are about
+     * the connection have no effect.
+     *
+     * @param string|int|list<string> $value
+     */
+    public function header(string $name, string|int|array $value): self
+    {
+        unset($this->fields[strtolower($name)]);
+        foreach ((array) $value as $one) {
+            $this->addHeader($name, (string) $one);
+        }
+        return $this;
+    }
+
+    /** Adds a value to a field of the header. */
+    public function addHeader(string $name, string $value): self
+    {
+        if (!preg_match('/^[-!#$%&\'*+.^_`|~0-9a-zA-Z]+$/D', $name)) {
+            throw new \InvalidArgumentException("a header can't have a field '$name'");
+        }
+        if (preg_match('/[\x00-\x08\x0a-\x1f\x7f]/', $value)) {
+            throw new \InvalidArgumentException("the field $name has a control character");
+        }
+        $this->fields[strtolower($name)][0] ??= $name;
+        $this->fields[strtolower($name)][1][] = trim($value, " \t");
+        return $this;
+    }
+
+    /**
+     * Sets a cookie. Scripts can't read it, and other sites don't send it,
+     * unless it says so.
+     *
+     * @param int    $expires  a Unix time; 0: when the browser is closed. A time that is over deletes it
+     * @param string $sameSite 'Lax', 'Strict', 'None' or ''
+     */
+    public function cookie(
+        string $name,
+        string $value,
+        int $expires = 0,
+        string $path = '/',
+        string $domain = '',
+        bool $secure = false,
+        bool $httpOnly = true,
+        string $sameSite = 'Lax',
+    ): self {
+        return $this->addHeader('Set-Cookie', Cookies::make($name, $value, $expires, $path, $domain, $secure, $httpOnly, $sameSite));
+    }
+
+    public function getStatus(): int
+    {
+        return $this->status;
+    }
+
+    /** @return array<string, list<string>> fields by name */
+    public function getHeaders(): array
+    {
+        return array_column($this->fields, 1, 0);
+    }
+
+    /** A field's values, joined by a comma; null: there is none. Case doesn't matter. */
+    public function getHeader(string $name): ?string
+    {
+        $field = $this->fields[strtolower($name)] ?? null;
+        return $field === null ? null : implode(', ', $field[1]);
+    }
+
+    /** @return string|iterable<string>|resource */
+    public function getBody(): mixed
+    {
+        return $this->body;
+    }
+}

@@ -1,0 +1,264 @@
+<?php
+
+declare(strict_types=1);
+
+namespace arca;
+
+/**
+ * The frames between mkd and this worker, as docs/worker-frames.md has them:
+ * calls come from descriptor 3, answers go to descriptor 4.
+ *
+ * @internal
+ */
+final class Wire
+{
+    public const CALL = 0x01;
+    public const BODY = 0x02;
+    public const LAST = 0x03;
+    public const PING = 0x04;
+    public const STOP = 0x05;
+    public const HTTP = 0x06;
+    public const GONE = 0x07;
+    public const READY = 0x11;
+    public const END = 0x12;
+    public const PART = 0x13;
+    public const ERROR = 0x14;
+    public const LOG = 0x15;
+    public const HEAD = 0x16;
+    public const PONG = 0x17;
+
+    /** In a CALL's or an HTTP's head: BODY or LAST follows. */
+    public const MORE = 0x01;
+    /** In an HTTP's head: the body is a form's fields, however they came. */
+    public const FORM = 0x02;
+
+    /** In a LOG's head: where its text is from. */
+    public const PRINTED = "\x01";
+    public const LOGGED = "\x02";
+    public const WARNING = "\x03";
+    public const FAILURE = "\x04";
+
+    /** In an ERROR's head: whether the worker takes further calls. */
+    public const GOES_ON = "\x00";
+    public const ENDS = "\x01";
+
+    /** In a PART's head: it shouldn't wait for the next one. */
+    public const FLUSH = "\x01";
+
+    /** Larger bodies are written on their own, not copied behind a header. */
+    public const COPY_LIMIT = 65536;
+    /** What the length of a body can say. */
+    public const LONGEST = 0xffffffff;
+
+    private const VERSION = 1;
+    private const HEADER = 16;
+    private const NOBODY = "\0\0\0\0\0\0\0\0";
+
+    /** Id of the request under way. */
+    public static string $id = self::NOBODY;
+    /** What a shutdown that nobody asked for interrupts; null: nothing. */
+    public static ?string $doing = 'loading the script';
+    /** Whether the last frame is sent: what comes after it goes to standard output and error. */
+    public static bool $over = false;
+
+    /** @var resource */
+    private static $in;
+    /** @var resource */
+    private static $out;
+    /** Of the worker: a child that a script forks has another, and no part in the frames. */
+    private static int $pid;
+    /** Whether a frame is being written: none may be begun in it, nor after one that was broken off. */
+    private static bool $writing = false;
+    /** Bytes that PHP had taken from the system after the last request. */
+    private static int $taken = 0;
+
+    public static function open(): void
+    {
+        self::$in = fopen('php://fd/3', 'rb') ?: exit(1);
+        self::$out = fopen('php://fd/4', 'wb') ?: exit(1);
+        stream_set_chunk_size(self::$in, 65536);
+        self::$pid = getmypid();
+    }
+
+    /** Whether this process has no part in the frames, or not any more. */
+    public static function isStranger(): bool
+    {
+        return self::$over || getmypid() !== self::$pid;
+    }
+
+    /** How much memory the script keeps. What can be given back is, once there is more than before. */
+    public static function memory(): string
+    {
+        if (memory_get_usage(true) > self::$taken) {
+            gc_collect_cycles();
+            gc_mem_caches();
+        }
+        self::$taken = memory_get_usage(true);
+        return pack('J', self::$taken);
+    }
+
+    /** @return ?array{int, string, string} type, head and body of a call; null when there are no more */
+    public static function receive(): ?array
+    {
+        while (null !== $frame = self::frame(true)) {
+            [$type, self::$id, $head, $body] = $frame;
+            switch ($type) {
+                case self::CALL:
+                case self::HTTP:
+                    if (strlen($head) < 19) {
+                        self::refuse();
+                    }
+                    return [$type, $head, $body];
+                case self::PING:
+                    self::send(self::PONG, '', '');
+                    self::$id = self::NOBODY;
+                    break;
+                case self::GONE: // an answer was sent to its end in the meantime
+                    self::$id = self::NOBODY;
+                    break;
+                case self::STOP:
+                    self::$id = self::NOBODY;
+                    return null;
+                default:
+                    self::refuse();
+            }
+        }
+        return null;
+    }
+
+    /** Says that the answer to a call is complete. */
+    public static function done(): void
+    {
+        self::$doing = null;
+        self::$id = self::NOBODY;
+    }
+
+    /** Returns a further part of a message, and sets $last to whether it is the last. */
+    public static function part(bool &$last): string
+    {
+        [$type, $id, , $body] = self::frame(false);
+        if ($id !== self::$id || $type !== self::BODY && $type !== self::LAST) {
+            self::refuse();
+        }
+        $last = $type === self::LAST;
+        return $body;
+    }
+
+    /** Whether somebody takes the rest of an answer that comes in parts. */
+    public static function isWanted(): bool
+    {
+        $read = [self::$in];
+        $none = null;
+        if (!@stream_select($read, $none, $none, 0)) {
+            return true;
+        }
+        $frame = self::frame(true);
+        if ($frame === null) {
+            self::leave(); // mkd is gone
+        }
+        if ($frame[0] !== self::GONE || $frame[1] !== self::$id) {
+            self::refuse();
+        }
+        return false;
+    }
+
+    /** Returns a frame, to be sent before another one. */
+    public static function make(int $type, string $head, string $body): string
+    {
+        return pack('CCnN', self::VERSION, $type, strlen($head), strlen($body)) . self::$id . $head . $body;
+    }
+
+    /** Sends a frame, and before it what make returned. */
+    public static function send(int $type, string $head, string $body, string $before = ''): void
+    {
+        $stranger = self::isStranger();
+        $idle = self::$doing === null && self::$id === self::NOBODY; // a signal's handler has something to say
+        if ($type === self::LOG && ($stranger || $idle || self::$writing)) {
+            is_resource(STDERR) && fwrite(STDERR, $body . "\n");
+            return;
+        }
+        if ($stranger || self::$writing) {
+            self::leave(); // a forked child that returned into the loop, or a signal's handler that threw
+        }
+        $frame = $before . pack('CCnN', self::VERSION, $type, strlen($head), strlen($body)) . self::$id . $head;
+        self::$writing = true;
+        if (strlen($body) <= self::COPY_LIMIT) {
+            $sent = self::write($frame . $body);
+        } else {
+            $sent = self::write($frame) && self::write($body);
+        }
+        self::$writing = false;
+        if (!$sent) {
+            self::leave(); // mkd is gone
+        }
+    }
+
+    /** Ends the worker without a word. */
+    private static function leave(): never
+    {
+        self::$doing = null;
+        exit(1);
+    }
+
+    private static function refuse(): never
+    {
+        is_resource(STDERR) && fwrite(STDERR, "a frame that isn't understood; does something else read descriptor 3?\n");
+        self::leave();
+    }
+
+    /** @return ?array{int, string, string, string} type, id, head and body of a frame; null at the end */
+    private static function frame(bool $orEnd): ?array
+    {
+        $header = self::read(self::HEADER, $orEnd);
+        if ($header === null) {
+            return null;
+        }
+        $f = unpack('Cversion/Ctype/nhead/Nbody', $header);
+        if ($f['version'] !== self::VERSION) {
+            self::refuse();
+        }
+        if ($f['type'] === self::CALL || $f['type'] === self::HTTP) { // it may be too large for the memory that there is
+            self::$doing = 'reading a message';
+            self::$id = substr($header, 8);
+        }
+        return [$f['type'], substr($header, 8), self::read($f['head']), self::read($f['body'])];
+    }
+
+    private static function read(int $length, bool $orEnd = false): ?string
+    {
+        $data = '';
+        // Less comes if a signal interrupts it that the script handles.
+        while (strlen($data) < $length && !feof(self::$in)) {
+            $left = $length - strlen($data);
+            $data .= $left > self::COPY_LIMIT
+                ? stream_get_contents(self::$in, $left)
+                : (string) fread(self::$in, $left);
+        }
+        if (strlen($data) < $length) {
+            if ($orEnd && $data === '') {
+                return null;
+            }
+            self::leave(); // mkd is gone
+        }
+        return $data;
+    }
+
+    private static function write(string $data): bool
+    {
+        $sent = (int) @fwrite(self::$out, $data);
+        if ($sent === strlen($data)) {
+            return true;
+        }
+        // A signal that the script handles interrupted it, or mkd is gone:
+        // PHP has a notice for the latter alone.
+        $gone = false;
+        set_error_handler(function (int $level, string $message, string $file, int $line) use (&$gone) {
+            return $file === __FILE__ ? $gone = true : Worker::onError($level, $message, $file, $line);
+        });
+        while (!$gone && $sent < strlen($data)) {
+            $sent += (int) fwrite(self::$out, substr($data, $sent));
+        }
+        restore_error_handler();
+        return !$gone;
+    }
+}

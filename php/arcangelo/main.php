@@ -1,0 +1,15 @@
+<?php
+
+declare(strict_types=1);
+
+namespace arca;
+
+// mkd starts a worker with the files of this folder, one after the other, and
+// the userspace script's path. The script runs in the global scope.
+Worker::start($argv[1]);
+try {
+    require $argv[1];
+} catch (\Throwable $e) {
+    Worker::fail($e);
+}
+Worker::run($ARCANGELO_USERSPACE ?? null);

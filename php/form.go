@@ -1,0 +1,360 @@
+package php
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Bounds of a form with files.
+const (
+	maxParts      = 10_000   // fields and files together
+	maxPartHeader = 16 << 10 // bytes of the header of one part
+	maxFieldBytes = 8 << 20  // bytes of all fields, as they go to the worker
+)
+
+// FormError says that a form with files (multipart/form-data) can't be taken.
+type FormError struct {
+	Status int // 400: it is malformed; 413: it is too large; 507: too much is being uploaded
+	Err    error
+}
+
+func (e *FormError) Error() string { return "the request's form: " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *FormError) Unwrap() error { return e.Err }
+
+func tooLarge(format string, args ...any) error {
+	return &FormError{http.StatusRequestEntityTooLarge, fmt.Errorf(format, args...)}
+}
+
+func malformed(format string, args ...any) error {
+	return &FormError{http.StatusBadRequest, fmt.Errorf(format, args...)}
+}
+
+// UPLOAD_ERR_* of PHP.
+const (
+	uploadOK       = 0
+	uploadTooLarge = 1 // for the server
+	uploadOverForm = 2 // larger than the form's own MAX_FILE_SIZE
+	uploadNoFile   = 4
+)
+
+// form is a form with files whose body was read: the files are on disk.
+type form struct {
+	uploads  *uploads
+	maxFiles int
+	maxFile  int64
+
+	fields  spill // name=value&…, escaped
+	files   []upload
+	parts   int
+	unnamed int   // files without a field's name
+	largest int64 // what the form itself says a file may have; 0: nothing
+}
+
+// upload is a file of a form.
+type upload struct {
+	field, name, typ string
+	path             string // "": there is none
+	file             string // its name in the folder
+	size             int64
+	err              int
+}
+
+// formBoundary tells whether PHP takes a request for a form with files, and
+// returns what separates its parts.
+func formBoundary(r *http.Request) (boundary string, is bool, err error) {
+	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
+		return "", false, nil
+	}
+	contentType := r.Header.Get("Content-Type")
+	typ, _, _ := strings.Cut(contentType, ";")
+	if !strings.EqualFold(strings.TrimSpace(typ), "multipart/form-data") {
+		return "", false, nil
+	}
+	_, params, err := mime.ParseMediaType(contentType)
+	if err != nil || params["boundary"] == "" || len(params["boundary"]) > 70 { // RFC 2046, section 5.1.1
+		return "", true, malformed("no boundary in %q", contentType)
+	}
+	return params["boundary"], true, nil
+}
+
+// readForm reads a form. The caller closes it, if there is no error.
+func readForm(body io.Reader, boundary string, u *uploads, opt *Options) (_ *form, err error) {
+	f := &form{uploads: u, maxFiles: opt.MaxUploads, maxFile: opt.MaxUploadSize}
+	f.fields.dir = opt.UploadDir
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	limit := &headerLimit{r: body}
+	parts := multipart.NewReader(limit, boundary)
+	for {
+		limit.inHeader(true)
+		part, err := parts.NextRawPart()
+		if err == io.EOF {
+			return f, nil
+		}
+		if err != nil {
+			return nil, limit.explain(err)
+		}
+		limit.inHeader(false)
+		if f.parts++; f.parts > maxParts {
+			return nil, tooLarge("it has over %d parts", maxParts)
+		}
+		if err := f.take(part); err != nil {
+			return nil, limit.explain(err)
+		}
+		if _, err := io.Copy(io.Discard, part); err != nil {
+			return nil, limit.explain(err)
+		}
+	}
+}
+
+// take takes one part, as PHP does.
+func (f *form) take(part *multipart.Part) error {
+	if part.Header["Content-Disposition"] == nil {
+		return nil
+	}
+	d := parseDisposition(part.Header.Get("Content-Disposition"))
+	switch {
+	case d.hasFile:
+		return f.takeFile(part, d)
+	case d.hasName:
+		return f.takeField(part, d.name)
+	}
+	return malformed("a part has no name")
+}
+
+func (f *form) takeField(part io.Reader, name string) error {
+	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
+	if err != nil {
+		return err
+	}
+	field := url.QueryEscape(name) + "=" + url.QueryEscape(string(value))
+	if f.fields.size > 0 {
+		field = "&" + field
+	}
+	if f.fields.size+int64(len(field)) > maxFieldBytes {
+		return tooLarge("its fields have over %d bytes", maxFieldBytes)
+	}
+	if strings.EqualFold(name, "MAX_FILE_SIZE") {
+		f.largest, _ = strconv.ParseInt(string(value), 10, 64)
+	}
+	return f.fields.write(field)
+}
+
+func (f *form) takeFile(part *multipart.Part, d disposition) (err error) {
+	up := upload{field: d.name, name: d.file}
+	if !d.hasName {
+		up.field = strconv.Itoa(f.unnamed)
+		f.unnamed++
+	}
+	if !nests(up.field) {
+		return nil
+	}
+	if up.name == "" {
+		up.err = uploadNoFile
+		f.files = append(f.files, up)
+		return nil
+	}
+	if len(f.files) >= f.maxFiles {
+		return tooLarge("it has over %d files", f.maxFiles)
+	}
+	up.typ, _, _ = strings.Cut(part.Header.Get("Content-Type"), ";")
+	up.err, err = f.store(part, &up)
+	if up.err != uploadOK {
+		up.path, up.size, up.typ = "", 0, ""
+	}
+	if err == nil {
+		f.files = append(f.files, up)
+	}
+	return err
+}
+
+// store writes a file. Its error is one that ends the request; code is what
+// PHP says of the file.
+func (f *form) store(part io.Reader, up *upload) (code int, err error) {
+	file, name, err := f.uploads.create()
+	if err != nil {
+		return 0, err
+	}
+	up.file, up.path = name, filepath.Join(f.uploads.path, name)
+	defer func() {
+		if e := file.Close(); err == nil {
+			err = e
+		}
+		if err != nil || code != uploadOK {
+			f.uploads.remove(name, up.size)
+			up.file = ""
+		}
+	}()
+	buf := buffers.Get().(*[partSize]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := part.Read(buf[:])
+		size := up.size + int64(n)
+		switch {
+		case f.maxFile > 0 && size > f.maxFile:
+			return uploadTooLarge, nil
+		case f.largest > 0 && size > f.largest:
+			return uploadOverForm, nil
+		case !f.uploads.take(int64(n)):
+			return 0, &FormError{http.StatusInsufficientStorage, fmt.Errorf("the files being uploaded take all of %d bytes", f.uploads.total)}
+		}
+		up.size = size
+		if _, err := file.Write(buf[:n]); err != nil {
+			return 0, err
+		}
+		if err == io.EOF {
+			return uploadOK, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// close removes what is left of the form.
+func (f *form) close() {
+	for _, up := range f.files {
+		if up.file != "" {
+			f.uploads.remove(up.file, up.size)
+		}
+	}
+	f.fields.close()
+}
+
+// nests tells whether a file's field has a name that PHP takes: its brackets, if
+// any, close, and each opens where another closed.
+func nests(field string) bool {
+	open := 0
+	for i := range len(field) {
+		switch field[i] {
+		case '[':
+			open++
+		case ']':
+			open--
+			if open < 0 || i+1 < len(field) && field[i+1] != '[' {
+				return false
+			}
+		}
+	}
+	return open == 0
+}
+
+// disposition is what a part says of itself.
+type disposition struct {
+	name, file       string
+	hasName, hasFile bool
+}
+
+// parseDisposition reads a Content-Disposition field as PHP does: browsers
+// don't keep to RFC 7578 in how they escape names.
+func parseDisposition(s string) (d disposition) {
+	for s != "" {
+		var word string
+		word, s = cutUnquoted(strings.TrimLeftFunc(s, unicode.IsSpace), ';')
+		s = strings.TrimLeft(s, ";")
+		key, value := cutUnquoted(word, '=')
+		if len(key) == len(word) {
+			continue
+		}
+		switch value = unquote(strings.TrimLeft(value, "=")); strings.ToLower(key) {
+		case "name":
+			d.name, d.hasName = value, true
+		case "filename":
+			d.file, d.hasFile = value, true
+		}
+	}
+	return d
+}
+
+// cutUnquoted cuts a text at a character that isn't inside of quotes, and
+// leaves the character in what comes after.
+func cutUnquoted(s string, at byte) (before, after string) {
+	var quote byte
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quote == 0 && c == at:
+			return s[:i], s[i:]
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case quote != 0 && c == '\\' && i+1 < len(s) && s[i+1] == quote:
+			i++
+		case c == quote:
+			quote = 0
+		}
+	}
+	return s, ""
+}
+
+// unquote returns a parameter's value without its quotes. A NUL would end it
+// for PHP.
+func unquote(s string) string {
+	s = strings.TrimLeftFunc(s, unicode.IsSpace)
+	var quote byte
+	if s != "" && (s[0] == '"' || s[0] == '\'') {
+		quote, s = s[0], s[1:]
+	} else if i := strings.IndexFunc(s, unicode.IsSpace); i >= 0 {
+		s = s[:i]
+	}
+	var b strings.Builder
+	for i := 0; i < len(s) && s[i] != 0 && (quote == 0 || s[i] != quote); i++ {
+		if s[i] == '\\' && i+1 < len(s) && (s[i+1] == '\\' || quote != 0 && s[i+1] == quote) {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// headerLimit bounds how much is read for the header of a part.
+type headerLimit struct {
+	r      io.Reader
+	header bool
+	left   int
+	over   bool
+	err    error // of r
+}
+
+func (l *headerLimit) inHeader(yes bool) { l.header, l.left = yes, maxPartHeader }
+
+func (l *headerLimit) Read(p []byte) (int, error) {
+	if l.header && l.left <= 0 {
+		l.over = true
+		return 0, errors.New("over the limit")
+	}
+	n, err := l.r.Read(p)
+	l.left -= n
+	if err != nil && err != io.EOF {
+		l.err = err
+	}
+	return n, err
+}
+
+// explain tells whose fault it is that a form can't be read.
+func (l *headerLimit) explain(err error) error {
+	switch {
+	case l.over:
+		return tooLarge("a part's header has over %d bytes", maxPartHeader)
+	case l.err != nil:
+		return l.err
+	case errors.As(err, new(*FormError)), errors.As(err, new(*os.PathError)):
+		return err
+	case err == io.ErrUnexpectedEOF || err == io.EOF:
+		return malformed("it is cut off")
+	}
+	return malformed("%w", err)
+}

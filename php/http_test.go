@@ -1,0 +1,278 @@
+package php
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+)
+
+// recorder is an HTTPAnswer that keeps what it gets.
+type recorder struct {
+	status  int
+	header  http.Header
+	length  int64
+	body    bytes.Buffer
+	writes  int
+	flushes int
+	refuse  error // of Write
+}
+
+func (r *recorder) Head(status int, header http.Header, length int64) error {
+	r.status, r.header, r.length = status, header, length
+	return nil
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.refuse != nil {
+		return 0, r.refuse
+	}
+	r.writes++
+	return r.body.Write(p)
+}
+
+func (r *recorder) Flush() error {
+	r.flushes++
+	return nil
+}
+
+// httpCall makes a call: target is below http://example.org:8080.
+func httpCall(method, target string, header http.Header, body string) *HTTPCall {
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		panic(err)
+	}
+	r := &http.Request{Method: method, URL: u, Proto: "HTTP/1.1", Host: "example.org:8080", Header: header}
+	if body != "" {
+		r.Body, r.ContentLength = readCloser{strings.NewReader(body)}, int64(len(body))
+	}
+	return &HTTPCall{
+		Request:    r,
+		ClientAddr: netip.MustParseAddrPort("192.0.2.7:4711"),
+		ServerAddr: netip.MustParseAddrPort("192.0.2.1:8080"),
+	}
+}
+
+type readCloser struct{ *strings.Reader }
+
+func (readCloser) Close() error { return nil }
+
+func doHTTP(p *Pool, c *HTTPCall) (*recorder, error) {
+	var w recorder
+	err := p.DoHTTP(context.Background(), c, &w)
+	return &w, err
+}
+
+func get(t *testing.T, p *Pool, target string) *recorder {
+	t.Helper()
+	return request(t, p, httpCall("GET", target, nil, ""))
+}
+
+func request(t *testing.T, p *Pool, c *HTTPCall) *recorder {
+	t.Helper()
+	w, err := doHTTP(p, c)
+	if err != nil {
+		t.Fatalf("%s %s: %v", c.Request.Method, c.Request.URL, err)
+	}
+	return w
+}
+
+// httpPool is a pool of one worker that runs testdata/http.php.
+func httpPool(t *testing.T) (*Pool, *logBuffer) {
+	t.Helper()
+	return start(t, httpOptions())
+}
+
+func httpOptions() Options {
+	return Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1, MemoryCeiling: 64 << 20}
+}
+
+func TestHTTPRequest(t *testing.T) {
+	p, _ := httpPool(t)
+	if !p.TakesHTTP() {
+		t.Error("the script has an on_http")
+	}
+	c := httpCall("POST", "/dump?a[b]=1&a[c]=%00x&q=y+z", http.Header{
+		"Content-Type": {"application/x-www-form-urlencoded"},
+		"Cookie":       {"one=1; two=a%20b", "three=3; one=later"},
+		"User-Agent":   {"test"},
+		"X-Twice":      {"first", "second"},
+		"Proxy":        {"http://evil"},
+		"X_Under":      {"hidden"},
+	}, "f[]=1&f[]=2&name=v%26w")
+	c.RequestURI, c.Prefix, c.HTTPS, c.Session = "/shop/dump?a[b]=1&a[c]=%00x&q=y+z", "/shop", true, [16]byte{1, 15: 2}
+	var d struct {
+		Method, Target, Path, URL, Scheme, Host, Protocol, IP, Session, Agent string
+		Port                                                                  int
+		Headers                                                               map[string][]string
+		Query, Cookies, Form, Server                                          map[string]any
+		Same                                                                  bool
+	}
+	body := request(t, p, c).body.Bytes()
+	if err := json.Unmarshal(body, &d); err != nil {
+		t.Fatalf("%v in %s", err, body)
+	}
+	for what, pair := range map[string][2]string{
+		"method":   {d.Method, "POST"},
+		"target":   {d.Target, "/dump?a[b]=1&a[c]=%00x&q=y+z"},
+		"path":     {d.Path, "/dump"},
+		"url":      {d.URL, "https://example.org:8080/dump?a[b]=1&a[c]=%00x&q=y+z"},
+		"scheme":   {d.Scheme, "https"},
+		"host":     {d.Host, "example.org:8080"},
+		"protocol": {d.Protocol, "HTTP/1.1"},
+		"ip":       {d.IP, "192.0.2.7"},
+		"session":  {d.Session, "01000000000000000000000000000002"},
+		"agent":    {d.Agent, "test"},
+		"query":    {asJSON(d.Query), `{"a":{"b":"1","c":"\u0000x"},"q":"y z"}`},
+		"cookies":  {asJSON(d.Cookies), `{"one":"1","three":"3","two":"a b"}`},
+		"form":     {asJSON(d.Form), `{"f":["1","2"],"name":"v\u0026w"}`},
+		"twice":    {strings.Join(d.Headers["X-Twice"], "|"), "first|second"},
+		"fields":   {asJSON([]bool{d.Headers["Proxy"] != nil, d.Headers["X_Under"] != nil, d.Server["HTTP_PROXY"] != nil}), "[false,false,false]"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: %s, want %s", what, pair[0], pair[1])
+		}
+	}
+	if d.Port != 4711 || !d.Same {
+		t.Errorf("port %d, same %t", d.Port, d.Same)
+	}
+	for name, want := range map[string]any{
+		"REQUEST_METHOD": "POST", "REQUEST_URI": c.RequestURI, "QUERY_STRING": "a[b]=1&a[c]=%00x&q=y+z", "SERVER_PROTOCOL": "HTTP/1.1",
+		"HTTP_HOST": "example.org:8080", "SERVER_NAME": "example.org", "SERVER_PORT": "8080", "SERVER_ADDR": "192.0.2.1",
+		"REMOTE_ADDR": "192.0.2.7", "REMOTE_PORT": "4711", "HTTPS": "on", "REQUEST_SCHEME": "https", "SCRIPT_NAME": "/shop/http.php",
+		"HTTP_X_TWICE": "first, second", "HTTP_COOKIE": "one=1; two=a%20b; three=3; one=later", "CONTENT_LENGTH": "22",
+		"MEGAKI_SESSION": d.Session, "CONTENT_TYPE": "application/x-www-form-urlencoded",
+	} {
+		if d.Server[name] != want {
+			t.Errorf("%s: %v, want %v", name, d.Server[name], want)
+		}
+	}
+	who := strings.Fields(request(t, p, httpCall("GET", "/arca", nil, "")).body.String())
+	if len(who) != 5 || len(who[0]) != 16 || strings.Trim(who[1], "0") != "" || who[2] != "192.0.2.7" || who[3] != "4711" || who[4] != "0" {
+		t.Errorf("arca: %v", who)
+	}
+}
+
+func asJSON(v any) string {
+	p, _ := json.Marshal(v)
+	return string(p)
+}
+
+func TestHTTPAnswers(t *testing.T) {
+	p, log := httpPool(t)
+	code, _ := os.ReadFile("testdata/http.php")
+	pid := get(t, p, "/pid").body.String()
+	const html, plain = "text/html; charset=UTF-8", "text/plain; charset=UTF-8"
+	for _, c := range []struct {
+		target, body string
+		status       int
+		length       int64
+		header       map[string]string
+	}{
+		{"/hello", "hello", 200, 5, map[string]string{"Content-Type": html}},
+		{"/print", "printed body", 404, 12, map[string]string{"Content-Type": html}},
+		{"/reset", "200", 200, 3, nil},
+		{"/printreturn", "to the client", 200, 13, nil},
+		{"/nothing", "", 200, 0, map[string]string{"Content-Type": ""}},
+		{"/answer", "body", 418, 4, map[string]string{"X-One": "1", "X-Two": "a|b", "Set-Cookie": "c=v%201; Path=/; HttpOnly; SameSite=Lax"}},
+		{"/nocontent", "", 204, -1, nil},
+		{"/parts", "onetwo", 200, 6, nil},
+		{"/generator", "onetwo", 201, -1, map[string]string{"Content-Type": html}},
+		{"/promised", "0123456789", 200, 10, nil},
+		{"/buffers", "left open", 200, 9, nil},
+		{"/redirect", "", 303, 0, map[string]string{"Location": "/elsewhere"}},
+		{"/resource", string(code), 200, int64(len(code)), map[string]string{"Content-Type": "text/x-php",
+			"Content-Disposition": `attachment; filename="__rger _1_.php"; filename*=UTF-8''%C3%A4rger%20%221%22.php`}},
+		{"/ours", "x", 200, 1, map[string]string{"Connection": "", "Transfer-Encoding": "", "Content-Length": "", "X-Kept": "y"}},
+		{"/big?n=65536", strings.Repeat("x", 65536), 200, 65536, nil},
+		{"/big?n=10000000", strings.Repeat("x", 10_000_000), 200, 10_000_000, nil},
+		{"/elsewhere", "no such thing", 404, 13, map[string]string{"Content-Type": plain}},
+	} {
+		w := get(t, p, c.target)
+		if w.status != c.status || w.length != c.length || w.body.String() != c.body {
+			t.Errorf("%s: status %d, length %d, body %.80q; want %d, %d, %.80q", c.target, w.status, w.length, &w.body, c.status, c.length, c.body)
+		}
+		for name, want := range c.header {
+			if got := strings.Join(w.header[name], "|"); got != want {
+				t.Errorf("%s: %s: %q, want %q", c.target, name, got, want)
+			}
+		}
+		head := request(t, p, httpCall("HEAD", c.target, nil, ""))
+		if head.body.Len() != 0 || head.status != c.status && c.target != "/generator" {
+			t.Errorf("HEAD %s: %d, %q", c.target, head.status, &head.body)
+		}
+	}
+	if w := get(t, p, "/generator"); w.flushes != 2 || w.writes != 2 {
+		t.Errorf("a generator's parts: %d writes, %d flushes", w.writes, w.flushes)
+	}
+	if got := get(t, p, "/pid").body.String(); got != pid {
+		t.Error("the worker was replaced")
+	}
+	log.await(t, "to the log")
+	// What goes past the buffers would have PHP refuse sessions from then on.
+	if got := get(t, p, "/nobuffers").body.String(); got != "done" {
+		t.Errorf("%q", got)
+	}
+	log.await(t, "where?")
+	if get(t, p, "/pid").body.String() == pid {
+		t.Error("the worker goes on, although its output has begun")
+	}
+}
+
+// TestHTTPErrors: right answer or error, and the pool is whole after it.
+func TestHTTPErrors(t *testing.T) {
+	p, log := httpPool(t)
+	for _, c := range []struct {
+		target, want string
+		fatal        bool
+		begun        bool
+	}{
+		{"/throw", "RuntimeException: thrown on purpose in ", false, false},
+		{"/early", "LogicException: thrown early in ", false, false},
+		{"/halfway", "LogicException: thrown halfway in ", false, true},
+		{"/exithalfway", "the script called exit during a request", true, true},
+		{"/short", "shorter than its Content-Length of 10", false, true},
+		{"/long", "longer than its Content-Length of 10", false, false},
+		{"/exit", "the script called exit during a request", true, false},
+		{"/fatal", "Fatal error: Cannot declare class Exists", true, false},
+		{"/eat", "Allowed memory size of ", true, false},
+		{"/status99", "can't have the status 99", false, false},
+		{"/split", "the field X-A has a control character", false, false},
+		{"/manyheaders", "300 values", false, false},
+		{"/bigheader", "are the limits", false, false},
+		{"/object", "on_http returned stdClass", false, false},
+		{"/missing", "can't read the file /nonexistent", false, false},
+	} {
+		pid := get(t, p, "/pid").body.String()
+		w, err := doHTTP(p, httpCall("GET", c.target, nil, ""))
+		var script *ScriptError
+		if !errors.As(err, &script) || !strings.Contains(script.Message, c.want) || script.Fatal != c.fatal {
+			t.Errorf("%s: error %v, want %s", c.target, err, c.want)
+		}
+		if (w.status != 0) != c.begun {
+			t.Errorf("%s: status %d, %q", c.target, w.status, &w.body)
+		}
+		if same := get(t, p, "/pid").body.String() == pid; same == c.fatal {
+			t.Errorf("%s: the same worker goes on: %t", c.target, same)
+		}
+	}
+	for target, want := range map[string]string{"/exitprinted": "403 decided", "/exitstatus": "404 "} {
+		pid := get(t, p, "/pid").body.String()
+		w := get(t, p, target)
+		if got := asJSON(w.status) + " " + w.body.String(); got != want {
+			t.Errorf("%s: %q, want %q", target, got, want)
+		}
+		if get(t, p, "/pid").body.String() == pid {
+			t.Errorf("%s: the worker goes on", target)
+		}
+	}
+	log.await(t, "the script called exit during a request")
+	log.await(t, "text=before")
+	awaitWhole(t, p, 1)
+}

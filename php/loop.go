@@ -1,0 +1,56 @@
+package php
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed arcangelo/*.php
+var arcangelo embed.FS
+
+// loopFiles are the files of Arcangelo in the order they are run.
+var loopFiles = [...]string{"Userspace", "Wire", "Worker", "Exchange", "Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "main"}
+
+// filePrologue is how each of them begins.
+const filePrologue = "<?php\n\ndeclare(strict_types=1);\n\n"
+
+// loopCode returns Arcangelo as one file.
+func loopCode() ([]byte, error) {
+	var code bytes.Buffer
+	code.WriteString(filePrologue)
+	for _, name := range loopFiles {
+		text, err := arcangelo.ReadFile("arcangelo/" + name + ".php")
+		if err != nil {
+			return nil, err
+		}
+		body, ok := strings.CutPrefix(string(text), filePrologue)
+		if !ok {
+			return nil, fmt.Errorf("%s.php doesn't begin as it should", name)
+		}
+		code.WriteString(body)
+	}
+	return code.Bytes(), nil
+}
+
+// openLoop returns Arcangelo as a file that PHP can open through its descriptor. It has
+// no name any more, so that nothing is left behind however the daemon ends.
+func openLoop() (*os.File, error) {
+	code, err := loopCode()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "mkd-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "arcangelo.php") // as it appears in traces
+	if err := os.WriteFile(path, code, 0o444); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}

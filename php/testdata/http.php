@@ -1,0 +1,82 @@
+<?php
+// What the tests ask of on_http: the path names it.
+
+use arca\Request;
+use arca\Response;
+
+session_save_path(sys_get_temp_dir());
+$boot = ['errors' => set_error_handler(null), 'server' => null];
+restore_error_handler();
+$kept = [];
+
+$ARCANGELO_USERSPACE = [
+    'on_http' => function (Request $r) use (&$kept, $boot) {
+        switch (substr($r->path, 1)) {
+            case 'hello': return 'hello';
+            case 'pid': return (string) getmypid();
+            case 'dump': return Response::json(dump($r));
+            case 'globals': return Response::json(['server' => $_SERVER, 'get' => $_GET, 'post' => $_POST, 'cookie' => $_COOKIE, 'files' => $_FILES, 'request' => $_REQUEST]);
+            case 'hash': return md5($r->body()) . ' ' . md5(stream_get_contents($r->bodyStream()));
+            case 'hashstream': $h = hash_init('md5'); hash_update_stream($h, $r->bodyStream()); return hash_final($h);
+            case 'memory': $r->bodyStream(); return (string) memory_get_peak_usage();
+            case 'print': echo 'printed ', 'body'; http_response_code(404); return;
+            case 'printreturn': echo 'to the log'; return 'to the client';
+            case 'nothing': return;
+            case 'answer': return (new Response('body', 418, ['X-One' => '1']))->addHeader('X-Two', 'a')->addHeader('X-Two', 'b')->cookie('c', 'v 1');
+            case 'reset': return (string) http_response_code();
+            case 'nocontent': return new Response('ignored', 204);
+            case 'json': return Response::json($r->json());
+            case 'parts': return ['one', 'two'];
+            case 'generator': return (function () { http_response_code(201); yield 'one'; yield ''; yield 'two'; })();
+            case 'halfway': return (function () { yield 'half'; throw new LogicException('thrown halfway'); })();
+            case 'exithalfway': return (function () { yield 'half'; exit; })();
+            case 'early': return (function () { throw new LogicException('thrown early'); yield 'never'; })();
+            case 'endless': return (function () use ($r) { try { while (true) { yield str_repeat('x', 65536); } } finally { touch($r->query['done']); } })();
+            case 'short': return new Response((fn () => yield 'abc')(), 200, ['Content-Length' => '10']);
+            case 'long': return new Response((fn () => yield 'abcdefghijk')(), 200, ['Content-Length' => '10']);
+            case 'promised': return new Response((fn () => yield '0123456789')(), 200, ['Content-Length' => '10']);
+            case 'throw': echo 'before'; throw new RuntimeException('thrown on purpose');
+            case 'exit': exit;
+            case 'exitprinted': echo 'decided'; http_response_code(403); exit;
+            case 'exitstatus': http_response_code(404); exit;
+            case 'fatal': eval('class Exists {} class Exists {}'); return 'x';
+            case 'eat': $s = ''; while (true) { $s .= str_repeat('x', 1 << 20); }
+            case 'buffers': ob_start(); echo 'left '; ob_start(); echo 'open'; return;
+            case 'nobuffers': while (ob_get_level()) { ob_end_clean(); } echo 'where?'; return 'done';
+            case 'handlers': set_error_handler(fn () => true); set_error_handler(null); set_exception_handler(fn () => null); return 'set';
+            case 'nohandlers': restore_error_handler(); restore_error_handler(); return 'taken';
+            case 'check': $h = set_error_handler(null); restore_error_handler(); $e = set_exception_handler(null); restore_exception_handler(); return var_export([$h === $boot['errors'], $e, ob_get_level(), $_GET, $_POST, isset($_SESSION)], true);
+            case 'status99': return new Response('', 99);
+            case 'split': return (new Response('x'))->header('X-A', "a\r\nX-B: b");
+            case 'manyheaders': return new Response('x', 200, ['X-A' => array_fill(0, 300, 'v')]);
+            case 'bigheader': return new Response('x', 200, ['X-A' => str_repeat('v', 70_000)]);
+            case 'object': return new stdClass;
+            case 'resource': return Response::file(__FILE__, 'text/x-php', 'ärger "1".php');
+            case 'missing': return Response::file('/nonexistent');
+            case 'big': return str_repeat('x', (int) $r->query['n']);
+            case 'redirect': return Response::redirect('/elsewhere', 303);
+            case 'ours': return new Response('x', 200, ['Connection' => 'close', 'Transfer-Encoding' => 'chunked', 'Content-Length' => '77', 'X-Kept' => 'y']);
+            case 'move': $r->files['f']->moveTo($r->query['to']); return (string) filesize($r->query['to']);
+            case 'uploads': return implode("\n", array_map(fn ($u) => $u->path . ' ' . md5($u->contents()) . ' ' . (int) is_writable($u->path), $r->files['f']));
+            case 'uploadexit': file_put_contents($r->query['note'], $r->files['f']->path); posix_kill(getmypid(), SIGKILL); sleep(10);
+            case 'session': session_start(); $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1; $_SESSION['who'] ??= $r->query['who']; usleep(random_int(0, 300)); return "{$_SESSION['who']} {$_SESSION['n']} " . ($_COOKIE['me'] ?? '') . ' ' . ($_GET['who'] ?? '');
+            case 'sessionopts': session_name('other'); session_start(['cookie_lifetime' => 100, 'cookie_samesite' => 'Strict']); return 'x';
+            case 'regenerate': session_start(); $_SESSION['who'] ??= 'me'; session_regenerate_id(true); return session_id();
+            case 'destroy': session_start(); session_destroy(); return 'x';
+            case 'sessioncheck': return var_export([session_id(), session_name(), isset($_SESSION), ini_get('session.cookie_lifetime'), session_status() === PHP_SESSION_NONE], true);
+            case 'after': return var_export([array_keys($kept)], true);
+            case 'arca': return implode(' ', [bin2hex(arca::$guid), bin2hex(arca::$token), arca::$client_ip, arca::$client_port, strlen(arca::$request)]);
+        }
+        return Response::text('no such thing', 404);
+    },
+];
+
+function dump(Request $r): array
+{
+    $files = $r->files;
+    array_walk_recursive($files, function (&$u) { $u = [$u->name, $u->fullPath, $u->type, $u->error, $u->size]; });
+    return ['method' => $r->method, 'target' => $r->target, 'path' => $r->path, 'url' => $r->url(), 'scheme' => $r->scheme, 'host' => $r->host,
+        'protocol' => $r->protocol, 'headers' => $r->headers, 'query' => $r->query, 'cookies' => $r->cookies, 'form' => $r->form, 'files' => $files,
+        'ip' => $r->clientIp, 'port' => $r->clientPort, 'session' => $r->session === null ? null : bin2hex($r->session), 'agent' => $r->header('user-agent'),
+        'server' => $r->server, 'same' => $r->server === $_SERVER];
+}

@@ -1,0 +1,198 @@
+package php
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// uploadsPrefix begins the name of a folder of uploaded files.
+const uploadsPrefix = "mkd-uploads-"
+
+// uploads is the folder that holds a pool's uploaded files while their requests
+// last. It belongs to the workers' user, who may move files out of it; so what
+// is done in it is done through a Root, and never follows a link.
+//
+// A file is removed when its request is over, however that ended. A folder that
+// a daemon left behind when it was killed is removed by the next one: the lock
+// on it tells that nobody uses it.
+type uploads struct {
+	dir      string // the parent
+	total    int64  // bytes that may be there at a time
+	uid, gid int    // of the workers; -1: this process's
+	used     atomic.Int64
+
+	mu     sync.Mutex
+	closed bool
+	path   string // "": not made yet
+	root   *os.Root
+	lock   *os.File
+}
+
+func newUploads(opt *Options) *uploads {
+	u := &uploads{dir: opt.UploadDir, total: opt.UploadTotal, uid: -1, gid: -1}
+	if attr, err := procAttr(opt.User, opt.Group); err == nil && attr.Credential != nil {
+		u.uid, u.gid = int(attr.Credential.Uid), int(attr.Credential.Gid)
+	}
+	return u
+}
+
+// open makes the folder, if there is none.
+func (u *uploads) open() (*os.Root, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.closed:
+		return nil, ErrClosed
+	case u.root != nil:
+		return u.root, nil
+	}
+	for range 10 {
+		path, err := os.MkdirTemp(u.dir, uploadsPrefix)
+		if err != nil {
+			return nil, err
+		}
+		root, lock, err := u.claim(path)
+		if err == nil {
+			u.path, u.root, u.lock = path, root, lock
+			return root, nil
+		}
+		os.Remove(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("somebody removes the folders for uploads in %s", u.dir)
+}
+
+// claim locks a folder that was just made, and gives it to the workers' user.
+// fs.ErrNotExist says that another daemon took it for one that was left behind.
+func (u *uploads) claim(path string) (*os.Root, *os.File, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	lock, err := lockFolder(root)
+	if err != nil {
+		root.Close()
+		return nil, nil, err
+	}
+	mine, err1 := lock.Stat()
+	now, err2 := os.Lstat(path)
+	if err = errors.Join(err1, err2); err == nil && !os.SameFile(mine, now) {
+		err = fs.ErrNotExist
+	}
+	if err == nil {
+		err = lock.Chown(u.uid, u.gid)
+	}
+	if err != nil {
+		lock.Close()
+		root.Close()
+		return nil, nil, err
+	}
+	return root, lock, nil
+}
+
+// lockFolder locks a folder for as long as the file is open. fs.ErrNotExist says
+// that another process has it.
+func lockFolder(root *os.Root) (*os.File, error) {
+	f, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fs.ErrNotExist
+	}
+	return f, nil
+}
+
+// create makes a file for an upload, and returns its name as well.
+func (u *uploads) create() (*os.File, string, error) {
+	root, err := u.open()
+	if err != nil {
+		return nil, "", err
+	}
+	name := rand.Text()
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := f.Chown(u.uid, u.gid); err != nil {
+		f.Close()
+		root.Remove(name)
+		return nil, "", err
+	}
+	return f, name, nil
+}
+
+// take accounts for n bytes more, and reports whether there is room for them.
+func (u *uploads) take(n int64) bool {
+	if u.used.Add(n) > u.total {
+		u.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+// remove removes a file, unless the script has moved it, and gives back the
+// bytes it took.
+func (u *uploads) remove(name string, n int64) {
+	u.root.Remove(name)
+	u.used.Add(-n)
+}
+
+// close removes the folder.
+func (u *uploads) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.root != nil && !u.closed {
+		discard(u.path, u.root)
+		u.lock.Close()
+	}
+	u.closed = true
+}
+
+// sweep removes what daemons left behind that were killed.
+func (u *uploads) sweep() {
+	entries, err := os.ReadDir(u.dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), uploadsPrefix) {
+			continue
+		}
+		path := filepath.Join(u.dir, e.Name())
+		root, err := os.OpenRoot(path)
+		if err != nil {
+			continue
+		}
+		if lock, err := lockFolder(root); err == nil {
+			discard(path, root)
+			lock.Close()
+		} else {
+			root.Close()
+		}
+	}
+}
+
+// discard removes a folder with all that is in it, and closes it.
+func discard(path string, root *os.Root) {
+	if dir, err := root.Open("."); err == nil {
+		names, _ := dir.Readdirnames(-1)
+		dir.Close()
+		for _, name := range names {
+			root.RemoveAll(name)
+		}
+	}
+	root.Close()
+	os.Remove(path)
+}
