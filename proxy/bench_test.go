@@ -1,36 +1,42 @@
 package proxy
 
 import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"testing"
 
 	"mkd/config"
 )
 
-// BenchmarkMessage carries a message of 64 bytes from a client through a
-// session, the router and a PHP worker, and back.
-func BenchmarkMessage(b *testing.B) {
+// serving runs a configuration, with access lines that go nowhere.
+func serving(b *testing.B, text string) *Proxy {
+	b.Helper()
 	out, err := os.Create(os.DevNull)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer out.Close()
-	cfg := load(b, oneDoor)
-	cfg.Backends[0].PHP.MaxRequests = 0
+	b.Cleanup(func() { out.Close() })
 	logs, err := NewLogs(config.Log{Level: "info", Format: "json", Access: true}, out)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer logs.Close()
-	p, err := Build(cfg, logs)
+	b.Cleanup(func() { logs.Close() })
+	p, err := Build(load(b, text), logs)
 	if err != nil {
 		b.Fatal(err)
 	}
 	if err := p.Start(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	defer p.Shutdown(b.Context())
-	message := make([]byte, 64)
+	b.Cleanup(func() { p.Shutdown(b.Context()) })
+	return p
+}
+
+// benchMessages has several clients send a message at once, over and over.
+func benchMessages(b *testing.B, p *Proxy, message []byte) {
 	b.ReportAllocs()
 	b.SetParallelism(8)
 	b.RunParallel(func(pb *testing.PB) {
@@ -40,6 +46,97 @@ func BenchmarkMessage(b *testing.B) {
 				b.Error(err)
 				return
 			}
+		}
+	})
+}
+
+// BenchmarkMessage carries a message of 64 bytes from a client through a
+// session, the router and a PHP worker, and back.
+func BenchmarkMessage(b *testing.B) {
+	p := serving(b, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+backends:
+  site: {php: {script: SITE, workers: {min: 2, max: 2}, max_requests: 0}}
+routes:
+  - match: {payload: raw}
+    backend: site
+`)
+	benchMessages(b, p, make([]byte, 64))
+}
+
+// bareUpstream is a server that does as little as one can: it reads a head and
+// writes 64 bytes.
+func bareUpstream(b *testing.B) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { l.Close() })
+	answer := append([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n\r\n"), make([]byte, 64)...)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				br := bufio.NewReader(conn)
+				for {
+					for line := []byte("..."); len(line) > len("\r\n"); {
+						if line, err = br.ReadSlice('\n'); err != nil {
+							return
+						}
+					}
+					conn.Write(answer)
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+const request = "GET /index.html?a=b HTTP/1.1\r\nHost: example.org\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: a=b\r\n\r\n"
+
+// BenchmarkHTTP carries a GET to an HTTP upstream and back, by Megaki and by
+// HTTP. direct is what the client and the upstream take alone.
+func BenchmarkHTTP(b *testing.B) {
+	upstream := bareUpstream(b)
+	text := `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: ` + upstream + `}]}}
+routes:
+  - backend: api
+`
+	b.Run("megaki", func(b *testing.B) { benchMessages(b, serving(b, text), []byte(request)) })
+	b.Run("http", func(b *testing.B) { benchPlain(b, serving(b, text).Addr("web").String()) })
+	b.Run("direct", func(b *testing.B) { benchPlain(b, upstream[len("http://"):]) })
+}
+
+func benchPlain(b *testing.B, address string) {
+	b.ReportAllocs()
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer conn.Close()
+		br := bufio.NewReader(conn)
+		for pb.Next() {
+			io.WriteString(conn, request)
+			resp, err := http.ReadResponse(br, nil)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			io.Copy(io.Discard, resp.Body)
 		}
 	})
 }
