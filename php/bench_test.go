@@ -9,18 +9,8 @@ import (
 	"testing"
 )
 
-// BenchmarkRaw has one worker answer raw messages, one after the other.
-func BenchmarkRaw(b *testing.B) {
-	p := benchPool(b)
-	c := &Call{ClientAddr: netip.MustParseAddrPort("192.0.2.7:4711"), Body: []byte("hello")}
-	for b.Loop() {
-		if err := p.Do(b.Context(), c, io.Discard); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkHTTP has it answer HTTP requests with a browser's header.
+// BenchmarkHTTP has one worker answer HTTP requests with a browser's header, one
+// after the other; BenchmarkDo does the same with raw messages.
 func BenchmarkHTTP(b *testing.B) {
 	p := benchPool(b)
 	u, _ := url.ParseRequestURI("/hello?a=1")

@@ -86,11 +86,11 @@ func request(t *testing.T, p *Pool, c *HTTPCall) *recorder {
 // httpPool is a pool of one worker that runs testdata/http.php.
 func httpPool(t *testing.T) (*Pool, *logBuffer) {
 	t.Helper()
-	return start(t, httpOptions())
+	return start(t, httpOptions(t))
 }
 
-func httpOptions() Options {
-	return Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1, MemoryCeiling: 64 << 20}
+func httpOptions(t *testing.T) Options {
+	return Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1, MemoryCeiling: 64 << 20, Env: map[string]string{"TMPDIR": t.TempDir()}}
 }
 
 func TestHTTPRequest(t *testing.T) {

@@ -28,16 +28,16 @@ final class Cookies
             }
             parse_str(rawurlencode($name) . '=', $parsed);
             $key = (string) array_key_first($parsed);
+            if ($key === '') {
+                continue;
+            }
             if (str_starts_with($key, '__Host-') || str_starts_with($key, '__Secure-')) {
                 if (!str_starts_with($name, $key)) {
                     continue; // the browser hasn't vouched for a name that only looks like this to PHP
                 }
             }
-            if (isset($cookies[$key]) && is_string($cookies[$key])) {
-                continue;
-            }
             if (is_string($parsed[$key])) {
-                $cookies[$key] = $value;
+                $cookies[$key] ??= $value;
                 continue;
             }
             $query .= rawurlencode($name) . '=' . rawurlencode($value) . '&';

@@ -114,7 +114,7 @@ final class Globals
             $body = '';
             $files = array_chunk(array_slice($v, $end, -1), 6);
         } elseif ($length > 0 && $method === 'POST' && self::isForm($type)) {
-            parse_str(self::text($body, $length), $form);
+            parse_str(str_replace("\0", '%00', self::text($body, $length)), $form); // it would end there
         }
         self::$set = true;
         $_SERVER = $server;

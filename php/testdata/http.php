@@ -5,7 +5,9 @@ use arca\Request;
 use arca\Response;
 
 session_save_path(sys_get_temp_dir());
-$boot = ['errors' => set_error_handler(null), 'server' => null];
+require_once __DIR__ . '/globals.php';
+
+$boot = ['errors' => set_error_handler(null)];
 restore_error_handler();
 $kept = [];
 
@@ -15,7 +17,7 @@ $ARCANGELO_USERSPACE = [
             case 'hello': return 'hello';
             case 'pid': return (string) getmypid();
             case 'dump': return Response::json(dump($r));
-            case 'globals': return Response::json(['server' => $_SERVER, 'get' => $_GET, 'post' => $_POST, 'cookie' => $_COOKIE, 'files' => $_FILES, 'request' => $_REQUEST]);
+            case 'globals': return globals(md5($r->body()));
             case 'hash': return md5($r->body()) . ' ' . md5(stream_get_contents($r->bodyStream()));
             case 'hashstream': $h = hash_init('md5'); hash_update_stream($h, $r->bodyStream()); return hash_final($h);
             case 'memory': $r->bodyStream(); return (string) memory_get_peak_usage();

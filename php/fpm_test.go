@@ -1,0 +1,221 @@
+package php
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mkd/proxy/fastcgi"
+)
+
+// startFPM starts a PHP-FPM, and returns what has testdata/globals.php answer.
+func startFPM(t *testing.T) http.RoundTripper {
+	t.Helper()
+	binary, err := exec.LookPath("php-fpm")
+	if found, _ := filepath.Glob("/usr/sbin/php-fpm*"); err != nil && len(found) > 0 {
+		binary, err = found[len(found)-1], nil
+	}
+	if err != nil {
+		t.Fatal("php-fpm isn't there: install it (Debian: apt-get install php-fpm)")
+	}
+	dir, err := os.MkdirTemp("", "fpm") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil { // its workers may be another user's
+		t.Fatal(err)
+	}
+	conf := fmt.Sprintf("[global]\nerror_log = %s/log\ndaemonize = no\n[test]\nlisten = %[1]s/s\nlisten.mode = 0666\npm = static\npm.max_children = 1\n"+
+		"php_admin_value[post_max_size] = 200M\nphp_admin_value[upload_max_filesize] = 200M\n", dir)
+	if os.Geteuid() == 0 {
+		conf += "user = www-data\ngroup = www-data\n"
+	}
+	script, err := os.ReadFile("testdata/globals.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"conf": conf, "http.php": string(script)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(binary, "-F", "-y", filepath.Join(dir, "conf"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+		if log, _ := os.ReadFile(filepath.Join(dir, "log")); t.Failed() {
+			t.Logf("PHP-FPM logged:\n%s", log)
+		}
+	})
+	eventually(t, "PHP-FPM listens", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "s"))
+		return err == nil
+	})
+	return &fastcgi.Transport{Network: "unix", Address: filepath.Join(dir, "s"), ReadTimeout: time.Minute,
+		Params: func(dst []fastcgi.Param, r *http.Request) ([]fastcgi.Param, error) {
+			c := httpCall("GET", "/", nil, "")
+			s := fastcgi.Script{Filename: filepath.Join(dir, "http.php"), Name: "/http.php", DocumentRoot: dir,
+				ServerAddr: c.ServerAddr, RemoteAddr: c.ClientAddr}
+			return s.AppendParams(dst, r), nil
+		}}
+}
+
+// knownDifferences are the variables of a server that differ on purpose:
+// docs/php.md names them.
+var knownDifferences = []string{"DOCUMENT_ROOT", "SCRIPT_FILENAME", "FCGI_ROLE", "REDIRECT_STATUS", "USER", "HOME", "PATH", "LANG"}
+
+// TestAsFPM sends the same requests to a worker and to PHP-FPM, and compares
+// what PHP makes of them.
+func TestAsFPM(t *testing.T) {
+	p, _ := start(t, Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,
+		Ini: map[string]string{"post_max_size": "200M", "request_order": "GP"}})
+	fpm := startFPM(t)
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	cookies := func(lines ...string) http.Header { return http.Header{"Cookie": lines} }
+	parts := func(parts ...string) string { return strings.Join(parts, "") + "--b--\r\n" }
+	multi := http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}
+	raw := func(disposition, more, content string) string {
+		return "--b\r\nContent-Disposition: " + disposition + "\r\n" + more + "\r\n" + content + "\r\n"
+	}
+	binary := make([]byte, 256)
+	for i := range binary {
+		binary[i] = byte(i)
+	}
+	bigFile := strings.Repeat("0123456789abcde\n", 1<<16)
+	huge := strings.Repeat(bigFile, 100)
+	for _, c := range []struct {
+		name, method, query string
+		header              http.Header
+		body                string
+	}{
+		{"nothing", "GET", "", nil, ""},
+		{"query", "GET", "a=1&b=2&a=3&c&d=&=e&f=g=h", nil, ""},
+		{"nested query", "GET", "a[]=1&a[]=2&b[x][y]=3&b[x][]=4&c[=5&d]=6&e[f=7&[g]=8&h[]i=9&0=x&1[2]=y", nil, ""},
+		{"odd names", "GET", "a.b=1&c+d=2&e%20f=3&%20g=4&h%00i=5&j%5B%5D=6&.k=7&l[m.n]=8&o[p+q]=9", nil, ""},
+		{"odd values", "GET", "a=%&b=%zz&c=%41%&d=+%2B&e=%00%ff&f=;&g=a;b", nil, ""},
+		{"many", "GET", strings.Repeat("x[]=1&", 2000), nil, ""},
+		{"deep", "GET", "a" + strings.Repeat("[b]", 100) + "=1", nil, ""},
+		{"query and form", "POST", "a=1&b=2&c[x]=1", form, "a=3&d=4&c[y]=2"},
+		{"empty form", "POST", "", form, ""},
+		{"form in an odd type", "POST", "", http.Header{"Content-Type": {"APPLICATION/x-www-form-urlencoded ; charset=x"}}, "a=1"},
+		{"form of another type", "POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencodedx"}}, "a=1"},
+		{"form with PUT", "PUT", "", form, "a=1"},
+		{"form with a new line", "POST", "", form, "a=1\r\nb=2&c=3\n"},
+		{"binary form", "POST", "", form, "a=" + string(binary) + "&b=2"},
+		{"binary body", "POST", "", http.Header{"Content-Type": {"application/octet-stream"}}, string(binary)},
+		{"body without a type", "POST", "", nil, "a=1"},
+		{"json", "POST", "", http.Header{"Content-Type": {"application/json"}}, `{"a": 1}`},
+		{"1 MiB", "POST", "", http.Header{"Content-Type": {"text/plain"}}, bigFile},
+		{"1 MiB form", "POST", "", form, "a=" + bigFile},
+		{"100 MiB", "PUT", "", nil, huge},
+		{"fields", "GET", "", http.Header{"X-One": {"a", "b"}, "X-Empty": {""}, "Accept": {"*/*"}, "Proxy": {"x"}, "X_A": {"x"}, "X.B": {"x"}, "Content-Type": {"text/x"}}, ""},
+		{"basic", "GET", "", http.Header{"Authorization": {"Basic dXNlcjpwYXNzOndvcmQ="}}, ""},
+		{"basic without a password", "GET", "", http.Header{"Authorization": {"Basic dXNlcg=="}}, ""},
+		{"digest", "GET", "", http.Header{"Authorization": {`Digest username="a"`}}, ""},
+		{"bearer", "GET", "", http.Header{"Authorization": {"Bearer x"}}, ""},
+		{"cookies", "GET", "", cookies("a=1; b=2;c=3;d; e=; =f; g=h=i"), ""},
+		{"repeated cookies", "GET", "", cookies("a=1; a=2", "a=3; b=4"), ""},
+		{"nested cookies", "GET", "", cookies("a[x]=1; a[y]=2; b[]=3; b[]=4; a[x]=5; c=6; c[z]=7; d[z]=8; d=9"), ""},
+		{"odd cookies", "GET", "", cookies("a.b=1; c%20d=2; e=%41+%2B; a_b=3; f f=4; __Host-x=5; ..Host-y=6; _.Host-z=7; [g]=8; h=%00; i=\"q\"; 12=n"), ""},
+		{"file", "POST", "q=1", multi, parts(fieldPart("a", "1"), filePart("f", "a.txt", "content"), fieldPart("b", "2"))},
+		{"files in arrays", "POST", "", multi, parts(filePart("f[]", "a", "1"), filePart("f[]", "b", "22"), filePart("g[x][y]", "c", "333"), filePart("g[x][z]", "d", ""))},
+		{"nested fields", "POST", "", multi, parts(fieldPart("a[]", "1"), fieldPart("a[]", "2"), fieldPart("b[x][]", "3"), fieldPart("c.d", "4"), fieldPart("e[", "5"))},
+		{"binary fields", "POST", "", multi, parts(fieldPart("a", string(binary)), fieldPart("b&=c", "&=+%41"), fieldPart("", "x"))},
+		{"names of files", "POST", "", multi, parts(filePart("a", `C:\\dir\\f.txt`, "x"), filePart("b", "../../etc/passwd", "x"), filePart("c", `q\"uote.txt`, "x"),
+			filePart("d", "ü日本.txt", "x"), filePart("e", "a/b\\\\c/", "x"), filePart("f", "..", "x"), filePart("g", "a%22b", "x"), filePart("h", ".htaccess", "x"), filePart("i", "a;b=c", "x"))},
+		{"no file", "POST", "", multi, parts(filePart("f", "", ""), filePart("g[]", "", ""))},
+		{"fields of files", "POST", "", multi, parts(filePart("a.b", "x", "1"), filePart("c d", "x", "2"),
+			filePart("0", "x", "6"), filePart("j[0]", "x", "7"), filePart("j[2]", "x", "8"), filePart("j[]", "x", "9"), filePart("k[", "x", "3"))},
+		{"the same field twice", "POST", "", multi, parts(filePart("f", "a", "1"), filePart("f", "b", "2"), fieldPart("g", "1"), fieldPart("g", "2"))},
+		{"field and file", "POST", "", multi, parts(fieldPart("f", "1"), filePart("f", "b", "2"))},
+		{"odd dispositions", "POST", "", multi, parts(raw("form-data; name=a", "", "1"), raw("form-data; NAME='b'; x=y", "", "2"), raw("form-data; name=c; filename=d e.txt", "", "3"),
+			raw(`form-data; name="g\"h"`, "", "4"), raw(`form-data;name="i";filename="j;k"`, "Content-Type: text/html; charset=x\r\n", "5"), raw("attachment; filename=anonymous", "", "6"))},
+		{"MAX_FILE_SIZE", "POST", "", multi, parts(fieldPart("MAX_FILE_SIZE", "3"), filePart("f", "a", "123"), filePart("g", "b", "1234"))},
+		{"preamble and epilogue", "POST", "", multi, "preamble\r\n" + parts(fieldPart("a", "1")) + "epilogue"},
+		{"lines in a file", "POST", "", multi, parts(filePart("f", "a", "\r\n--c\r\n--\r\n\r\n-"), filePart("g", "a", "\n"))},
+		{"1 MiB file", "POST", "", multi, parts(filePart("f", "a", bigFile), fieldPart("a", "1"))},
+		{"100 MiB file", "POST", "", multi, parts(filePart("f", "a", huge), fieldPart("a", "1"))},
+		{"form with files by PUT", "PUT", "", multi, parts(filePart("f", "a", "1"))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			target := "/globals"
+			if c.query != "" {
+				target += "?" + c.query
+			}
+			u := &url.URL{Path: "/globals", RawQuery: c.query}
+			call := httpCall(c.method, "/globals", c.header, c.body)
+			call.Request.URL, call.RequestURI = u, target
+			mine := decodeGlobals(t, request(t, p, call).body.Bytes())
+			r := httpCall(c.method, "/globals", c.header, c.body).Request
+			r.URL = u
+			resp, err := fpm.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs := decodeGlobals(t, text)
+			for name, want := range theirs {
+				if got := mine[name]; got != want {
+					t.Errorf("%s:\n%s\nPHP-FPM has\n%s", name, got, want)
+				}
+			}
+			for name, got := range mine {
+				if _, there := theirs[name]; !there {
+					t.Errorf("%s: %s; PHP-FPM has none", name, got)
+				}
+			}
+		})
+	}
+}
+
+// decodeGlobals reads what testdata/globals.php prints, and leaves out what
+// may differ.
+func decodeGlobals(t *testing.T, text []byte) map[string]string {
+	t.Helper()
+	var all struct {
+		GET, POST, COOKIE, REQUEST, FILES, Input string
+		SERVER                                   map[string]any
+	}
+	if i := bytes.IndexByte(text, '{'); i > 0 { // a warning comes first
+		text = text[i:]
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatalf("%v in %.500s", err, text)
+	}
+	plain := func(s string) string {
+		s, _ = url.QueryUnescape(s)
+		return s
+	}
+	found := map[string]string{"$_GET": plain(all.GET), "$_POST": plain(all.POST), "$_COOKIE": plain(all.COOKIE),
+		"$_REQUEST": plain(all.REQUEST), "$_FILES": plain(all.FILES), "php://input": plain(all.Input)}
+	for name, value := range all.SERVER {
+		found["$_SERVER "+name] = fmt.Sprint(value)
+	}
+	for _, name := range knownDifferences {
+		delete(found, "$_SERVER "+name)
+	}
+	for _, kv := range os.Environ() { // a worker sees mkd's environment
+		name, _, _ := strings.Cut(kv, "=")
+		delete(found, "$_SERVER "+name)
+	}
+	return found
+}
