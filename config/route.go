@@ -30,6 +30,13 @@ type Route struct {
 	// Changes of header fields.
 	Headers Headers `yaml:"headers"`
 
+	// Whether answers are compressed with gzip for clients that take it: text
+	// (also JSON, XML, JavaScript and SVG) from 1 KiB on, or of unknown length,
+	// that isn't encoded yet. What repeats a client's input beside a secret
+	// shouldn't be: the length of the answer gives the secret away, letter by
+	// letter.
+	Compress bool `yaml:"compress" default:"false"`
+
 	// How long the backend may take for a request of this route until its
 	// answer begins, waiting included, and how long the answer may then stand
 	// still. The backend's own timeouts hold all the same. 0: they alone.

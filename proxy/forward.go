@@ -85,8 +85,8 @@ func (x *exchange) deliver(w http.ResponseWriter, r *http.Request, resp *http.Re
 	}
 	timeout := x.route.cfg.Timeout
 	x.setTimeout(timeout)
-	if a, ok := w.(*messageAnswer); ok {
-		_, err := a.ReadFrom(&timedReader{resp.Body, x, timeout})
+	if to, ok := w.(io.ReaderFrom); ok && x.message != nil {
+		_, err := to.ReadFrom(&timedReader{resp.Body, x, timeout})
 		return err
 	}
 	return x.copy(w, &timedReader{resp.Body, x, timeout}, streams(resp))

@@ -94,8 +94,12 @@ func (g *gate) serve(x *exchange, r *http.Request) error {
 	if err := rt.bound(x, r); err != nil {
 		return err
 	}
-	rt.rewrite(r)
+	gzip := rt.cfg.Compress && takesGzip(r.Header) // before the backend's view of it
+	rt.rewrite(x, r)
 	x.setTimeout(rt.cfg.Timeout)
+	if rt.cfg.Compress {
+		return serveCompressed(x, r, rt.action, gzip)
+	}
 	return rt.action.serve(x, x.answer, r)
 }
 
@@ -133,26 +137,28 @@ func (rt *route) bound(x *exchange, r *http.Request) error {
 }
 
 // rewrite changes a request as the route says.
-func (rt *route) rewrite(r *http.Request) {
-	if prefix := rt.cfg.StripPrefix; prefix != "" {
-		stripPrefix(r.URL, prefix)
+func (rt *route) rewrite(x *exchange, r *http.Request) {
+	if prefix := rt.cfg.StripPrefix; prefix != "" && stripPrefix(r.URL, prefix) {
+		x.prefix = prefix
 	}
 	if rt.request != nil {
 		rt.request.applyRequest(r)
 	}
 }
 
-// stripPrefix takes a prefix off a path. What is left begins with a slash.
-func stripPrefix(u *url.URL, prefix string) {
+// stripPrefix takes a prefix off a path, and reports whether it was there. What
+// is left begins with a slash.
+func stripPrefix(u *url.URL, prefix string) bool {
 	rest, ok := strings.CutPrefix(u.Path, prefix)
 	if !ok || rest != "" && rest[0] != '/' {
-		return
+		return false
 	}
 	escaped := strings.TrimPrefix(u.EscapedPath(), (&url.URL{Path: prefix}).EscapedPath())
 	if rest == "" {
 		rest, escaped = "/", "/"
 	}
 	u.Path, u.RawPath = rest, escaped
+	return true
 }
 
 // requestOfRaw makes a request of a raw message.

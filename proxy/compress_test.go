@@ -1,0 +1,304 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTakesGzip(t *testing.T) {
+	for accept, want := range map[string]bool{
+		"":                            false,
+		"gzip":                        true,
+		"GZip":                        true,
+		"x-gzip":                      true,
+		"deflate, gzip;q=0.1, br":     true,
+		"gzip;q=0":                    false,
+		"gzip; q=0.000":               false,
+		"gzip ; q = 0.5":              true,
+		"gzip;q=1.0":                  true,
+		"gzip;q=2":                    false,
+		"gzip;q=-1":                   false,
+		"gzip;q=NaN":                  false,
+		"gzip;q=":                     false,
+		"gzip;level=9":                false,
+		"*":                           true,
+		"*;q=0":                       false,
+		"*, gzip;q=0":                 false,
+		"*;q=0, gzip":                 true,
+		"identity":                    false,
+		"identity, gzip":              true,
+		"identity;q=0.5, gzip;q=0.2":  false,
+		"identity;q=0.2, gzip;q=0.5":  true,
+		"br, deflate":                 false,
+		"gzipped, gzi p, , ;q=1, gzi": false,
+	} {
+		if got := takesGzip(http.Header{"Accept-Encoding": {accept}}); got != want {
+			t.Errorf("%q: %v", accept, got)
+		}
+	}
+	if !takesGzip(http.Header{"Accept-Encoding": {"br", "gzip"}}) {
+		t.Error("the second line")
+	}
+}
+
+// compressing has both doors before an upstream and files, on a route that
+// compresses.
+func compressing(t *testing.T, answer http.HandlerFunc) *Proxy {
+	t.Helper()
+	rec := newRecorder(t, answer)
+	p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY], max_message: 64KiB}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+  assets: {files: {root: `+filesOf(t, map[string]string{"long.css": strings.Repeat("a{b:c}\n", 1000), "short.css": "a{}"})+`}}
+routes:
+  - {match: {paths: [/files/*]}, strip_prefix: /files, backend: assets, compress: true}
+  - {match: {paths: [/plain]}, backend: api}
+  - {backend: api, compress: true, headers: {request: {remove: [Accept-Encoding]}}}
+`))
+	return p
+}
+
+// filesOf makes a folder with files.
+func filesOf(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestCompress has answers of all kinds pass a route that compresses.
+func TestCompress(t *testing.T) {
+	text := strings.Repeat("all work and no play makes Jack a dull boy\n", 100)
+	p := compressing(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h.Set("ETag", `"v1"`)
+		q := r.URL.Query()
+		for name, values := range q {
+			if name != "status" && name != "flush" && name != "size" {
+				h[http.CanonicalHeaderKey(name)] = values
+			}
+		}
+		body := text
+		if n, err := strconv.Atoi(q.Get("size")); err == nil {
+			body = text[:n]
+		}
+		if q.Get("flush") == "" {
+			h.Set("Content-Length", strconv.Itoa(len(body)))
+		}
+		status := 200
+		if n, err := strconv.Atoi(q.Get("status")); err == nil {
+			status = n
+		}
+		if !bodyAllowed(status) {
+			h.Del("Content-Length")
+		}
+		w.WriteHeader(status)
+		if q.Get("flush") != "" {
+			http.NewResponseController(w).Flush()
+		}
+		io.WriteString(w, body)
+	})
+	for _, c := range []struct {
+		target, accept string
+		gzip, vary     bool
+		etag           string
+	}{
+		{"/", "gzip", true, true, `W/"v1"`},
+		{"/", "", false, true, `"v1"`},
+		{"/", "gzip;q=0", false, true, `"v1"`},
+		{"/plain", "gzip", false, false, `"v1"`},
+		{"/?status=404", "gzip", true, true, `W/"v1"`},
+		{"/?status=206&content-range=bytes+0-9/10", "gzip", false, false, `"v1"`},
+		{"/?status=204", "gzip", false, false, `"v1"`},
+		{"/?status=304", "gzip", false, true, `W/"v1"`},
+		{"/?status=304", "", false, true, `"v1"`},
+		{"/?content-type=image/png", "gzip", false, false, `"v1"`},
+		{"/?content-type=application/vnd.api%2Bjson", "gzip", true, true, `W/"v1"`},
+		{"/?content-type=image/svg%2Bxml", "gzip", true, true, `W/"v1"`},
+		{"/?content-type=APPLICATION/JSON", "gzip", true, true, `W/"v1"`},
+		{"/?content-type=application/jsonish", "gzip", false, false, `"v1"`},
+		{"/?content-encoding=br", "gzip", false, false, `"v1"`},
+		{"/?cache-control=public,+No-Transform", "gzip", false, false, `"v1"`},
+		{"/?content-digest=sha-256%3D:x:", "gzip", false, false, `"v1"`},
+		{"/?vary=Cookie", "gzip", true, true, `W/"v1"`},
+		{"/?vary=*", "gzip", true, false, `W/"v1"`},
+		{"/?vary=accept-encoding", "gzip", true, true, `W/"v1"`},
+		{"/?etag=W/%22v1%22", "gzip", true, true, `W/"v1"`},
+		{"/?size=1023", "gzip", false, false, `"v1"`},
+		{"/?size=1024", "gzip", true, true, `W/"v1"`},
+		{"/?flush=1&size=10", "gzip", true, true, `W/"v1"`},
+		{"/?flush=1", "gzip", true, true, `W/"v1"`},
+		{"/files/long.css", "gzip", true, true, ""},
+		{"/files/long.css", "", false, true, ""},
+		{"/files/short.css", "gzip", false, false, ""},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			for _, way := range ways {
+				name := method + " " + way.name + " " + c.target + " " + c.accept
+				request := method + " " + c.target + " HTTP/1.1\r\nHost: example.org\r\n"
+				if c.accept != "" {
+					request += "Accept-Encoding: " + c.accept + "\r\n"
+				}
+				answer := way.send(t, p, request+"\r\n")
+				resp, body := parseAnswer(t, answer, method)
+				h := resp.Header
+				if compressed := h.Get("Content-Encoding") == "gzip"; compressed != c.gzip {
+					t.Errorf("%s: %q", name, h)
+				}
+				if vary := strings.Contains(strings.ToLower(strings.Join(h["Vary"], ",")), "accept-encoding"); vary != c.vary || len(h["Vary"]) > 2 {
+					t.Errorf("%s: %q", name, h)
+				}
+				if c.etag != "" && h.Get("Etag") != c.etag {
+					t.Errorf("%s: %q", name, h)
+				}
+				if !c.gzip || method == "HEAD" {
+					continue
+				}
+				if resp.ContentLength > int64(len(text)) || h.Get("Accept-Ranges") != "" {
+					t.Errorf("%s: %d bytes, %q", name, resp.ContentLength, h)
+				}
+				plain, err := gunzip(body)
+				want := text
+				if _, size, ok := strings.Cut(c.target, "size="); ok {
+					n, _ := strconv.Atoi(size)
+					want = text[:n]
+				}
+				if strings.HasPrefix(c.target, "/files") {
+					want = strings.Repeat("a{b:c}\n", 1000)
+				}
+				if err != nil || plain != want {
+					t.Errorf("%s: %v, %.60q", name, err, plain)
+				}
+			}
+		}
+	}
+	// A range is of the file as it is.
+	for _, way := range ways {
+		resp, body := parseAnswer(t, way.send(t, p, "GET /files/long.css HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nRange: bytes=7-12\r\n\r\n"), "GET")
+		if resp.StatusCode != 206 || resp.Header.Get("Content-Encoding") != "" || body != "a{b:c}" {
+			t.Errorf("%s: %d %q %q", way.name, resp.StatusCode, resp.Header, body)
+		}
+	}
+}
+
+func gunzip(s string) (string, error) {
+	z, err := gzip.NewReader(strings.NewReader(s))
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(z)
+	return string(b), err
+}
+
+// TestCompressBreaksOff: what breaks off before its end doesn't end as gzip
+// does, nor as the answer does.
+func TestCompressBreaksOff(t *testing.T) {
+	p := compressing(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		if r.URL.Path == "/declared" {
+			w.Header().Set("Content-Length", "100000")
+		}
+		io.WriteString(w, strings.Repeat("x", 50_000))
+		http.NewResponseController(w).Flush()
+		if r.URL.Path == "/large" {
+			b := make([]byte, 1<<20)
+			for i := range b {
+				b[i] = byte(i * i >> 7)
+			}
+			w.Write(b) // more than a message may have, even compressed
+			return
+		}
+		panic(http.ErrAbortHandler)
+	})
+	for _, path := range []string{"/", "/declared"} {
+		conn, err := net.Dial("tcp", p.Addr("web").String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n", path)
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil { // else nothing of it came
+			body, err := io.ReadAll(resp.Body)
+			if err == nil || resp.Header.Get("Content-Encoding") != "gzip" {
+				t.Errorf("%s: %q looks whole: %q", path, body, resp.Header)
+			}
+			if plain, err := gunzip(string(body)); err == nil {
+				t.Errorf("%s: the gzip stream looks whole: %d bytes", path, len(plain))
+			}
+		} else if path == "/" {
+			t.Error(err)
+		}
+		answer := ways[0].send(t, p, "GET "+path+" HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+		if resp, body := parseAnswer(t, answer, "GET"); resp.StatusCode != 502 || !strings.HasPrefix(body, "502 ") || resp.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s: %q", path, answer)
+		}
+	}
+	answer := ways[0].send(t, p, "GET /large HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+	if resp, body := parseAnswer(t, answer, "GET"); resp.StatusCode != 502 || !strings.Contains(body, "longer than the 64KiB") {
+		t.Errorf("%q", answer)
+	}
+}
+
+// TestCompressEvents: pieces of a stream reach the client as they come.
+func TestCompressEvents(t *testing.T) {
+	next := make(chan bool)
+	p := compressing(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		control := http.NewResponseController(w)
+		control.Flush()
+		for i := range 3 {
+			<-next
+			fmt.Fprintf(w, "data: %d\n\n", i)
+			control.Flush()
+		}
+	})
+	conn, err := net.Dial("tcp", p.Addr("web").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil) // before there is an event
+	if err != nil {
+		t.Fatal(err)
+	}
+	next <- true
+	z, err := gzip.NewReader(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	for i := range 3 {
+		want := fmt.Sprintf("data: %d\n\n", i)
+		if _, err := io.CopyN(&got, z, int64(len(want))); err != nil || !strings.HasSuffix(got.String(), want) {
+			t.Fatalf("%q, %v", got.String(), err)
+		}
+		if i < 2 {
+			next <- true
+		}
+	}
+	if rest, err := io.ReadAll(z); err != nil || len(rest) > 0 {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
