@@ -35,6 +35,7 @@ type exchange struct {
 	body     *body           // nil if there is none, or if it is a message's
 
 	route    *route
+	prefix   string     // of the path, which the route took off
 	script   site.Found // for FastCGI
 	upstream string     // the address that answered
 	refused  error      // by the door, before there was a request
