@@ -80,6 +80,7 @@ func TestDefaults(t *testing.T) {
 			MaxRequests:   10000,
 			MemoryLimit:   128 << 20,
 			MemoryCeiling: 256 << 20,
+			Uploads:       Uploads{MaxFiles: 20, MaxSize: 64 << 20, MaxTotal: 4 << 30},
 		}}},
 		Routes:          []Route{{Backend: "site", MaxBody: 100 * MiB}},
 		Limits:          Limits{MessageMemory: 256 << 20, Spool: Spool{Memory: 64 * KiB, MaxTotal: 4 * GiB}},
@@ -176,6 +177,8 @@ backends:
       max_age: 1h
       memory_limit: 0
       memory_ceiling: 8388608
+      display_errors: true
+      uploads: {dir: uploads.dir, max_files: 3, max_size: 1KiB, max_total: 1GiB}
 routes:
   - {match: {payload: raw, listeners: [zeta]}, backend: site, timeout: 9s}
   - {match: {payload: http, listeners: [alpha]}, backend: site, timeout: 0}
@@ -232,6 +235,8 @@ shutdown_timeout: 5s
 			IdleTimeout:   4 * time.Second,
 			MaxAge:        time.Hour,
 			MemoryCeiling: 8 * MiB,
+			DisplayErrors: true,
+			Uploads:       Uploads{Dir: "uploads.dir", MaxFiles: 3, MaxSize: KiB, MaxTotal: GiB},
 		}}},
 		Routes: []Route{
 			{Match: Match{Payload: PayloadRaw, Listeners: []string{"zeta"}}, Backend: "site", Timeout: 9 * time.Second, MaxBody: 100 * MiB},

@@ -70,6 +70,31 @@ type PHP struct {
 	// How much memory a request may use: PHP's own `memory_limit`, which ends
 	// it with an error in the middle. At least `memory_limit`.
 	MemoryCeiling Size `yaml:"memory_ceiling" default:"256MiB" range:"2MiB..1TiB"`
+
+	// Whether a client sees what went wrong in the script, for development. The
+	// log has it all the same.
+	DisplayErrors bool `yaml:"display_errors" default:"false"`
+
+	// Files that clients upload in forms to an `on_http`.
+	Uploads Uploads `yaml:"uploads"`
+}
+
+// Uploads are files that clients upload in forms (multipart/form-data). They lie
+// in a folder of mkd's own, and are gone after the request.
+type Uploads struct {
+	// Where that folder is made. Empty: the system's folder for temporary
+	// files.
+	Dir string `yaml:"dir" default:"" path:"dir"`
+
+	// How many files a form may have; more get 413.
+	MaxFiles int `yaml:"max_files" default:"20" range:"1..10000"`
+
+	// How large a file may be. A larger one is left out, and `$_FILES` says so.
+	// 0: as large as the route's `max_body` lets it be.
+	MaxSize Size `yaml:"max_size" default:"64MiB" range:"0B..1TiB"`
+
+	// What the files of all requests may take together.
+	MaxTotal Size `yaml:"max_total" default:"4GiB" range:"1MiB..1024TiB"`
 }
 
 // Workers is how many workers a backend has: never fewer than min, and more

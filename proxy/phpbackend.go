@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strconv"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -15,12 +18,14 @@ import (
 
 // phpBackend has a pool of PHP workers answer messages.
 type phpBackend struct {
-	pool      *php.Pool
-	cancel    bool // a client that goes away ends its request
-	forwarder forwarder
+	pool       *php.Pool
+	cancel     bool // a client that goes away ends its request
+	showErrors bool // a client sees what went wrong in the script
+	spool      *spool
+	forwarder  forwarder // to on_handle, for requests of HTTP doors
 }
 
-func newPHPBackend(b *config.Backend, logs *Logs) (*phpBackend, error) {
+func newPHPBackend(b *config.Backend, sp *spool, logs *Logs) (*phpBackend, error) {
 	c := b.PHP
 	queue := c.Queue
 	if queue == 0 {
@@ -45,12 +50,16 @@ func newPHPBackend(b *config.Backend, logs *Logs) (*phpBackend, error) {
 		MaxAge:        c.MaxAge,
 		MemoryLimit:   int64(c.MemoryLimit),
 		MemoryCeiling: int64(c.MemoryCeiling),
+		UploadDir:     c.Uploads.Dir,
+		MaxUploads:    c.Uploads.MaxFiles,
+		MaxUploadSize: int64(c.Uploads.MaxSize),
+		UploadTotal:   int64(c.Uploads.MaxTotal),
 		Logger:        logs.backend(b.Name),
 	})
 	if err != nil {
 		return nil, err
 	}
-	made := &phpBackend{pool: pool, cancel: c.Cancel}
+	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors, spool: sp}
 	made.forwarder.origin = messageOrigin{made}
 	return made, nil
 }
@@ -58,21 +67,90 @@ func newPHPBackend(b *config.Backend, logs *Logs) (*phpBackend, error) {
 func (b *phpBackend) start(ctx context.Context) error    { return b.pool.Start(ctx) }
 func (b *phpBackend) shutdown(ctx context.Context) error { return b.pool.Shutdown(ctx) }
 
-// serve gives a script the message's bytes verbatim; what it returns is the
-// whole answer. That goes for HTTP requests too, unless the script has a
-// handler of its own for them.
+// serve gives a script a request. One with an on_http gets HTTP requests as
+// such. Any other gets the message's bytes verbatim, and what it returns is the
+// whole answer.
 func (b *phpBackend) serve(x *exchange, w http.ResponseWriter, r *http.Request) error {
-	if x.payload == config.PayloadHTTP && b.pool.TakesHTTP() {
-		return errNoHTTP
-	}
 	if !b.cancel {
 		x.detach()
 	}
-	if x.message == nil {
+	err := b.answer(x, w, r)
+	if script := (*php.ScriptError)(nil); b.showErrors && errors.As(err, &script) {
+		return &shownError{script}
+	}
+	return err
+}
+
+func (b *phpBackend) answer(x *exchange, w http.ResponseWriter, r *http.Request) error {
+	switch {
+	case x.payload == config.PayloadHTTP && b.pool.TakesHTTP():
+		return b.serveHTTP(x, w, r)
+	case x.message == nil:
 		return b.forwarder.forward(x, w, r)
 	}
 	return b.pool.Do(x, b.call(x, x.message.Body), x.answer.(*messageAnswer).verbatim())
 }
+
+// serveHTTP has on_http answer. A worker isn't taken before the body is here.
+func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Request) error {
+	if !isForm(r) { // the pool receives forms by itself, their files apart
+		body, err := b.spool.receive(r)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+	}
+	c := &php.HTTPCall{
+		Request:    r,
+		Prefix:     x.prefix,
+		ClientAddr: x.client,
+		ServerAddr: x.local,
+		HTTPS:      x.secure,
+		Route:      x.route.name,
+	}
+	if x.session != nil {
+		c.Session = *x.session
+	}
+	return b.pool.DoHTTP(x, c, &phpAnswer{w, http.NewResponseController(w)})
+}
+
+// isForm reports whether a body is a form with files.
+func isForm(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "multipart/form-data"
+}
+
+// phpAnswer hands the answer of on_http to the client.
+type phpAnswer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+// Head implements php.HTTPAnswer.
+func (a *phpAnswer) Head(status int, header http.Header, length int64) error {
+	h := a.Header()
+	for name, values := range header {
+		h[name] = values
+	}
+	if length >= 0 && status != http.StatusNoContent {
+		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+	}
+	a.WriteHeader(status)
+	return nil
+}
+
+// Flush implements php.HTTPAnswer. A message can't be flushed.
+func (a *phpAnswer) Flush() error {
+	if err := a.control.Flush(); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+// shownError is a script's error that its client may see.
+type shownError struct{ *php.ScriptError }
+
+func (e *shownError) Unwrap() error { return e.ScriptError }
 
 // call makes a call of a message.
 func (b *phpBackend) call(x *exchange, message []byte) *php.Call {

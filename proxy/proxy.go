@@ -76,7 +76,7 @@ func Build(cfg *config.Config, logs *Logs) (*Proxy, error) {
 func newBackend(b *config.Backend, sp *spool, logs *Logs) (backend, error) {
 	switch {
 	case b.PHP != nil:
-		return newPHPBackend(b, logs)
+		return newPHPBackend(b, sp, logs)
 	case b.FastCGI != nil:
 		return newFastCGIBackend(b, sp, logs)
 	case b.Files != nil:

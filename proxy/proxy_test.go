@@ -247,7 +247,7 @@ routes:
 		{"onlyhttp", "hello", "", 0},
 		{"onlyhttp", "GET /", "", 0}, // a mistyped request goes nowhere
 		{"onhttp", "hello", "raw answer", 0},
-		{"onhttp", get, "", 501},
+		{"onhttp", get, "", 200},
 	} {
 		name := fmt.Sprintf("%s %.15q", c.listener, c.message)
 		got, err := client(t, p, c.listener).Send(t.Context(), []byte(c.message))
@@ -478,7 +478,7 @@ func TestStatusOf(t *testing.T) {
 		{&upstream.Error{Err: &tooLarge{1}}, 413},
 		{errStopping, 503},
 		{errNoRoute, 404},
-		{errNoHTTP, 501},
+		{&php.FormError{Status: 413}, 413},
 		{&php.ScriptError{}, 500},
 		{&php.WorkerError{Err: errors.New("x")}, 502},
 		{&megaki.TooLongError{}, 502},

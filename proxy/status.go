@@ -24,7 +24,6 @@ import (
 // Errors of the proxy itself; see statusOf.
 var (
 	errNoRoute    = errors.New("no route matches")
-	errNoHTTP     = errors.New("the script has an on_http, which isn't called yet")
 	errClientGone = errors.New("the client left before its answer was whole")
 	errStopping   = errors.New("cut off at the end of shutdown_timeout")
 )
@@ -72,6 +71,7 @@ const statusClientGone = 499
 func statusOf(err error) int {
 	var (
 		script  *php.ScriptError
+		form    *php.FormError
 		body    *clientBody
 		down    *balance.DownError
 		message *httpmsg.Error
@@ -97,8 +97,8 @@ func statusOf(err error) int {
 		return body.status()
 	case errors.Is(err, errClientGone), errors.Is(err, context.Canceled):
 		return statusClientGone
-	case errors.Is(err, errNoHTTP):
-		return http.StatusNotImplemented
+	case errors.As(err, &form):
+		return form.Status
 	case errors.As(err, &script):
 		return http.StatusInternalServerError
 	case errors.Is(err, fastcgi.ErrLengthRequired):
@@ -164,6 +164,8 @@ func hint(err error) string {
 		own   *badRequest
 		large *tooLarge
 		long  *megaki.TooLongError
+		shown *shownError
+		form  *php.FormError
 	)
 	switch {
 	case errors.As(err, &bad):
@@ -172,6 +174,10 @@ func hint(err error) string {
 		return own.err.Error()
 	case errors.As(err, &large):
 		return fmt.Sprintf("A body may have %v here.", config.Size(large.limit))
+	case errors.As(err, &shown):
+		return shown.Message
+	case errors.As(err, &form):
+		return form.Error()
 	case errors.As(err, &long):
 		return fmt.Sprintf("The answer is longer than the %v that a message may have.", config.Size(long.Limit))
 	}
