@@ -105,9 +105,10 @@ func (f *fastcgiBackend) params(dst []fastcgi.Param, r *http.Request) ([]fastcgi
 	}
 	s := fastcgi.Script{
 		Filename:     x.script.Filename,
-		Name:         x.script.Name,
+		Name:         x.prefix + x.script.Name, // so that applications make links that lead back here
 		PathInfo:     x.script.PathInfo,
 		DocumentRoot: x.script.DocumentRoot,
+		RequestURI:   x.prefix + r.URL.RequestURI(),
 		ServerAddr:   x.local,
 		RemoteAddr:   x.client,
 		HTTPS:        x.secure,
@@ -145,7 +146,7 @@ func classifyFastCGI(err error) balance.Failure {
 	}
 	f := balance.Failure{Sent: e.Sent, Answered: e.Answered}
 	switch {
-	case errors.Is(err, fastcgi.Overloaded): // the request wasn't run
+	case errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy): // the request wasn't run
 		f = balance.Failure{Blame: balance.BlameNobody}
 	case errors.Is(err, fastcgi.ErrBody), errors.Is(err, fastcgi.ErrParam), errors.Is(err, fastcgi.ErrLengthRequired):
 		f.Blame = balance.BlameRequest
@@ -176,7 +177,7 @@ func (f *fastcgiBackend) serve(x *exchange, w http.ResponseWriter, r *http.Reque
 	case err != nil:
 		return err
 	case found.Redirect != "":
-		site.Redirect(w, r, found.Redirect)
+		site.Redirect(w, r, x.prefix+found.Redirect)
 		return nil
 	case found.File != "":
 		return f.scripts.Files.ServeFile(w, r, found.File)
@@ -188,6 +189,7 @@ func (f *fastcgiBackend) serve(x *exchange, w http.ResponseWriter, r *http.Reque
 			return err
 		}
 		defer body.Close()
+		x.setTimeout(x.route.cfg.Timeout) // the script isn't late if the client was
 	}
 	return f.forward(x, w, r)
 }
@@ -214,6 +216,7 @@ func (f *fastcgiBackend) sendFile(w http.ResponseWriter, r *http.Request, h http
 // "" if it is elsewhere, and false if there is none.
 func (f *fastcgiBackend) named(h http.Header) (string, bool) {
 	if target := h.Get("X-Accel-Redirect"); target != "" {
+		target, _, _ = strings.Cut(target, "?")
 		path, err := url.PathUnescape(target)
 		rest, ok := strings.CutPrefix(path, f.cfg.SendFile.Prefix)
 		if err != nil || !ok || !strings.HasPrefix(rest, "/") {
@@ -222,12 +225,27 @@ func (f *fastcgiBackend) named(h http.Header) (string, bool) {
 		return rest, true
 	}
 	if file := h.Get("X-Sendfile"); file != "" {
-		root, err := filepath.Abs(f.cfg.SendFile.Root)
-		rest, ok := strings.CutPrefix(filepath.Clean(file), root+"/")
-		if err != nil || !ok {
-			return "", true
-		}
-		return "/" + rest, true
+		return f.belowSendFile(filepath.Clean(file)), true
 	}
 	return "", false
+}
+
+// belowSendFile returns the path below the root of send_file of a file that
+// bears the root's name as it is configured, or, as PHP's __DIR__ has it, free of
+// symlinks. It returns "" for other files.
+func (f *fastcgiBackend) belowSendFile(file string) string {
+	root, err := filepath.Abs(f.cfg.SendFile.Root)
+	if err != nil {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(file, root+"/"); ok {
+		return "/" + rest
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return ""
+	}
+	if rest, ok := strings.CutPrefix(file, root+"/"); ok {
+		return "/" + rest
+	}
+	return ""
 }

@@ -24,5 +24,5 @@ func (b *filesBackend) shutdown(context.Context) error {
 }
 
 func (b *filesBackend) serve(x *exchange, w http.ResponseWriter, r *http.Request) error {
-	return b.files.Serve(w, r)
+	return b.files.Serve(w, r, x.prefix)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -78,6 +79,9 @@ func (x *exchange) deliver(w http.ResponseWriter, r *http.Request, resp *http.Re
 	h := w.Header()
 	for name, values := range resp.Header {
 		h[name] = values
+	}
+	if n := resp.ContentLength; n >= 0 && h["Content-Length"] == nil && r.Method != http.MethodHead && bodyAllowed(resp.StatusCode) {
+		h["Content-Length"] = []string{strconv.FormatInt(n, 10)} // though the origin doesn't tell it
 	}
 	w.WriteHeader(resp.StatusCode)
 	if r.Method == http.MethodHead || !bodyAllowed(resp.StatusCode) {

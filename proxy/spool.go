@@ -3,11 +3,9 @@ package proxy
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
-
 	"sync/atomic"
 
 	"mkd/config"
@@ -15,6 +13,12 @@ import (
 
 // errSpoolFull says that the bodies of all requests take as much as they may.
 var errSpoolFull = errors.New("the bodies that wait for a backend take all of limits.spool.max_total")
+
+// spoolError says that a body couldn't be kept: the disk is full, say.
+type spoolError struct{ err error }
+
+func (e *spoolError) Error() string { return "keeping a request's body: " + e.err.Error() }
+func (e *spoolError) Unwrap() error { return e.err }
 
 // spool receives bodies in whole before an origin sees them: their beginning in
 // memory, the rest in a file without a name, which nothing is left of however
@@ -104,11 +108,11 @@ func (b *spooled) add(p []byte) (err error) {
 	}
 	if b.file == nil {
 		if b.file, err = namelessFile(b.spool.dir); err != nil {
-			return fmt.Errorf("keeping a request's body: %w", err)
+			return &spoolError{err}
 		}
 	}
 	if _, err := b.file.Write(p); err != nil {
-		return fmt.Errorf("keeping a request's body: %w", err)
+		return &spoolError{err}
 	}
 	return nil
 }

@@ -103,8 +103,10 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	case errors.Is(err, fastcgi.ErrLengthRequired):
 		return http.StatusLengthRequired
-	case errors.Is(err, errSpoolFull), errors.Is(err, fastcgi.Overloaded):
+	case errors.Is(err, errSpoolFull), errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy):
 		return http.StatusServiceUnavailable
+	case errors.As(err, new(*spoolError)):
+		return http.StatusInternalServerError
 	case errors.Is(err, php.ErrQueueFull), errors.Is(err, php.ErrQueueTimeout), errors.Is(err, php.ErrClosed),
 		errors.Is(err, upstream.ErrQueueFull), errors.Is(err, upstream.ErrQueueTimeout),
 		errors.As(err, &down), errors.As(err, new(*balance.UnreachableError)), errors.Is(err, megaki.ErrMemory):

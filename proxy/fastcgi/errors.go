@@ -17,6 +17,9 @@ var (
 	// ErrParam says that a parameter can't be sent: it is longer than a record,
 	// has no name, or holds a NUL.
 	ErrParam = errors.New("a parameter can't be sent over FastCGI")
+	// ErrBusy says that the queue of connections at a unix socket is full: all
+	// workers are busy, and listen.backlog clients wait for them.
+	ErrBusy = errors.New("the FastCGI server is busy, and its queue full")
 	// ErrTimeout says that the server took longer than the Transport allows.
 	ErrTimeout = errors.New("the FastCGI server took too long")
 	// ErrProtocol says that the server broke the FastCGI protocol.

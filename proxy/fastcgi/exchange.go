@@ -74,6 +74,13 @@ func (e *exchange) roundTrip() (*http.Response, error) {
 	e.responded = true
 	e.limit = limit(e.t.ReadTimeout, DefaultReadTimeout)
 	resp.Body = e
+	if !e.bodyless && e.left < 0 {
+		// PHP seldom tells the length. If the end has come it is known, and nobody
+		// needs to pass the answer on piece by piece.
+		if n, ok := e.records.rest(); ok {
+			e.left, resp.ContentLength = n, n
+		}
+	}
 	if e.bodyless {
 		// Mostly the end has come with the header: then the connection is free
 		// even if nobody reads this body.

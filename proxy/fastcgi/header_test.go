@@ -49,7 +49,11 @@ func TestHeaders(t *testing.T) {
 				t.Errorf("%s: %v", c.name, err)
 				continue
 			}
-			if resp.StatusCode != c.code || resp.Status != c.status || body != c.body || resp.ContentLength != c.length ||
+			length := resp.ContentLength
+			if c.length < 0 && length == int64(len(c.body)) {
+				length = -1 // all of it had come already
+			}
+			if resp.StatusCode != c.code || resp.Status != c.status || body != c.body || length != c.length ||
 				resp.Request != r || resp.Proto != "HTTP/1.1" {
 				t.Errorf("%s: %+v, %q", c.name, resp, body)
 			}
@@ -149,5 +153,35 @@ func TestBodylessFreesItsConnection(t *testing.T) {
 	resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
 	if err != nil || resp.Body != http.NoBody || idle(tr) != 1 {
 		t.Errorf("%+v, %v", resp, err)
+	}
+}
+
+// TestLengthOfWhole: the length is known of what has come with its end.
+func TestLengthOfWhole(t *testing.T) {
+	noLeaks(t)
+	head := stdout("A: b\r\n\r\n")
+	for _, c := range []struct {
+		says   string
+		length int64
+	}{
+		{stdout("A: b\r\n\r\nbody") + end(0), 4},
+		{head + stdout("bo") + record(1, 7, 1, "a word aside", 4) + record(1, 6, 1, "dy", 3) + stdout("") + end(0), 4},
+		{head + end(0), 0},
+		{head + stdout("body") + end(0)[:15], -1},            // its end hasn't come
+		{head + stdout("body") + end(2), -1},                 // a refusal
+		{head + stdout("body") + end(0) + "x", -1},           // something after it
+		{head + stdout("body") + record(1, 9, 1, "", 0), -1}, // nonsense
+		{head + stdout(strings.Repeat("x", readerSize)) + end(0), -1},
+	} {
+		tr, _ := serve(t, answering(c.says))
+		resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
+		if err != nil {
+			t.Errorf("%.80q: %v", c.says, err)
+			continue
+		}
+		if resp.ContentLength != c.length {
+			t.Errorf("%.80q: %d, want %d", c.says, resp.ContentLength, c.length)
+		}
+		resp.Body.Close()
 	}
 }

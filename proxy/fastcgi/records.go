@@ -79,6 +79,29 @@ func (r *records) end(h recordHeader) error {
 	return io.EOF
 }
 
+// rest returns how many bytes of STDOUT are left, if all of them have been
+// received already, and a good END_REQUEST too.
+func (r *records) rest() (n int64, ok bool) {
+	p, _ := r.br.Peek(r.br.Buffered())
+	for h := (recordHeader{typ: r.typ, content: r.content, padding: r.padding}); ; {
+		if len(p) < h.content+h.padding+headerSize {
+			return 0, false
+		}
+		if h.typ == typeStdout {
+			n += int64(h.content)
+		}
+		p = p[h.content+h.padding:]
+		var err error
+		if h, err = parseHeader(p); err != nil {
+			return 0, false
+		}
+		p = p[headerSize:]
+		if h.typ == typeEnd {
+			return n, len(p) == bodySize+h.padding && parseEnd(p) == nil
+		}
+	}
+}
+
 // peek returns content that has come, at least a byte, without passing on. next
 // has said that there is some.
 func (r *records) peek() ([]byte, error) {

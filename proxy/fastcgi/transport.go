@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -43,7 +44,9 @@ const (
 // 6.3.3); without one it is 302 if there is a Location, else 200. A Location
 // that is a mere path goes to the client, too; it isn't followed here. Fields
 // that concern a connection only are left to whoever forwards the answer, and
-// so is a 1xx status, which can't be the last word to a client.
+// so is a 1xx status, which can't be the last word to a client. An answer that
+// has come in whole with its header, as short ones do, has its ContentLength even
+// if the script didn't tell it.
 type Transport struct {
 	Network string // tcp or unix; default: tcp
 	Address string // HOST:PORT, or the socket's path
@@ -168,7 +171,14 @@ func (t *Transport) dial(ctx context.Context) (net.Conn, error) {
 	if network == "unix" {
 		// This can't block: a unix socket takes a connection at once, or refuses
 		// it because its queue is full. So it needs no watch over the context.
-		return net.DialUnix(network, nil, &net.UnixAddr{Name: t.Address, Net: network})
+		conn, err := net.DialUnix(network, nil, &net.UnixAddr{Name: t.Address, Net: network})
+		if errors.Is(err, syscall.EAGAIN) {
+			err = fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return conn, nil
 	}
 	dialer := net.Dialer{Timeout: limit(t.DialTimeout, DefaultDialTimeout)}
 	return dialer.DialContext(ctx, network, t.Address)

@@ -104,10 +104,11 @@ func (f *Files) Close() { f.tree.close() }
 
 // Serve answers a request with the file of its URL's path. If that is a folder
 // in which there is a file of Index, this is served, or, without a slash at the
-// path's end, the client is sent to where there is one.
+// path's end, the client is sent to where there is one. prefix is what a router
+// has taken off the front of the path, as /assets; the client gets it back.
 //
 // If it returns an error other than ErrCut, nothing was written.
-func (f *Files) Serve(w http.ResponseWriter, r *http.Request) error {
+func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) error {
 	if err := checkMethod(w, r); err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if o.redirect {
-		Redirect(w, r, p+"/")
+		Redirect(w, r, prefix+p+"/")
 		return nil
 	}
 	defer o.file.Close()
