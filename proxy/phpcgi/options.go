@@ -1,0 +1,100 @@
+package phpcgi
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Defaults of the fields of Options that are zero.
+const (
+	DefaultCommand     = "php-cgi"
+	DefaultWorkers     = 4
+	DefaultMaxRequests = 500
+	DefaultLinger      = 5 * time.Minute
+)
+
+// maxWorkers bounds the processes of one Server. Each has a thread of this
+// process wait for it.
+const maxWorkers = 1024
+
+// Options describe a Server. All fields have defaults.
+type Options struct {
+	Command     string // a name, which is looked up on the PATH, or a path
+	Workers     int    // processes, and so requests at a time
+	MaxRequests int    // a process is replaced after so many, less up to a tenth; less than 0: never
+
+	Ini   map[string]string // settings of PHP, as with php-cgi -d
+	Env   map[string]string // added to this process's environment
+	User  string            // whom the processes run as; default: as this process. It takes root
+	Group string            // default: the user's own
+	Dir   string            // their working directory, until a script's; default: this process's
+
+	// Linger is how long a process may go on with a request after its client has
+	// closed the connection; then it is killed. It has to leave time to scripts
+	// that work on without a client (ignore_user_abort). Less than 0: for ever.
+	Linger time.Duration
+
+	// SocketDir is where the folder of the private socket is made. It has to be
+	// short: the path of a socket has 107 bytes at most, of which 41 are the
+	// folder's and the socket's own. Default: os.TempDir.
+	SocketDir string
+
+	// Logger gets what the processes print to their standard output and error,
+	// which is what PHP says outside of a request, and what becomes of them.
+	// Default: nothing.
+	Logger *slog.Logger
+}
+
+// withDefaults returns the options with nothing left to decide.
+func (o Options) withDefaults() (Options, error) {
+	name := cmp.Or(o.Command, DefaultCommand)
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return o, fmt.Errorf("php-cgi isn't there: %w; install it (Debian: apt-get install php-cgi), or say where it is", err)
+	}
+	if o.Command, err = filepath.Abs(path); err != nil { // the processes may have another working directory
+		return o, err
+	}
+	o.Workers = cmp.Or(o.Workers, DefaultWorkers)
+	if o.Workers < 0 || o.Workers > maxWorkers {
+		return o, fmt.Errorf("php-cgi can have 1 to %d workers, not %d", maxWorkers, o.Workers)
+	}
+	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
+	if o.MaxRequests > math.MaxInt32 { // PHP has an int for it
+		return o, fmt.Errorf("max requests of php-cgi can't be above %d", math.MaxInt32)
+	}
+	o.Linger = cmp.Or(o.Linger, DefaultLinger)
+	for name, value := range o.Ini {
+		if name == "" || strings.ContainsAny(name, "= \t\r\n\x00") || strings.ContainsAny(value, "\r\n\x00") {
+			return o, fmt.Errorf("%q = %q can't be a setting of PHP", name, value)
+		}
+	}
+	for name, value := range o.Env {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
+			return o, fmt.Errorf("%q = %q can't be an environment variable", name, value)
+		}
+	}
+	if o.User+o.Group != "" && os.Geteuid() != 0 {
+		return o, errors.New("php-cgi can run as another user or group only if this process is root")
+	}
+	if o.Dir != "" {
+		if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+			return o, err
+		}
+	}
+	if o.SocketDir, err = filepath.Abs(cmp.Or(o.SocketDir, os.TempDir())); err != nil {
+		return o, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}

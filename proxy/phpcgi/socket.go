@@ -1,0 +1,122 @@
+package phpcgi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	folderPrefix  = "mkd-php-"
+	socketName    = "s"
+	maxSocketPath = 107 // bytes (unix(7))
+
+	// backlog is how many connections may wait for a process. One more, and
+	// connect(2) fails. The system may have a lower limit, net.core.somaxconn.
+	backlog = 1024
+)
+
+// newSocketPath returns the path of a socket in a folder of its own, neither of
+// which exists.
+func newSocketPath(dir string) (string, error) {
+	path := filepath.Join(dir, folderPrefix+rand.Text(), socketName)
+	if len(path) > maxSocketPath {
+		return "", fmt.Errorf("the path of a socket can't be longer than %d bytes: %s", maxSocketPath, path)
+	}
+	return path, nil
+}
+
+// listen makes the folder and the socket. The socket blocks, unlike Go's own:
+// php-cgi ends if there is nothing to accept.
+func listen(path string) (*os.File, error) {
+	folder := filepath.Dir(path)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of php-cgi's socket: %w", err)
+	}
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		os.Remove(folder)
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err = os.NewSyscallError("bind", syscall.Bind(fd, &syscall.SockaddrUnix{Name: path})); err == nil {
+		err = os.NewSyscallError("listen", syscall.Listen(fd, backlog))
+	}
+	if err != nil {
+		syscall.Close(fd)
+		os.RemoveAll(folder)
+		return nil, fmt.Errorf("making php-cgi's socket %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// shutdownListener ends accept(2) in all processes that have the socket, once
+// its queue is empty.
+func shutdownListener(f *os.File) error {
+	return os.NewSyscallError("shutdown", syscall.Shutdown(int(f.Fd()), syscall.SHUT_RDWR))
+}
+
+// staleAge is how old a folder has to be before it is looked at: a new one may
+// be another daemon's, which isn't listening yet.
+const staleAge = time.Minute
+
+// sweep removes the folders that daemons left behind which were killed: those of
+// this user in which nobody listens any more.
+func sweep(dir string) {
+	found, _ := filepath.Glob(filepath.Join(dir, folderPrefix+"*", socketName)) // its only error is a bad pattern's
+	for _, path := range found {
+		folder := filepath.Dir(path)
+		info, err := os.Lstat(folder)
+		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < staleAge {
+			continue
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
+			continue
+		}
+		c, err := net.Dial("unix", path)
+		if err == nil {
+			c.Close()
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			os.RemoveAll(folder)
+		}
+	}
+}
+
+// probe asks over the socket what only a FastCGI server can answer, and runs no
+// script: FCGI_GET_VALUES (specification, section 4.1), here of nothing. The
+// answer comes when a process is ready.
+func probe(ctx context.Context, path string) error {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
+	const (
+		version         = 1
+		getValues       = 9
+		getValuesResult = 10
+	)
+	header := [8]byte{version, getValues}
+	if _, err := c.Write(header[:]); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(c, header[:]); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	if header[0] != version || header[1] != getValuesResult {
+		return fmt.Errorf("it isn't a FastCGI server: it answers % x", header)
+	}
+	return nil
+}
