@@ -24,7 +24,7 @@ type HTTPCall struct {
 	// call's time, as Call.More is.
 	Request *http.Request
 
-	RequestURI string         // as the client sent it; default: that of Request.URL
+	RequestURI string         // as the client sent it; default: Prefix and that of Request.URL
 	Prefix     string         // of the path, which a route took off; as /shop
 	ClientAddr netip.AddrPort // REMOTE_ADDR, REMOTE_PORT
 	ServerAddr netip.AddrPort // SERVER_ADDR, SERVER_PORT: where the request came in
@@ -142,7 +142,14 @@ func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	add(orString(r.Method, http.MethodGet))
 	target := r.URL.RequestURI()
 	add(target)
-	add(orString(m.RequestURI, target))
+	switch {
+	case m.RequestURI != "":
+		add(m.RequestURI)
+	case strings.HasPrefix(target, "/"):
+		add(m.Prefix + target)
+	default:
+		add(target)
+	}
 	add(orString(r.Proto, "HTTP/1.1"))
 	scheme, port := "http", int64(80)
 	if m.HTTPS {

@@ -24,6 +24,10 @@ func (p *Pool) Replace(ctx context.Context) error {
 	}
 	defer func() { <-p.replacing }()
 	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return ErrClosed
+	}
 	p.generation++ // what is starting now ends once it is ready
 	var places []*place
 	for pl := range p.places {

@@ -195,6 +195,8 @@ final class Exchange
         if ($status === 204 || $status === 304) {
             self::$bodiless = true;
             $length = -1;
+        } elseif (self::$bodiless && $length === 0) { // to HEAD: it needn't make a body to tell its length
+            $length = self::promised($response);
         }
         $head = Wire::make(Wire::HEAD, pack('nJ', $status, $length), self::fields($response, $length));
         if (self::$bodiless) {
@@ -254,7 +256,8 @@ final class Exchange
     /** @param resource $file */
     private static function sendFile($file, int $length, string &$head): void
     {
-        for ($left = $length; $left !== 0; ) {
+        $left = $length;
+        while ($left !== 0) {
             $part = (string) stream_get_contents($file, $left < 0 ? self::STEP : min($left, self::STEP));
             if ($part === '') {
                 if ($left > 0) {

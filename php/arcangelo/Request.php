@@ -10,25 +10,23 @@ final class Request
     /** The target's path, percent-encoded as in the URL: '/a%20b'. */
     public readonly string $path;
 
-    /**
-     * @param array<string, list<string>> $headers fields by name, in the order they came
-     * @param array<mixed>                $query   as $_GET
-     * @param array<mixed>                $cookies as $_COOKIE
-     * @param array<mixed>                $form    as $_POST
-     * @param array<mixed>                $files   an Upload for each file, nested as the fields' names say
-     * @param string|resource             $body
-     * @param array<string, mixed>        $server  as $_SERVER
-     */
+    /** @param string|resource $body */
     public function __construct(
         public readonly string $method = 'GET',
         /** Path and query: '/search?q=tea'. If a route strips a prefix, it is without it. */
         public readonly string $target = '/',
+        /** @var array<string, list<string>> the header, by name, in the order of names */
         public readonly array $headers = [],
+        /** @var array<mixed> as $_GET */
         public readonly array $query = [],
+        /** @var array<mixed> as $_COOKIE */
         public readonly array $cookies = [],
+        /** @var array<mixed> as $_POST */
         public readonly array $form = [],
+        /** @var array<mixed> an Upload for each file, nested as the fields' names say */
         public readonly array $files = [],
         private readonly mixed $body = '',
+        /** @var array<string, mixed> as $_SERVER */
         public readonly array $server = [],
         /** 'http' or 'https'; a Megaki session counts as https. */
         public readonly string $scheme = 'http',

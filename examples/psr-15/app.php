@@ -1,0 +1,81 @@
+<?php
+
+// A Slim application behind PSR-15 middleware, in workers of mkd. The classes
+// come from Debian's packages here (php-slim, php-nyholm-psr7); with Composer
+// the first line is require 'vendor/autoload.php'.
+
+declare(strict_types=1);
+
+require __DIR__ . '/autoload.php';
+
+use Nyholm\Psr7\Factory\Psr17Factory;
+use Psr\Http\Message\ResponseInterface;
+use Psr\Http\Message\ServerRequestInterface;
+use Psr\Http\Server\MiddlewareInterface;
+use Psr\Http\Server\RequestHandlerInterface;
+
+/** Says in each answer how long it took. */
+final class Timing implements MiddlewareInterface
+{
+    public function process(ServerRequestInterface $request, RequestHandlerInterface $handler): ResponseInterface
+    {
+        $begin = hrtime(true);
+        $response = $handler->handle($request);
+        return $response->withHeader('Server-Timing', sprintf('app;dur=%.3f', (hrtime(true) - $begin) / 1e6));
+    }
+}
+
+/** Passes requests through a middleware to a handler. */
+final class Through implements RequestHandlerInterface
+{
+    public function __construct(private MiddlewareInterface $middleware, private RequestHandlerInterface $next)
+    {
+    }
+
+    public function handle(ServerRequestInterface $request): ResponseInterface
+    {
+        return $this->middleware->process($request, $this->next);
+    }
+}
+
+/** Slim 3, as Debian has it, is older than PSR-15; Slim 4's App is a RequestHandlerInterface itself. */
+final class Slim implements RequestHandlerInterface
+{
+    public function __construct(private Slim\App $app, private Psr17Factory $factory)
+    {
+    }
+
+    public function handle(ServerRequestInterface $request): ResponseInterface
+    {
+        return $this->app->process($request, $this->factory->createResponse());
+    }
+}
+
+$app = new Slim\App(['settings' => ['addContentLengthHeader' => false]]);
+// Errors go to mkd: it logs them, and answers 500.
+unset($app->getContainer()['errorHandler'], $app->getContainer()['phpErrorHandler']);
+
+$app->get('/hello/{name}', function (ServerRequestInterface $request, ResponseInterface $response, array $args) {
+    $response->getBody()->write("Hello, {$args['name']}!\n");
+    return $response->withHeader('Content-Type', 'text/plain');
+});
+$app->post('/form', function (ServerRequestInterface $request, ResponseInterface $response) {
+    $answer = ['fields' => $request->getParsedBody(), 'files' => []];
+    foreach ($request->getUploadedFiles() as $field => $file) {
+        if ($file->getError() === UPLOAD_ERR_OK) {
+            $answer['files'][$field] = [$file->getClientFilename(), md5((string) $file->getStream())];
+        }
+    }
+    $response->getBody()->write(json_encode($answer));
+    return $response->withHeader('Content-Type', 'application/json');
+});
+$app->get('/whoami', function (ServerRequestInterface $request, ResponseInterface $response) {
+    $response->getBody()->write($request->getAttribute(arca\Request::class)->clientIp . "\n");
+    return $response;
+});
+$app->get('/broken', fn () => throw new RuntimeException('this goes to the log'));
+
+$factory = new Psr17Factory();
+$ARCANGELO_USERSPACE = [
+    'on_http' => arca\psr(new Through(new Timing(), new Slim($app, $factory)), $factory),
+];

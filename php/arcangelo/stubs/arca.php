@@ -1,0 +1,315 @@
+<?php
+
+// What mkd's PHP workers bring along, for editors and static checks: never load it.
+// It is made by php/arcangelo/tests/make-stubs.php.
+
+namespace {
+
+    /**
+     * What a userspace script knows of the request it handles. Scripts know it by
+     * the name arca.
+     */
+    final class arca
+    {
+        /** 8 bytes, another for each request. */
+        public static string $guid;
+
+        /** Address of the client, such as 192.0.2.7 or 2001:db8::7. */
+        public static string $client_ip;
+
+        public static int $client_port;
+
+        /** 16 bytes that name the session; zeros: there is none. It identifies; it is no credential. */
+        public static string $token;
+
+        /** The bytes of the message. In on_http it is empty: see Request::body(). */
+        public static string $request;
+
+        /** Writes a line to mkd's log. */
+        public static function log(mixed $message): void
+        {
+        }
+    }
+}
+
+namespace arca {
+
+    /** An HTTP request, as on_http gets it. */
+    final class Request
+    {
+        /** The target's path, percent-encoded as in the URL: '/a%20b'. */
+        public readonly string $path;
+
+        public readonly string $method;
+
+        /** Path and query: '/search?q=tea'. If a route strips a prefix, it is without it. */
+        public readonly string $target;
+
+        /** @var array<string, list<string>> the header, by name, in the order of names */
+        public readonly array $headers;
+
+        /** @var array<mixed> as $_GET */
+        public readonly array $query;
+
+        /** @var array<mixed> as $_COOKIE */
+        public readonly array $cookies;
+
+        /** @var array<mixed> as $_POST */
+        public readonly array $form;
+
+        /** @var array<mixed> an Upload for each file, nested as the fields' names say */
+        public readonly array $files;
+
+        /** @var array<string, mixed> as $_SERVER */
+        public readonly array $server;
+
+        /** 'http' or 'https'; a Megaki session counts as https. */
+        public readonly string $scheme;
+
+        /** As the client asked for it, with a port that isn't the scheme's own. */
+        public readonly string $host;
+
+        /** Such as 'HTTP/1.1'. */
+        public readonly string $protocol;
+
+        public readonly string $clientIp;
+
+        public readonly int $clientPort;
+
+        /** The Megaki session's 16 bytes; null on other doors. It identifies; it is no credential. */
+        public readonly ?string $session;
+
+        /** @param string|resource $body */
+        public function __construct(
+            string $method = 'GET',
+            string $target = '/',
+            array $headers = [],
+            array $query = [],
+            array $cookies = [],
+            array $form = [],
+            array $files = [],
+            mixed $body = '',
+            array $server = [],
+            string $scheme = 'http',
+            string $host = '',
+            string $protocol = 'HTTP/1.1',
+            string $clientIp = '0.0.0.0',
+            int $clientPort = 0,
+            ?string $session = null,
+        ) {
+        }
+
+        /** The URL. */
+        public function url(): string
+        {
+        }
+
+        /** A field of the header, its values joined by a comma; null: there is none. Case doesn't matter. */
+        public function header(string $name): ?string
+        {
+        }
+
+        /** The body. That of a form with files is empty, as php://input is elsewhere. A large one is better read from bodyStream(). */
+        public function body(): string
+        {
+        }
+
+        /**
+         * The body as a stream, at its beginning. A body over 256 KiB is in a file, not in memory.
+         *
+         * @return resource
+         */
+        public function bodyStream()
+        {
+        }
+
+        /**
+         * The body's JSON; objects are arrays.
+         *
+         * @throws \JsonException if it is none
+         */
+        public function json(): mixed
+        {
+        }
+    }
+
+    /**
+     * An answer to an HTTP request.
+     *
+     *     return (new arca\Response('tea'))->header('X-Kind', 'green')->cookie('seen', '1');
+     */
+    final class Response
+    {
+        /**
+         * @param string|iterable<string>|resource      $body    a generator's parts are sent as they come
+         * @param array<string, string|int|list<string>> $headers
+         */
+        public function __construct(mixed $body = '', int $status = 200, array $headers = [])
+        {
+        }
+
+        public static function html(string $html, int $status = 200): self
+        {
+        }
+
+        public static function text(string $text, int $status = 200): self
+        {
+        }
+
+        /** @throws \JsonException if the data can't be put as JSON */
+        public static function json(mixed $data, int $status = 200): self
+        {
+        }
+
+        public static function redirect(string $to, int $status = 302): self
+        {
+        }
+
+        /**
+         * A file. If it has a name, browsers save it under that.
+         *
+         * @throws \RuntimeException if it can't be read
+         */
+        public static function file(string $path, string $type = 'application/octet-stream', ?string $name = null): self
+        {
+        }
+
+        /**
+         * An answer that is sent while it is made.
+         *
+         * @param iterable<string> $parts
+         */
+        public static function stream(iterable $parts, string $type = 'text/plain; charset=UTF-8'): self
+        {
+        }
+
+        /** @param int $status 200 to 599 */
+        public function status(int $status): self
+        {
+        }
+
+        /**
+         * Sets a field of the header, instead of what it was. Fields that are about
+         * the connection have no effect.
+         *
+         * @param string|int|list<string> $value
+         */
+        public function header(string $name, array|string|int $value): self
+        {
+        }
+
+        /** Adds a value to a field of the header. */
+        public function addHeader(string $name, string $value): self
+        {
+        }
+
+        /**
+         * Sets a cookie. Scripts can't read it, and other sites don't send it,
+         * unless it says so.
+         *
+         * @param int    $expires  a Unix time; 0: when the browser is closed. A time that is over deletes it
+         * @param string $sameSite 'Lax', 'Strict', 'None' or ''
+         */
+        public function cookie(
+            string $name,
+            string $value,
+            int $expires = 0,
+            string $path = '/',
+            string $domain = '',
+            bool $secure = false,
+            bool $httpOnly = true,
+            string $sameSite = 'Lax',
+        ): self {
+        }
+
+        public function getStatus(): int
+        {
+        }
+
+        /** @return array<string, list<string>> fields by name */
+        public function getHeaders(): array
+        {
+        }
+
+        /** A field's values, joined by a comma; null: there is none. Case doesn't matter. */
+        public function getHeader(string $name): ?string
+        {
+        }
+
+        /** @return string|iterable<string>|resource */
+        public function getBody(): mixed
+        {
+        }
+    }
+
+    /** A file that came in a form. It is gone after the request, unless it was moved. */
+    final class Upload
+    {
+        /** The file's name without folders, as the client gave it. It may be anything. */
+        public readonly string $name;
+
+        /** The name as the client gave it. */
+        public readonly string $fullPath;
+
+        /** The media type, as the client gave it. */
+        public readonly string $type;
+
+        /** Where the file is. '' if there is an error. */
+        public readonly string $path;
+
+        /** UPLOAD_ERR_OK or another UPLOAD_ERR_ constant of PHP. */
+        public readonly int $error;
+
+        /** In bytes. */
+        public readonly int $size;
+
+        public function __construct(
+            string $name,
+            string $fullPath = '',
+            string $type = '',
+            string $path = '',
+            int $error = \arca\UPLOAD_ERR_OK,
+            int $size = 0,
+        ) {
+        }
+
+        /** Whether there is a file. */
+        public function isOk(): bool
+        {
+        }
+
+        /**
+         * Moves the file to a path, over a file that is there, as
+         * move_uploaded_file does for other servers.
+         *
+         * @throws \RuntimeException if there is no file, or it can't be moved
+         */
+        public function moveTo(string $path): void
+        {
+        }
+
+        /** The file's bytes. */
+        public function contents(): string
+        {
+        }
+    }
+
+    /**
+     * Makes an on_http of a PSR-15 handler, or of any callable that takes a PSR-7
+     * request and returns a PSR-7 response. The application brings the PSR-17
+     * factories; where one object is all three of them, the first will do.
+     *
+     *     'on_http' => arca\psr($app, new Nyholm\Psr7\Factory\Psr17Factory()),
+     *
+     * The request's attribute arca\Request::class has the arca\Request.
+     *
+     * @return \Closure(Request): Response
+     */
+    function psr(
+        \Psr\Http\Server\RequestHandlerInterface|callable $handler,
+        \Psr\Http\Message\ServerRequestFactoryInterface $requests,
+        ?\Psr\Http\Message\StreamFactoryInterface $streams = null,
+        ?\Psr\Http\Message\UploadedFileFactoryInterface $uploads = null,
+    ): \Closure {
+    }
+}

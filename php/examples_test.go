@@ -1,0 +1,72 @@
+package php
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestWorkersExample has the pool alone run examples/php-workers.
+func TestWorkersExample(t *testing.T) {
+	p, _ := start(t, Options{Script: "../examples/php-workers/app.php", MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}})
+	for target, want := range map[string]string{"/hello?name=Ada": "Hello, Ada!\n", "/count": "1\n2\n3\n4\n5\n", "/cookie": "seen never\n", "/visits": "visit 1\n"} {
+		if got := get(t, p, target).body.String(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q", target, got)
+		}
+	}
+	w := request(t, p, multipartCall("/form", filePart("file", "a b.txt", "content")+"--b--"))
+	if w.status != 303 {
+		t.Fatalf("upload: %d", w.status)
+	}
+	if got := get(t, p, w.header.Get("Location")); got.body.String() != "content" {
+		t.Errorf("download: %d %q", got.status, &got.body)
+	}
+	if w := request(t, p, httpCall("PUT", "/length", nil, "12345")); w.body.String() != "5 bytes\n" {
+		t.Errorf("length: %q", &w.body)
+	}
+	if w := get(t, p, "/nowhere"); w.status != 404 {
+		t.Errorf("nowhere: %d", w.status)
+	}
+}
+
+// TestPSR15 has it run examples/psr-15: a framework with PSR-7 and PSR-17 from
+// another library.
+func TestPSR15(t *testing.T) {
+	p, log := start(t, Options{Script: "../examples/psr-15/app.php", MinWorkers: 1, MaxWorkers: 1})
+	w := get(t, p, "/hello/Ada")
+	if w.body.String() != "Hello, Ada!\n" || w.length != int64(w.body.Len()) || !strings.HasPrefix(w.header.Get("Server-Timing"), "app;dur=") {
+		t.Errorf("%q %v", &w.body, w.header)
+	}
+	if got := get(t, p, "/whoami").body.String(); got != "192.0.2.7\n" {
+		t.Errorf("%q", got)
+	}
+	for _, c := range []*HTTPCall{
+		multipartCall("/form", fieldPart("a[b]", "1")+filePart("f", "x.txt", "content")+filePart("g", "", "")+"--b--"),
+		httpCall("POST", "/form", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "a[b]=1"),
+	} {
+		var answer struct {
+			Fields map[string]any
+			Files  any
+		}
+		w := request(t, p, c)
+		if err := json.Unmarshal(w.body.Bytes(), &answer); err != nil || asJSON(answer.Fields) != `{"a":{"b":"1"}}` {
+			t.Errorf("%q, %v", &w.body, err)
+		}
+	}
+	w = request(t, p, multipartCall("/form", filePart("f", "x.txt", "content")+"--b--"))
+	if want := `{"fields":[],"files":{"f":["x.txt","` + hash("content") + `"]}}`; w.body.String() != want {
+		t.Errorf("%q, want %q", &w.body, want)
+	}
+	var script *ScriptError
+	if _, err := doHTTP(p, httpCall("GET", "/broken", nil, "")); !errors.As(err, &script) || script.Fatal || !strings.Contains(script.Message, "this goes to the log") {
+		t.Errorf("broken: %v", err)
+	}
+	if w := get(t, p, "/nowhere"); w.status != 404 {
+		t.Errorf("nowhere: %d", w.status)
+	}
+	if s := log.String(); strings.Contains(s, "level=WARN") {
+		t.Errorf("warnings:\n%s", s)
+	}
+}
