@@ -179,3 +179,19 @@ func awaitExit(pid int) {
 		}
 	}
 }
+
+// keepDescriptors has what this process was started with, besides its standard
+// input and output, end at the start of another program: Go sees to that for
+// what it opens itself.
+func keepDescriptors() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
+}

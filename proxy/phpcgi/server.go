@@ -122,6 +122,9 @@ func (s *Server) Start(ctx context.Context) error {
 
 // boot starts the first process, and the others once it is ready.
 func (s *Server) boot(ctx context.Context) (err error) {
+	if err := keepDescriptors(); err != nil {
+		return err
+	}
 	sweep(s.opt.SocketDir)
 	if s.listener, err = listen(s.address); err != nil {
 		return err

@@ -1,0 +1,103 @@
+package phpcgi
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestLinger: a script that is stuck in the kernel, where neither PHP's own time
+// limit nor the end of its connection reaches it, is killed some time after its
+// client has left. Those with a client aren't.
+func TestLinger(t *testing.T) {
+	s := startSite(t, Options{Workers: 2, Linger: 200 * time.Millisecond, Ini: map[string]string{"max_execution_time": "1"}})
+	lock, err := os.Create(filepath.Join(s.dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	held, release, heldDone := s.hold(t, t.Context(), "hold")
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck, _, stuckDone := s.hold(t, ctx, "lock&lock="+url.QueryEscape(lock.Name()))
+	cancel()
+	if err := <-stuckDone; err == nil {
+		t.Fatal("the request that was broken off succeeded")
+	}
+	eventually(t, "the stuck process is gone", func() bool { return !alive(stuck) })
+	eventually(t, "it is replaced", func() bool { return s.Status().Started == 3 })
+	release()
+	if err := <-heldDone; err != nil {
+		t.Errorf("the request that has its client: %v", err)
+	}
+	if st := s.Status(); st.Lingered != 1 || st.Crashes != 0 || !alive(held) {
+		t.Errorf("Status: %+v", st)
+	}
+	if !strings.Contains(s.logs.String(), "it goes on with a request whose client has closed the connection") {
+		t.Error("the log doesn't tell")
+	}
+}
+
+// TestLingerWaits: a script that works on without its client has its time.
+func TestLingerWaits(t *testing.T) {
+	s := startSite(t, Options{Workers: 1, Linger: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	pid, release, done := s.hold(t, ctx, "hold&ignore=1")
+	cancel()
+	<-done
+	eventually(t, "the request has lost its client", func() bool {
+		found, err := s.findLingering()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found) == 1 && found[0].p.pid == pid
+	})
+	release()
+	if got, _ := s.get(t, ""); got != pid {
+		t.Errorf("process %d was replaced by %d", pid, got)
+	}
+}
+
+// TestShutdownEndsStuck: what is stuck without a client doesn't hold up a Shutdown
+// that has no deadline.
+func TestShutdownEndsStuck(t *testing.T) {
+	s := startSite(t, Options{Workers: 1, Linger: 100 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	_, _, done := s.hold(t, ctx, "hold&ignore=1")
+	cancel()
+	<-done
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// FuzzSockets: the kernel's messages are taken as they come, whatever they are.
+func FuzzSockets(f *testing.F) {
+	listener := []byte("\x01\x01\x0a\x00\x01\x02\x03\x04\x00\x00\x00\x00\x00\x00\x00\x00" +
+		"\x07\x00\x00\x00/a\x00\x00" + "\x0c\x00\x04\x00\x02\x00\x00\x00\x80\x00\x00\x00" + "\x05\x00\x06\x00\x00\x00\x00\x00")
+	orphan := []byte("\x01\x01\x01\x00\x01\x02\x03\x04\x00\x00\x00\x00\x00\x00\x00\x00" +
+		"\x07\x00\x00\x00/a\x00\x00" + "\x05\x00\x06\x00\x03")
+	var s sockets
+	s.add(listener, "/a")
+	s.add(orphan, "/a")
+	s.add(orphan, "/b")
+	if s.queued != 2 || len(s.accepted) != 1 || !s.accepted[0].orphan {
+		f.Fatalf("%+v", s)
+	}
+	f.Add(listener)
+	f.Add(orphan)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s sockets
+		s.add(data, "/a")
+		if len(s.accepted) > 1 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
