@@ -1,0 +1,271 @@
+//go:build linux
+
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// loaded answers with the request's number, the hash of its body, and so many
+// bytes made of the number that an answer comes in several pieces.
+const loaded = `<?php
+$n = $_GET['n'];
+usleep((int)($_GET['us'] ?? 0));
+echo $n, ' ', hash('sha256', file_get_contents('php://input')), ' ';
+for ($i = $_GET['lines']; $i > 0; $i--) {
+	echo str_repeat("$n,", 100), "\n";
+}
+echo 'end';`
+
+// load has clients ask loaded at both doors.
+type fpmLoad struct {
+	t     *testing.T
+	p     *Proxy
+	query string
+	next  atomic.Int64
+	mu    sync.Mutex
+	seen  map[string]int // answers by status, and "cut"
+	stop  context.CancelFunc
+	all   sync.WaitGroup
+}
+
+// begin starts so many clients at each door.
+func (l *fpmLoad) begin(clients int) {
+	ctx, cancel := context.WithCancel(l.t.Context())
+	l.stop, l.seen = cancel, make(map[string]int)
+	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: 30 * time.Second}
+	l.t.Cleanup(web.CloseIdleConnections)
+	for range clients {
+		l.all.Go(func() {
+			for ctx.Err() == nil {
+				n := l.next.Add(1)
+				r, err := http.NewRequest(loadMethod(n), "http://"+l.p.Addr("web").String()+l.target(n), strings.NewReader(loadBody(n)))
+				if err != nil {
+					l.t.Error(err)
+					return
+				}
+				resp, err := web.Do(r)
+				l.note(n, resp, err)
+			}
+		})
+		l.all.Go(func() {
+			c := client(l.t, l.p, "app")
+			for ctx.Err() == nil {
+				n := l.next.Add(1)
+				b := loadBody(n)
+				answer, err := c.Send(context.Background(), fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", loadMethod(n), l.target(n), len(b), b))
+				if err != nil {
+					l.t.Errorf("a message wasn't answered: %v", err)
+					continue
+				}
+				resp, _ := parseAnswer(l.t, answer, loadMethod(n))
+				resp.Body = io.NopCloser(bytes.NewReader(answer[bytes.Index(answer, []byte("\r\n\r\n"))+4:]))
+				l.note(n, resp, nil)
+			}
+		})
+	}
+}
+
+func (l *fpmLoad) end() {
+	l.stop()
+	l.all.Wait()
+}
+
+func loadMethod(n int64) string {
+	return [...]string{"POST", "PUT"}[n%2] // both have a body; the second may be repeated
+}
+
+func loadBody(n int64) string { return strings.Repeat(strconv.FormatInt(n, 10), int(n%7)*3000) }
+
+func (l *fpmLoad) target(n int64) string {
+	return fmt.Sprintf("/?n=%d&lines=%d%s", n, n%5*20, l.query)
+}
+
+// note checks an answer: it is its own and whole, or says that it isn't one.
+func (l *fpmLoad) note(n int64, resp *http.Response, err error) {
+	kind := "cut"
+	if err == nil {
+		var got []byte
+		got, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err == nil {
+			kind = strconv.Itoa(resp.StatusCode)
+		}
+		if resp.StatusCode == 200 && err == nil {
+			sum := sha256.Sum256([]byte(loadBody(n)))
+			want := fmt.Sprintf("%d %s %send", n, hex.EncodeToString(sum[:]), strings.Repeat(strings.Repeat(fmt.Sprintf("%d,", n), 100)+"\n", int(n%5*20)))
+			if string(got) != want {
+				l.t.Errorf("request %d got %d bytes for its answer, which has %d: %.100q", n, len(got), len(want), got)
+			}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[kind]++
+}
+
+// count returns how many answers of a kind there were.
+func (l *fpmLoad) count(kind string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen[kind]
+}
+
+// more waits for so many good answers more.
+func (l *fpmLoad) more(n int) {
+	l.t.Helper()
+	from := l.count("200")
+	for deadline := time.Now().Add(60 * time.Second); l.count("200") < from+n; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			l.t.Fatalf("%d good answers in a minute", l.count("200")-from)
+		}
+	}
+}
+
+// check looks at what kinds of answers there were.
+func (l *fpmLoad) check(allowed ...string) {
+	l.t.Helper()
+	l.t.Logf("answers: %v", l.seen)
+	for _, kind := range slices.Sorted(maps.Keys(l.seen)) {
+		if !slices.Contains(allowed, kind) {
+			l.t.Errorf("%d answers are %s", l.seen[kind], kind)
+		}
+	}
+}
+
+// behind has both doors before a PHP-FPM that runs loaded.
+func behind(t *testing.T, f *fpm, options string) *Proxy {
+	t.Helper()
+	p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  site: {fastcgi: {addresses: ["unix:`+f.dir+`/s"], root: `+f.public+`, `+options+`}}
+routes: [{backend: site}]
+log: {access: false, level: error}
+`))
+	return p
+}
+
+// TestFPMUnderLoad restarts and reloads PHP-FPM under load, has its workers end
+// after five requests, and has more requests than workers. Nothing but a stop
+// may be seen in the answers, and no answer is another's or cut without a sign.
+func TestFPMUnderLoad(t *testing.T) {
+	for _, keep := range []string{"keep_alive: 0", "keep_alive: 2"} {
+		for _, c := range []struct {
+			name     string
+			settings []string
+			query    string
+			happens  func(l *fpmLoad, f *fpm)
+			allowed  []string
+		}{
+			{"max_requests", []string{"pm.max_requests = 5"}, "", func(l *fpmLoad, f *fpm) { l.more(200) }, []string{"200"}},
+			{"all busy", nil, "&us=5000", func(l *fpmLoad, f *fpm) { l.more(100) }, []string{"200"}},
+			{"restarted", nil, "&us=2000", func(l *fpmLoad, f *fpm) {
+				for range 2 {
+					l.more(50)
+					f.stop()
+					f.start(l.t)
+				}
+				l.more(50)
+			}, []string{"200", "502", "503", "cut"}},
+			{"reloaded at once", nil, "&us=2000", func(l *fpmLoad, f *fpm) {
+				l.more(50)
+				f.reload(l.t)
+				l.more(50)
+			}, []string{"200", "502", "503", "cut"}},
+			{"reloaded", []string{"[global]", "process_control_timeout = 10s"}, "&us=2000", func(l *fpmLoad, f *fpm) {
+				for range 3 {
+					l.more(50)
+					f.reload(l.t)
+				}
+				l.more(50)
+			}, []string{"200", "502", "503", "cut"}},
+		} {
+			t.Run(c.name+" "+keep, func(t *testing.T) {
+				f := startFPM(t, 3, map[string]string{"index.php": loaded}, c.settings...)
+				l := &fpmLoad{t: t, p: behind(t, f, keep), query: c.query}
+				l.begin(4)
+				defer l.end()
+				c.happens(l, f)
+				l.end()
+				l.check(c.allowed...)
+			})
+		}
+	}
+}
+
+// reload has PHP-FPM read its configuration anew, and waits until it has.
+func (f *fpm) reload(t testing.TB) {
+	t.Helper()
+	ready := strings.Count(f.log(), "ready to handle connections")
+	f.cmd.Process.Signal(syscall.SIGUSR2)
+	for deadline := time.Now().Add(30 * time.Second); strings.Count(f.log(), "ready to handle connections") <= ready; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("PHP-FPM doesn't reload:\n%s", f.log())
+		}
+	}
+}
+
+// TestFPMFull: while all workers are busy, a request waits for response_timeout
+// and gets 504. If PHP-FPM's queue is full too, it gets 503 at once, and the
+// server isn't taken for one that is down.
+func TestFPMFull(t *testing.T) {
+	f := startFPM(t, 1, map[string]string{"index.php": loaded, "hold.php": `<?php
+		touch(dirname(__DIR__) . '/held');
+		while (!file_exists(dirname(__DIR__) . '/go')) { usleep(5000); clearstatcache(); }
+		echo 'held';`}, "listen.backlog = 1")
+	p := behind(t, f, "response_timeout: 1s")
+	ask := func(target string) string {
+		_, body := parseAnswer(t, sendWeb(t, p, "GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n"), "GET")
+		return body
+	}
+	// The one that holds the worker isn't limited.
+	patient := behind(t, f, "response_timeout: 1m")
+	held := make(chan string)
+	go func() {
+		held <- string(sendWeb(t, patient, "GET /hold.php HTTP/1.1\r\nHost: x\r\n\r\n"))
+	}()
+	await(t, "the worker is held", func() bool { return exists(filepath.Join(f.dir, "held")) })
+	if got := ask("/?n=1&lines=0"); !strings.HasPrefix(got, "504 ") {
+		t.Errorf("while the worker is busy: %q", got)
+	}
+	// Some wait in the queue, the others don't get in.
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			got := ask("/?n=1&lines=0")
+			mu.Lock()
+			seen[got[:3]]++
+			mu.Unlock()
+		})
+	}
+	all.Wait()
+	if seen["503"] < 5 || seen["503"]+seen["504"] != 10 {
+		t.Errorf("while the queue is full: %v", seen)
+	}
+	touch(t, filepath.Join(f.dir, "go"))
+	if got := <-held; !strings.HasSuffix(got, "held") {
+		t.Errorf("%q", got)
+	}
+	await(t, "the queue is empty", func() bool { return strings.HasPrefix(ask("/?n=1&lines=0"), "1 e3b0") })
+}
