@@ -41,6 +41,7 @@ type receiver struct {
 	begun   bool  // a HEAD came
 	left    int64 // bytes of the body that are due; -1: not known
 	refused error // by the answer's writer: the rest is passed over
+	told    bool  // the worker knows that
 }
 
 // head takes a HEAD frame. It returns an error if the worker is to blame.

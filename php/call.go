@@ -85,22 +85,24 @@ func (w *worker) receive(id uint64, answer *receiver, unread error) (departure, 
 				return w.failure(err)
 			}
 		case frameHead:
-			if err := answer.head(head, &w.frames); err != nil {
+			err := answer.head(head, &w.frames)
+			if err == nil {
+				err = w.tellGone(id, answer)
+			}
+			if err != nil {
 				return w.failure(err)
 			}
 		case framePart:
 			flush := len(head) > 0 && head[0]&partFlush != 0
-			willing := answer.refused == nil
-			if err := w.copyAnswer(answer, h.body, false); err != nil {
-				return w.failure(err)
-			}
-			if flush {
+			err := w.copyAnswer(answer, h.body, false)
+			if err == nil && flush {
 				answer.flush()
 			}
-			if willing && answer.refused != nil {
-				if err := w.tellGone(id); err != nil {
-					return w.failure(err)
-				}
+			if err == nil {
+				err = w.tellGone(id, answer)
+			}
+			if err != nil {
+				return w.failure(err)
 			}
 		case frameEnd:
 			w.reported = int64(binary.BigEndian.Uint64(head))
@@ -214,8 +216,12 @@ func appendCallHead(buf []byte, flags byte, session *[16]byte, client netip.Addr
 	return buf
 }
 
-// tellGone tells the worker that nobody takes the rest of its answer.
-func (w *worker) tellGone(id uint64) error {
+// tellGone tells the worker, once, if nobody takes the rest of its answer.
+func (w *worker) tellGone(id uint64, answer *receiver) error {
+	if answer.refused == nil || answer.told {
+		return nil
+	}
+	answer.told = true
 	var frame [frameHeaderSize]byte
 	(&frameHeader{typ: frameGone, id: id}).put(frame[:])
 	_, err := w.pipe.Write(frame[:])

@@ -87,8 +87,11 @@ func (h *frameHeader) put(p []byte) {
 	p[0], p[1] = frameVersion, byte(h.typ)
 	binary.BigEndian.PutUint16(p[2:], uint16(h.head))
 	binary.BigEndian.PutUint32(p[4:], uint32(h.body))
-	binary.BigEndian.PutUint64(p[8:], h.id)
+	putID(p, h.id)
 }
+
+// putID sets the id of a frame.
+func putID(frame []byte, id uint64) { binary.BigEndian.PutUint64(frame[8:], id) }
 
 // parseFrameHeader reads the header of a frame from a worker.
 func parseFrameHeader(p []byte) (frameHeader, error) {

@@ -1,6 +1,7 @@
 package php
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // HTTPCall is an HTTP request for a script's on_http.
@@ -57,8 +59,22 @@ func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w HTTPAnswer) error {
 	if n := p.stuck.Load(); m.body != nil && n >= int64(p.opt.MaxWorkers) {
 		return tooManyStuck(n)
 	}
+	buf := requests.Get().(*[]byte)
+	defer requests.Put(buf)
+	if m.frames, err = m.append((*buf)[:0]); err != nil {
+		return err
+	}
+	if cap(m.frames) <= maxKept {
+		*buf = m.frames
+	}
 	return p.call(ctx, &m, &receiver{http: w, bodiless: c.Request.Method == http.MethodHead})
 }
+
+// requests are buffers for requests on their way.
+var requests = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxKept is how large such a buffer may be, to be kept.
+const maxKept = 64 << 10
 
 // httpMessage is an HTTPCall on its way.
 type httpMessage struct {
@@ -68,6 +84,7 @@ type httpMessage struct {
 	form   *form
 	small  []byte    // the body, if it is small
 	body   io.Reader // else; nil: there is none
+	frames []byte    // what is to be sent, but for body
 }
 
 func (m *httpMessage) route() string { return m.Route }
@@ -95,40 +112,40 @@ func (m *httpMessage) takeBody() error {
 // door lets it in.
 var errNUL = errors.New("a NUL in the request's header")
 
-// send implements message.
-func (m *httpMessage) send(w *worker, id uint64) (int, error) {
+// append appends the frames of a request, with no id.
+func (m *httpMessage) append(buf []byte) ([]byte, error) {
 	flags := m.flags
 	if m.small != nil || m.body != nil {
 		flags |= callMore
 	}
-	buf := appendCallHead(w.buf[:0], flags, &m.Session, plainAddr(m.ClientAddr))
-	h := frameHeader{typ: frameHTTP, head: len(buf) - frameHeaderSize, id: id}
+	buf = appendCallHead(buf, flags, &m.Session, plainAddr(m.ClientAddr))
+	h := frameHeader{typ: frameHTTP, head: len(buf) - frameHeaderSize}
 	buf, values := m.appendRequest(buf)
-	h.body = int64(len(buf) - frameHeaderSize - h.head)
+	block := buf[frameHeaderSize+h.head:]
+	if bytes.Count(block, []byte{0}) != values {
+		return nil, errNUL
+	}
+	h.body = int64(len(block))
 	h.put(buf)
-	if n := countNUL(buf[frameHeaderSize+h.head:]); n != values {
-		return 0, &bodyError{errNUL}
-	}
 	if m.small != nil {
-		last := frameHeader{typ: frameLast, body: int64(len(m.small)), id: id}
-		buf = append(buf, make([]byte, frameHeaderSize)...)
-		last.put(buf[len(buf)-frameHeaderSize:])
-		buf = append(buf, m.small...)
+		var last [frameHeaderSize]byte
+		(&frameHeader{typ: frameLast, body: int64(len(m.small))}).put(last[:])
+		buf = append(append(buf, last[:]...), m.small...)
 	}
-	n, err := w.pipe.Write(buf)
+	return buf, nil
+}
+
+// send implements message.
+func (m *httpMessage) send(w *worker, id uint64) (int, error) {
+	putID(m.frames, id)
+	if m.small != nil {
+		putID(m.frames[len(m.frames)-len(m.small)-frameHeaderSize:], id)
+	}
+	n, err := w.pipe.Write(m.frames)
 	if err != nil || m.body == nil {
 		return n, err
 	}
 	return n, w.sendMore(id, m.body)
-}
-
-func countNUL(p []byte) (n int) {
-	for _, c := range p {
-		if c == 0 {
-			n++
-		}
-	}
-	return n
 }
 
 // appendRequest appends a request but for its body: values that are each ended

@@ -22,11 +22,12 @@ type recorder struct {
 	writes  int
 	flushes int
 	refuse  error // of Write
+	decline error // of Head
 }
 
 func (r *recorder) Head(status int, header http.Header, length int64) error {
 	r.status, r.header, r.length = status, header, length
-	return nil
+	return r.decline
 }
 
 func (r *recorder) Write(p []byte) (int, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -222,6 +223,11 @@ func fakeWorker(mode string) {
 	frame(frameReady, 0, "\x00\x00\x00\x01\x00", "fake")
 	for {
 		id, body := read()
+		if frames, ok := strings.CutPrefix(mode, "answer "); ok {
+			frames, _ = url.QueryUnescape(frames)
+			out.Write(bytes.ReplaceAll([]byte(frames), []byte("<request>"), binary.BigEndian.AppendUint64(nil, id)))
+			continue
+		}
 		if body == "well" || mode == "well" {
 			frame(frameEnd, id, memory, body)
 			continue

@@ -86,9 +86,10 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestFramesByHand speaks to Arcangelo in bytes that are written down here, as
-// docs/worker-frames.md has them, with none of this package's code.
-func TestFramesByHand(t *testing.T) {
+// byHand starts Arcangelo, and returns functions to send a frame to it, to read
+// one whose header is as given, and to wait for its end.
+func byHand(t *testing.T, script string) (send func(frame string), want func(name, header string) (head, body string), wait func() error) {
+	t.Helper()
 	callsR, callsW, err1 := os.Pipe()
 	framesR, framesW, err2 := os.Pipe()
 	if err := errors.Join(err1, err2); err != nil {
@@ -102,14 +103,14 @@ func TestFramesByHand(t *testing.T) {
 	if err := os.WriteFile(loop, code, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("php", loop, "testdata/kit.php")
+	cmd := exec.Command("php", loop, script)
 	cmd.ExtraFiles = []*os.File{callsR, framesW}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	callsR.Close()
 	framesW.Close()
-	send := func(s string) {
+	send = func(s string) {
 		t.Helper()
 		p, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
 		if err == nil {
@@ -119,7 +120,7 @@ func TestFramesByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := func(name, header string) (head, body string) {
+	want = func(name, header string) (head, body string) {
 		t.Helper()
 		p := make([]byte, 16)
 		if _, err := io.ReadFull(framesR, p); err != nil {
@@ -133,6 +134,13 @@ func TestFramesByHand(t *testing.T) {
 		}
 		return string(rest[:n]), string(rest[n:])
 	}
+	return send, want, cmd.Wait
+}
+
+// TestFramesByHand speaks to Arcangelo in bytes that are written down here, as
+// docs/worker-frames.md has them, with none of this package's code.
+func TestFramesByHand(t *testing.T) {
+	send, want, wait := byHand(t, "testdata/kit.php")
 	version, err := exec.Command("php", "-r", "echo PHP_VERSION;").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +168,52 @@ func TestFramesByHand(t *testing.T) {
 	}
 	want("END", "01 12 0008 00000004"+id)
 	send("01 05 0000 00000000 0000000000000000")
-	if err := cmd.Wait(); err != nil {
+	if err := wait(); err != nil {
+		t.Errorf("after STOP: %v", err)
+	}
+}
+
+// TestHTTPFramesByHand does the same with HTTP requests.
+func TestHTTPFramesByHand(t *testing.T) {
+	path := script(t, `$ARCANGELO_USERSPACE = ['on_http' => function ($r) {
+		if ($r->path === '/stream') {
+			return (function () { yield 'one'; yield 'two'; })();
+		}
+		return (new arca\Response($r->method . $r->body() . $r->header('X-A'), 201))->header('Content-Type', 'a/b')->header('X-B', ['1', '2']);
+	}];`)
+	send, want, wait := byHand(t, path)
+	version, err := exec.Command("php", "-r", "echo PHP_VERSION;").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want("READY", "01 11 0005 000000"+hex.EncodeToString([]byte{byte(len(version))})+" 0000000000000000")
+	id, token := " 0102030405060708", " 101112131415161718191a1b1c1d1e1f"
+	request := func(target string) string {
+		values := "POST\x00" + target + "\x00" + target + "\x00HTTP/1.1\x00http\x00h\x00h\x00\x0080\x00/s.php\x002\x001\x00X-A\x00v\x00"
+		return "000000" + hex.EncodeToString([]byte{byte(len(values))}) + id + " 01" + token + " 0000" + hex.EncodeToString([]byte(values))
+	}
+	send("01 06 0013 " + request("/"))
+	send("01 03 0000 00000002" + id + hex.EncodeToString([]byte("..")))
+	fields := "Content-Type\x00a/b\x00X-B\x001\x00X-B\x002\x00"
+	if head, body := want("HEAD", "01 16 000a 000000"+hex.EncodeToString([]byte{byte(len(fields))})+id); head != "\x00\xc9\x00\x00\x00\x00\x00\x00\x00\x07" || body != fields {
+		t.Errorf("HEAD %x %q", head, body)
+	}
+	if head, body := want("END", "01 12 0008 00000007"+id); len(head) != 8 || body != "POST..v" {
+		t.Errorf("END %x %q", head, body)
+	}
+	send("01 06 0013 " + request("/stream"))
+	send("01 03 0000 00000000" + id)
+	if head, _ := want("HEAD", "01 16 000a 00000026"+id); head != "\x00\xc8\xff\xff\xff\xff\xff\xff\xff\xff" {
+		t.Errorf("HEAD %x", head)
+	}
+	want("PART", "01 13 0001 00000003"+id)
+	want("PART", "01 13 0001 00000003"+id)
+	want("END", "01 12 0008 00000000"+id)
+	send("01 07 0000 00000000" + id) // GONE too late
+	send("01 04 0000 00000000" + id)
+	want("PONG", "01 17 0000 00000000"+id)
+	send("01 05 0000 00000000 0000000000000000")
+	if err := wait(); err != nil {
 		t.Errorf("after STOP: %v", err)
 	}
 }

@@ -91,8 +91,13 @@ final class Exchange
             return false;
         }
         $head = '';
-        $rest = self::send(self::response(null, $printed), $head);
-        Session::close();
+        try {
+            $rest = self::send(self::response(null, $printed), $head);
+            Session::close();
+        } catch (\Throwable $e) {
+            Wire::send(Wire::LOG, Wire::FAILURE, (string) $e);
+            return false;
+        }
         Wire::send(Wire::LOG, Wire::WARNING, 'the script called exit during a request; what it had printed is the answer');
         Wire::send(Wire::END, Wire::memory() . self::LEAVES, $rest, $head);
         return true;
