@@ -6,7 +6,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 GOFILES   = $(shell git ls-files '*.go')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint fuzz php php-fpm php-tools openssl
+.PHONY: help run build test fmt lint fuzz php php-fpm php-cgi php-tools openssl
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ build: ## build bin/mkd and bin/sazukari
 server.key: | build
 	bin/mkd keygen --out server.key
 
-test: php php-fpm php-tools openssl lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
+test: php php-fpm php-cgi php-tools openssl lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
 	$(GO) test -race -count=1 -timeout 12m ./...
 	@$(MAKE) --no-print-directory fuzz
 
@@ -47,6 +47,7 @@ fmt: ## format the Go code
 # them.
 php: ; $(call need,php,php-cli)
 php-fpm: ; $(call need,php-fpm,php-fpm)
+php-cgi: ; $(call need,php-cgi,php-cgi)
 php-tools:
 	$(call need,phpunit,phpunit)
 	$(call need,phpcs,php-codesniffer)

@@ -34,7 +34,7 @@ func (s *Server) watchLingering() {
 		if err != nil && !told {
 			told = true
 			s.log.Warn("php-cgi may go on for ever with a request whose client is gone: which process has it can't be found out; "+
-				"that takes sock_diag(7), and CAP_SYS_PTRACE if php-cgi is another user's", "error", err)
+				"that takes sock_diag(7) and /proc", "error", err)
 		}
 		since = s.endLingering(found, since)
 	}
@@ -60,7 +60,7 @@ func (s *Server) findLingering() ([]lingering, error) {
 	s.mu.Unlock()
 	var found []lingering
 	for _, p := range processes {
-		open, e := openSockets(p.pid)
+		open, e := openSockets(p.pid, s.attr.Credential)
 		select {
 		case <-p.exited: // if not, the number is still its own
 			continue

@@ -2,6 +2,8 @@ package phpcgi
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,12 +17,19 @@ import (
 // limit nor the end of its connection reaches it, is killed some time after its
 // client has left. Those with a client aren't.
 func TestLinger(t *testing.T) {
-	s := startSite(t, Options{Workers: 2, Linger: 200 * time.Millisecond, Ini: map[string]string{"max_execution_time": "1"}})
+	opt := Options{Workers: 2, Linger: 200 * time.Millisecond, Ini: map[string]string{"max_execution_time": "1"}}
+	if os.Geteuid() == 0 {
+		opt.User = "www-data"
+	}
+	s := startSite(t, opt)
 	lock, err := os.Create(filepath.Join(s.dir, "lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer lock.Close()
+	if err := lock.Chmod(0o666); err != nil { // the script opens it, too
+		t.Fatal(err)
+	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +84,36 @@ func TestShutdownEndsStuck(t *testing.T) {
 	<-done
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// TestOpenSocketsOfUser: another user's process can be looked at as that user,
+// and only by the thread that has become him.
+func TestOpenSocketsOfUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can change the user")
+	}
+	s := startSite(t, Options{Workers: 1, User: "www-data"})
+	secret := filepath.Join(t.TempDir(), "server.key")
+	if err := os.WriteFile(secret, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var inodes []uint32
+	var err, denied error
+	as(s.attr.Credential, func() {
+		inodes, err = readSockets(s.pids()[0])
+		_, denied = os.ReadFile(secret)
+	})
+	if len(inodes) == 0 || err != nil {
+		t.Errorf("sockets %v, %v", inodes, err)
+	}
+	if !errors.Is(denied, fs.ErrPermission) {
+		t.Errorf("as the user it reads a key: %v", denied)
+	}
+	for range 100 {
+		if _, err := os.ReadFile(secret); err != nil {
+			t.Fatalf("a thread is still the user's: %v", err)
+		}
 	}
 }
 

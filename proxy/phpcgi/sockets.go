@@ -2,9 +2,12 @@ package phpcgi
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -136,9 +139,17 @@ func (s *sockets) add(data []byte, path string) {
 	}
 }
 
-// openSockets returns the inodes of the sockets that a process has. Of another
-// user's process, it takes root with CAP_SYS_PTRACE.
-func openSockets(pid int) (inodes []uint32, err error) {
+// openSockets returns the inodes of the sockets that a process has, whose
+// credential is that with which it was started.
+func openSockets(pid int, cred *syscall.Credential) (inodes []uint32, err error) {
+	inodes, err = readSockets(pid)
+	if errors.Is(err, fs.ErrPermission) && cred != nil {
+		as(cred, func() { inodes, err = readSockets(pid) })
+	}
+	return inodes, err
+}
+
+func readSockets(pid int) (inodes []uint32, err error) {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -146,13 +157,29 @@ func openSockets(pid int) (inodes []uint32, err error) {
 	}
 	for _, e := range entries {
 		link, err := os.Readlink(filepath.Join(dir, e.Name()))
-		if err != nil {
-			continue // closed meanwhile
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, err
 		}
-		var inode uint32
+		var inode uint32 // of one that was closed meanwhile: none
 		if n, _ := fmt.Sscanf(link, "socket:[%d]", &inode); n == 1 {
 			inodes = append(inodes, inode)
 		}
 	}
 	return inodes, nil
+}
+
+// as calls a function that uses files as another user would. In a container
+// root may not look at other users' processes, for want of CAP_SYS_PTRACE; they
+// themselves may. The thread that has become the user's (setfsuid(2)) ends here.
+// From then on the kernel writes no core file of this process.
+func as(cred *syscall.Credential, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked
+		syscall.Setfsgid(int(cred.Gid)) // it has no errors; what it didn't do shows in f
+		syscall.Setfsuid(int(cred.Uid))
+		f()
+	}()
+	<-done
 }
