@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -20,6 +21,10 @@ type body struct {
 	received atomic.Int64
 	ended    bool
 	broken   bool // nobody knows where the next request begins
+
+	mu      sync.Mutex
+	reading bool
+	closed  bool
 }
 
 // Read implements io.Reader.
@@ -28,8 +33,18 @@ func (b *body) Read(p []byte) (int, error) {
 		return b.ReadCloser.Read(p)
 	}
 	start := time.Now()
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.reading = true
 	b.control.SetReadDeadline(start.Add(b.patience()))
+	b.mu.Unlock()
 	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	b.reading = false
+	b.mu.Unlock()
 	b.waited += time.Since(start)
 	total := b.received.Add(int64(n))
 	if b.limit > 0 && total > b.limit {
@@ -52,6 +67,21 @@ func (b *body) patience() time.Duration {
 	if b.rate == 0 {
 		return b.timeout
 	}
-	earned := time.Duration(float64(b.received.Load()) / float64(b.rate) * float64(time.Second))
-	return min(b.timeout, b.timeout+earned-b.waited)
+	earned := float64(b.received.Load()) / float64(b.rate) // seconds; too many for a Duration, perhaps
+	if left := earned - b.waited.Seconds(); left < 0 {
+		return b.timeout + time.Duration(left*float64(time.Second))
+	}
+	return b.timeout
+}
+
+// Close implements io.Closer. A Read that is under way ends: without that
+// net/http would wait for it.
+func (b *body) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	if b.reading {
+		b.control.SetReadDeadline(time.Unix(1, 0))
+	}
+	b.mu.Unlock()
+	return b.ReadCloser.Close()
 }

@@ -6,6 +6,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"mkd/proxy/httpmsg"
 )
 
 // hopByHop are fields that concern one connection only (RFC 9110, section
@@ -28,12 +30,13 @@ func dropHopByHop(h http.Header) {
 }
 
 // upgradeOf is the protocol that a header asks to change to (RFC 9110, section
-// 7.8), "" if none.
+// 7.8), "" if none. HTTP/2 without TLS isn't one: requests in it would get past
+// all that is decided here.
 func upgradeOf(h http.Header) string {
 	for _, line := range h["Connection"] {
 		for option := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(textproto.TrimString(option), "upgrade") {
-				return h.Get("Upgrade")
+			if protocol := h.Get("Upgrade"); strings.EqualFold(textproto.TrimString(option), "upgrade") && !strings.Contains(strings.ToLower(protocol), "h2c") {
+				return protocol
 			}
 		}
 	}
@@ -52,28 +55,26 @@ func (g *gate) identify(x *exchange, r *http.Request) {
 	if trusted {
 		x.client, chain = g.walk(x.peer, h["X-Forwarded-For"])
 	}
-	proto, host := h.Get("X-Forwarded-Proto"), h.Get("X-Forwarded-Host")
-	forwarded := h["Forwarded"]
+	proto, host, session := strings.ToLower(h.Get("X-Forwarded-Proto")), h.Get("X-Forwarded-Host"), h["X-Megaki-Session"]
 	dropHopByHop(h)
 	for name := range h {
-		if name == "Proxy" || strings.ContainsAny(name, "_.") || forgeable(name) {
+		if name == "Proxy" || name == "Http2-Settings" || strings.ContainsAny(name, "_.") || !trusted && forgeable(name) {
 			delete(h, name)
 		}
+	}
+	if trusted && (proto == "http" || proto == "https") {
+		x.secure = proto == "https"
 	}
 	setForwarded(x, r)
 	if !trusted {
 		return
 	}
 	h["X-Forwarded-For"] = []string{strings.Join(append(chain, x.peer.Addr().String()), ", ")}
-	if proto == "http" || proto == "https" {
-		h["X-Forwarded-Proto"] = []string{proto}
-		x.secure = proto == "https"
-	}
-	if host != "" {
+	if _, err := httpmsg.CleanHost(host); err == nil {
 		h["X-Forwarded-Host"] = []string{host}
 	}
-	if forwarded != nil {
-		h["Forwarded"] = forwarded
+	if session != nil && x.session == nil {
+		h["X-Megaki-Session"] = session
 	}
 }
 

@@ -40,6 +40,8 @@ type exchange struct {
 	upstream string     // the address that answered
 	refused  error      // by the door, before there was a request
 	err      error      // why there was no answer, or a part of one only
+
+	unanswered bool // even the error couldn't be told
 }
 
 // detach has a request go on when its client leaves. Nobody may wait for its

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -30,12 +31,15 @@ func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request)
 		r.Header["Upgrade"] = []string{x.upgrade}
 	}
 	if x.message == nil {
-		if r.ContentLength < 0 { // a stream: its answer may begin before it ends
-			http.NewResponseController(w).EnableFullDuplex()
+		if err := gather(r); err != nil {
+			return err
 		}
 		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 			Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
-				return informational(w, status, h)
+				if !r.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
+					return nil
+				}
+				return informational(w, status, http.Header(h))
 			},
 		}))
 	}
@@ -60,11 +64,34 @@ func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request)
 	return x.deliver(w, r, resp)
 }
 
+// smallBody is how many bytes of a body are received before an origin is asked:
+// a slow client then holds no connection to it, and the request can be repeated.
+const smallBody = 64 << 10
+
+// gather receives a small body.
+func gather(r *http.Request) error {
+	if r.Body == nil || r.GetBody != nil || r.ContentLength < 0 || r.ContentLength > smallBody {
+		return nil
+	}
+	data := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, data); err != nil {
+		return err
+	}
+	if n, err := r.Body.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		return &badRequest{errors.New("the body is longer than its Content-Length")}
+	}
+	delete(r.Header, "Expect") // it has been met
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	r.Body, _ = r.GetBody()
+	return nil
+}
+
 // informational passes a 1xx answer on.
-func informational(w http.ResponseWriter, status int, fields textproto.MIMEHeader) error {
+func informational(w http.ResponseWriter, status int, fields http.Header) error {
 	if status == http.StatusContinue { // the server says that by itself when the body is read
 		return nil
 	}
+	dropHopByHop(fields)
 	h := w.Header()
 	for name, values := range fields {
 		h[name] = values

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"strings"
 
 	"mkd/config"
@@ -33,32 +34,63 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.logs.access(x, r)
 		x.release()
 	}()
-	err := g.serve(x, r)
-	if err == nil {
-		err = x.answer.Finish()
-	}
-	if err != nil && g.base.Err() != nil && errors.Is(err, context.Canceled) {
-		err = errStopping
-	}
-	if x.err = err; err == nil {
+	if x.err = g.answer(x, r); x.err == nil {
 		return
 	}
+	if g.base.Err() != nil && errors.Is(x.err, context.Canceled) {
+		x.err = errStopping
+	}
+	if !g.answerError(x, r) {
+		x.unanswered = true
+		if x.message == nil {
+			panic(http.ErrAbortHandler) // a cut answer must not look whole
+		}
+	}
+}
+
+// answer has a request answered in whole.
+func (g *gate) answer(x *exchange, r *http.Request) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			err = errAborted
+		default:
+			err = &panicError{v}
+			g.logs.Main.Sugar().Errorw("a request met a fault in mkd", "listener", x.listener, "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	if err := g.serve(x, r); err != nil {
+		return err
+	}
+	return x.answer.Finish()
+}
+
+// answerError answers with what went wrong, and reports false if there is no way
+// to: a part of an answer has gone, or there is no room.
+func (g *gate) answerError(x *exchange, r *http.Request) bool {
 	h := x.answer.Header()
 	allow, contentRange := h["Allow"], h["Content-Range"] // of a 405, of a 416
-	if !x.answer.Reset() {
-		panic(http.ErrAbortHandler) // a cut answer must not look whole
+	for range 2 {
+		if !x.answer.Reset() {
+			return false
+		}
+		if allow != nil {
+			h["Allow"] = allow
+		}
+		if contentRange != nil {
+			h["Content-Range"] = contentRange
+		}
+		if x.body != nil && x.body.broken && r.ProtoMajor == 1 {
+			h["Connection"] = []string{"close"}
+		}
+		answerError(x.answer, x.err)
+		if x.answer.Finish() == nil {
+			return true
+		}
+		x.answer.ChangeHeader(nil) // perhaps it is what doesn't fit
 	}
-	if allow != nil {
-		h["Allow"] = allow
-	}
-	if contentRange != nil {
-		h["Content-Range"] = contentRange
-	}
-	if x.body != nil && x.body.broken && r.ProtoMajor == 1 {
-		x.answer.Header().Set("Connection", "close")
-	}
-	answerError(x.answer, err)
-	x.answer.Finish() // fails for a raw message, which gets no answer then
+	return false
 }
 
 func (g *gate) serve(x *exchange, r *http.Request) error {
@@ -107,7 +139,7 @@ func (g *gate) serve(x *exchange, r *http.Request) error {
 // and forwarded, and finds who asks.
 func (g *gate) admit(x *exchange, r *http.Request) (err error) {
 	if r.Method == http.MethodConnect {
-		return &badRequest{errors.New("CONNECT isn't served here")}
+		return &httpmsg.Error{Status: http.StatusNotImplemented, Reason: "CONNECT isn't served here"}
 	}
 	if err := httpmsg.CleanPath(r.URL); err != nil {
 		return err
@@ -149,15 +181,18 @@ func (rt *route) rewrite(x *exchange, r *http.Request) {
 // stripPrefix takes a prefix off a path, and reports whether it was there. What
 // is left begins with a slash.
 func stripPrefix(u *url.URL, prefix string) bool {
-	rest, ok := strings.CutPrefix(u.Path, prefix)
+	rest, ok := strings.CutPrefix(u.EscapedPath(), (&url.URL{Path: prefix}).EscapedPath())
 	if !ok || rest != "" && rest[0] != '/' {
 		return false
 	}
-	escaped := strings.TrimPrefix(u.EscapedPath(), (&url.URL{Path: prefix}).EscapedPath())
 	if rest == "" {
-		rest, escaped = "/", "/"
+		rest = "/"
 	}
-	u.Path, u.RawPath = rest, escaped
+	path, err := url.PathUnescape(rest)
+	if err != nil {
+		return false
+	}
+	u.Path, u.RawPath = path, rest
 	return true
 }
 

@@ -129,10 +129,10 @@ func (d *megakiDoor) ServeMegaki(w *megaki.ResponseWriter, m *megaki.Request) er
 		} else {
 			r = parsed
 		}
-		a.noBody = r.Method == http.MethodHead
+		a.head = r.Method == http.MethodHead
 	}
 	d.gate.ServeHTTP(a, r.WithContext(x))
-	if x.payload == config.PayloadRaw {
+	if x.payload == config.PayloadRaw || x.unanswered {
 		return x.err
 	}
 	return nil

@@ -19,7 +19,8 @@ import (
 type messageAnswer struct {
 	out    *megaki.ResponseWriter
 	raw    bool // of a response only the body of a 2xx goes back
-	noBody bool // the request was a HEAD, or the status has none
+	head   bool // the request was a HEAD: its answer has the header alone
+	noBody bool // the status has no body
 	whole  bool // what was written is all of the answer
 
 	header   http.Header
@@ -53,7 +54,7 @@ func (a *messageAnswer) ChangeHeader(f func(http.Header)) { a.change = f }
 func (a *messageAnswer) Reset() bool {
 	a.out.Reset()
 	clear(a.header)
-	a.status, a.whole, a.err = 0, false, nil
+	a.status, a.whole, a.noBody, a.err = 0, false, false, nil
 	return true
 }
 
@@ -62,6 +63,20 @@ func (a *messageAnswer) Reset() bool {
 func (a *messageAnswer) verbatim() *megaki.ResponseWriter {
 	a.status, a.whole = http.StatusOK, true
 	return a.out
+}
+
+// statusOfWhole is the status that an answer has if it is an HTTP response, as
+// one that a script wrote by itself may be.
+func statusOfWhole(answer []byte) int {
+	const version = len("HTTP/1.1 ")
+	if len(answer) < version+3 || string(answer[:5]) != "HTTP/" {
+		return http.StatusOK
+	}
+	status, err := strconv.Atoi(string(answer[version : version+3]))
+	if err != nil || status < 100 {
+		return http.StatusOK
+	}
+	return status
 }
 
 // lengthPlace is what Content-Length is written over: as many blanks as the
@@ -86,52 +101,79 @@ func (a *messageAnswer) WriteHeader(status int) {
 		a.declared = -1
 		return
 	}
-	a.noBody = a.noBody || !bodyAllowed(status)
+	a.noBody = !bodyAllowed(status)
 	a.err = a.writeHead()
 }
 
+// maxGrown is how much room is made for a body before it comes, in bytes.
+const maxGrown = 1 << 20
+
 func (a *messageAnswer) writeHead() error {
-	w := a.out
-	fmt.Fprintf(w, "HTTP/1.1 %03d %s\r\n", a.status, http.StatusText(a.status))
+	w := headWriter{ResponseWriter: a.out}
+	fmt.Fprintf(&w, "HTTP/1.1 %03d %s\r\n", a.status, http.StatusText(a.status))
 	a.declared = -1
 	if n, err := strconv.ParseInt(a.header.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
 		a.declared = n
-		if !a.noBody && n > int64(w.Limit()) {
-			return &megaki.TooLongError{Length: n, Limit: w.Limit()}
-		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.header)) {
 		if name == "Content-Length" || name == "Transfer-Encoding" {
 			continue
 		}
 		for _, value := range a.header[name] {
-			writeField(w, name, value)
+			w.field(name, value)
 		}
 	}
 	a.length = 0
 	switch {
 	case a.status == http.StatusNoContent:
 	case a.declared >= 0:
-		writeField(w, "Content-Length", strconv.FormatInt(a.declared, 10))
-	case !a.noBody:
-		w.WriteString("Content-Length: ")
+		w.field("Content-Length", strconv.FormatInt(a.declared, 10))
+	case !a.noBody && !a.head:
+		w.string("Content-Length: ")
 		a.length = w.Len()
-		w.WriteString(lengthPlace + "\r\n")
+		w.string(lengthPlace + "\r\n")
 	}
-	_, err := w.WriteString("\r\n") // tells the error of those before, too: the limit
+	w.string("\r\n")
 	a.start = w.Len()
-	return err
+	if w.err != nil || a.noBody || a.head {
+		return w.err
+	}
+	if room := int64(w.Limit() - w.Len()); a.declared > room {
+		return &megaki.TooLongError{Length: int64(w.Len()) + a.declared, Limit: w.Limit()}
+	}
+	return a.out.Grow(int(min(max(a.declared, 0), maxGrown)))
 }
 
-// writeField writes a header field. Line ends in a value can't begin another.
-func writeField(w *megaki.ResponseWriter, name, value string) {
-	w.WriteString(name)
-	w.WriteString(": ")
+// headWriter writes a head, and keeps the first error: what doesn't fit must not
+// leave a head that looks whole.
+type headWriter struct {
+	*megaki.ResponseWriter
+	err error
+}
+
+// Write implements io.Writer.
+func (w *headWriter) Write(p []byte) (int, error) {
+	if w.err == nil {
+		_, w.err = w.ResponseWriter.Write(p)
+	}
+	return len(p), w.err
+}
+
+func (w *headWriter) string(s string) {
+	if w.err == nil {
+		_, w.err = w.ResponseWriter.WriteString(s)
+	}
+}
+
+// field writes a header field. Line ends in a value can't begin another.
+func (w *headWriter) field(name, value string) {
+	w.string(name)
+	w.string(": ")
 	if strings.ContainsAny(value, "\r\n\x00") {
 		value = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ").Replace(value)
 	}
-	w.WriteString(value)
-	w.WriteString("\r\n")
+	w.string(value)
+	w.string("\r\n")
 }
 
 // ready reports whether a body can be written now.
@@ -150,6 +192,9 @@ func (a *messageAnswer) Write(p []byte) (int, error) {
 	if err := a.ready(); err != nil {
 		return 0, err
 	}
+	if a.head {
+		return len(p), nil
+	}
 	n, err := a.out.Write(p)
 	a.err = err
 	return n, err
@@ -159,6 +204,9 @@ func (a *messageAnswer) Write(p []byte) (int, error) {
 func (a *messageAnswer) ReadFrom(r io.Reader) (int64, error) {
 	if err := a.ready(); err != nil {
 		return 0, err
+	}
+	if a.head {
+		return io.Copy(io.Discard, r)
 	}
 	n, err := a.out.ReadFrom(r)
 	if long := (*megaki.TooLongError)(nil); errors.As(err, &long) || errors.Is(err, megaki.ErrMemory) {
@@ -172,10 +220,13 @@ func (a *messageAnswer) Finish() error {
 	if a.status == 0 {
 		a.WriteHeader(http.StatusOK)
 	}
+	if a.whole && !a.raw {
+		a.status = statusOfWhole(a.out.Bytes())
+	}
 	switch n := int64(a.out.Len() - a.start); {
 	case a.err != nil:
 		return a.err
-	case a.raw, a.whole, a.noBody:
+	case a.raw, a.whole, a.noBody, a.head:
 	case a.declared >= 0 && n != a.declared:
 		return fmt.Errorf("the answer has %d bytes, but its Content-Length is %d", n, a.declared)
 	case a.length > 0:

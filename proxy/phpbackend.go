@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -161,23 +160,28 @@ func (b *phpBackend) call(x *exchange, message []byte) *php.Call {
 	return c
 }
 
-// maxVerbatim is how many bytes of a request from an HTTP door a script gets
-// as one message, and how many its answer may have.
+// maxVerbatim is how many bytes the answer of an on_handle to a request of an
+// HTTP door may have.
 const maxVerbatim = 16 << 20
 
-// messageOrigin has a script answer a request that came by an HTTP door: it gets
-// the message that a Megaki client would have sent.
+// messageOrigin has an on_handle answer a request that came by an HTTP door: it
+// gets it as one message, framed anew.
 type messageOrigin struct{ *phpBackend }
 
 // RoundTrip implements http.RoundTripper.
 func (b messageOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
 	x := exchangeOf(r.Context())
-	message, err := messageOf(r)
+	body, err := b.spool.receive(r)
 	if err != nil {
 		return nil, err
 	}
+	defer body.Close()
+	call := b.call(x, headOf(r))
+	if r.Body != nil {
+		call.More = r.Body
+	}
 	out := &limitedBuffer{limit: maxVerbatim}
-	if err := b.pool.Do(x, b.call(x, message), out); err != nil {
+	if err := b.pool.Do(x, call, out); err != nil {
 		return nil, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(&out.Buffer), r)
@@ -187,29 +191,16 @@ func (b messageOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// messageOf returns a request as the bytes of an HTTP/1.1 request.
-func messageOf(r *http.Request) ([]byte, error) {
-	var body []byte
-	if r.Body != nil {
-		defer r.Body.Close()
-		var err error
-		if body, err = io.ReadAll(io.LimitReader(r.Body, maxVerbatim+1)); err != nil {
-			return nil, err
-		}
-		if len(body) > maxVerbatim {
-			return nil, &tooLarge{maxVerbatim}
-		}
-	}
+// headOf returns the head of a request as the bytes of HTTP/1.1.
+func headOf(r *http.Request) []byte {
 	var m bytes.Buffer
-	m.Grow(len(body) + 1<<10)
 	fmt.Fprintf(&m, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, r.URL.RequestURI(), r.Host)
 	r.Header.WriteSubset(&m, map[string]bool{"Content-Length": true})
-	if len(body) > 0 || r.Body != nil {
-		fmt.Fprintf(&m, "Content-Length: %d\r\n", len(body))
+	if r.Body != nil {
+		fmt.Fprintf(&m, "Content-Length: %d\r\n", r.ContentLength)
 	}
 	m.WriteString("\r\n")
-	m.Write(body)
-	return m.Bytes(), nil
+	return m.Bytes()
 }
 
 // limitedBuffer is a buffer that takes so many bytes.

@@ -13,7 +13,8 @@ import (
 
 // keyedLimit allows each key a rate of events. It remembers a bounded number of
 // keys: when it is full, those that have their whole burst again are forgotten,
-// and if none has, all are.
+// and if none has, a few are, whichever: a flood of new keys sets few others
+// free.
 type keyedLimit[K comparable] struct {
 	rate  rate.Limit
 	burst int
@@ -56,8 +57,11 @@ func (l *keyedLimit[K]) forget() {
 			delete(l.limiters, key)
 		}
 	}
-	if len(l.limiters) >= maxLimited {
-		clear(l.limiters)
+	for key := range l.limiters {
+		if len(l.limiters) <= maxLimited-maxLimited/64 {
+			break
+		}
+		delete(l.limiters, key)
 	}
 }
 

@@ -26,7 +26,13 @@ var (
 	errNoRoute    = errors.New("no route matches")
 	errClientGone = errors.New("the client left before its answer was whole")
 	errStopping   = errors.New("cut off at the end of shutdown_timeout")
+	errAborted    = errors.New("a handler gave the answer up")
 )
+
+// panicError says that mkd itself failed.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("a fault in mkd: %v", e.value) }
 
 // badRequest says that a request is wrong in itself.
 type badRequest struct{ err error }
@@ -99,11 +105,11 @@ func statusOf(err error) int {
 		return statusClientGone
 	case errors.As(err, &form):
 		return form.Status
-	case errors.As(err, &script):
+	case errors.As(err, &script), errors.As(err, new(*panicError)):
 		return http.StatusInternalServerError
 	case errors.Is(err, fastcgi.ErrLengthRequired):
 		return http.StatusLengthRequired
-	case errors.Is(err, errSpoolFull), errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy):
+	case errors.Is(err, errSpoolFull), errors.As(err, new(*os.PathError)), errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy):
 		return http.StatusServiceUnavailable
 	case errors.As(err, new(*spoolError)):
 		return http.StatusInternalServerError

@@ -47,6 +47,7 @@ func tunnel(x *exchange, w http.ResponseWriter, resp *http.Response) error {
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
 	client.SetDeadline(time.Time{})
+	x.setTimeout(0) // it was for the answer
 	// Only what was read already comes from the server's reader: its end would
 	// end the request's context.
 	early := io.LimitReader(buffered.Reader, int64(buffered.Reader.Buffered()))
@@ -69,15 +70,18 @@ func join(x *exchange, client net.Conn, from io.Reader, origin io.ReadWriteClose
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		io.Copy(&tunnelEnd{origin, idle}, from)
-		closeWrite(origin, closeBoth)
+		_, err := io.Copy(&tunnelEnd{origin, idle}, from)
+		halfClose(origin, err, idle, closeBoth)
 	})
-	size, _ = io.Copy(&tunnelEnd{client, idle}, origin)
-	closeWrite(client, closeBoth)
+	size, err := io.Copy(&tunnelEnd{client, idle}, origin)
+	halfClose(client, err, idle, closeBoth)
 	wg.Wait()
 	closeBoth()
 	return size
 }
+
+// tunnelRest is how long the other direction may be silent after one has ended.
+const tunnelRest = time.Minute
 
 // tunnelEnd is where a direction of a tunnel leads. What passes keeps it open.
 type tunnelEnd struct {
@@ -90,9 +94,13 @@ func (e *tunnelEnd) Write(p []byte) (int, error) {
 	return e.Writer.Write(p)
 }
 
-// closeWrite tells an end that no more comes. One that can't be told is closed.
-func closeWrite(end any, closeBoth func()) {
-	if half, ok := end.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+// halfClose tells an end that no more comes. If it can't be told, or the other
+// end broke off, both are closed.
+func halfClose(end any, err error, idle *time.Timer, closeBoth func()) {
+	half, ok := end.(interface{ CloseWrite() error })
+	if err != nil || !ok || half.CloseWrite() != nil {
 		closeBoth()
+		return
 	}
+	idle.Reset(tunnelRest)
 }

@@ -29,7 +29,7 @@ type webDoor struct {
 
 	stopping context.Context // ends when the door is to close
 	stop     context.CancelFunc
-	requests sync.WaitGroup // those that took their connection over
+	requests sync.WaitGroup // under way: the server doesn't wait for tunnels
 }
 
 // newWebDoor makes a door. secure is nil for plain HTTP.
@@ -42,8 +42,11 @@ func newWebDoor(name, address string, cfg *config.Web, secure *tls.Config, g *ga
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    int(cfg.MaxHeader),
-		ErrorLog:          slog.NewLogLogger(logs.peers(name).Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return g.base },
+		// The deadline of a stream doesn't end a write that the client's side of
+		// the connection doesn't take.
+		HTTP2:       &http.HTTP2Config{WriteByteTimeout: cfg.WriteTimeout},
+		ErrorLog:    slog.NewLogLogger(logs.peers(name).Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return g.base },
 	}
 	return d
 }
@@ -99,11 +102,14 @@ func (d *webDoor) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		x.local, _ = netip.ParseAddrPort(a.String())
 	}
 	x.Context = r.Context()
-	x.answer = &webAnswer{ResponseWriter: w, control: control, timeout: d.cfg.WriteTimeout}
+	x.answer = &webAnswer{ResponseWriter: w, control: control, timeout: d.cfg.WriteTimeout, head: r.Method == http.MethodHead}
 	r = r.WithContext(x)
 	if r.Body != http.NoBody && r.Body != nil && r.ContentLength != 0 {
 		x.body = &body{ReadCloser: r.Body, control: control, timeout: d.cfg.BodyTimeout, rate: int64(d.cfg.MinRate)}
 		r.Body = x.body
+		if r.ProtoMajor == 1 { // an answer needn't wait for a body that isn't read to its end
+			control.EnableFullDuplex()
+		}
 		// What is left of the body is read by the server afterwards, within this.
 		defer func() {
 			if !x.body.ended {
@@ -123,6 +129,7 @@ type webAnswer struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration // how long the client may take no byte
+	head    bool          // the answer has no body
 	armed   time.Time     // when the deadline was set
 	change  func(http.Header)
 	status  int
@@ -140,8 +147,12 @@ func (a *webAnswer) Size() int64 { return a.size }
 // ChangeHeader implements answer.
 func (a *webAnswer) ChangeHeader(f func(http.Header)) { a.change = f }
 
-// Finish implements answer.
-func (a *webAnswer) Finish() error { return nil }
+// Finish implements answer. The server writes the end after it.
+func (a *webAnswer) Finish() error {
+	a.armed = time.Time{}
+	a.arm()
+	return nil
+}
 
 // Reset implements answer: what was written has gone.
 func (a *webAnswer) Reset() bool {
@@ -177,12 +188,25 @@ func (a *webAnswer) Write(p []byte) (int, error) {
 	}
 	a.arm()
 	n, err := a.ResponseWriter.Write(p)
-	a.size += int64(n)
+	if !a.head {
+		a.size += int64(n)
+	}
 	return n, err
 }
 
-// sendAtOnce is how much of a file is sent within one deadline, in bytes.
-const sendAtOnce = 1 << 20
+// FlushError is for http.ResponseController. Nothing is pending then, so time
+// doesn't run.
+func (a *webAnswer) FlushError() error {
+	a.arm()
+	err := a.control.Flush()
+	a.armed = time.Time{}
+	a.control.SetWriteDeadline(time.Time{})
+	return err
+}
+
+// sendAtOnce is how much of a file is sent within one deadline, in bytes: a
+// client may be as slow as that in a minute.
+const sendAtOnce = 128 << 10
 
 // ReadFrom lets the kernel send a file.
 func (a *webAnswer) ReadFrom(r io.Reader) (total int64, err error) {

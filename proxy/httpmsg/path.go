@@ -21,19 +21,19 @@ import (
 // of the root or doesn't begin with a slash, "*" included; for a NUL, also as
 // %00; for broken escapes; and for a ".." that is no dot segment here, but is
 // one to some servers: before a semicolon ("..;") and beside an encoded slash
-// or backslash ("..%2F"). The query stays as it is; a control character in it
-// is an error.
+// or backslash ("..%2F"). In the query bytes beyond ASCII are escaped; a blank
+// or a control character in it is an error. Else it stays as it is.
 //
 // u.EscapedPath and u.RequestURI then return that form. u.Path is decoded
 // altogether, so that a slash in it may have been %2F: match what MatchPath
 // returns, and ask HasEncodedSlash before u.Path becomes the path of a file.
 func CleanPath(u *url.URL) error {
-	for i := range len(u.RawQuery) {
-		if c := u.RawQuery[i]; isControl(c) {
-			return bad(0, "the control byte 0x%02x in the query", c)
-		}
+	query, err := cleanQuery(u.RawQuery)
+	if err != nil {
+		return err
 	}
 	if u.RawPath == "" && isClean(u.Path) {
+		u.RawQuery = query
 		return nil
 	}
 	src, err := escapedPath(u)
@@ -45,7 +45,7 @@ func CleanPath(u *url.URL) error {
 		return err
 	}
 	clean := string(c.out)
-	u.Path, u.RawPath = clean, ""
+	u.Path, u.RawPath, u.RawQuery = clean, "", query
 	if strings.IndexByte(clean, '%') >= 0 {
 		u.Path, _ = url.PathUnescape(clean) // the escapes are our own
 	}
@@ -54,6 +54,33 @@ func CleanPath(u *url.URL) error {
 	}
 	return nil
 }
+
+// cleanQuery escapes what is beyond ASCII in a query.
+func cleanQuery(query string) (string, error) {
+	beyond := 0
+	for i := range len(query) {
+		switch c := query[i]; {
+		case c <= ' ', c == 0x7f:
+			return "", bad(0, "the byte 0x%02x in the query, which isn't escaped", c)
+		case c > 0x7f:
+			beyond++
+		}
+	}
+	if beyond == 0 {
+		return query, nil
+	}
+	out := make([]byte, 0, len(query)+2*beyond)
+	for i := range len(query) {
+		if c := query[i]; c > 0x7f {
+			out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+		} else {
+			out = append(out, c)
+		}
+	}
+	return string(out), nil
+}
+
+const upperHex = "0123456789ABCDEF"
 
 // MatchPath returns the path of a URL that CleanPath has seen in the form to
 // match it in: decoded, but for %2F and %25, which stay. So a slash is always a
@@ -188,7 +215,6 @@ func (c *cleaner) path(src string) error {
 
 // segment appends a segment in its one form.
 func (c *cleaner) segment(s string) error {
-	const digits = "0123456789ABCDEF"
 	for i := 0; i < len(s); i++ {
 		b, escaped := s[i], false
 		if b == '%' {
@@ -203,7 +229,7 @@ func (c *cleaner) segment(s string) error {
 		case isUnreserved(b), isDelimiter(b) && !escaped:
 			c.out = append(c.out, b)
 		default:
-			c.out = append(c.out, '%', digits[b>>4], digits[b&15])
+			c.out = append(c.out, '%', upperHex[b>>4], upperHex[b&15])
 		}
 	}
 	return nil

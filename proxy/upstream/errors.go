@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // Errors that an *Error may hold, besides a *net.OpError, an error of TLS, the
@@ -32,10 +31,6 @@ var (
 	// ErrClosed says that the answer's body was closed before its end.
 	ErrClosed = errors.New("the answer's body is closed")
 )
-
-// errBodyTimeout says that a body which is sent in the background didn't go on in
-// time, though the server took all of it that there was.
-var errBodyTimeout = fmt.Errorf("%w: it doesn't go on: %w", ErrBody, os.ErrDeadlineExceeded)
 
 // Error says why a request failed, and how far it had come. All errors of
 // RoundTrip and of an answer's body are of this type.

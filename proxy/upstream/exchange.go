@@ -43,11 +43,13 @@ type exchange struct {
 	failed   error         // what input met
 	headSize int           // bytes of the heads that came
 	ending   ending
-	left     int64     // bytes that are missing from Content-Length
-	chunks   io.Reader // decodes the chunked coding
-	finished bool      // the connection and what else was in use is given back
-	ended    error     // what Read returns from now on
-	closed   bool      // Close was called
+	left     int64         // bytes that are missing from Content-Length
+	close    bool          // the server closes the connection after it
+	hint     time.Duration // how long it keeps it otherwise; less than 0: it doesn't say
+	chunks   io.Reader     // decodes the chunked coding
+	finished bool          // the connection and what else was in use is given back
+	ended    error         // what Read returns from now on
+	closed   bool          // Close was called
 }
 
 // maxInformational is how many 1xx answers may come before the final one.
@@ -205,6 +207,8 @@ func (x *exchange) respond() (*http.Response, error) {
 	}
 	x.ending, x.left = ending, resp.ContentLength
 	resp.Close = !persistent(resp) || ending == atClose
+	// The header is the caller's from now on.
+	x.close, x.hint = resp.Close, keepAlive(resp.Header)
 	x.limit = limit(x.t.ReadTimeout, DefaultReadTimeout)
 	switch ending {
 	case atHead:
@@ -276,8 +280,8 @@ func (x *exchange) giveBack(exchanged, intact bool) {
 		keep := intact && !c.ended && x.failed == nil && x.br.Buffered() == 0
 		hint := time.Duration(-1)
 		if exchanged {
-			keep = keep && !x.resp.Close
-			hint = keepAlive(x.resp.Header)
+			keep = keep && !x.close
+			hint = x.hint
 		} else {
 			keep = keep && !x.sent.Load()
 		}

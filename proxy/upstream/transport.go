@@ -60,7 +60,9 @@ type Transport struct {
 	DialTimeout time.Duration // includes the handshake of TLS; less than 0: none
 	// ResponseTimeout bounds the wait for the head of the final answer, and
 	// ReadTimeout each Read of its body. Both run anew when the server takes a
-	// part of a body that is sent in the background. Less than 0: none.
+	// part of a body that is sent in the background, and stand still while a part
+	// of it is awaited: how long that may take is up to the body. Less than 0:
+	// none.
 	ResponseTimeout time.Duration
 	ReadTimeout     time.Duration
 

@@ -41,6 +41,7 @@ func (x *exchange) cause() error {
 // deadline that the connection is to have first.
 func (x *exchange) arm() time.Time {
 	x.since, x.armed = time.Now(), true
+	x.until, _ = x.r.Context().Deadline() // it may have been moved since
 	if x.unwatch == nil && x.since.Sub(x.began) >= patience {
 		x.watch()
 	}
@@ -95,11 +96,11 @@ func (x *exchange) overdue() error {
 		x.startBody()
 		x.since = now
 	}
+	if x.reading.Load() { // the server can't be blamed for what it isn't sent
+		x.since = now
+	}
 	until := x.deadline()
 	if !until.IsZero() && !now.Before(until) {
-		if x.reading.Load() { // it is the body's sender who took too long
-			return errBodyTimeout
-		}
 		return ErrTimeout
 	}
 	x.conn.Conn.SetReadDeadline(until)

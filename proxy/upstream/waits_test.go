@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -309,15 +311,21 @@ func TestSlowUpload(t *testing.T) {
 	}
 }
 
-// TestStalledUpload has the client stop in the middle of its body: that isn't the
-// server's fault.
+// TestStalledUpload has the client pause in the middle of its body for longer
+// than the server may take: that isn't the server's fault. How long a body may
+// stand still is up to whoever reads it from the client.
 func TestStalledUpload(t *testing.T) {
 	noLeaks(t)
 	for _, length := range []int64{-1, 1 << 20} {
 		tr, _ := serve(t, func(f *fakeConn) { io.Copy(io.Discard, f.br) })
 		tr.ResponseTimeout = 150 * time.Millisecond
 		pr, pw := io.Pipe()
-		go io.WriteString(pw, "beginning")
+		go func() {
+			io.WriteString(pw, "beginning")
+			time.Sleep(500 * time.Millisecond)
+			io.WriteString(pw, "more")
+			pw.CloseWithError(os.ErrDeadlineExceeded)
+		}()
 		r := newRequest(t, "POST", "")
 		r.Body, r.ContentLength = pr, length
 		within(t, func() {
@@ -326,7 +334,51 @@ func TestStalledUpload(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		})
-		pw.Close()
+	}
+}
+
+// movable is a context whose deadline can be moved.
+type movable struct {
+	context.Context
+	mu sync.Mutex
+	at time.Time
+}
+
+func (m *movable) Deadline() (time.Time, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.at, true
+}
+
+func (m *movable) move(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = time.Now().Add(d)
+}
+
+// TestMovedDeadline has a caller give each part of an answer a time of its own.
+func TestMovedDeadline(t *testing.T) {
+	noLeaks(t)
+	tr, _ := serve(t, func(f *fakeConn) {
+		f.read()
+		f.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+		for range 5 {
+			time.Sleep(150 * time.Millisecond)
+			f.say("x")
+		}
+	})
+	ctx := &movable{Context: t.Context()}
+	ctx.move(500 * time.Millisecond)
+	resp, err := tr.RoundTrip(newRequest(t, "GET", "").WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for range 5 {
+		ctx.move(500 * time.Millisecond)
+		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
