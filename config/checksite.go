@@ -14,6 +14,8 @@ func (w *walker) checkFastCGI(b *Backend) {
 		switch listed := w.at(&f.Addresses).given; {
 		case listed && f.Spawn != nil:
 			w.wrong(&f.Spawn, "it has both addresses and spawn; keep the one that the site runs on")
+		case listed && len(f.Addresses) == 0:
+			w.wrong(&f.Addresses, "it is empty; it must have one entry at least")
 		case !listed && f.Spawn == nil:
 			w.wrong(&b.FastCGI, "what answers? Give the addresses of PHP-FPM, or spawn for a php-cgi of mkd's own")
 		}
@@ -33,7 +35,23 @@ func (w *walker) checkFastCGI(b *Backend) {
 		}
 		first[*a] = i
 	}
+	for i := range f.Try {
+		if f.Try[i] == "=404" && i < len(f.Try)-1 {
+			w.wrong(&f.Try[i], "it ends what is tried; take out what follows it")
+			break
+		}
+	}
 	w.checkHealth(f.Health)
+}
+
+// warnFastCGI looks for options that do nothing, and for a check that fails.
+func (w *walker) warnFastCGI(f *FastCGI) {
+	if f.KeepAlive == 0 && w.at(&f.IdleTimeout).given {
+		w.odd(&f.IdleTimeout, "it has no effect without keep_alive: no connection is kept")
+	}
+	if f.Health != nil && f.Health.Path == "/" {
+		w.odd(&f.Health.Path, "PHP-FPM answers a check at its ping.path alone; give that, as in /ping")
+	}
 }
 
 // checkSocket checks host:port and unix:/path.
@@ -71,11 +89,18 @@ func checkExtension(s string) error {
 
 // checkTry checks what is tried for a path.
 func checkTry(s string) error {
-	switch {
-	case s == "=404", s == "{path}", s == "{path}/", s == "$uri", s == "$uri/":
+	if s == "=404" {
 		return nil
-	case strings.ContainsAny(s, "?${}"):
-		return errors.New("want {path}, {path}/, a path such as /index.php without a query, which requests keep anyway, or =404")
+	}
+	before, after, found := strings.Cut(s, "{path}")
+	if !found {
+		before, after, found = strings.Cut(s, "$uri")
+	}
+	if strings.ContainsAny(before+after, "?${}") {
+		return errors.New("want {path}, {path}/, {path}.html, a path such as /index.php without a query, which requests keep anyway, or =404")
+	}
+	if found {
+		s = strings.TrimSuffix(before, "/") + "/x" + after
 	}
 	return checkPlainPath(s)
 }

@@ -28,9 +28,10 @@ type FastCGI struct {
 	// Without it, `.php`.
 	SplitPath []string `yaml:"split_path" format:"extension"`
 
-	// What is tried in turn: `{path}`, the path of the request; `{path}/`, a
-	// folder with an index; a path, as in `/index.php`, for all else; `=404`,
-	// the end. Without it, `{path}` and `{path}/`.
+	// What is tried in turn, as with nginx's try_files: `{path}` (or `$uri`), the
+	// path of the request; `{path}/`, a folder with an index; `{path}.html`, the
+	// path and an ending; a path, as in `/index.php`, for all else; `=404`, the
+	// end. Without it, `{path}` and `{path}/`. Requests keep their query.
 	Try []string `yaml:"try" format:"try"`
 
 	// Cache-Control of files.
@@ -46,8 +47,8 @@ type FastCGI struct {
 	// How requests are shared among the servers.
 	Balance Balance `yaml:"balance"`
 
-	// Asks the servers whether they are well. The path is the `ping.path` of
-	// PHP-FPM.
+	// Asks the servers whether they are well. `path` has to be the `ping.path`
+	// of PHP-FPM.
 	Health *Health `yaml:"health"`
 
 	// For connecting to a server.
@@ -61,7 +62,9 @@ type FastCGI struct {
 
 	// How many connections to each server are kept for the next request. Each
 	// occupies a worker of PHP-FPM: less than its `pm.max_children`, counted
-	// over all that use it. 0: none.
+	// over all that use it. 0: none, which also suits scripts that go on after
+	// fastcgi_finish_request(): on a kept connection the next request waits for
+	// their end.
 	KeepAlive int `yaml:"keep_alive" default:"0" range:"0..10000"`
 
 	// How long such a connection is kept.
@@ -78,7 +81,8 @@ type FastCGI struct {
 
 // SendFile lets scripts have mkd send a file.
 type SendFile struct {
-	// The folder of the files.
+	// The folder of the files. X-Sendfile may name it as it stands here, or free
+	// of symlinks.
 	Root string `yaml:"root,required" path:"dir"`
 
 	// What X-Accel-Redirect begins with: `/protected` makes
@@ -95,6 +99,10 @@ type Spawn struct {
 
 	// How many requests can run at once.
 	Workers int `yaml:"workers" default:"4" range:"1..1024"`
+
+	// How long a process may go on with a request after its client has left, or
+	// its time was over; then it is killed.
+	Linger time.Duration `yaml:"linger" default:"5m" range:"1ms..24h"`
 
 	// How many requests a process answers before it is replaced.
 	MaxRequests int `yaml:"max_requests" default:"500" range:"1..1000000000"`

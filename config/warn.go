@@ -30,6 +30,9 @@ func (w *walker) warn(cfg *Config) {
 		if h := cfg.Backends[i].HTTP; h != nil {
 			w.warnHTTP(h)
 		}
+		if f := cfg.Backends[i].FastCGI; f != nil {
+			w.warnFastCGI(f)
+		}
 	}
 	w.warnRoutes(cfg)
 	w.warnUnused(cfg)
