@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"mkd/config"
 	"mkd/proxy/balance"
 	"mkd/proxy/fastcgi"
+	"mkd/proxy/phpcgi"
 	"mkd/proxy/site"
 )
 
@@ -26,6 +28,7 @@ type fastcgiBackend struct {
 	name     string
 	balancer *balance.Balancer
 	servers  []*fastcgi.Transport
+	spawned  *phpcgi.Server // nil: none
 	scripts  *site.Scripts
 	sendable *site.Files // what scripts may have sent; nil: nothing
 	env      []fastcgi.Param
@@ -53,7 +56,12 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 	}
 	addresses := c.Addresses
 	if c.Spawn != nil {
-		return nil, errors.New("spawn isn't served yet")
+		spawned, err := newSpawned(c.Spawn, logs.backend(b.Name))
+		if err != nil {
+			return nil, err
+		}
+		f.spawned = spawned
+		addresses = []string{"unix:" + spawned.Address()}
 	}
 	f.balancer = &balance.Balancer{
 		By:       policy(c.Balance.By),
@@ -76,6 +84,20 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 		f.forwarder.instead = f.sendFile
 	}
 	return f, nil
+}
+
+func newSpawned(c *config.Spawn, log *slog.Logger) (*phpcgi.Server, error) {
+	return phpcgi.New(phpcgi.Options{
+		Command:     c.Command,
+		Workers:     c.Workers,
+		MaxRequests: c.MaxRequests,
+		Ini:         c.Ini,
+		Env:         c.Env,
+		User:        c.User,
+		Group:       c.Group,
+		Linger:      c.Linger,
+		Logger:      log,
+	})
 }
 
 func (f *fastcgiBackend) newServer(address string) *fastcgi.Transport {
@@ -155,6 +177,11 @@ func classifyFastCGI(err error) balance.Failure {
 }
 
 func (f *fastcgiBackend) start(ctx context.Context) error {
+	if f.spawned != nil {
+		if err := f.spawned.Start(ctx); err != nil {
+			return err
+		}
+	}
 	f.balancer.Start(context.WithoutCancel(ctx)) // until shutdown
 	return nil
 }
@@ -167,6 +194,9 @@ func (f *fastcgiBackend) shutdown(ctx context.Context) error {
 	f.scripts.Files.Close()
 	if f.sendable != nil {
 		f.sendable.Close()
+	}
+	if f.spawned != nil {
+		return f.spawned.Shutdown(ctx)
 	}
 	return nil
 }

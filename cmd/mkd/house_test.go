@@ -25,10 +25,11 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/httpmsg":          {nil, nil},
 	"proxy/listen":           {nil, nil},
 
+	"proxy/phpcgi":   {nil, nil},
 	"proxy/site":     {nil, nil},
 	"proxy/upstream": {nil, nil},
 	"proxy": {[]string{"megaki", "config", "php", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/httpmsg", "proxy/listen",
-		"proxy/site", "proxy/upstream"}, []string{"github.com/klauspost/compress", "go.uber.org/zap", "golang.org/x/time"}},
+		"proxy/phpcgi", "proxy/site", "proxy/upstream"}, []string{"github.com/klauspost/compress", "go.uber.org/zap", "golang.org/x/time"}},
 	"cmd/mkd":                {[]string{"proxy", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
 	"cmd/sazukari":           {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},
