@@ -13,12 +13,12 @@
 // ends, and leaves no children behind.
 //
 // The other way, a php-cgi that forks its workers (PHP_FCGI_CHILDREN), was
-// measured with PHP 8.2 and left: if the parent is killed its workers stay and
-// go on answering, on SIGTERM it ends before they have finished, and a worker
-// that crashes on start is forked again without a pause. It has one advantage,
-// an opcode cache that its workers share. Here each process has a cache of its
-// own. For a site of 300 files with 2 MB of source, which takes 100 ms to compile
-// and 0.1 ms to load from the cache, that means
+// measured with PHP 8.2 and left: if that parent is killed, its workers stay and
+// go on answering, and on SIGTERM it ends before they have finished. Neither the
+// daemon's end nor its Shutdown would reach them. It has one advantage, an opcode
+// cache that its workers share. Here each process has a cache of its own. For a
+// site of 300 files with 2 MB of source, which takes 100 ms to compile and 0.1 ms
+// to load from the cache, that means
 //
 //   - 100 ms once in the life of each process, so 0.2 ms a request at 500 requests
 //     a process; 40 ms if opcache.file_cache is set to a folder that belongs to

@@ -176,7 +176,7 @@ func as(cred *syscall.Credential, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked
+		runtime.LockOSThread()          // and never unlocked
 		syscall.Setfsgid(int(cred.Gid)) // it has no errors; what it didn't do shows in f
 		syscall.Setfsuid(int(cred.Uid))
 		f()
