@@ -1,0 +1,341 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mkd/config"
+)
+
+// doorsTo has a Megaki and an HTTP door before an upstream, with more keys of
+// the HTTP listener, of the backend and of the route.
+func doorsTo(t *testing.T, upstream, listener, backend, route string) (*Proxy, string) {
+	t.Helper()
+	return start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY], max_message: 4KiB}}
+  web: {http: {address: "127.0.0.1:0"`+listener+`}}
+backends:
+  api: {http: {upstreams: [{url: '`+upstream+`'}]`+backend+`}}
+routes:
+  - {backend: api`+route+`}
+`))
+}
+
+// TestFieldThatDoesNotFit: a header longer than a message is no answer, and never
+// one with an empty field.
+func TestFieldThatDoesNotFit(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Set-Cookie", strings.Repeat("x", 6000))
+		io.WriteString(w, "body")
+	}))
+	defer s.Close()
+	p, _ := doorsTo(t, s.URL, "", "", "")
+	if a := ways[0].send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); !bytes.HasPrefix(a, []byte("HTTP/1.1 502 ")) {
+		t.Errorf("%q", a)
+	}
+}
+
+// TestErrorThatDoesNotFit: fields that a route adds can't break the error that
+// tells that an answer was too long.
+func TestErrorThatDoesNotFit(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 6000)) }))
+	defer s.Close()
+	p, _ := doorsTo(t, s.URL, "", "", ", headers: {response: {set: {X-Long: '"+strings.Repeat("x", 4000)+"'}}}")
+	a := ways[0].send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if resp, body := parseAnswer(t, a, "GET"); resp.StatusCode != 502 || !strings.Contains(body, "4KiB") {
+		t.Errorf("%q", a)
+	}
+}
+
+// TestRouteTimeoutIsBetweenReads: what goes on isn't cut off by a route's
+// timeout, be it an answer or a tunnel.
+func TestRouteTimeoutIsBetweenReads(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			conn, rw, _ := http.NewResponseController(w).Hijack()
+			defer conn.Close()
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			io.Copy(conn, rw)
+			return
+		}
+		for range 8 {
+			io.WriteString(w, "x")
+			w.(http.Flusher).Flush()
+			time.Sleep(200 * time.Millisecond)
+		}
+	}))
+	defer s.Close()
+	p, _ := doorsTo(t, s.URL, "", "", ", timeout: 1s")
+	for _, way := range ways {
+		if a := way.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); !bytes.HasPrefix(a, []byte("HTTP/1.1 200 ")) {
+			t.Errorf("%s: %q", way.name, a)
+		}
+	}
+	conn, br := upgraded(t, p)
+	defer conn.Close()
+	for i := range 8 {
+		io.WriteString(conn, "x")
+		if _, err := br.ReadByte(); err != nil {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// upgraded is a connection to the HTTP door that has changed to the protocol
+// echo.
+func upgraded(t *testing.T, p *Proxy) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.Addr("web").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	br := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != 101 {
+		t.Fatalf("%+v, %v", resp, err)
+	}
+	return conn, br
+}
+
+// TestTunnelEndsWithItsClient: one that is reset doesn't keep the connection to
+// the origin.
+func TestTunnelEndsWithItsClient(t *testing.T) {
+	ended := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		for { // it is silent, and sees the end only when its own connection breaks
+			time.Sleep(20 * time.Millisecond)
+			if _, err := conn.Write([]byte("x")); err != nil {
+				close(ended)
+				return
+			}
+		}
+	}))
+	defer s.Close()
+	p, _ := doorsTo(t, s.URL, "", "", "")
+	conn, _ := upgraded(t, p)
+	conn.(*net.TCPConn).SetLinger(0)
+	conn.Close()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the tunnel is still open")
+	}
+}
+
+// TestEarlyAnswer: an answer doesn't wait for a client that stands still in its
+// body.
+func TestEarlyAnswer(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(401)
+	}))
+	defer s.Close()
+	p, _ := doorsTo(t, s.URL, ", body_timeout: 1h", "", "")
+	for _, framing := range []string{"Content-Length: 10000000", "Transfer-Encoding: chunked"} {
+		conn, err := net.Dial("tcp", p.Addr("web").String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\n"+framing+"\r\n\r\n3\r\nabc\r\n")
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 401 {
+			t.Errorf("%s: %+v, %v", framing, resp, err)
+		}
+	}
+}
+
+// TestPauseInUpload: a client that pauses in its body isn't the fault of the
+// upstream.
+func TestPauseInUpload(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := doorsTo(t, rec.URL, ", body_timeout: 1m", ", response_timeout: 300ms", "")
+	conn, err := net.Dial("tcp", p.Addr("web").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	half := strings.Repeat("x", 50_000)
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n%s", half)
+	time.Sleep(time.Second)
+	io.WriteString(conn, half)
+	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("%+v, %v", resp, err)
+	}
+}
+
+// TestSlowSmallBodies: clients that send little, and that slowly, take no
+// connection of an upstream from others.
+func TestSlowSmallBodies(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, log := doorsTo(t, rec.URL, ", body_timeout: 300ms", ", max_connections: 1", "")
+	conn, err := net.Dial("tcp", p.Addr("web").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+	awaitLog(t, log, `"status":408`)
+	if saw := rec.take(); len(saw) > 0 {
+		t.Errorf("the upstream saw %q", saw)
+	}
+	if text := awaitLog(t, log, `"status":408`); strings.Contains(text, `"upstream":`) {
+		t.Error("an upstream was asked before the body was there")
+	}
+}
+
+// TestNoCleartextHTTP2: requests in a connection that changed to h2c would get
+// past the routes.
+func TestNoCleartextHTTP2(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := doorsTo(t, rec.URL, "", "", "")
+	for _, protocol := range []string{"h2c", "H2C", "websocket, h2c"} {
+		sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nUpgrade: "+protocol+"\r\n\r\n")
+		for _, s := range rec.take() {
+			if strings.Contains(strings.ToLower(s.headers), "h2c") || strings.Contains(s.headers, "Http2") {
+				t.Errorf("%s: the upstream saw %q", protocol, s.headers)
+			}
+		}
+	}
+}
+
+// TestKeepAliveHint: a server that says for how long it keeps connections is
+// believed.
+func TestKeepAliveHint(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen[r.RemoteAddr] = true
+		mu.Unlock()
+		w.Header().Set("Keep-Alive", "timeout=1")
+		io.WriteString(w, "body")
+	}))
+	defer s.Close()
+	p, _ := doorsTo(t, s.URL, "", "", "")
+	for range 3 {
+		sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d connections for 3 requests, though none is kept for long enough", len(seen))
+	}
+}
+
+// TestInformationalAnswers: 1xx answers have no fields of the origin's
+// connection, and don't reach clients of HTTP/1.0.
+func TestInformationalAnswers(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</x>")
+		w.Header().Set("Connection", "X-Hop")
+		w.Header().Set("X-Hop", "secret")
+		w.WriteHeader(103)
+	}))
+	defer s.Close()
+	p, _ := doorsTo(t, s.URL, "", "", "")
+	for version, want := range map[string]bool{"1.0": false, "1.1": true} {
+		conn, err := net.Dial("tcp", p.Addr("web").String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "GET / HTTP/%s\r\nHost: x\r\nConnection: close\r\n\r\n", version)
+		answer, _ := io.ReadAll(conn)
+		if bytes.Contains(answer, []byte(" 103 ")) != want || bytes.Contains(answer, []byte("secret")) {
+			t.Errorf("HTTP/%s: %q", version, answer)
+		}
+	}
+}
+
+// TestHeadOfFixedAnswers: HEAD has the header of GET, on both doors.
+func TestHeadOfFixedAnswers(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p := bothDoors(t, rec.URL, "  - {match: {paths: [/text]}, respond: {body: text}}\n  - {match: {paths: [/away]}, redirect: {to: /}}\n")
+	for path, want := range map[string]int{"/text": 200, "/away": 302} {
+		for _, way := range ways {
+			a := way.send(t, p, "HEAD "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+			if resp, _ := parseAnswer(t, a, "HEAD"); resp.StatusCode != want || resp.ContentLength <= 0 {
+				t.Errorf("%s %s: %q", way.name, path, a)
+			}
+		}
+	}
+}
+
+// TestStripPrefixWithEncodedSlash: what is left always begins with a slash.
+func TestStripPrefixWithEncodedSlash(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := doorsTo(t, rec.URL, "", "", ", strip_prefix: /api")
+	for path, want := range map[string]string{"/api%2Fx": "/api%2Fx", "/api/x%2Fy": "/x%2Fy", "/api": "/", "/api/%C3%BC": "/%C3%BC", "/apix": "/apix"} {
+		sendWeb(t, p, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		if saw := rec.take(); len(saw) != 1 || saw[0].line != "GET "+want {
+			t.Errorf("%s: the upstream saw %q", path, saw)
+		}
+	}
+}
+
+type panicking struct{}
+
+func (panicking) serve(*exchange, http.ResponseWriter, *http.Request) error {
+	panic("on purpose")
+}
+
+// TestPanic: a fault in mkd is told in the log, and costs its request alone.
+func TestPanic(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, log := doorsTo(t, rec.URL, "", "", "")
+	for _, d := range p.doors {
+		switch d := d.door.(type) {
+		case *webDoor:
+			d.gate.routes[0].route.action = panicking{} // which both doors share
+		}
+	}
+	for _, way := range ways {
+		if a := way.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); !bytes.HasPrefix(a, []byte("HTTP/1.1 500 ")) || bytes.Contains(a, []byte("purpose")) {
+			t.Errorf("%s: %q", way.name, a)
+		}
+	}
+	if text := awaitLog(t, log, `"panic":"on purpose"`); !strings.Contains(text, "faults_test.go") {
+		t.Error("the log doesn't tell where")
+	}
+}
+
+// TestManyLimitedClients: a flood of new addresses doesn't set those free that
+// are limited.
+func TestManyLimitedClients(t *testing.T) {
+	l := newRateLimit(&config.RateLimit{Rate: 0.000001, Burst: 1, By: "client"})
+	from := func(i int) *exchange {
+		a := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
+		return &exchange{client: netip.AddrPortFrom(a, 1)}
+	}
+	for i := range maxLimited + 10 {
+		if l.take(from(i)) != 0 {
+			t.Fatalf("client %d is limited at once", i)
+		}
+	}
+	free := 0
+	for i := range 1000 {
+		if l.take(from(i)) == 0 {
+			free++
+		}
+	}
+	if free > 100 {
+		t.Errorf("%d of 1000 clients that had used their limit up have it again", free)
+	}
+}
