@@ -3,12 +3,16 @@ package php
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -191,6 +195,8 @@ func TestHTTPAnswers(t *testing.T) {
 		{"/resource", string(code), 200, int64(len(code)), map[string]string{"Content-Type": "text/x-php",
 			"Content-Disposition": `attachment; filename="__rger _1_.php"; filename*=UTF-8''%C3%A4rger%20%221%22.php`}},
 		{"/ours", "x", 200, 1, map[string]string{"Connection": "", "Transfer-Encoding": "", "Content-Length": "", "X-Kept": "y"}},
+		{"/middle", "456789", 200, 6, nil},
+		{"/pipe", "onetwo", 200, -1, nil},
 		{"/big?n=65536", strings.Repeat("x", 65536), 200, 65536, nil},
 		{"/big?n=10000000", strings.Repeat("x", 10_000_000), 200, 10_000_000, nil},
 		{"/elsewhere", "no such thing", 404, 13, map[string]string{"Content-Type": plain}},
@@ -276,4 +282,95 @@ func TestHTTPErrors(t *testing.T) {
 	log.await(t, "the script called exit during a request")
 	log.await(t, "text=before")
 	awaitWhole(t, p, 1)
+}
+
+// TestClientThatLeaves: a generator that nobody listens to ends, and the worker
+// goes on.
+func TestClientThatLeaves(t *testing.T) {
+	p, _ := httpPool(t)
+	pid := get(t, p, "/pid").body.String()
+	gone := errors.New("the client is gone")
+	for name, w := range map[string]*recorder{"body": {refuse: gone}, "head": {decline: gone}} {
+		done := filepath.Join(t.TempDir(), "done")
+		if err := p.DoHTTP(t.Context(), httpCall("GET", "/endless?done="+done, nil, ""), w); err != gone {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if _, err := os.Stat(done); err != nil {
+			t.Errorf("%s: the generator didn't end: %v", name, err)
+		}
+	}
+	if err := p.DoHTTP(t.Context(), httpCall("GET", "/big?n=10000000", nil, ""), &recorder{refuse: gone}); err != gone {
+		t.Errorf("error %v", err)
+	}
+	if err := p.DoHTTP(t.Context(), httpCall("GET", "/hello", nil, ""), &recorder{refuse: gone}); err != gone {
+		t.Errorf("error %v", err)
+	}
+	if got := get(t, p, "/pid").body.String(); got != pid {
+		t.Error("the worker was replaced")
+	}
+}
+
+// TestRequestsThatCantBe are refused before they reach a worker.
+func TestRequestsThatCantBe(t *testing.T) {
+	p, _ := httpPool(t)
+	pid := get(t, p, "/pid").body.String()
+	for name, c := range map[string]*HTTPCall{
+		"a NUL in a field": httpCall("GET", "/", http.Header{"X": {"a\x00b"}}, ""),
+		"a short body":     httpCall("PUT", "/", nil, "x"),
+	} {
+		if c.Request.ContentLength > 0 {
+			c.Request.ContentLength++
+		}
+		if _, err := doHTTP(p, c); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if got := request(t, p, httpCall("GET", "/pid", http.Header{"X-Large": {strings.Repeat("x", 100_000)}}, "")); got.body.String() != pid {
+		t.Error("the worker was replaced")
+	}
+}
+
+// TestBodies: whatever its size, the script has the body as it was sent.
+func TestBodies(t *testing.T) {
+	opt := httpOptions(t)
+	p, _ := start(t, opt)
+	for _, size := range []int{1, smallBody, smallBody + 1, 256 << 10, 256<<10 + 1, 1 << 20, 20 << 20} {
+		body := strings.Repeat("0123456\x00", size/8+1)[:size]
+		want := hash(body) + " " + hash(body)
+		for _, known := range []bool{true, false} {
+			c := httpCall("PUT", "/hash", nil, body)
+			if !known {
+				c.Request.ContentLength = -1
+			}
+			if w := request(t, p, c); w.body.String() != want {
+				t.Errorf("%d bytes: %s, want %s", size, &w.body, want)
+			}
+		}
+	}
+	// A body larger than PHP's memory is no matter for one who reads it bit by bit.
+	h := md5.New()
+	r := &endless{left: 100 << 20}
+	c := httpCall("PUT", "/hashstream", nil, "")
+	c.Request.Body, c.Request.ContentLength = io.NopCloser(io.TeeReader(r, h)), 100<<20
+	if w := request(t, p, c); w.body.String() != hex.EncodeToString(h.Sum(nil)) {
+		t.Errorf("100 MiB: %s", &w.body)
+	}
+	if left, _ := filepath.Glob(filepath.Join(opt.Env["TMPDIR"], "*")); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}
+
+// endless is a reader of so many bytes.
+type endless struct{ left int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), e.left)
+	for i := range p[:n] {
+		p[i] = byte(i)
+	}
+	e.left -= n
+	return n, nil
 }

@@ -162,26 +162,43 @@ func (u *uploads) close() {
 
 // sweep removes what daemons left behind that were killed.
 func (u *uploads) sweep() {
-	entries, err := os.ReadDir(u.dir)
+	parent, err := os.OpenRoot(u.dir)
+	if err != nil {
+		return
+	}
+	defer parent.Close()
+	entries, err := fs.ReadDir(parent.FS(), ".")
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), uploadsPrefix) {
+		if !strings.HasPrefix(e.Name(), uploadsPrefix) {
 			continue
 		}
-		path := filepath.Join(u.dir, e.Name())
-		root, err := os.OpenRoot(path)
+		root, err := parent.OpenRoot(e.Name())
 		if err != nil {
 			continue
 		}
 		if lock, err := lockFolder(root); err == nil {
-			discard(path, root)
+			if u.mayRemove(parent, e.Name(), lock) {
+				discard(filepath.Join(u.dir, e.Name()), root)
+			}
 			lock.Close()
-		} else {
-			root.Close()
 		}
+		root.Close()
 	}
+}
+
+// mayRemove tells whether a folder is what its name says: others may make files
+// and links in the folder for temporary files.
+func (u *uploads) mayRemove(parent *os.Root, name string, opened *os.File) bool {
+	mine, err1 := opened.Stat()
+	now, err2 := parent.Lstat(name) // doesn't follow a link
+	if errors.Join(err1, err2) != nil || !now.IsDir() || !os.SameFile(mine, now) {
+		return false
+	}
+	owner := int(mine.Sys().(*syscall.Stat_t).Uid)
+	return owner == os.Geteuid() || owner == u.uid
 }
 
 // discard removes a folder with all that is in it, and closes it.

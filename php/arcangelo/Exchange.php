@@ -193,7 +193,7 @@ final class Exchange
         }
         $length = match (true) {
             is_string($body) => strlen($body),
-            is_resource($body) => fstat($body)['size'] ?? -1,
+            is_resource($body) => self::length($body),
             default => self::promised($response),
         };
         $status = $response->getStatus();
@@ -216,6 +216,16 @@ final class Exchange
             self::sendParts($parts, $length, $head);
         }
         return '';
+    }
+
+    /**
+     * @param  resource $stream
+     * @return int the bytes from where it stands; -1: nobody knows
+     */
+    private static function length($stream): int
+    {
+        $size = stream_get_meta_data($stream)['seekable'] ? (fstat($stream)['size'] ?? -1) : -1;
+        return $size < 0 ? -1 : max(0, $size - (int) ftell($stream));
     }
 
     private static function iterator(\Traversable $parts): \Iterator
@@ -261,20 +271,22 @@ final class Exchange
     /** @param resource $file */
     private static function sendFile($file, int $length, string &$head): void
     {
-        $left = $length;
-        while ($left !== 0) {
-            $part = (string) stream_get_contents($file, $left < 0 ? self::STEP : min($left, self::STEP));
+        for ($left = $length; $left !== 0; $left = max(-1, $left - strlen($part))) {
+            // What comes bit by bit, as from another program, goes on as it comes.
+            $part = (string) ($left < 0 ? fread($file, self::STEP) : stream_get_contents($file, min($left, self::STEP)));
             if ($part === '') {
                 if ($left > 0) {
                     throw new \RuntimeException('the file got shorter while it was sent');
                 }
-                break;
+                if (feof($file)) {
+                    return;
+                }
+                continue;
             }
-            $left = max(-1, $left - strlen($part));
-            Wire::send(Wire::PART, '', $part, $head);
+            Wire::send(Wire::PART, $left < 0 ? Wire::FLUSH : '', $part, $head);
             $head = '';
             if (!Wire::isWanted()) {
-                break;
+                return;
             }
         }
     }

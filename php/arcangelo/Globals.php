@@ -56,7 +56,7 @@ final class Globals
     public static function set(string $block, int $flags, mixed $body, int $length): Request
     {
         $v = explode("\0", $block);
-        [$path, $query] = explode('?', $v[self::URI], 2) + [1 => ''];
+        [, $query] = explode('?', $v[self::TARGET], 2) + [1 => ''];
         $server = self::$common;
         $server['SCRIPT_NAME'] = $server['PHP_SELF'] = $server['DOCUMENT_URI'] = $v[self::SCRIPT_NAME];
         $server['REQUEST_METHOD'] = $v[self::METHOD];
@@ -93,8 +93,10 @@ final class Globals
         }
         $type = $server['CONTENT_TYPE'] ?? '';
         $method = $v[self::METHOD];
-        if ($length > 0 || $method === 'POST' || $method === 'PUT' || $method === 'PATCH' || $v[self::LENGTH] > 0) {
-            $server['CONTENT_LENGTH'] = $v[self::LENGTH] !== '' ? $v[self::LENGTH] : (string) $length;
+        if ($v[self::LENGTH] > 0) {
+            $server['CONTENT_LENGTH'] = $v[self::LENGTH];
+        } elseif (!($flags & Wire::FORM) && ($length > 0 || in_array($method, ['POST', 'PUT', 'PATCH'], true))) {
+            $server['CONTENT_LENGTH'] = (string) $length;
         }
         if (isset($server['HTTP_AUTHORIZATION'])) {
             $server += self::credentials($server['HTTP_AUTHORIZATION']);

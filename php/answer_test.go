@@ -1,0 +1,97 @@
+package php
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+)
+
+// frameText returns a frame in the name of the request under way.
+func frameText(typ frameType, head, body string) string {
+	p := make([]byte, frameHeaderSize)
+	(&frameHeader{typ: typ, head: len(head), body: int64(len(body))}).put(p)
+	return string(p[:8]) + "<request>" + head + body
+}
+
+// headOf returns the head of a HEAD.
+func headOf(status int, length uint64) string {
+	return string(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16(nil, uint16(status)), length))
+}
+
+// TestWorkersThatLie: what no HTTP answer can be ends the worker, and is its
+// client's error alone.
+func TestWorkersThatLie(t *testing.T) {
+	const memory = "\x00\x00\x00\x00\x00\x10\x00\x00"
+	head := frameText(frameHead, headOf(200, unknownLength), "")
+	end := frameText(frameEnd, memory, "")
+	three := frameText(frameHead, headOf(200, 3), "")
+	for name, frames := range map[string]string{
+		"no head":             end,
+		"a part before":       frameText(framePart, "", "x") + head + end,
+		"two heads":           head + head + end,
+		"status 0":            frameText(frameHead, headOf(0, 0), "") + end,
+		"status 100":          frameText(frameHead, headOf(100, 0), "") + end,
+		"status 600":          frameText(frameHead, headOf(600, 0), "") + end,
+		"a negative length":   frameText(frameHead, headOf(200, 1<<63), "") + end,
+		"a short head":        frameText(frameHead, "\x00\xc8", "") + end,
+		"too long":            three + frameText(frameEnd, memory, "four"),
+		"too long in parts":   three + frameText(framePart, "", "ab") + frameText(framePart, "", "cd") + end,
+		"too short":           three + frameText(framePart, "", "ab") + end,
+		"body with 204":       frameText(frameHead, headOf(204, unknownLength), "") + frameText(frameEnd, memory, "x"),
+		"split":               frameText(frameHead, headOf(200, 0), "X\x00a\r\nY: b\x00") + end,
+		"a name with a colon": frameText(frameHead, headOf(200, 0), "X:\x00a\x00") + end,
+		"no name":             frameText(frameHead, headOf(200, 0), "\x00a\x00") + end,
+		"a name alone":        frameText(frameHead, headOf(200, 0), "X\x00") + end,
+		"no NUL at the end":   frameText(frameHead, headOf(200, 0), "X\x00a\x00Y") + end,
+		"a large header":      frameText(frameHead, headOf(200, 0), "X\x00"+strings.Repeat("a", maxAnswerHeader)+"\x00") + end,
+		"many fields":         frameText(frameHead, headOf(200, 0), strings.Repeat("X\x00\x00", maxAnswerFields+1)) + end,
+		"the frame of a call": frameText(frameHTTP, "", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := start(t, Options{PHP: os.Args[0], Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,
+				Env: map[string]string{"FAKE_WORKER": "answer " + url.QueryEscape(frames)}})
+			var broken *WorkerError
+			if w, err := doHTTP(p, httpCall("GET", "/", nil, "")); !errors.As(err, &broken) {
+				t.Errorf("error %v, %+v", err, w)
+			}
+		})
+	}
+	p, _ := start(t, Options{PHP: os.Args[0], Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,
+		Env: map[string]string{"FAKE_WORKER": "answer " + url.QueryEscape(three+frameText(framePart, "\x01", "ab")+frameText(frameEnd, memory, "c"))}})
+	for range 3 {
+		if w := get(t, p, "/"); w.body.String() != "abc" || w.length != 3 || w.flushes != 1 {
+			t.Errorf("%+v", w)
+		}
+	}
+	// A raw message has no HEAD.
+	var broken *WorkerError
+	if _, err := do(p, "x"); !errors.As(err, &broken) {
+		t.Errorf("a HEAD for a raw message: %v", err)
+	}
+}
+
+// FuzzParseFields: what a worker writes as a header can't become two.
+func FuzzParseFields(f *testing.F) {
+	f.Add("Content-Type\x00text/plain\x00Set-Cookie\x00a=b\x00set-cookie\x00c=d\x00")
+	f.Add("X\x00a\r\nY: b\x00")
+	f.Add("X\x00\x00")
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := parseFields(text)
+		if err != nil {
+			return
+		}
+		var b bytes.Buffer
+		h.Write(&b)
+		n := 0
+		for _, values := range h {
+			n += len(values)
+		}
+		if got := strings.Count(b.String(), "\n"); got != n {
+			t.Errorf("%d values are %d lines", n, got)
+		}
+	})
+}
