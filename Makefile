@@ -6,7 +6,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 GOFILES   = $(shell git ls-files '*.go')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint fuzz php php-fpm php-cgi php-tools openssl
+.PHONY: help run build test fmt lint fuzz php php-fpm php-cgi php-tools openssl curl dokuwiki
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ build: ## build bin/mkd and bin/sazukari
 server.key: | build
 	bin/mkd keygen --out server.key
 
-test: php php-fpm php-cgi php-tools openssl lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
+test: php php-fpm php-cgi php-tools openssl curl dokuwiki lint ## formatting, vet, staticcheck, all tests with -race, short fuzz runs
 	$(GO) test -race -count=1 -timeout 12m ./...
 	@$(MAKE) --no-print-directory fuzz
 
@@ -54,9 +54,12 @@ php-tools:
 	$(call need,Nyholm/Psr7,php-nyholm-psr7)
 	$(call need,Slim,php-slim)
 openssl: ; $(call need,openssl,openssl)
+curl: ; $(call need,curl,curl)
+# Where there is no PHP for web servers yet, this would bring Apache.
+dokuwiki: php-fpm ; $(call need,dokuwiki,dokuwiki)
 
 define need
-@{ command -v $(1) || ls /usr/sbin/$(1)[0-9]* || ls /usr/share/php/$(1)/autoload.php; } >/dev/null 2>&1 || { \
+@{ command -v $(1) || ls /usr/sbin/$(1)[0-9]* || ls /usr/share/php/$(1)/autoload.php || ls /usr/share/$(1)/VERSION; } >/dev/null 2>&1 || { \
   if [ "$$(id -u)" != 0 ]; then echo "$(1) is missing: install it with 'sudo apt-get install $(2)', then run this again" >&2; exit 1; fi; \
   echo "$(1) is missing: installing $(2)"; \
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(2); }
