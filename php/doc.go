@@ -7,6 +7,11 @@
 // and bounds how long a call waits and takes. Whatever is doubtful about a
 // worker ends that worker, and only the call that it had sees an error.
 //
+// A Call is a raw message for a script's on_handle, an HTTPCall an HTTP request
+// for its on_http. Forms with files are parsed here; their files lie in a folder
+// of the workers' user until the request is over. docs/php.md is for those who
+// write scripts.
+//
 // Calls and answers travel in frames over two pipes of the worker's own; see
 // docs/worker-frames.md.
 package php

@@ -131,6 +131,7 @@ func TestAsFPM(t *testing.T) {
 		{"cookies", "GET", "", cookies("a=1; b=2;c=3;d; e=; =f; g=h=i"), ""},
 		{"repeated cookies", "GET", "", cookies("a=1; a=2", "a=3; b=4"), ""},
 		{"nested cookies", "GET", "", cookies("a[x]=1; a[y]=2; b[]=3; b[]=4; a[x]=5; c=6; c[z]=7; d[z]=8; d=9"), ""},
+		{"many cookies", "GET", "", cookies(strings.Repeat("a[]=1; ", 1500) + "b=2"), ""},
 		{"odd cookies", "GET", "", cookies("a.b=1; c%20d=2; e=%41+%2B; a_b=3; f f=4; __Host-x=5; ..Host-y=6; _.Host-z=7; [g]=8; h=%00; i=\"q\"; 12=n"), ""},
 		{"file", "POST", "q=1", multi, parts(fieldPart("a", "1"), filePart("f", "a.txt", "content"), fieldPart("b", "2"))},
 		{"files in arrays", "POST", "", multi, parts(filePart("f[]", "a", "1"), filePart("f[]", "b", "22"), filePart("g[x][y]", "c", "333"), filePart("g[x][z]", "d", ""))},

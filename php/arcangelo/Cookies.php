@@ -15,8 +15,14 @@ final class Cookies
     public static function parse(string $field): array
     {
         $cookies = [];
-        $query = '';
-        foreach (explode(';', $field) as $cookie) {
+        $nested = '';
+        $all = explode(';', $field);
+        $most = (int) ini_get('max_input_vars');
+        if (count($all) > $most) {
+            Wire::send(Wire::LOG, Wire::WARNING, "Warning: of over $most cookies the rest is left out: max_input_vars");
+            $all = array_slice($all, 0, $most);
+        }
+        foreach ($all as $cookie) {
             [$name, $value] = explode('=', ltrim($cookie), 2) + [1 => ''];
             if ($name === '') {
                 continue;
@@ -40,11 +46,11 @@ final class Cookies
                 $cookies[$key] ??= $value;
                 continue;
             }
-            $query .= rawurlencode($name) . '=' . rawurlencode($value) . '&';
-            parse_str($query, $nested);
-            $cookies[$key] = $nested[$key];
+            $cookies[$key] = []; // its place
+            $nested .= rawurlencode($name) . '=' . rawurlencode($value) . '&';
         }
-        return $cookies;
+        parse_str($nested, $arrays);
+        return array_replace($cookies, $arrays);
     }
 
     /** A Set-Cookie field (RFC 6265, section 4.1). */

@@ -51,8 +51,8 @@ final class Exchange
             echo self::collect();
             $error = (string) $e;
         }
-        unset($request, $answer, $response);
         try {
+            unset($request, $answer, $response); // a destructor may throw
             Session::close();
         } catch (\Throwable $e) {
             $error ??= (string) $e;

@@ -57,6 +57,14 @@ final class RequestTest extends TestCase
         self::assertSame(['__Host-a' => '1'], Cookies::parse('__Host-a=1; ..Host-b=2; _.Secure-c=3'));
     }
 
+    public function testManyCookies(): void
+    {
+        $begin = hrtime(true);
+        $cookies = Cookies::parse(implode('; ', array_fill(0, (int) ini_get('max_input_vars'), 'a[]=1')));
+        self::assertCount((int) ini_get('max_input_vars'), $cookies['a']);
+        self::assertLessThan(1e9, hrtime(true) - $begin);
+    }
+
     public function testUploads(): void
     {
         $dir = sys_get_temp_dir() . '/arca' . bin2hex(random_bytes(8));
