@@ -17,7 +17,7 @@ func TestPHPTools(t *testing.T) {
 		files = append(files, found...)
 	}
 	commands := [][]string{
-		{"phpunit", "--bootstrap", "arcangelo/tests/bootstrap.php", "arcangelo/tests"},
+		{"phpunit", "--do-not-cache-result", "--bootstrap", "arcangelo/tests/bootstrap.php", "arcangelo/tests"},
 		{"phpcs", "-s", "--standard=arcangelo/phpcs.xml", "arcangelo"},
 	}
 	for _, file := range files {
