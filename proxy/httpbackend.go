@@ -22,7 +22,6 @@ type httpBackend struct {
 	forwarder
 	balancer *balance.Balancer
 	servers  []*server
-	host     string // pass or upstream
 }
 
 // server is one of the HTTP servers of a backend.
