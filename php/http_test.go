@@ -232,6 +232,32 @@ func TestHTTPAnswers(t *testing.T) {
 	}
 }
 
+// TestHooks: on_start and on_stop are called around each request.
+func TestHooks(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		$seen = [];
+		$ARCANGELO_USERSPACE = [
+			'on_init' => function () use (&$seen) { $seen[] = 'init'; },
+			'on_start' => function () use (&$seen) { $seen[] = 'start'; if (isset($_GET['late'])) { throw new Exception('too late'); } },
+			'on_http' => function () use (&$seen) { $seen[] = 'http'; return implode(' ', $seen); },
+			'on_stop' => function () use (&$seen) { $seen[] = 'stop'; if (isset($_GET['bad'])) { throw new Exception('stopped badly'); } },
+		];`)})
+	if got := get(t, p, "/").body.String(); got != "init start http" {
+		t.Errorf("%q", got)
+	}
+	var script *ScriptError
+	if _, err := doHTTP(p, httpCall("GET", "/?late", nil, "")); !errors.As(err, &script) || !strings.Contains(script.Message, "too late") {
+		t.Errorf("on_start that throws: %v", err)
+	}
+	if got, want := get(t, p, "/?bad").body.String(), "init start http stop start stop start http"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	log.await(t, "on_stop: Exception: stopped badly")
+	if _, err := do(p, "raw"); !errors.As(err, &script) || script.Fatal || !strings.Contains(script.Message, "the script has no on_handle") {
+		t.Errorf("a raw message: %v", err)
+	}
+}
+
 // TestHTTPErrors: right answer or error, and the pool is whole after it.
 func TestHTTPErrors(t *testing.T) {
 	p, log := httpPool(t)

@@ -93,6 +93,12 @@ func TestSessions(t *testing.T) {
 		t.Errorf("Set-Cookie: %q", got)
 	}
 	get(t, p, "/destroy")
+	// A generator has the session until its end.
+	id = sessionCookie(t, get(t, p, "/sessionstream"))
+	again = request(t, p, withCookie(httpCall("GET", "/session?who=x", nil, ""), "PHPSESSID="+id))
+	if got := again.body.String(); !strings.HasPrefix(got, "streamed 1 ") {
+		t.Errorf("after a stream: %q", got)
+	}
 }
 
 // TestClientsNeverMix: sessions, cookies and superglobals of clients whose
