@@ -66,7 +66,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 	f.balancer = &balance.Balancer{
 		By:       policy(c.Balance.By),
 		Health:   healthOf(c.Health),
-		Classify: classifyFastCGI,
+		Classify: f.classify,
 		Picked:   picked,
 		Logger:   logs.backend(b.Name),
 	}
@@ -160,20 +160,24 @@ func (f *fastcgiBackend) check(ctx context.Context, t *fastcgi.Transport) error 
 	return checkHealth(ctx, t, u, f.cfg.Health)
 }
 
-// classifyFastCGI tells the balancer what a failure means.
-func classifyFastCGI(err error) balance.Failure {
+// classify tells the balancer what a failure means.
+func (f *fastcgiBackend) classify(err error) balance.Failure {
 	var e *fastcgi.Error
 	if !errors.As(err, &e) {
 		return balance.Failure{Sent: true}
 	}
-	f := balance.Failure{Sent: e.Sent, Answered: e.Answered}
+	failure := balance.Failure{Sent: e.Sent, Answered: e.Answered}
 	switch {
 	case errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy): // the request wasn't run
-		f = balance.Failure{Blame: balance.BlameNobody}
+		failure = balance.Failure{Blame: balance.BlameNobody}
 	case errors.Is(err, fastcgi.ErrBody), errors.Is(err, fastcgi.ErrParam), errors.Is(err, fastcgi.ErrLengthRequired):
-		f.Blame = balance.BlameRequest
+		failure.Blame = balance.BlameRequest
+	case e.Sent && e.Timeout() && len(f.servers) == 1:
+		// Scripts are slow, and nobody would be faster: no reason to keep other
+		// requests from the only server.
+		failure.Blame = balance.BlameNobody
 	}
-	return f
+	return failure
 }
 
 func (f *fastcgiBackend) start(ctx context.Context) error {

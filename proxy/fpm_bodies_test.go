@@ -229,7 +229,7 @@ func TestFPMKilledInAnswer(t *testing.T) {
 		flush();
 		posix_kill(getmypid(), 9);
 		sleep(60);`})
-	p := behind(t, f, "keep_alive: 0")
+	p, _ := behind(t, f, "keep_alive: 0")
 	const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 	resp, err := http.Get("http://" + p.Addr("web").String() + "/")
 	if err != nil {
@@ -282,7 +282,7 @@ func TestFPMStreamedBody(t *testing.T) {
 		$first = fgets($in);
 		touch(dirname(__DIR__) . '/begun');
 		echo strlen($first), ' ', strlen(stream_get_contents($in));`})
-	p := behind(t, f, "stream_body: true")
+	p, _ := behind(t, f, "stream_body: true")
 	conn, err := net.Dial("tcp", p.Addr("web").String())
 	if err != nil {
 		t.Fatal(err)

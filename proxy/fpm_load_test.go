@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -150,18 +151,17 @@ func (l *fpmLoad) check(allowed ...string) {
 }
 
 // behind has both doors before a PHP-FPM that runs loaded.
-func behind(t *testing.T, f *fpm, options string) *Proxy {
+func behind(t *testing.T, f *fpm, options string) (p *Proxy, log string) {
 	t.Helper()
-	p, _ := start(t, load(t, `
+	return start(t, load(t, `
 listeners:
   app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
   web: {http: {address: "127.0.0.1:0"}}
 backends:
   site: {fastcgi: {addresses: ["unix:`+f.dir+`/s"], root: `+f.public+`, `+options+`}}
 routes: [{backend: site}]
-log: {access: false, level: error}
+log: {access: false, level: warn}
 `))
-	return p
 }
 
 // TestFPMUnderLoad restarts and reloads PHP-FPM under load, has its workers end
@@ -201,7 +201,8 @@ func TestFPMUnderLoad(t *testing.T) {
 		} {
 			t.Run(c.name+" "+keep, func(t *testing.T) {
 				f := startFPM(t, 3, map[string]string{"index.php": loaded}, c.settings...)
-				l := &fpmLoad{t: t, p: behind(t, f, keep), query: c.query}
+				p, _ := behind(t, f, keep)
+				l := &fpmLoad{t: t, p: p, query: c.query}
 				l.begin(4)
 				defer l.end()
 				c.happens(l, f)
@@ -224,48 +225,62 @@ func (f *fpm) reload(t testing.TB) {
 	}
 }
 
-// TestFPMFull: while all workers are busy, a request waits for response_timeout
-// and gets 504. If PHP-FPM's queue is full too, it gets 503 at once, and the
-// server isn't taken for one that is down.
-func TestFPMFull(t *testing.T) {
-	f := startFPM(t, 1, map[string]string{"index.php": loaded, "hold.php": `<?php
-		touch(dirname(__DIR__) . '/held');
-		while (!file_exists(dirname(__DIR__) . '/go')) { usleep(5000); clearstatcache(); }
-		echo 'held';`}, "listen.backlog = 1")
-	p := behind(t, f, "response_timeout: 1s")
-	ask := func(target string) string {
-		_, body := parseAnswer(t, sendWeb(t, p, "GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n"), "GET")
-		return body
-	}
-	// The one that holds the worker isn't limited.
-	patient := behind(t, f, "response_timeout: 1m")
-	held := make(chan string)
+// hold has the only worker of f busy until the end of the test, or until release
+// is called, which returns its answer.
+func (f *fpm) hold(t *testing.T) (release func() string) {
+	t.Helper()
+	patient, _ := behind(t, f, "response_timeout: 1m")
+	held := make(chan string, 1)
 	go func() {
 		held <- string(sendWeb(t, patient, "GET /hold.php HTTP/1.1\r\nHost: x\r\n\r\n"))
 	}()
 	await(t, "the worker is held", func() bool { return exists(filepath.Join(f.dir, "held")) })
-	if got := ask("/?n=1&lines=0"); !strings.HasPrefix(got, "504 ") {
-		t.Errorf("while the worker is busy: %q", got)
+	return func() string {
+		touch(t, filepath.Join(f.dir, "go"))
+		return <-held
 	}
-	// Some wait in the queue, the others don't get in.
-	var mu sync.Mutex
-	seen := map[string]int{}
-	var all sync.WaitGroup
-	for range 10 {
-		all.Go(func() {
-			got := ask("/?n=1&lines=0")
-			mu.Lock()
-			seen[got[:3]]++
-			mu.Unlock()
+}
+
+var holding = map[string]string{"index.php": "<?php echo 'served';", "hold.php": `<?php
+	touch(dirname(__DIR__) . '/held');
+	while (!file_exists(dirname(__DIR__) . '/go')) { usleep(5000); clearstatcache(); }
+	echo 'held';`}
+
+// TestFPMFull: while all workers are busy, a request waits for response_timeout
+// and gets 504. If PHP-FPM's queue is full too, it gets 503 at once. Neither
+// makes the server count as one that is down.
+func TestFPMFull(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		settings []string
+		asked    int
+		ok       func(seen map[string]int) bool
+	}{
+		{"all busy", nil, 5, func(seen map[string]int) bool { return seen["504"] == 5 }},
+		{"the queue is full", []string{"listen.backlog = 1"}, 12, func(seen map[string]int) bool { return seen["503"] >= 6 && seen["503"]+seen["504"] == 12 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := startFPM(t, 1, holding, c.settings...)
+			p, log := behind(t, f, "response_timeout: 300ms")
+			ask := func() string {
+				_, body := parseAnswer(t, sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "GET")
+				return body
+			}
+			release := f.hold(t)
+			seen := map[string]int{}
+			for range c.asked {
+				seen[ask()[:3]]++
+			}
+			if !c.ok(seen) {
+				t.Errorf("meanwhile: %v", seen)
+			}
+			if got := release(); !strings.HasSuffix(got, "held") {
+				t.Errorf("%q", got)
+			}
+			await(t, "the server serves again", func() bool { return ask() == "served" })
+			if text, err := os.ReadFile(log); err != nil || strings.Contains(string(text), "is down") {
+				t.Errorf("%v, %s", err, text)
+			}
 		})
 	}
-	all.Wait()
-	if seen["503"] < 5 || seen["503"]+seen["504"] != 10 {
-		t.Errorf("while the queue is full: %v", seen)
-	}
-	touch(t, filepath.Join(f.dir, "go"))
-	if got := <-held; !strings.HasSuffix(got, "held") {
-		t.Errorf("%q", got)
-	}
-	await(t, "the queue is empty", func() bool { return strings.HasPrefix(ask("/?n=1&lines=0"), "1 e3b0") })
 }
