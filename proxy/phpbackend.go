@@ -113,10 +113,10 @@ func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Reque
 	return b.pool.DoHTTP(x, c, &phpAnswer{w, http.NewResponseController(w)})
 }
 
-// isForm reports whether a body is a form with files.
+// isForm reports whether a body is a form with files, as PHP takes it for one.
 func isForm(r *http.Request) bool {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return kind == "multipart/form-data"
+	return r.Method == http.MethodPost && kind == "multipart/form-data"
 }
 
 // phpAnswer hands the answer of on_http to the client.
