@@ -290,8 +290,8 @@ func (e *exchange) reason(err, aborted error) error {
 		return err
 	case e.r.Context().Err() != nil:
 		return context.Cause(e.r.Context())
-	case e.err != nil && disconnected(err) && !e.answered:
-		return e.err // it tells more
+	case e.err != nil && !errors.Is(e.err, net.ErrClosed) && disconnected(err) && !e.answered:
+		return e.err // it tells more, unless it was this side that closed
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package fastcgi
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -146,5 +147,18 @@ func TestNoRepeatingOnANewConnection(t *testing.T) {
 	_, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
 	if e := failure(t, err); !e.Sent || e.Answered || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
 		t.Errorf("%+v, %d connections", e, s.connections())
+	}
+}
+
+// TestClosedBeforeBody: a kept connection was closed, which was seen before the
+// first byte of a long body was written. The failure is the server's close, not
+// that of this side after it; else the request wouldn't be sent again.
+func TestClosedBeforeBody(t *testing.T) {
+	e := &exchange{r: newRequest(t, "PUT", "")}
+	e.err = &net.OpError{Op: "write", Net: "unix", Err: net.ErrClosed}
+	err := e.reason(io.ErrUnexpectedEOF, io.ErrUnexpectedEOF)
+	q := &request{r: e.r}
+	if !q.rewind(&Error{Err: err}) {
+		t.Errorf("not sent again after: %v", err)
 	}
 }
