@@ -109,7 +109,7 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	case errors.Is(err, fastcgi.ErrLengthRequired):
 		return http.StatusLengthRequired
-	case errors.Is(err, errSpoolFull), errors.As(err, new(*os.PathError)), errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy):
+	case errors.Is(err, errSpoolFull), errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy):
 		return http.StatusServiceUnavailable
 	case errors.As(err, new(*spoolError)):
 		return http.StatusInternalServerError
