@@ -161,11 +161,34 @@ func hidden(page string) url.Values {
 	return form
 }
 
-// TestDokuWiki has a real application run on PHP-FPM, unchanged: its pages, a
-// login, an edit, and a picture that is uploaded and fetched.
+// TestDokuWiki has a real application run unchanged, on PHP-FPM and on a php-cgi
+// that mkd starts: its pages, a login, an edit, and a picture that is uploaded
+// and fetched.
 func TestDokuWiki(t *testing.T) {
-	f := startFPM(t, 3, nil)
-	plantDokuWiki(t, f.dir)
+	t.Run("PHP-FPM", func(t *testing.T) {
+		f := startFPM(t, 3, nil)
+		runDokuWiki(t, f.dir, `addresses: ["unix:`+f.dir+`/s"]`)
+	})
+	t.Run("php-cgi", func(t *testing.T) {
+		dir, err := os.MkdirTemp("", "wiki") // others must reach the site
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		as := ""
+		if os.Geteuid() == 0 {
+			as = "user: www-data"
+		}
+		runDokuWiki(t, dir, `spawn: {workers: 3, `+as+`}`)
+	})
+}
+
+// runDokuWiki visits a DokuWiki in dir by all ways.
+func runDokuWiki(t *testing.T, dir, answers string) {
+	plantDokuWiki(t, dir)
 	p, _ := start(t, load(t, `
 listeners:
   app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
@@ -173,11 +196,11 @@ listeners:
 backends:
   wiki:
     fastcgi:
-      addresses: ["unix:`+f.dir+`/s"]
-      root: `+f.public+`
+      `+answers+`
+      root: `+dir+`/public
       index: [doku.php]
       hide: [inc, bin, vendor]
-      send_file: {root: `+f.dir+`/data}
+      send_file: {root: `+dir+`/data}
 routes: [{backend: wiki, compress: true}]
 `))
 	for i, way := range ways {
