@@ -41,6 +41,9 @@ func (w *walker) checkFastCGI(b *Backend) {
 			break
 		}
 	}
+	if f.Spawn != nil && f.Health != nil {
+		w.wrong(&f.Health, "php-cgi has no ping.path, so every check would fail; take it out: mkd sees itself whether its processes run")
+	}
 	w.checkHealth(f.Health)
 }
 

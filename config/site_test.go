@@ -151,6 +151,7 @@ func TestSiteErrors(t *testing.T) {
 		{"balance", at(`balance: {by: ip_hash}`), `3:76: backends.site.fastcgi.balance.by: got "ip_hash"; want round_robin, least_conn or random_two`},
 		{"health's status", at(`health: {path: /ping, status: 100}`), "3:92: backends.site.fastcgi.health.status: got 100; want 200 to 599, or 0 for any from 200 to 399"},
 		{"mistyped", at(`keepalive: 1`), `3:62: backends.site.fastcgi.keepalive: unknown key; did you mean "keep_alive"?`},
+		{"health of spawn", fpm(`spawn: {}, health: {path: /ping}`), "3:61: backends.site.fastcgi.health: php-cgi has no ping.path, so every check would fail; take it out: mkd sees itself whether its processes run"},
 		{"spawn's workers", fpm(`spawn: {workers: 0}`), "3:59: backends.site.fastcgi.spawn.workers: got the number 0; want 1 to 1024"},
 		{"spawn's ini", fpm(`spawn: {ini: {"a b": c}}`), `3:56: backends.site.fastcgi.spawn.ini."a b": a PHP setting has a plain name, as in opcache.enable`},
 
