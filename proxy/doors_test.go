@@ -349,11 +349,11 @@ func TestAnswers(t *testing.T) {
 				if answer == nil {
 					t.Fatal("no answer")
 				}
-				resp, _ := parseAnswer(t, answer, c.method)
+				resp, body := parseAnswer(t, answer, c.method)
 				if resp.StatusCode != want {
 					t.Errorf("status %d, want %d: %.300q", resp.StatusCode, want, answer)
 				}
-				if !bytes.Contains(answer, []byte(c.contains)) {
+				if !bytes.Contains(answer, []byte(c.contains)) && !strings.Contains(body, c.contains) { // it may come in chunks
 					t.Errorf("%q is missing in %.300q", c.contains, answer)
 				}
 				if c.not != "" && bytes.Contains(answer, []byte(c.not)) {
