@@ -40,7 +40,8 @@ type HTTPCall struct {
 // besides. If there is an error after w's Head was called, what was written is
 // no whole answer.
 //
-// When w doesn't take a part, the script is told to produce no more of them.
+// When w doesn't take a part, the script is told to produce no more of them, and
+// the error is w's own, unless the script or its worker fails after that.
 func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w HTTPAnswer) error {
 	m := httpMessage{HTTPCall: c, script: &p.base}
 	boundary, is, err := formBoundary(c.Request)

@@ -336,6 +336,31 @@ func TestClientThatLeaves(t *testing.T) {
 	}
 }
 
+// TestAbortedDownloadKeepsTheWorker: a body of a known length that ends early,
+// since nobody takes it, isn't the worker's fault. The error is the client's.
+func TestAbortedDownloadKeepsTheWorker(t *testing.T) {
+	p, _ := httpPool(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, make([]byte, 8<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	pid := get(t, p, "/pid").body.String()
+	gone := errors.New("the client is gone")
+	for _, target := range []string{"/download?file=" + file, "/promisedparts"} {
+		for name, w := range map[string]*recorder{"body": {refuse: gone}, "head": {decline: gone}} {
+			if err := p.DoHTTP(t.Context(), httpCall("GET", target, nil, ""), w); err != gone {
+				t.Errorf("%s, %s: error %v", target, name, err)
+			}
+		}
+	}
+	if got := get(t, p, "/pid").body.String(); got != pid {
+		t.Error("the worker was replaced")
+	}
+	if w := get(t, p, "/download?file="+file); w.body.Len() != 8<<20 {
+		t.Errorf("then there are %d bytes of it", w.body.Len())
+	}
+}
+
 // TestRequestsThatCantBe are refused before they reach a worker.
 func TestRequestsThatCantBe(t *testing.T) {
 	p, _ := httpPool(t)

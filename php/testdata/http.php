@@ -54,6 +54,8 @@ $ARCANGELO_USERSPACE = [
             case 'bigheader': return new Response('x', 200, ['X-A' => str_repeat('v', 70_000)]);
             case 'object': return new stdClass;
             case 'resource': return Response::file(__FILE__, 'text/x-php', 'ärger "1".php');
+            case 'download': return Response::file($r->query['file']);
+            case 'promisedparts': return Response::stream((function () { for ($i = 0; $i < 200; $i++) { yield str_repeat('x', 65536); } })())->header('Content-Length', 200 * 65536);
             case 'middle': $f = fopen('php://temp', 'w+b'); fwrite($f, '0123456789'); fseek($f, 4); return new Response($f);
             case 'pipe': return new Response(popen('printf one; sleep 0.05; printf two', 'r'), 200, ['Content-Type' => 'text/plain']);
             case 'missing': return Response::file('/nonexistent');
