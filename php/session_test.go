@@ -140,3 +140,225 @@ func TestClientsNeverMix(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestSessionsOfMessages: the session of one client's message isn't open when
+// the next client's comes.
+func TestSessionsOfMessages(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
+		session_save_path(sys_get_temp_dir());
+		$ARCANGELO_USERSPACE = ['on_handle' => function () {
+			$before = json_encode([$_SESSION ?? null, session_id(), session_status() === PHP_SESSION_ACTIVE]);
+			session_start();
+			$_SESSION['who'] ??= arca::$request;
+			return $before . $_SESSION['who'];
+		}];`)})
+	for _, who := range []string{"alice", "bob"} {
+		if got, want := mustDo(t, p, who), `[null,"",false]`+who; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestSessionOfOnStop: what on_stop opens is closed, too, and is the same
+// client's.
+func TestSessionOfOnStop(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
+		session_save_path(sys_get_temp_dir());
+		$ARCANGELO_USERSPACE = [
+			'on_http' => function ($r) {
+				$before = json_encode([$_SESSION ?? null, session_id(), session_status() === PHP_SESSION_ACTIVE]);
+				session_start();
+				return $before . ($_SESSION['who'] ??= $r->query['who']) . ($_SESSION['stopped'] ?? 0);
+			},
+			'on_stop' => function () { session_start(); $_SESSION['stopped'] = ($_SESSION['stopped'] ?? 0) + 1; },
+		];`)})
+	ids := map[string]string{}
+	for i := range 3 {
+		for _, who := range []string{"alice", "bob"} {
+			w := request(t, p, withCookie(httpCall("GET", "/?who="+who, nil, ""), "PHPSESSID="+ids[who]))
+			if id := sessionCookie(t, w); id != "" {
+				ids[who] = id
+			}
+			want := fmt.Sprintf(`[null,"",false]%s%d`, who, max(0, i-1))
+			if w.body.String() != want {
+				t.Errorf("%q, want %q", &w.body, want)
+			}
+		}
+	}
+}
+
+// TestSessionsOfAnyName: a request finds its session under the name that it
+// gives, whatever name other requests have given.
+func TestSessionsOfAnyName(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
+		session_save_path(sys_get_temp_dir());
+		$ARCANGELO_USERSPACE = ['on_http' => function ($r) {
+			match ($r->path) {
+				'/name' => session_name('FOO') && session_start(),
+				'/option' => session_start(['name' => 'FOO']),
+				'/ini' => ini_set('session.name', 'FOO') && session_start(),
+				'/default' => session_start(),
+				'/id' => session_id('0123456789abcdef') && session_start(),
+				'/destroy' => session_start() && session_destroy(),
+				'/handler' => session_set_save_handler(new class extends SessionHandler {}) && session_start(),
+			};
+			$_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;
+			return "$r->path {$_SESSION['n']}";
+		}];`)})
+	jar := map[string]string{}
+	send := func(path, want string) {
+		t.Helper()
+		var pairs []string
+		for name, id := range jar {
+			pairs = append(pairs, name+"="+id)
+		}
+		w := request(t, p, withCookie(httpCall("GET", path, nil, ""), strings.Join(pairs, "; ")))
+		for _, field := range w.header["Set-Cookie"] {
+			c, err := http.ParseSetCookie(field)
+			if err != nil || jar[c.Name] != "" {
+				t.Fatalf("%s: another cookie %q: %v", path, field, err)
+			}
+			jar[c.Name] = c.Value
+		}
+		if got := w.body.String(); got != path+want {
+			t.Errorf("%q, want %q", got, path+want)
+		}
+	}
+	send("/name", " 1")
+	send("/option", " 2")
+	send("/ini", " 3")
+	send("/default", " 1")
+	send("/handler", " 2")
+	send("/name", " 4")
+	send("/default", " 3")
+	if len(jar) != 2 {
+		t.Errorf("cookies: %v", jar)
+	}
+	other := jar
+	jar = map[string]string{}
+	send("/id", " 1")
+	jar = map[string]string{}
+	send("/destroy", " 1")
+	jar = other
+	send("/option", " 5")
+}
+
+// TestSessionCookieParams: session_set_cookie_params says what the cookie is
+// like, in its own request.
+func TestSessionCookieParams(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
+		session_save_path(sys_get_temp_dir());
+		$ARCANGELO_USERSPACE = ['on_http' => function ($r) {
+			if ($r->path === '/params') {
+				$set = session_set_cookie_params(['path' => '/x', 'secure' => true, 'samesite' => 'Lax']);
+			}
+			session_start();
+			return json_encode($set ?? null);
+		}];`)})
+	w := get(t, p, "/params")
+	if got, want := w.header.Get("Set-Cookie"), "PHPSESSID="+sessionCookie(t, w)+"; Path=/x; Secure; SameSite=Lax"; got != want || w.body.String() != "true" {
+		t.Errorf("%q, want %q; %s", got, want, &w.body)
+	}
+	w = get(t, p, "/")
+	if got, want := w.header.Get("Set-Cookie"), "PHPSESSID="+sessionCookie(t, w)+"; Path=/"; got != want {
+		t.Errorf("the next request: %q, want %q", got, want)
+	}
+	if strings.Contains(log.String(), "Warning") {
+		t.Error("PHP warns")
+	}
+}
+
+// TestSessionSettingsAreReset, of a request that has no session, too.
+func TestSessionSettingsAreReset(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_http' => function ($r) {
+			if ($r->path === '/set') {
+				session_set_cookie_params(['path' => '/x', 'lifetime' => 9]);
+				session_name('FOO');
+				ini_set('session.gc_maxlifetime', '7');
+				session_set_save_handler(new class extends SessionHandler {});
+			}
+			return json_encode([ini_get_all('session', false), session_module_name()]);
+		}];`)})
+	before := get(t, p, "/").body.String()
+	if set := get(t, p, "/set").body.String(); set == before {
+		t.Fatal("nothing is set")
+	}
+	if after := get(t, p, "/").body.String(); after != before {
+		t.Errorf("%s\nbefore: %s", after, before)
+	}
+}
+
+// TestOwnSaveHandler: one that the script brings when it loads serves all
+// requests, each with the session of its client.
+func TestOwnSaveHandler(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		final class Kept implements SessionHandlerInterface, SessionUpdateTimestampHandlerInterface {
+			public array $all = [];
+			public function open($path, $name): bool { return true; }
+			public function close(): bool { return true; }
+			public function read($id): string { return $this->all[$id] ?? ''; }
+			public function write($id, $data): bool { $this->all[$id] = $data; return true; }
+			public function destroy($id): bool { unset($this->all[$id]); return true; }
+			public function gc($lifetime): int { return 0; }
+			public function validateId($id): bool { return isset($this->all[$id]); }
+			public function updateTimestamp($id, $data): bool { return true; }
+		}
+		session_set_save_handler($kept = new Kept);
+		$ARCANGELO_USERSPACE = ['on_http' => function ($r) use ($kept) {
+			session_start(isset($r->query['name']) ? ['name' => $r->query['name']] : []);
+			$_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;
+			return $_SESSION['n'] . ' of ' . count($kept->all);
+		}];`)})
+	var ids []string
+	for i := range 2 {
+		w := get(t, p, "/")
+		if got, want := w.body.String(), fmt.Sprintf("1 of %d", i); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		ids = append(ids, sessionCookie(t, w))
+	}
+	for i := range 2 {
+		for _, id := range ids {
+			w := request(t, p, withCookie(httpCall("GET", "/", nil, ""), "PHPSESSID="+id))
+			if got, want := w.body.String(), fmt.Sprintf("%d of 2", i+2); got != want || len(w.header["Set-Cookie"]) > 0 {
+				t.Errorf("%q, want %q; %v", got, want, w.header)
+			}
+		}
+	}
+	get(t, p, "/?name=FOO")
+	log.await(t, "a session with the name FOO is a new one in each request")
+}
+
+// TestSessionsTakeNoMemory: neither they nor their cookies pile up in a worker.
+func TestSessionsTakeNoMemory(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
+		session_save_path(sys_get_temp_dir());
+		$ARCANGELO_USERSPACE = ['on_http' => function ($r) {
+			session_start();
+			$_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;
+			return json_encode([count(headers_list()), memory_get_usage()]);
+		}];`)})
+	requests := 10_000
+	if testing.Short() {
+		requests = 2000
+	}
+	id := sessionCookie(t, get(t, p, "/"))
+	usage := func() (headers, bytes int) {
+		t.Helper()
+		for range requests / 20 {
+			get(t, p, "/") // a new session, and its cookie
+		}
+		for range requests {
+			w := request(t, p, withCookie(httpCall("GET", "/", nil, ""), "PHPSESSID="+id))
+			if _, err := fmt.Sscanf(w.body.String(), "[%d,%d]", &headers, &bytes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return headers, bytes
+	}
+	_, before := usage()
+	if headers, after := usage(); headers > 0 || after > before+4096 {
+		t.Errorf("%d fields in PHP's header; %d bytes, then %d", headers, before, after)
+	}
+}

@@ -139,7 +139,7 @@ final class Worker
         Wire::send(Wire::END, Wire::memory(), $answer);
     }
 
-    /** Calls on_stop. */
+    /** Calls on_stop, after which no session is left. */
     public static function stop(): void
     {
         try {
@@ -148,6 +148,11 @@ final class Worker
             }
         } catch (\Throwable $e) {
             Wire::send(Wire::LOG, Wire::FAILURE, "on_stop: $e");
+        }
+        try {
+            Session::close();
+        } catch (\Throwable $e) {
+            Wire::send(Wire::LOG, Wire::FAILURE, "the session: $e");
         }
     }
 
