@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -19,7 +18,8 @@ import (
 const (
 	maxParts      = 10_000   // fields and files together
 	maxPartHeader = 16 << 10 // bytes of the header of one part
-	maxFieldBytes = 8 << 20  // bytes of all fields, as they go to the worker
+	maxFieldBytes = 8 << 20  // bytes of all fields, as they go to the worker, and of what is said of files
+	fileBytes     = 128      // of these, what an upload takes besides its texts
 )
 
 // FormError says that a form with files (multipart/form-data) can't be taken.
@@ -55,8 +55,10 @@ type form struct {
 	maxFiles int
 	maxFile  int64
 
+	size    int64 // bytes of the body
 	fields  spill // name=value&…, escaped
 	files   []upload
+	taken   int64 // bytes of fields and of what is said of files
 	parts   int
 	unnamed int   // files without a field's name
 	largest int64 // what the form itself says a file may have; 0: nothing
@@ -71,22 +73,38 @@ type upload struct {
 	err              int
 }
 
-// formBoundary tells whether PHP takes a request for a form with files, and
-// returns what separates its parts.
-func formBoundary(r *http.Request) (boundary string, is bool, err error) {
+// IsForm reports whether PHP takes a request for a form with files, whose body
+// DoHTTP reads before it waits for a worker.
+func IsForm(r *http.Request) bool {
 	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
-		return "", false, nil
+		return false
 	}
-	contentType := r.Header.Get("Content-Type")
-	typ, _, _ := strings.Cut(contentType, ";")
-	if !strings.EqualFold(strings.TrimSpace(typ), "multipart/form-data") {
-		return "", false, nil
+	typ := r.Header.Get("Content-Type")
+	if end := strings.IndexAny(typ, ";, "); end >= 0 {
+		typ = typ[:end]
 	}
-	_, params, err := mime.ParseMediaType(contentType)
-	if err != nil || params["boundary"] == "" || len(params["boundary"]) > 70 { // RFC 2046, section 5.1.1
-		return "", true, malformed("no boundary in %q", contentType)
+	return strings.EqualFold(typ, "multipart/form-data")
+}
+
+// formBoundary returns what separates the parts of a form, as PHP reads it:
+// clients leave out the quotes around characters that need them.
+func formBoundary(contentType string) (string, error) {
+	boundary := ""
+	if i := strings.Index(strings.ToLower(contentType), "boundary"); i >= 0 {
+		_, boundary, _ = strings.Cut(contentType[i:], "=")
 	}
-	return params["boundary"], true, nil
+	if quoted, ok := strings.CutPrefix(boundary, `"`); ok {
+		if boundary, _, ok = strings.Cut(quoted, `"`); !ok {
+			return "", malformed("no end of the boundary in %q", contentType)
+		}
+	} else if end := strings.IndexAny(boundary, ",;"); end >= 0 {
+		boundary = boundary[:end]
+	}
+	boundary = strings.TrimRight(boundary, " \t")
+	if boundary == "" || len(boundary) > 70 { // RFC 2046, section 5.1.1
+		return "", malformed("no boundary in %q", contentType)
+	}
+	return boundary, nil
 }
 
 // readForm reads a form. The caller closes it, if there is no error.
@@ -104,6 +122,11 @@ func readForm(body io.Reader, boundary string, u *uploads, opt *Options) (_ *for
 		limit.inHeader(true)
 		part, err := parts.NextRawPart()
 		if err == io.EOF {
+			limit.inHeader(false)
+			if _, err := io.Copy(io.Discard, limit); err != nil { // what comes after the parts
+				return nil, err
+			}
+			f.size = limit.read
 			return f, nil
 		}
 		if err != nil {
@@ -137,22 +160,76 @@ func (f *form) take(part *multipart.Part) error {
 	return malformed("a part has no name")
 }
 
-func (f *form) takeField(part io.Reader, name string) error {
-	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
-	if err != nil {
+// count accounts for n bytes of fields, or of what is said of files: in the
+// form, and among all that are being received.
+func (f *form) count(n int) error {
+	if f.taken+int64(n) > maxFieldBytes {
+		return tooLarge("its fields and names have over %d bytes", maxFieldBytes)
+	}
+	if !f.uploads.take(int64(n)) {
+		return f.uploads.full()
+	}
+	f.taken += int64(n)
+	return nil
+}
+
+// write appends to the fields.
+func (f *form) write(p []byte) error {
+	if err := f.count(len(p)); err != nil {
 		return err
 	}
-	field := url.QueryEscape(name) + "=" + url.QueryEscape(string(value))
+	return f.fields.write(p)
+}
+
+// takeField takes a field bit by bit: many clients may send long ones slowly.
+func (f *form) takeField(part io.Reader, name string) error {
+	prefix := url.QueryEscape(name) + "="
 	if f.fields.size > 0 {
-		field = "&" + field
+		prefix = "&" + prefix
 	}
-	if f.fields.size+int64(len(field)) > maxFieldBytes {
-		return tooLarge("its fields have over %d bytes", maxFieldBytes)
+	if err := f.write([]byte(prefix)); err != nil {
+		return err
+	}
+	buf := buffers.Get().(*[partSize]byte)
+	defer buffers.Put(buf)
+	raw, escaped := buf[:partSize/4], buf[partSize/4:]
+	var number []byte // the field's value, if it may be one
+	for {
+		n, err := part.Read(raw)
+		if len(number) < 32 {
+			number = append(number, raw[:min(n, 32-len(number))]...)
+		}
+		if e := f.write(appendEscaped(escaped[:0], raw[:n])); e != nil {
+			return e
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if strings.EqualFold(name, "MAX_FILE_SIZE") {
-		f.largest, _ = strconv.ParseInt(string(value), 10, 64)
+		f.largest, _ = strconv.ParseInt(string(number), 10, 64)
 	}
-	return f.fields.write(field)
+	return nil
+}
+
+// appendEscaped does what url.QueryEscape does. It appends at most three bytes
+// for each.
+func appendEscaped(dst, text []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range text {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == '~':
+			dst = append(dst, c)
+		case c == ' ':
+			dst = append(dst, '+')
+		default:
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
 }
 
 func (f *form) takeFile(part *multipart.Part, d disposition) (err error) {
@@ -164,15 +241,21 @@ func (f *form) takeFile(part *multipart.Part, d disposition) (err error) {
 	if !nests(up.field) {
 		return nil
 	}
+	if up.name != "" {
+		if len(f.files) >= f.maxFiles {
+			return tooLarge("it has over %d files", f.maxFiles)
+		}
+		typ, _, _ := strings.Cut(part.Header.Get("Content-Type"), ";")
+		up.typ = strings.Clone(typ) // the rest may be long
+	}
+	if err := f.count(fileBytes + len(up.field) + len(up.name) + len(up.typ)); err != nil {
+		return err
+	}
 	if up.name == "" {
 		up.err = uploadNoFile
 		f.files = append(f.files, up)
 		return nil
 	}
-	if len(f.files) >= f.maxFiles {
-		return tooLarge("it has over %d files", f.maxFiles)
-	}
-	up.typ, _, _ = strings.Cut(part.Header.Get("Content-Type"), ";")
 	up.err, err = f.store(part, &up)
 	if up.err != uploadOK {
 		up.path, up.size, up.typ = "", 0, ""
@@ -211,7 +294,7 @@ func (f *form) store(part io.Reader, up *upload) (code int, err error) {
 		case f.largest > 0 && size > f.largest:
 			return uploadOverForm, nil
 		case !f.uploads.take(int64(n)):
-			return 0, &FormError{http.StatusInsufficientStorage, fmt.Errorf("the files being uploaded take all of %d bytes", f.uploads.total)}
+			return 0, f.uploads.full()
 		}
 		up.size = size
 		if _, err := file.Write(buf[:n]); err != nil {
@@ -233,6 +316,7 @@ func (f *form) close() {
 			f.uploads.remove(up.file, up.size)
 		}
 	}
+	f.uploads.used.Add(-f.taken)
 	f.fields.close()
 }
 
@@ -320,12 +404,14 @@ func unquote(s string) string {
 	return b.String()
 }
 
-// headerLimit bounds how much is read for the header of a part.
+// headerLimit bounds how much is read for the header of a part, and counts what
+// is read altogether.
 type headerLimit struct {
 	r      io.Reader
 	header bool
 	left   int
 	over   bool
+	read   int64 // bytes
 	err    error // of r
 }
 
@@ -338,6 +424,7 @@ func (l *headerLimit) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	l.left -= n
+	l.read += int64(n)
 	if err != nil && err != io.EOF {
 		l.err = err
 	}

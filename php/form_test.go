@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 // multipartCall makes a call of a form whose parts are given as they are.
@@ -32,7 +35,7 @@ func hash(s string) string {
 }
 
 func TestFormsThatAreRefused(t *testing.T) {
-	p, dir := uploadPool(t, Options{MaxUploads: 3, UploadTotal: 1000})
+	p, dir := uploadPool(t, Options{MaxUploads: 3, UploadTotal: 16 << 20})
 	cut := filePart("f", "a", "content")
 	for _, c := range []struct {
 		name, body string
@@ -47,7 +50,10 @@ func TestFormsThatAreRefused(t *testing.T) {
 		{"many files", strings.Repeat(cut, 4) + "--b--", 413},
 		{"many parts", strings.Repeat(fieldPart("a", ""), maxParts+1) + "--b--", 413},
 		{"a long field", fieldPart("a", strings.Repeat("x", maxFieldBytes)) + "--b--", 413},
-		{"more than there is room for", filePart("f", "a", strings.Repeat("x", 999)) + filePart("f", "a", "xx") + "--b--", 507},
+		{"a long field's name", strings.Repeat(fieldPart(strings.Repeat("%", 15_000), ""), maxFieldBytes/45_000+1) + "--b--", 413},
+		{"long names of no files", strings.Repeat(filePart(strings.Repeat("f", 15_000), "", ""), maxFieldBytes/15_000+1) + "--b--", 413},
+		{"more than there is room for", filePart("f", "a", strings.Repeat("x", 10<<20)) + filePart("f", "a", strings.Repeat("x", 7<<20)) + "--b--", 507},
+		{"a field that there is no room for", filePart("f", "a", strings.Repeat("x", 10<<20)) + fieldPart("a", strings.Repeat("x", 7<<20)) + "--b--", 507},
 	} {
 		_, err := doHTTP(p, multipartCall("/dump", c.body))
 		var form *FormError
@@ -78,6 +84,139 @@ func TestFormsThatAreRefused(t *testing.T) {
 type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+// TestFormsTakeLittleMemory while they are received: a client that sends a long
+// field slowly holds no memory for it, and its bytes count among all forms'.
+func TestFormsTakeLittleMemory(t *testing.T) {
+	const clients, size = 20, 6 << 20
+	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: clients * (size + 1<<20)}
+	u := newUploads(&opt)
+	defer u.close()
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	gone := errors.New("the client is gone")
+	field := []byte(strings.TrimSuffix(fieldPart("a", strings.Repeat("x", size)), "\r\n"))
+	var writers []*io.PipeWriter
+	ended := make(chan error)
+	for range clients {
+		r, w := io.Pipe()
+		go func() {
+			_, err := readForm(r, "b", u, &opt)
+			ended <- err
+		}()
+		if _, err := w.Write(field); err != nil { // returns when all of it was read
+			t.Fatal(err)
+		}
+		writers = append(writers, w)
+	}
+	if n := heap() - before; n > clients*(512<<10) {
+		t.Errorf("%d clients hold %d bytes of memory", clients, n)
+	}
+	if n := u.used.Load(); n < clients*(size-64<<10) {
+		t.Errorf("%d bytes are accounted for", n)
+	}
+	_, err := readForm(strings.NewReader(fieldPart("a", strings.Repeat("x", 7<<20))+fieldPart("b", strings.Repeat("%", 2<<20))), "b", u, &opt)
+	if form := new(FormError); !errors.As(err, &form) || form.Status != 413 {
+		t.Errorf("one form more: %v", err)
+	}
+	u.total = u.used.Load() + 1000
+	_, err = readForm(bytes.NewReader(field), "b", u, &opt)
+	if form := new(FormError); !errors.As(err, &form) || form.Status != 507 {
+		t.Errorf("one form too many: %v", err)
+	}
+	for _, w := range writers {
+		w.CloseWithError(gone)
+		if err := <-ended; err != gone {
+			t.Errorf("error %v", err)
+		}
+	}
+	if n := u.used.Load(); n != 0 {
+		t.Errorf("%d bytes are left", n)
+	}
+}
+
+// TestAppendEscaped compares it with the library's function.
+func TestAppendEscaped(t *testing.T) {
+	var all []byte
+	for c := range 256 {
+		all = append(all, byte(c))
+	}
+	if got, want := string(appendEscaped(nil, all)), url.QueryEscape(string(all)); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestMaxFileSizeBitByBit: the form's own limit holds, however it arrives.
+func TestMaxFileSizeBitByBit(t *testing.T) {
+	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: 1 << 20}
+	u := newUploads(&opt)
+	defer u.close()
+	body := fieldPart("MAX_FILE_SIZE", "12") + filePart("f", "a", "0123456789ab") + filePart("f", "b", "0123456789abc") + "--b--"
+	form, err := readForm(iotest.OneByteReader(strings.NewReader(body)), "b", u, &opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer form.close()
+	if f := form.files; len(f) != 2 || f[0].err != uploadOK || f[1].err != uploadOverForm || form.size != int64(len(body)) {
+		t.Errorf("%+v, %d bytes", f, form.size)
+	}
+}
+
+// TestFormBoundaryAsPHP: clients name boundaries that RFC 2045 would have quoted.
+func TestFormBoundaryAsPHP(t *testing.T) {
+	for typ, want := range map[string]string{
+		"multipart/form-data; boundary=b":                  "b",
+		"multipart/form-data; boundary=a=/:b":              "a=/:b",
+		`multipart/form-data; boundary="a,;b"; charset=x`:  "a,;b",
+		"Multipart/Form-Data; BOUNDARY=aB; charset=utf-8":  "aB",
+		"multipart/form-data, boundary=B":                  "B",
+		"multipart/form-data; boundary=a b":                "a b",
+		"multipart/form-data; boundary=b ; x":              "b",
+		"multipart/form-data; charset=utf-8; boundary=b,c": "b",
+		"multipart/form-data":                              "",
+		"multipart/form-data; boundary":                    "",
+		"multipart/form-data; boundary=":                   "",
+		"multipart/form-data; boundary=;":                  "",
+		`multipart/form-data; boundary=""`:                 "",
+		`multipart/form-data; boundary="b`:                 "",
+	} {
+		if got, err := formBoundary(typ); got != want || (err != nil) != (want == "") {
+			t.Errorf("%s: %q, %v", typ, got, err)
+		}
+	}
+}
+
+// TestIsForm: a media type ends where it does for PHP.
+func TestIsForm(t *testing.T) {
+	for typ, want := range map[string]bool{
+		"multipart/form-data":               true,
+		"Multipart/Form-Data;boundary=b":    true,
+		"multipart/form-data, boundary=b":   true,
+		"multipart/form-data boundary=b":    true,
+		"multipart/form-data-x; boundary=b": false,
+		"multipart/mixed; boundary=b":       false,
+		"application/x-www-form-urlencoded": false,
+		"":                                  false,
+		"x, multipart/form-data":            false,
+	} {
+		c := httpCall("POST", "/", http.Header{"Content-Type": {typ}}, "x")
+		if got := IsForm(c.Request); got != want {
+			t.Errorf("%s: %t", typ, got)
+		}
+		c.Request.Method = "PUT"
+		if IsForm(c.Request) {
+			t.Errorf("%s, PUT", typ)
+		}
+	}
+	if IsForm(httpCall("POST", "/", http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, "").Request) {
+		t.Error("without a body")
+	}
+}
 
 func TestParseDisposition(t *testing.T) {
 	for s, want := range map[string]disposition{

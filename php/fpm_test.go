@@ -113,6 +113,8 @@ func TestAsFPM(t *testing.T) {
 		{"query and form", "POST", "a=1&b=2&c[x]=1", form, "a=3&d=4&c[y]=2"},
 		{"empty form", "POST", "", form, ""},
 		{"form in an odd type", "POST", "", http.Header{"Content-Type": {"APPLICATION/x-www-form-urlencoded ; charset=x"}}, "a=1"},
+		{"form with a comma after its type", "POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencoded, x"}}, "a=1"},
+		{"form with a blank after its type", "POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencoded x"}}, "a=1"},
 		{"form of another type", "POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencodedx"}}, "a=1"},
 		{"form with PUT", "PUT", "", form, "a=1"},
 		{"form with a new line", "POST", "", form, "a=1\r\nb=2&c=3\n"},
@@ -151,6 +153,10 @@ func TestAsFPM(t *testing.T) {
 		{"lines in a file", "POST", "", multi, parts(filePart("f", "a", "\r\n--c\r\n--\r\n\r\n-"), filePart("g", "a", "\n"))},
 		{"1 MiB file", "POST", "", multi, parts(filePart("f", "a", bigFile), fieldPart("a", "1"))},
 		{"100 MiB file", "POST", "", multi, parts(filePart("f", "a", huge), fieldPart("a", "1"))},
+		{"boundary without quotes", "POST", "", http.Header{"Content-Type": {"multipart/form-data; boundary=a=/:b c"}}, "--a=/:b c\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--a=/:b c--\r\n"},
+		{"boundary in quotes", "POST", "", http.Header{"Content-Type": {`multipart/form-data; charset=x; boundary="b,c;d"; y=z`}}, "--b,c;d\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b,c;d--\r\n"},
+		{"boundary after a comma", "POST", "", http.Header{"Content-Type": {"multipart/form-data, boundary=b, x"}}, parts(fieldPart("a", "1"), filePart("f", "a", "1"))},
+		{"boundary in capitals", "POST", "", http.Header{"Content-Type": {"multipart/FORM-data; BOUNDARY=b"}}, parts(fieldPart("a", "1"))},
 		{"form with files by PUT", "PUT", "", multi, parts(filePart("f", "a", "1"))},
 	} {
 		t.Run(c.name, func(t *testing.T) {

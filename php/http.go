@@ -44,11 +44,12 @@ type HTTPCall struct {
 // the error is w's own, unless the script or its worker fails after that.
 func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w HTTPAnswer) error {
 	m := httpMessage{HTTPCall: c, script: &p.base}
-	boundary, is, err := formBoundary(c.Request)
-	if err != nil {
-		return err
-	}
-	if is {
+	var err error
+	if IsForm(c.Request) {
+		boundary, err := formBoundary(c.Request.Header.Get("Content-Type"))
+		if err != nil {
+			return err
+		}
 		if m.form, err = readForm(c.Request.Body, boundary, p.uploads, &p.opt); err != nil {
 			return err
 		}
@@ -185,7 +186,9 @@ func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	}
 	number(port)
 	add(m.Prefix + *m.script)
-	if r.ContentLength >= 0 && (r.Body != nil || r.ContentLength > 0) {
+	if m.form != nil {
+		number(m.form.size)
+	} else if r.ContentLength >= 0 && (r.Body != nil || r.ContentLength > 0) {
 		number(r.ContentLength)
 	} else {
 		add("")

@@ -53,7 +53,7 @@ type Options struct {
 	UploadDir     string // where a folder for the files is made; default: os.TempDir()
 	MaxUploads    int    // files in a form, as PHP's max_file_uploads; more are refused
 	MaxUploadSize int64  // bytes of a file, as PHP's upload_max_filesize; a larger one is left out, and $_FILES says so; 0: no limit
-	UploadTotal   int64  // bytes of all files of requests under way
+	UploadTotal   int64  // bytes of all files and fields of requests under way
 
 	// Logger gets what the scripts print and log, PHP's warnings, and what
 	// becomes of the workers. Default: nothing.

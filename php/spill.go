@@ -22,10 +22,10 @@ type spill struct {
 	file *os.File
 }
 
-func (s *spill) write(text string) error {
+func (s *spill) write(text []byte) error {
 	s.size += int64(len(text))
 	if s.file == nil && s.size <= spillMemory {
-		s.head.WriteString(text)
+		s.head.Write(text)
 		return nil
 	}
 	if s.file == nil {
@@ -38,7 +38,7 @@ func (s *spill) write(text string) error {
 			return err
 		}
 	}
-	_, err := s.file.WriteString(text)
+	_, err := s.file.Write(text)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,6 +141,11 @@ func (u *uploads) take(n int64) bool {
 		return false
 	}
 	return true
+}
+
+// full is the error for what there is no room for.
+func (u *uploads) full() error {
+	return &FormError{http.StatusInsufficientStorage, fmt.Errorf("the forms being received take all of %d bytes", u.total)}
 }
 
 // remove removes a file, unless the script has moved it, and gives back the

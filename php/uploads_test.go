@@ -1,12 +1,14 @@
 package php
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -69,6 +71,21 @@ func TestMemoryStaysFlat(t *testing.T) {
 		if n := allocated() - before; n > 8<<20 {
 			t.Errorf("%s: %d bytes were allocated", name, n)
 		}
+	}
+}
+
+// TestFormOfUnknownLength: CONTENT_LENGTH says how many bytes it had.
+func TestFormOfUnknownLength(t *testing.T) {
+	p, _ := uploadPool(t, Options{})
+	body := filePart("f", "a", "content") + "--b--\r\nepilogue"
+	c := multipartCall("/dump", body)
+	c.Request.ContentLength = -1
+	var d struct{ Server map[string]any }
+	if err := json.Unmarshal(request(t, p, c).body.Bytes(), &d); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := d.Server["CONTENT_LENGTH"], strconv.Itoa(len(body)); got != want {
+		t.Errorf("%v, want %s", got, want)
 	}
 }
 

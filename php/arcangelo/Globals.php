@@ -95,7 +95,7 @@ final class Globals
         $method = $v[self::METHOD];
         if ($v[self::LENGTH] > 0) {
             $server['CONTENT_LENGTH'] = $v[self::LENGTH];
-        } elseif (!($flags & Wire::FORM) && ($length > 0 || in_array($method, ['POST', 'PUT', 'PATCH'], true))) {
+        } elseif ($length > 0 || in_array($method, ['POST', 'PUT', 'PATCH'], true)) {
             $server['CONTENT_LENGTH'] = (string) $length;
         }
         if (isset($server['HTTP_AUTHORIZATION'])) {
@@ -167,7 +167,7 @@ final class Globals
 
     private static function isForm(string $type): bool
     {
-        return strcasecmp(trim(strtok($type, ';') ?: ''), 'application/x-www-form-urlencoded') === 0;
+        return strcasecmp(substr($type, 0, strcspn($type, ';, ')), 'application/x-www-form-urlencoded') === 0;
     }
 
     /**
