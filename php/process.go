@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/user"
 	"runtime"
 	"slices"
 	"strconv"
@@ -67,7 +68,7 @@ func newProcess(s *spawner, opt *Options, loop *os.File, o *output) (*process, e
 	}
 	cmd := exec.Command(opt.PHP, append(args, "/proc/self/fd/5", opt.Script)...)
 	cmd.Dir = opt.Dir
-	cmd.Env = environment(opt.Env)
+	cmd.Env = environment(opt.User, opt.Env)
 	attr, err := procAttr(opt.User, opt.Group)
 	if err != nil {
 		return nil, err
@@ -126,12 +127,15 @@ func closeAll(files ...*os.File) {
 }
 
 // environment is this process's, less what is meant for it alone, with what
-// the options add.
-func environment(add map[string]string) []string {
+// concerns the workers' user, if that is another, and what the options add.
+func environment(userName string, add map[string]string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return name == "NOTIFY_SOCKET" || strings.HasPrefix(name, "LISTEN_") || strings.HasPrefix(name, "WATCHDOG_")
 	})
+	if u, err := user.Lookup(userName); err == nil && userName != "" {
+		env = append(env, "HOME="+u.HomeDir, "USER="+u.Username, "LOGNAME="+u.Username)
+	}
 	for _, name := range slices.Sorted(maps.Keys(add)) {
 		env = append(env, name+"="+add[name]) // the last one counts
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/user"
 	"runtime"
 	"slices"
 	"strconv"
@@ -68,7 +69,7 @@ func (s *spawner) startProcess(o *Options, attr *syscall.SysProcAttr, listener *
 	defer w.Close()
 	cmd := exec.Command(o.Command, arguments(o.Ini)...)
 	cmd.Dir = o.Dir
-	cmd.Env = environment(o.Env, jitter(o.MaxRequests))
+	cmd.Env = environment(o.User, o.Env, jitter(o.MaxRequests))
 	cmd.SysProcAttr = attr
 	cmd.Stdin = listener // FCGI_LISTENSOCK_FILENO
 	cmd.Stdout, cmd.Stderr = w, w
@@ -96,8 +97,9 @@ func arguments(ini map[string]string) (args []string) {
 }
 
 // environment is this process's, less what is meant for it alone or would have
-// php-cgi behave otherwise, with what the options add.
-func environment(add map[string]string, maxRequests int) []string {
+// php-cgi behave otherwise, with what concerns the processes' user, if that is
+// another, and what the options add.
+func environment(userName string, add map[string]string, maxRequests int) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		for _, prefix := range []string{"LISTEN_", "WATCHDOG_", "PHP_FCGI_", "FCGI_"} {
@@ -107,6 +109,9 @@ func environment(add map[string]string, maxRequests int) []string {
 		}
 		return name == "NOTIFY_SOCKET"
 	})
+	if u, err := user.Lookup(userName); err == nil && userName != "" {
+		env = append(env, "HOME="+u.HomeDir, "USER="+u.Username, "LOGNAME="+u.Username)
+	}
 	for _, name := range slices.Sorted(maps.Keys(add)) {
 		env = append(env, name+"="+add[name]) // the last one counts
 	}
