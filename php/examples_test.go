@@ -3,7 +3,10 @@ package php
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -28,6 +31,36 @@ func TestWorkersExample(t *testing.T) {
 	}
 	if w := get(t, p, "/nowhere"); w.status != 404 {
 		t.Errorf("nowhere: %d", w.status)
+	}
+	for body, want := range map[string]string{"person=x": "stranger", "person[name][]=x": "stranger", "x": "stranger", "person[name]=Ada": "Ada"} {
+		w := request(t, p, httpCall("POST", "/form", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, body))
+		if got, want := w.body.String(), "Thank you, "+want+"\n"; got != want {
+			t.Errorf("%s: %q", body, got)
+		}
+	}
+}
+
+// TestExampleInAFolderOfAnother: the example doesn't take a folder for uploads
+// that somebody has made under its name.
+func TestExampleInAFolderOfAnother(t *testing.T) {
+	for name, trap := range map[string]func(path string) error{
+		"a link": func(path string) error { return os.Symlink(filepath.Dir(path), path) },
+		"a file": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"another's folder": func(path string) error {
+			return errors.Join(os.Mkdir(path, 0o777), os.Chown(path, 65534, -1))
+		},
+	} {
+		dir := t.TempDir()
+		if err := trap(filepath.Join(dir, fmt.Sprintf("php-workers-%d", os.Geteuid()))); err != nil {
+			if os.Geteuid() != 0 {
+				continue // only root can give folders away
+			}
+			t.Fatal(err)
+		}
+		p, _ := newPool(t, Options{Script: "../examples/php-workers/app.php", MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": dir}})
+		if err := p.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "isn't a folder of this user") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

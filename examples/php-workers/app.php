@@ -7,8 +7,12 @@ declare(strict_types=1);
 use arca\Request;
 use arca\Response;
 
-$uploads = sys_get_temp_dir() . '/php-workers-' . getmyuid();
-@mkdir($uploads, 0700);
+// Others may make files in the folder for temporary files, too, under any name.
+$uploads = sys_get_temp_dir() . '/php-workers-' . posix_geteuid();
+if (!@mkdir($uploads, 0700) && (is_link($uploads) || !is_dir($uploads) || fileowner($uploads) !== posix_geteuid())) {
+    throw new RuntimeException("$uploads isn't a folder of this user");
+}
+chmod($uploads, 0700);
 
 function page(string $title, string $html, int $status = 200): Response
 {
@@ -33,7 +37,8 @@ $routes = [
         HTML),
 
     'POST /form' => function (Request $r) use ($uploads) {
-        $name = $r->form['person']['name'] ?? '';
+        $person = $r->form['person'] ?? null; // whatever the client likes
+        $name = is_array($person) && is_string($person['name'] ?? null) ? $person['name'] : 'stranger';
         $file = $r->files['file'] ?? null;
         if ($file instanceof arca\Upload && $file->isOk()) {
             $file->moveTo($uploads . '/' . md5($file->name)); // a client's name is no path

@@ -64,7 +64,7 @@ final class Cookies
         bool $httpOnly,
         string $sameSite,
     ): string {
-        if ($name === '' || strpbrk($name, "=,; \t\r\n\v\f\0()<>@:\\\"/[]?{}") !== false) {
+        if ($name === '' || strpbrk($name, "=,; \t\r\n\v\f\0()<>@:\\\"/?{}") !== false) {
             throw new \InvalidArgumentException("a cookie can't have the name '$name'");
         }
         if (strpbrk($path . $domain . $sameSite, ",; \t\r\n\v\f\0") !== false) {

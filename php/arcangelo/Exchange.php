@@ -148,6 +148,9 @@ final class Exchange
         self::$level = 0;
         while ($level > 0 && ob_get_level() > $level && @ob_end_flush()) {
         }
+        if (ob_get_level() < $level) {
+            Wire::send(Wire::LOG, Wire::WARNING, 'Warning: the script ended the output buffer of Arcangelo: what it has printed goes to the log, not to the client');
+        }
         return $level > 0 && ob_get_level() === $level ? (string) ob_get_clean() : '';
     }
 
@@ -253,7 +256,8 @@ final class Exchange
                 $values++;
             }
         }
-        if ($length !== 0 && $response->getHeader('Content-Type') === null && $response->getStatus() !== 304) {
+        $bare = in_array($response->getStatus(), [204, 304], true); // there is no content that could have a type
+        if ($length !== 0 && !$bare && $response->getHeader('Content-Type') === null) {
             $charset = ini_get('default_charset');
             $fields .= "Content-Type\0" . ini_get('default_mimetype') . ($charset ? "; charset=$charset" : '') . "\0";
         }

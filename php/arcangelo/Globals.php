@@ -29,7 +29,9 @@ final class Globals
 
     /** What $_SERVER is between requests. */
     private static array $between = [];
-    /** What it is for all of them. */
+    /** What $_ENV is, always. */
+    private static array $env = [];
+    /** What $_SERVER is for all requests. */
     private static array $common = [];
     /** @var array<string, string> how $_SERVER calls fields, for those that came lately */
     private static array $names = [];
@@ -40,6 +42,7 @@ final class Globals
     public static function keep(string $script): void
     {
         self::$between = $_SERVER;
+        self::$env = $_ENV;
         self::$common = array_filter(getenv(), fn (string|int $name) => !str_starts_with((string) $name, 'HTTP_'), ARRAY_FILTER_USE_KEY) + [
             'SCRIPT_FILENAME' => $script,
             'DOCUMENT_ROOT' => getcwd(),
@@ -151,6 +154,7 @@ final class Globals
         if (self::$set) {
             $_GET = $_POST = $_COOKIE = $_FILES = $_REQUEST = [];
             $_SERVER = self::$between;
+            $_ENV = self::$env;
             self::$set = false;
         }
     }

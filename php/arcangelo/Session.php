@@ -123,6 +123,7 @@ final class Session
             session_id('');
             return;
         }
+        // phpcs:disable Generic.CodeAnalysis.UnusedFunctionParameter
         self::$nowhere ??= new class () implements \SessionHandlerInterface {
             public function open(string $path, string $name): bool
             {
@@ -154,6 +155,7 @@ final class Session
                 return 0;
             }
         };
+        // phpcs:enable
         $changed = ['session.save_handler', 'session.use_cookies', 'session.cache_limiter'];
         $before = array_map(ini_get(...), $changed);
         if (session_set_save_handler(self::$nowhere, false)) {

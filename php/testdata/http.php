@@ -27,6 +27,7 @@ $ARCANGELO_USERSPACE = [
             case 'answer': return (new Response('body', 418, ['X-One' => '1']))->addHeader('X-Two', 'a')->addHeader('X-Two', 'b')->cookie('c', 'v 1');
             case 'reset': return (string) http_response_code();
             case 'nocontent': return new Response('ignored', 204);
+            case 'env': $was = json_encode($_ENV); $_ENV['LEFT'] = 'x'; return $was;
             case 'json': return Response::json($r->json());
             case 'parts': return ['one', 'two'];
             case 'generator': return (function () { http_response_code(201); yield 'one'; yield ''; yield 'two'; })();
@@ -44,6 +45,7 @@ $ARCANGELO_USERSPACE = [
             case 'fatal': eval('class Exists {} class Exists {}'); return 'x';
             case 'eat': $s = ''; while (true) { $s .= str_repeat('x', 1 << 20); }
             case 'buffers': ob_start(); echo 'left '; ob_start(); echo 'open'; return;
+            case 'nobuffer': ob_end_clean(); echo 'in the log'; return;
             case 'nobuffers': while (ob_get_level()) { ob_end_clean(); } echo 'where?'; return 'done';
             case 'handlers': set_error_handler(fn () => true); set_error_handler(null); set_exception_handler(fn () => null); return 'set';
             case 'nohandlers': restore_error_handler(); restore_error_handler(); return 'taken';

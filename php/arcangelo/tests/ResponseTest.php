@@ -68,6 +68,9 @@ final class ResponseTest extends TestCase
             'b=; Expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=0',
             'c=1; Path=/; Domain=example.org; Secure; HttpOnly; SameSite=None',
         ], $r->getHeaders()['Set-Cookie']);
+        $nested = (new Response())->cookie('a[b]', '1', path: '', httpOnly: false, sameSite: '')->getHeader('Set-Cookie');
+        self::assertSame('a[b]=1', $nested);
+        self::assertSame(['a' => ['b' => '1']], arca\Cookies::parse((string) $nested));
         foreach ([['a;b'], ["a\n"], ['a=b'], ['']] as [$name]) {
             try {
                 $r->cookie($name, 'x');
