@@ -124,11 +124,13 @@ func TestFormsTakeLittleMemory(t *testing.T) {
 	if form := new(FormError); !errors.As(err, &form) || form.Status != 413 {
 		t.Errorf("one form more: %v", err)
 	}
-	u.total = u.used.Load() + 1000
+	rest := u.total - u.used.Load() - 1<<20
+	u.take(rest)
 	_, err = readForm(bytes.NewReader(field), "b", u, &opt)
 	if form := new(FormError); !errors.As(err, &form) || form.Status != 507 {
 		t.Errorf("one form too many: %v", err)
 	}
+	u.used.Add(-rest)
 	for _, w := range writers {
 		w.CloseWithError(gone)
 		if err := <-ended; err != gone {

@@ -168,3 +168,39 @@ func TestMessageLargerThanMemory(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEnvIsReset: what a request puts into $_ENV isn't there for the next.
+func TestEnvIsReset(t *testing.T) {
+	opt := httpOptions(t)
+	opt.Env["KEPT"], opt.Ini = "1", map[string]string{"variables_order": "EGPCS"}
+	p, _ := start(t, opt)
+	before := get(t, p, "/env").body.String()
+	if !strings.Contains(before, `"KEPT":"1"`) {
+		t.Errorf("$_ENV is %s", before)
+	}
+	if after := get(t, p, "/env").body.String(); after != before {
+		t.Errorf("$_ENV is %s, was %s", after, before)
+	}
+}
+
+// TestEndedBufferIsLogged: a script that ends Arcangelo's own output buffer
+// learns from the log why its client got nothing.
+func TestEndedBufferIsLogged(t *testing.T) {
+	p, log := httpPool(t)
+	if w := get(t, p, "/nobuffer"); w.body.Len() > 0 {
+		t.Errorf("the body is %q", &w.body)
+	}
+	log.await(t, "the script ended the output buffer of Arcangelo")
+	log.await(t, "in the log")
+	if w := get(t, p, "/print"); w.body.String() != "printed body" {
+		t.Errorf("then, %q", &w.body)
+	}
+}
+
+// TestNoTypeOfNoContent: what has no content isn't said to be HTML.
+func TestNoTypeOfNoContent(t *testing.T) {
+	p, _ := httpPool(t)
+	if w := get(t, p, "/nocontent"); w.status != 204 || w.header["Content-Type"] != nil {
+		t.Errorf("%d %v", w.status, w.header)
+	}
+}
