@@ -1,7 +1,7 @@
 # mkd: see README.md. The targets a newcomer needs are `make run` and `make test`.
 
 GO       ?= go
-FUZZTIME ?= 3s
+FUZZTIME ?= 5000x
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOFILES   = $(shell git ls-files '*.go')
 

@@ -79,7 +79,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 		}
 		f.balancer.Upstreams = append(f.balancer.Upstreams, u)
 	}
-	f.forwarder = forwarder{origin: f.balancer}
+	f.forwarder = forwarder{origin: f.balancer, ahead: sp}
 	if f.sendable != nil {
 		f.forwarder.instead = f.sendFile
 	}
@@ -157,7 +157,11 @@ func (f *fastcgiBackend) check(ctx context.Context, t *fastcgi.Transport) error 
 	if err != nil {
 		return err
 	}
-	return checkHealth(ctx, t, u, f.cfg.Health)
+	err = checkHealth(ctx, t, u, f.cfg.Health)
+	if e := (*fastcgi.Error)(nil); len(f.servers) == 1 && errors.As(err, &e) && e.Sent && e.Timeout() {
+		return nil // all its workers are busy; there is nobody else to ask
+	}
+	return err
 }
 
 // classify tells the balancer what a failure means.

@@ -21,6 +21,8 @@ type forwarder struct {
 	upgrade bool // whether the origin can change protocols
 	// instead may answer in place of the origin, whose header is h. It reports
 	// whether it did. nil: never.
+	// ahead, if set, has answers received ahead of clients that are slow.
+	ahead   *spool
 	instead func(w http.ResponseWriter, r *http.Request, h http.Header) (bool, error)
 }
 
@@ -61,7 +63,7 @@ func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request)
 			return err
 		}
 	}
-	return x.deliver(w, r, resp)
+	return x.deliver(w, r, resp, f.ahead)
 }
 
 // smallBody is how many bytes of a body are received before an origin is asked:
@@ -102,7 +104,7 @@ func informational(w http.ResponseWriter, status int, fields http.Header) error 
 }
 
 // deliver brings an origin's answer to the client.
-func (x *exchange) deliver(w http.ResponseWriter, r *http.Request, resp *http.Response) error {
+func (x *exchange) deliver(w http.ResponseWriter, r *http.Request, resp *http.Response, ahead *spool) error {
 	h := w.Header()
 	for name, values := range resp.Header {
 		h[name] = values
@@ -110,17 +112,23 @@ func (x *exchange) deliver(w http.ResponseWriter, r *http.Request, resp *http.Re
 	if n := resp.ContentLength; n >= 0 && h["Content-Length"] == nil && r.Method != http.MethodHead && bodyAllowed(resp.StatusCode) {
 		h["Content-Length"] = []string{strconv.FormatInt(n, 10)} // though the origin doesn't tell it
 	}
-	w.WriteHeader(resp.StatusCode)
-	if r.Method == http.MethodHead || !bodyAllowed(resp.StatusCode) {
-		return nil
-	}
 	timeout := x.route.cfg.Timeout
 	x.setTimeout(timeout)
+	bodiless := r.Method == http.MethodHead || !bodyAllowed(resp.StatusCode)
+	if ahead != nil && x.message == nil && !bodiless {
+		to := newRelay(w, ahead)
+		to.head(resp.StatusCode)
+		return to.finish(copyBody(to, &timedReader{resp.Body, x, timeout}, streams(resp), to.Flush))
+	}
+	w.WriteHeader(resp.StatusCode)
+	if bodiless {
+		return nil
+	}
 	if to, ok := w.(io.ReaderFrom); ok && x.message != nil {
 		_, err := to.ReadFrom(&timedReader{resp.Body, x, timeout})
 		return err
 	}
-	return x.copy(w, &timedReader{resp.Body, x, timeout}, streams(resp))
+	return copyBody(w, &timedReader{resp.Body, x, timeout}, streams(resp), http.NewResponseController(w).Flush)
 }
 
 // streams reports whether pieces of an answer are to reach the client as they
@@ -150,22 +158,25 @@ func (t *timedReader) Read(p []byte) (int, error) {
 
 var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// copy copies a body, and tells an origin that broke off from a client that
+// copyBody copies a body, and tells an origin that broke off from a client that
 // left.
-func (x *exchange) copy(w http.ResponseWriter, body io.Reader, flush bool) error {
+func copyBody(w io.Writer, body io.Reader, streams bool, flush func() error) error {
 	buf := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(buf)
-	if flush {
-		http.NewResponseController(w).Flush() // the header
+	if streams {
+		flush() // the header
 	}
 	for {
 		n, err := body.Read(buf[:])
 		if n > 0 {
 			if _, err := w.Write(buf[:n]); err != nil {
+				if errors.As(err, new(*spoolError)) {
+					return err
+				}
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
-			if flush {
-				http.NewResponseController(w).Flush()
+			if streams {
+				flush()
 			}
 		}
 		if errors.Is(err, io.EOF) {

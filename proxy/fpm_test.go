@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ type fpm struct {
 	dir    string // has the socket s and, in public, the site
 	public string
 	cmd    *exec.Cmd
+	done   chan struct{} // closed when it has ended
 }
 
 // fpmBinary returns the program, which Debian names after its version.
@@ -85,7 +87,20 @@ func (f *fpm) start(t testing.TB) {
 	t.Helper()
 	f.cmd = exec.Command(fpmBinary(t), "-F", "-y", filepath.Join(f.dir, "conf"))
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := f.cmd.Start(); err != nil {
+	started := make(chan error)
+	f.done = make(chan struct{})
+	go func(cmd *exec.Cmd, done chan struct{}) {
+		// The signal comes when the thread ends that has started the process.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+	}(f.cmd, f.done)
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -109,7 +124,7 @@ func (f *fpm) log() string {
 func (f *fpm) stop() {
 	if f.cmd != nil {
 		f.cmd.Process.Signal(syscall.SIGTERM) // at once, with its workers
-		f.cmd.Wait()
+		<-f.done
 		f.cmd = nil
 	}
 }

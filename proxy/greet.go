@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"mkd/config"
 )
 
 // greet tells a person at a terminal what to try.
@@ -18,8 +20,12 @@ func (p *Proxy) greet() {
 		if _, err := os.Stat(key); err != nil {
 			key = "server.key.pub"
 		}
+		command, what := "send", "hello"
+		if d.cfg.Megaki.Payload == config.PayloadHTTP {
+			command, what = "get", "/"
+		}
 		p.logs.Main.Info("try it: " + strings.Join([]string{
-			beside("sazukari"), "send", "--server", reachable(d.listener.Addr()), "--key", fromHere(key), "hello"}, " "))
+			beside("sazukari"), command, "--server", reachable(d.listener.Addr()), "--key", fromHere(key), what}, " "))
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mime"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -90,14 +90,19 @@ func (b *phpBackend) answer(x *exchange, w http.ResponseWriter, r *http.Request)
 	return b.pool.Do(x, b.call(x, x.message.Body), x.answer.(*messageAnswer).verbatim())
 }
 
-// serveHTTP has on_http answer. A worker isn't taken before the body is here.
+// serveHTTP has on_http answer. A worker isn't taken before the body is here,
+// and not held until the client has taken the answer.
 func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Request) error {
-	if !isForm(r) { // the pool receives forms by itself, their files apart
+	if php.IsForm(r) { // the pool receives forms by itself, their files apart
+		x.setTimeout(0)
+		r.Body = &formBody{r.Body, x}
+	} else {
 		body, err := b.spool.receive(r)
 		if err != nil {
 			return err
 		}
 		defer body.Close()
+		x.setTimeout(x.route.cfg.Timeout) // it is for the script
 	}
 	c := &php.HTTPCall{
 		Request:    r,
@@ -110,41 +115,53 @@ func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Reque
 	if x.session != nil {
 		c.Session = *x.session
 	}
-	return b.pool.DoHTTP(x, c, &phpAnswer{w, http.NewResponseController(w)})
+	if x.message != nil {
+		return b.pool.DoHTTP(x, c, &phpAnswer{w, func(status int) { w.WriteHeader(status) }, w, func() error { return nil }})
+	}
+	to := newRelay(w, b.spool)
+	return to.finish(b.pool.DoHTTP(x, c, &phpAnswer{w, to.head, to, to.Flush}))
 }
 
-// isForm reports whether a body is a form with files, as PHP takes it for one.
-func isForm(r *http.Request) bool {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return r.Method == http.MethodPost && kind == "multipart/form-data"
+// formBody is the body of a form. At its end the time of the route begins.
+type formBody struct {
+	io.ReadCloser
+	x *exchange
 }
 
-// phpAnswer hands the answer of on_http to the client.
+func (f *formBody) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		f.x.setTimeout(f.x.route.cfg.Timeout)
+	}
+	return n, err
+}
+
+// phpAnswer hands the answer of on_http on.
 type phpAnswer struct {
-	http.ResponseWriter
-	control *http.ResponseController
+	to    http.ResponseWriter // whose header is set
+	head  func(status int)
+	body  io.Writer
+	flush func() error
 }
 
 // Head implements php.HTTPAnswer.
 func (a *phpAnswer) Head(status int, header http.Header, length int64) error {
-	h := a.Header()
+	h := a.to.Header()
 	for name, values := range header {
 		h[name] = values
 	}
 	if length >= 0 && status != http.StatusNoContent {
 		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
 	}
-	a.WriteHeader(status)
+	a.head(status)
 	return nil
 }
 
-// Flush implements php.HTTPAnswer. A message can't be flushed.
-func (a *phpAnswer) Flush() error {
-	if err := a.control.Flush(); !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
-}
+// Write implements php.HTTPAnswer.
+func (a *phpAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+// Flush implements php.HTTPAnswer.
+func (a *phpAnswer) Flush() error { return a.flush() }
 
 // shownError is a script's error that its client may see.
 type shownError struct{ *php.ScriptError }
@@ -176,6 +193,7 @@ func (b messageOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer body.Close()
+	x.setTimeout(x.route.cfg.Timeout) // it is for the script
 	call := b.call(x, headOf(r))
 	if r.Body != nil {
 		call.More = r.Body

@@ -34,6 +34,18 @@ func newSpool(c *config.Spool) *spool {
 	return &spool{memory: int64(c.Memory), dir: c.Dir, limit: int64(c.MaxTotal)}
 }
 
+// take counts n bytes as used, if there are so many.
+func (s *spool) take(n int64) bool {
+	if s.used.Add(n) > s.limit {
+		s.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+// give gives n bytes back.
+func (s *spool) give(n int64) { s.used.Add(-n) }
+
 // receive makes the body of a request one that is here, has a length and can be
 // read again. The result gives back what it takes, and must be closed.
 func (s *spool) receive(r *http.Request) (io.Closer, error) {
@@ -92,8 +104,7 @@ func (b *spooled) fill(body io.Reader) error {
 
 func (b *spooled) add(p []byte) (err error) {
 	n := int64(len(p))
-	if b.spool.used.Add(n) > b.spool.limit {
-		b.spool.used.Add(-n)
+	if !b.spool.take(n) {
 		return errSpoolFull
 	}
 	b.taken += n
@@ -142,7 +153,7 @@ func (b *spooled) reader() io.ReadCloser {
 
 // Close gives back what the body takes. Readers of it fail from then on.
 func (b *spooled) Close() error {
-	b.spool.used.Add(-b.taken)
+	b.spool.give(b.taken)
 	b.taken = 0
 	if b.file != nil {
 		return b.file.Close()

@@ -179,7 +179,7 @@ func TestFPMRestarted(t *testing.T) {
 	f.do(t, "POST", "do=pid", "") // which is kept
 
 	f.cmd.Process.Signal(syscall.SIGTERM)
-	f.cmd.Wait()
+	<-f.done
 	if b, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%q, %v", b, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,9 +20,10 @@ import (
 
 // fpm is a real PHP-FPM that serves testdata/kit.php.
 type fpm struct {
-	dir string
-	cmd *exec.Cmd
-	tr  *Transport
+	dir  string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	tr   *Transport
 }
 
 // fpmBinary returns the program, which Debian names after its version.
@@ -87,7 +89,20 @@ func (f *fpm) start(t testing.TB) {
 	t.Helper()
 	f.cmd = exec.Command(fpmBinary(t), "-F", "-y", filepath.Join(f.dir, "conf"))
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := f.cmd.Start(); err != nil {
+	started := make(chan error)
+	f.done = make(chan struct{})
+	go func(cmd *exec.Cmd, done chan struct{}) {
+		// The signal comes when the thread ends that has started the process.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+	}(f.cmd, f.done)
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
 	ping := &Transport{Network: f.tr.Network, Address: f.tr.Address, Params: func(dst []Param, r *http.Request) ([]Param, error) {
@@ -109,7 +124,7 @@ func (f *fpm) stop() {
 	f.tr.CloseIdleConnections()
 	if f.cmd != nil {
 		f.cmd.Process.Signal(syscall.SIGTERM) // at once, with its workers
-		f.cmd.Wait()
+		<-f.done
 		f.cmd = nil
 	}
 }

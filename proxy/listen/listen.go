@@ -82,7 +82,8 @@ func Listen(o Options) (net.Listener, error) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), bindTimeout)
 	defer cancel()
-	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Address)
+	config := net.ListenConfig{Control: control}
+	tcp, err := config.Listen(ctx, "tcp", o.Address)
 	if err != nil {
 		return nil, explain(o.Address, err)
 	}
