@@ -232,12 +232,11 @@ func TestFPMKilledInAnswer(t *testing.T) {
 	p, _ := behind(t, f, "keep_alive: 0")
 	const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 	resp, err := http.Get("http://" + p.Addr("web").String() + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if b, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("%d bytes, %v", len(b), err)
+	if err == nil { // else nothing of it had gone
+		defer resp.Body.Close()
+		if b, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes, %v", len(b), err)
+		}
 	}
 	if resp, body := parseAnswer(t, ways[0].send(t, p, request), "GET"); resp.StatusCode != 502 || strings.Contains(body, "x") {
 		t.Errorf("%d %.100q", resp.StatusCode, body)
