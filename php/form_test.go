@@ -88,7 +88,7 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 // TestFormsTakeLittleMemory while they are received: a client that sends a long
 // field slowly holds no memory for it, and its bytes count among all forms'.
 func TestFormsTakeLittleMemory(t *testing.T) {
-	const clients, size = 20, 6 << 20
+	const clients, size = 8, 5 << 20
 	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: clients * (size + 1<<20)}
 	u := newUploads(&opt)
 	defer u.close()
