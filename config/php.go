@@ -15,8 +15,8 @@ type PHP struct {
 	// The folder that the workers run in. Empty: the script's folder.
 	Dir string `yaml:"dir" default:"" path:"dir"`
 
-	// The user that the workers run as, which only root can change. Empty:
-	// the user that mkd runs as.
+	// The user that the workers run as, which only root can change; `HOME`,
+	// `USER` and `LOGNAME` are theirs then. Empty: the user that mkd runs as.
 	User string `yaml:"user" default:""`
 
 	// The group that the workers run as. Empty: the group of `user`.
@@ -93,7 +93,8 @@ type Uploads struct {
 	// 0: as large as the route's `max_body` lets it be.
 	MaxSize Size `yaml:"max_size" default:"64MiB" range:"0B..1TiB"`
 
-	// What the files of all requests may take together.
+	// What the files and fields of the forms of all requests may take together;
+	// more get 507.
 	MaxTotal Size `yaml:"max_total" default:"4GiB" range:"1MiB..1024TiB"`
 }
 
