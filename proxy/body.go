@@ -44,6 +44,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.mu.Lock()
 	b.reading = false
+	b.ended = errors.Is(err, io.EOF)
 	b.mu.Unlock()
 	b.waited += time.Since(start)
 	total := b.received.Add(int64(n))
@@ -52,8 +53,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	switch {
 	case err == nil:
-	case errors.Is(err, io.EOF):
-		b.ended = true
+	case b.ended:
 		b.control.SetReadDeadline(time.Time{}) // the server itself waits now
 	default:
 		err = &clientBody{err}
@@ -74,13 +74,21 @@ func (b *body) patience() time.Duration {
 	return b.timeout
 }
 
+// closePatience is how long what is left of a body may take to come, so that its
+// connection can be used again.
+const closePatience = 100 * time.Millisecond
+
 // Close implements io.Closer. A Read that is under way ends: without that
-// net/http would wait for it.
+// net/http would wait for it. Else net/http reads what is left, if it is little.
 func (b *body) Close() error {
 	b.mu.Lock()
 	b.closed = true
-	if b.reading {
+	switch {
+	case b.ended:
+	case b.reading:
 		b.control.SetReadDeadline(time.Unix(1, 0))
+	default:
+		b.control.SetReadDeadline(time.Now().Add(closePatience))
 	}
 	b.mu.Unlock()
 	return b.ReadCloser.Close()
