@@ -272,5 +272,5 @@ func (w *worker) failure(err error) (departure, error) {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
 		err = w.proc.lost("during the request", patience)
 	}
-	return departKill, &WorkerError{PID: w.proc.cmd.Process.Pid, Err: err}
+	return departKill, &WorkerError{PID: w.proc.PID, Err: err}
 }

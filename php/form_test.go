@@ -90,7 +90,7 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 func TestFormsTakeLittleMemory(t *testing.T) {
 	const clients, size = 8, 5 << 20
 	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: clients * (size + 1<<20)}
-	u := newUploads(&opt)
+	u := newUploads(&opt, nil)
 	defer u.close()
 	heap := func() int64 {
 		var m runtime.MemStats
@@ -157,7 +157,7 @@ func TestAppendEscaped(t *testing.T) {
 // TestMaxFileSizeBitByBit: the form's own limit holds, however it arrives.
 func TestMaxFileSizeBitByBit(t *testing.T) {
 	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: 1 << 20}
-	u := newUploads(&opt)
+	u := newUploads(&opt, nil)
 	defer u.close()
 	body := fieldPart("MAX_FILE_SIZE", "12") + filePart("f", "a", "0123456789ab") + filePart("f", "b", "0123456789abc") + "--b--"
 	form, err := readForm(iotest.OneByteReader(strings.NewReader(body)), "b", u, &opt)
@@ -259,7 +259,7 @@ func FuzzForm(f *testing.F) {
 	f.Add([]byte("--b\r\nContent-Disposition: ;=;name=;name='\r\n\r\n\r\n--b--"))
 	f.Add([]byte(fieldPart("MAX_FILE_SIZE", "2") + filePart("f", "a", "abc") + filePart("f", "", "") + "--b--"))
 	opt := Options{MaxUploads: 3, MaxUploadSize: 1000, UploadDir: f.TempDir(), UploadTotal: 1 << 20}
-	u := newUploads(&opt)
+	u := newUploads(&opt, nil)
 	f.Cleanup(u.close)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		form, err := readForm(bytes.NewReader(body), "b", u, &opt)

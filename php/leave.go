@@ -46,12 +46,12 @@ func (p *Pool) part(w *worker, how departure) {
 // worker leaves the pool.
 func (p *Pool) watch(w *worker) {
 	select {
-	case <-w.proc.exited:
+	case <-w.proc.Exited():
 	case how := <-w.leave:
 		p.end(w.proc, how)
 	}
 	p.processEnded(w)
-	w.proc.awaitOutput() // its last words are logged before the pool is shut down
+	w.proc.AwaitOutput() // its last words are logged before the pool is shut down
 }
 
 // processEnded is called when a worker's process has ended.
@@ -69,7 +69,7 @@ func (p *Pool) processEnded(w *worker) {
 }
 
 // end ends a process.
-func (p *Pool) end(proc *process, how departure) {
+func (p *Pool) end(proc *phpProcess, how departure) {
 	if how == departStop {
 		proc.stop()
 		if p.exits(proc, stopGrace) {
@@ -77,21 +77,21 @@ func (p *Pool) end(proc *process, how departure) {
 		}
 	}
 	if how != departKill {
-		proc.signal(syscall.SIGTERM)
+		proc.Signal(syscall.SIGTERM)
 		if p.exits(proc, termGrace) {
 			return
 		}
 	}
-	proc.kill()
-	<-proc.exited
+	proc.Kill()
+	<-proc.Exited()
 }
 
 // exits waits for the end of a process.
-func (p *Pool) exits(proc *process, within time.Duration) bool {
+func (p *Pool) exits(proc *phpProcess, within time.Duration) bool {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
-	case <-proc.exited:
+	case <-proc.Exited():
 		return true
 	case <-p.hurry:
 	case <-timer.C:

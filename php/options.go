@@ -76,12 +76,6 @@ func (o Options) withDefaults() (Options, error) {
 	if o.PHP, err = exec.LookPath(name); err != nil {
 		return o, fmt.Errorf("PHP isn't there: %w; install it (Debian: apt-get install php-cli), or say where it is", err)
 	}
-	if o.User+o.Group != "" && os.Geteuid() != 0 {
-		return o, errors.New("PHP workers can run as another user or group only if this process is root")
-	}
-	if _, err := procAttr(o.User, o.Group); err != nil {
-		return o, err
-	}
 	if o.PHP, err = filepath.Abs(o.PHP); err != nil { // the workers have another working directory
 		return o, err
 	}

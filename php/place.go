@@ -125,7 +125,7 @@ func (p *Pool) room(pl *place) (generation int, ok bool) {
 		over := len(p.places) + len(p.leaving) - 2*p.opt.MaxWorkers
 		over = max(0, min(over, len(p.leaving)))
 		for _, w := range p.leaving[:over] {
-			w.proc.kill()
+			w.proc.Kill()
 		}
 		return over == 0 || pl.surplus
 	})

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mkd/php/internal/process"
 )
 
 // Pool is a pool of PHP workers that run one script. It is safe for use by
@@ -25,8 +27,9 @@ type Pool struct {
 	ended     sync.Once
 
 	loop      *os.File
-	spawner   *spawner
-	keepers   sync.WaitGroup // goroutines that keep the places filled
+	spawner   *process.Spawner
+	identity  *process.Identity // nil: this process's
+	keepers   sync.WaitGroup    // goroutines that keep the places filled
 	processes sync.WaitGroup
 	stuck     atomic.Int64 // readers of messages that outlast their calls
 	uploads   *uploads
@@ -68,7 +71,10 @@ func NewPool(opt Options) (*Pool, error) {
 		replacing: make(chan struct{}, 1),
 	}
 	p.changed.L = &p.mu
-	p.uploads, p.base = newUploads(&p.opt), scriptName(opt.Script)
+	if p.identity, err = process.LookupIdentity(opt.User, opt.Group); err != nil {
+		return nil, err
+	}
+	p.uploads, p.base = newUploads(&p.opt, p.identity), scriptName(opt.Script)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -77,7 +83,7 @@ func NewPool(opt Options) (*Pool, error) {
 // one fails, it ends them all, and returns why, in PHP's own words. A Pool is
 // started once.
 func (p *Pool) Start(ctx context.Context) (err error) {
-	if err := keepDescriptors(); err != nil {
+	if err := process.CloseInherited(); err != nil {
 		return err
 	}
 	ready := make(chan error, p.opt.MinWorkers)
@@ -118,7 +124,7 @@ func (p *Pool) begin(ready chan<- error) (err error) {
 	if p.loop, err = openLoop(); err != nil {
 		return err
 	}
-	p.spawner = newSpawner()
+	p.spawner = process.NewSpawner(p.identity)
 	for range p.opt.MinWorkers {
 		p.add(ready)
 	}
@@ -356,7 +362,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	p.processes.Wait()
 	p.ended.Do(func() {
 		if p.spawner != nil {
-			p.spawner.close()
+			p.spawner.Close()
 		}
 		if p.loop != nil {
 			p.loop.Close()

@@ -99,11 +99,11 @@ func TestFloodOfOutputIsBounded(t *testing.T) {
 		t.Errorf("the answer is %q", got)
 	}
 	p.Close()
-	if n := strings.Count(log.String(), "text=\"line "); n < linesAtOnce/2 || n > 20*linesAtOnce {
+	if n := strings.Count(log.String(), "text=\"line "); n < 100 || n > 4000 {
 		t.Errorf("%d lines were logged", n)
 	}
-	if !strings.Contains(log.String(), "lines were left out") {
-		t.Error("it isn't said that lines were left out")
+	if !strings.Contains(log.String(), "lines dropped") {
+		t.Error("the log has no count of dropped lines")
 	}
 }
 

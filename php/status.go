@@ -52,7 +52,7 @@ func (p *Pool) Status() Status {
 			s.Starting++
 		} else {
 			s.Workers = append(s.Workers, WorkerStatus{
-				PID:      w.proc.cmd.Process.Pid,
+				PID:      w.proc.PID,
 				Busy:     w.busy,
 				For:      now.Sub(w.since),
 				Age:      now.Sub(w.born),

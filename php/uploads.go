@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"mkd/php/internal/process"
 )
 
 // uploadsPrefix begins the name of a folder of uploaded files.
@@ -37,10 +39,10 @@ type uploads struct {
 	lock   *os.File
 }
 
-func newUploads(opt *Options) *uploads {
+func newUploads(opt *Options, id *process.Identity) *uploads {
 	u := &uploads{dir: opt.UploadDir, total: opt.UploadTotal, uid: -1, gid: -1}
-	if attr, err := procAttr(opt.User, opt.Group); err == nil && attr.Credential != nil {
-		u.uid, u.gid = int(attr.Credential.Uid), int(attr.Credential.Gid)
+	if c := id.Credential(); c != nil {
+		u.uid, u.gid = int(c.Uid), int(c.Gid)
 	}
 	return u
 }

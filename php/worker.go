@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"sync/atomic"
 	"time"
+
+	"mkd/php/internal/process"
 )
 
 const frameBuffer = 8 << 10 // bytes; smaller answers are read in one piece
@@ -18,7 +19,7 @@ const frameBuffer = 8 << 10 // bytes; smaller answers are read in one piece
 // worker is a PHP process that takes calls. One goroutine at a time uses it:
 // the one that started it, then those that take it from its pool.
 type worker struct {
-	proc   *process
+	proc   *phpProcess
 	output *output
 	log    *slog.Logger
 	pipe   *pipe
@@ -56,14 +57,14 @@ type worker struct {
 // caller has the worker then.
 func (p *Pool) startWorker(generation int) (*worker, error) {
 	out := newOutput(p.log)
-	proc, err := newProcess(p.spawner, &p.opt, p.loop, out)
+	proc, err := p.startProcess(out.Output)
 	if err != nil {
 		return nil, err
 	}
 	w := &worker{
 		proc:   proc,
 		output: out,
-		log:    out.log,
+		log:    out.Log(),
 		pipe:   newPipe(proc.in, proc.out),
 		buf:    make([]byte, 0, callBuffer),
 		born:   time.Now(),
@@ -77,28 +78,20 @@ func (p *Pool) startWorker(generation int) (*worker, error) {
 	w.frames.r = bufio.NewReaderSize(w.pipe, frameBuffer)
 	// So that they don't all end at once.
 	n := int64(p.opt.MaxRequests)
-	w.maxRequests, w.mostRequests = jitter(n), n+n/10
-	w.maxAge = time.Duration(jitter(int64(p.opt.MaxAge)))
+	w.maxRequests, w.mostRequests = process.Jitter(n), n+n/10
+	w.maxAge = time.Duration(process.Jitter(int64(p.opt.MaxAge)))
 	p.processes.Go(func() { p.watch(w) })
 	if err := w.boot(p.ctx, p.opt.BootTimeout); err != nil {
 		p.mu.Lock()
 		p.part(w, departKill)
 		p.mu.Unlock()
-		<-proc.exited
-		proc.awaitOutput()
+		<-proc.Exited()
+		proc.AwaitOutput()
 		p.finish(w)
 		return nil, out.explain(err)
 	}
-	out.forgetTail()
+	out.ForgetTail()
 	return w, nil
-}
-
-// jitter returns n, less a tenth at most.
-func jitter(n int64) int64 {
-	if n <= 0 {
-		return 0
-	}
-	return n - rand.Int64N(n/10+1)
 }
 
 // old reports whether it is time to replace a worker that is in order.
@@ -120,8 +113,8 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 			return fmt.Errorf("the script wasn't ready within %s", timeout)
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			select { // how it ended says more than that it did
-			case <-w.proc.exited:
-				return fmt.Errorf("PHP ended before the script was ready: %s", w.proc.ending())
+			case <-w.proc.Exited():
+				return fmt.Errorf("PHP ended before the script was ready: %s", w.proc.Ending())
 			case <-time.After(time.Second):
 				return errors.New("PHP closed its descriptors before the script was ready")
 			}
@@ -142,7 +135,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 			if err != nil {
 				return err
 			}
-			w.output.fatalTold()
+			w.output.fatal = true
 			return errors.New(text)
 		default:
 			return fmt.Errorf("%w: type %02x before it was ready", errFrame, byte(h.typ))
@@ -164,7 +157,6 @@ func (w *worker) logFrame(head []byte) error {
 	case logFailure:
 		level = slog.LevelError
 	}
-	w.output.remember(text + "\n")
-	w.output.lines(level, "php", text)
+	w.output.Write(level, text)
 	return nil
 }

@@ -8,7 +8,7 @@
 //	gate, client, route   what is checked, who asks, which route
 //	respond, redirect     answers without a backend
 //	phpbackend            package php: PHP workers
-//	fastcgibackend        package fastcgi, package phpcgi; files by package site
+//	fastcgibackend        package fastcgi, package cgi; files by package site
 //	httpbackend           package balance over package upstream
 //	filesbackend          package site
 //	messageanswer,        the way back: into a Megaki message, or to a client of

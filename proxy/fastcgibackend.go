@@ -13,9 +13,9 @@ import (
 	"strings"
 
 	"mkd/config"
+	"mkd/php/cgi"
 	"mkd/proxy/balance"
 	"mkd/proxy/fastcgi"
-	"mkd/proxy/phpcgi"
 	"mkd/proxy/site"
 )
 
@@ -28,7 +28,7 @@ type fastcgiBackend struct {
 	name     string
 	balancer *balance.Balancer
 	servers  []*fastcgi.Transport
-	spawned  *phpcgi.Server // nil: none
+	spawned  *cgi.Server // nil: none
 	scripts  *site.Scripts
 	sendable *site.Files // what scripts may have sent; nil: nothing
 	env      []fastcgi.Param
@@ -86,8 +86,8 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 	return f, nil
 }
 
-func newSpawned(c *config.Spawn, log *slog.Logger) (*phpcgi.Server, error) {
-	return phpcgi.New(phpcgi.Options{
+func newSpawned(c *config.Spawn, log *slog.Logger) (*cgi.Server, error) {
+	return cgi.New(cgi.Options{
 		Command:     c.Command,
 		Workers:     c.Workers,
 		MaxRequests: c.MaxRequests,

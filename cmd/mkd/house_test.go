@@ -17,7 +17,9 @@ import (
 var house = map[string]struct{ own, modules []string }{
 	"megaki":                 {nil, []string{"golang.org/x/crypto"}},
 	"config":                 {nil, []string{"gopkg.in/yaml.v3"}},
-	"php":                    {nil, nil},
+	"php":                    {[]string{"php/internal/process"}, nil},
+	"php/cgi":                {[]string{"php/internal/process"}, nil},
+	"php/internal/process":   {nil, nil},
 	"proxy/balance":          {nil, nil},
 	"proxy/certs":            {nil, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "go.uber.org/zap", "golang.org/x/net"}},
 	"proxy/certs/pebbletest": {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}}, // for tests
@@ -25,11 +27,10 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/httpmsg":          {nil, nil},
 	"proxy/listen":           {nil, nil},
 
-	"proxy/phpcgi":   {nil, nil},
 	"proxy/site":     {nil, nil},
 	"proxy/upstream": {nil, nil},
-	"proxy": {[]string{"megaki", "config", "php", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/httpmsg", "proxy/listen",
-		"proxy/phpcgi", "proxy/site", "proxy/upstream"}, []string{"github.com/klauspost/compress", "go.uber.org/zap", "golang.org/x/time"}},
+	"proxy": {[]string{"megaki", "config", "php", "php/cgi", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/httpmsg", "proxy/listen",
+		"proxy/site", "proxy/upstream"}, []string{"github.com/klauspost/compress", "go.uber.org/zap", "golang.org/x/time"}},
 	"cmd/mkd":                {[]string{"proxy", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
 	"cmd/sazukari":           {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},

@@ -1,4 +1,4 @@
-package phpcgi
+package cgi
 
 import (
 	"slices"
@@ -13,7 +13,7 @@ const (
 
 // lingering is a request that goes on in a process though its client is gone.
 type lingering struct {
-	p     *process
+	p     *cgiProcess
 	inode uint32 // of the connection
 }
 
@@ -60,9 +60,9 @@ func (s *Server) findLingering() ([]lingering, error) {
 	s.mu.Unlock()
 	var found []lingering
 	for _, p := range processes {
-		open, e := openSockets(p.pid, s.attr.Credential)
+		open, e := openSockets(p.PID, s.identity.Credential())
 		select {
-		case <-p.exited: // if not, the number is still its own
+		case <-p.Exited(): // if not, the number is still its own
 			continue
 		default:
 		}
@@ -89,8 +89,8 @@ func (s *Server) endLingering(found []lingering, since map[lingering]time.Time) 
 		}
 		if lingers := time.Since(first); lingers >= s.opt.Linger && !l.p.lingered.Swap(true) {
 			s.lingered.Add(1)
-			l.p.log.Warn("php-cgi is killed: it goes on with a request whose client has closed the connection", "since", lingers)
-			l.p.kill()
+			l.p.Output.Log().Warn("php-cgi is killed: it goes on with a request whose client has closed the connection", "since", lingers)
+			l.p.Kill()
 		}
 		next[l] = first
 	}

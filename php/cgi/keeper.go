@@ -1,7 +1,8 @@
-package phpcgi
+package cgi
 
 import (
 	"log/slog"
+	"syscall"
 	"time"
 )
 
@@ -26,18 +27,19 @@ type backoff struct {
 	pause time.Duration // the last one
 }
 
-// after returns the pause after a process that ended.
-func (b *backoff) after(p *process) time.Duration {
-	if p.lived >= b.sound {
+// after returns the pause after a process that ended. killed says that it was
+// killed for what it went on with.
+func (b *backoff) after(status syscall.WaitStatus, lived time.Duration, killed bool) time.Duration {
+	if lived >= b.sound {
 		b.pause = 0
 	}
 	switch {
-	case p.lingered.Load():
+	case killed:
 		b.pause = 0
 		return 0
-	case p.status.Signaled():
+	case status.Signaled():
 		return b.longer(maxCrashPause)
-	case p.lived >= b.sound || p.status.ExitStatus() == 0 && p.lived >= minLife:
+	case lived >= b.sound || status.ExitStatus() == 0 && lived >= minLife:
 		// The status is that of the last script: 255 after a fatal error.
 		b.pause = 0
 		return 0
@@ -53,7 +55,7 @@ func (b *backoff) longer(limit time.Duration) time.Duration {
 
 // keep sees to it that there is one process, of which p is the first, until the
 // Server is shut down.
-func (s *Server) keep(p *process, sound time.Duration) {
+func (s *Server) keep(p *cgiProcess, sound time.Duration) {
 	b := backoff{sound: sound}
 	for {
 		var pause time.Duration
@@ -68,11 +70,11 @@ func (s *Server) keep(p *process, sound time.Duration) {
 			}
 		}
 		if p != nil {
-			<-p.exited
+			<-p.Exited()
 			if s.ctx.Err() != nil {
 				return
 			}
-			pause = b.after(p)
+			pause = b.after(p.Status(), p.Lived(), p.lingered.Load())
 			s.tellEnd(p, pause)
 			p = nil
 		}
@@ -83,7 +85,7 @@ func (s *Server) keep(p *process, sound time.Duration) {
 }
 
 // tellEnd logs that a process ended.
-func (s *Server) tellEnd(p *process, pause time.Duration) {
+func (s *Server) tellEnd(p *cgiProcess, pause time.Duration) {
 	level, msg := slog.LevelDebug, "php-cgi has served enough"
 	if pause > 0 {
 		s.crashes.Add(1)
@@ -91,7 +93,7 @@ func (s *Server) tellEnd(p *process, pause time.Duration) {
 	} else if p.lingered.Load() {
 		level, msg = slog.LevelDebug, "php-cgi was killed"
 	}
-	p.log.Log(s.ctx, level, msg, "ending", p.ending(), "lived", p.lived, "next", pause)
+	p.Output.Log().Log(s.ctx, level, msg, "ending", p.Ending(), "lived", p.Lived(), "next", pause)
 }
 
 // rest waits, and reports whether the Server goes on.

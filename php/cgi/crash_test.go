@@ -1,4 +1,4 @@
-package phpcgi
+package cgi
 
 import (
 	"errors"
@@ -91,7 +91,7 @@ func TestCrash(t *testing.T) {
 	}
 	eventually(t, "three crashes are counted", func() bool { return s.Status().Crashes == 3 })
 	s.full(t)
-	if !strings.Contains(s.logs.String(), `ending="signal 11 (segmentation fault`) {
+	if !strings.Contains(s.logs.String(), `ending="signal: segmentation fault`) {
 		t.Errorf("the log doesn't say how they ended")
 	}
 }
@@ -133,7 +133,7 @@ func TestBackoff(t *testing.T) {
 	} {
 		b := backoff{sound: minSoundLife}
 		for i, e := range ends {
-			if got := b.after(&process{status: e.status, lived: e.lived}); got != e.pause {
+			if got := b.after(e.status, e.lived, false); got != e.pause {
 				t.Errorf("%s, %d: a pause of %s, want %s", name, i, got, e.pause)
 			}
 		}

@@ -1,4 +1,4 @@
-// Package phpcgi runs php-cgi, PHP's own FastCGI server, for a machine without
+// Package cgi runs php-cgi, PHP's own FastCGI server, for a machine without
 // PHP-FPM. Unmodified applications need nothing else: header(), setcookie() and
 // move_uploaded_file() work as under any web server.
 //
@@ -56,4 +56,4 @@
 //
 // A client must close its connection once it has the answer: until then the
 // process waits for it. A kept connection occupies a process.
-package phpcgi
+package cgi

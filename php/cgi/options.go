@@ -1,8 +1,7 @@
-package phpcgi
+package cgi
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -81,9 +80,6 @@ func (o Options) withDefaults() (Options, error) {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
 			return o, fmt.Errorf("%q = %q can't be an environment variable", name, value)
 		}
-	}
-	if o.User+o.Group != "" && os.Geteuid() != 0 {
-		return o, errors.New("php-cgi can run as another user or group only if this process is root")
 	}
 	if o.Dir != "" {
 		if o.Dir, err = filepath.Abs(o.Dir); err != nil {

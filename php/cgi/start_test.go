@@ -1,4 +1,4 @@
-package phpcgi
+package cgi
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package phpcgi
+package cgi
 
 import (
 	"cmp"
@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"mkd/php/internal/process"
 )
 
 var (
@@ -32,13 +34,13 @@ const (
 type Server struct {
 	opt     Options
 	log     *slog.Logger
-	attr    *syscall.SysProcAttr
 	address string
 	ctx     context.Context // ends when the Shutdown begins
 	stop    context.CancelFunc
 
 	listener *os.File
-	spawner  *spawner
+	identity *process.Identity // nil: this process's
+	spawner  *process.Spawner
 	keepers  sync.WaitGroup // and processes
 	watcher  sync.WaitGroup
 	gone     chan struct{} // closed when all processes have ended
@@ -49,7 +51,7 @@ type Server struct {
 	mu        sync.Mutex
 	state     state
 	killing   bool
-	processes map[*process]struct{}
+	processes map[*cgiProcess]struct{}
 }
 
 // state is how far a Server has come.
@@ -73,9 +75,9 @@ func New(opt Options) (*Server, error) {
 		log:       opt.Logger,
 		gone:      make(chan struct{}),
 		ended:     make(chan struct{}),
-		processes: make(map[*process]struct{}),
+		processes: make(map[*cgiProcess]struct{}),
 	}
-	if s.attr, err = attributes(opt.User, opt.Group); err != nil {
+	if s.identity, err = process.LookupIdentity(opt.User, opt.Group); err != nil {
 		return nil, err
 	}
 	if s.address, err = newSocketPath(opt.SocketDir); err != nil {
@@ -122,14 +124,14 @@ func (s *Server) Start(ctx context.Context) error {
 
 // boot starts the first process, and the others once it is ready.
 func (s *Server) boot(ctx context.Context) (err error) {
-	if err := keepDescriptors(); err != nil {
+	if err := process.CloseInherited(); err != nil {
 		return err
 	}
 	sweep(s.opt.SocketDir)
 	if s.listener, err = listen(s.address); err != nil {
 		return err
 	}
-	s.spawner = newSpawner()
+	s.spawner = process.NewSpawner(s.identity)
 	p, err := s.startOne()
 	if err != nil {
 		return err
@@ -137,10 +139,11 @@ func (s *Server) boot(ctx context.Context) (err error) {
 	if err := s.await(ctx, p); err != nil {
 		return err
 	}
+	p.Output.ForgetTail()
 	if os.Geteuid() == 0 && s.opt.User == "" {
 		s.log.Warn("php-cgi runs as root: say which user it should be")
 	}
-	sound := max(minSoundLife, 2*time.Since(p.started))
+	sound := max(minSoundLife, 2*time.Since(p.Started))
 	s.keepers.Go(func() { s.keep(p, sound) })
 	for range s.opt.Workers - 1 {
 		s.keepers.Go(func() { s.keep(nil, sound) })
@@ -153,7 +156,7 @@ func (s *Server) boot(ctx context.Context) (err error) {
 }
 
 // await waits until the first process is ready.
-func (s *Server) await(ctx context.Context, p *process) error {
+func (s *Server) await(ctx context.Context, p *cgiProcess) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, fmt.Errorf("it wasn't ready within %s", bootTimeout))
 	defer cancel()
 	ready := make(chan error, 1)
@@ -165,31 +168,31 @@ func (s *Server) await(ctx context.Context, p *process) error {
 			return nil
 		}
 		select { // how it ended says more than that the connection did
-		case <-p.exited:
-			err = fmt.Errorf("it ended before it was ready: %s", p.ending())
+		case <-p.Exited():
+			err = fmt.Errorf("it ended before it was ready: %s", p.Ending())
 		case <-time.After(time.Second):
 		}
-	case <-p.exited:
-		err = fmt.Errorf("it ended before it was ready: %s", p.ending())
+	case <-p.Exited():
+		err = fmt.Errorf("it ended before it was ready: %s", p.Ending())
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-s.ctx.Done():
 		return ErrClosed
 	}
-	p.kill()
-	p.awaitOutput()
-	if words := p.output.lastWords(); words != "" {
+	p.Kill()
+	p.AwaitOutput()
+	if words := strings.TrimSpace(p.Output.Tail()); words != "" {
 		return fmt.Errorf("starting %s: %w; it printed:\n%s", s.opt.Command, err, words)
 	}
 	return fmt.Errorf("starting %s: %w; it printed nothing: is it php-cgi?", s.opt.Command, err)
 }
 
 // startOne starts a process, and keeps account of it until it has ended.
-func (s *Server) startOne() (*process, error) {
+func (s *Server) startOne() (*cgiProcess, error) {
 	if s.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
-	p, err := s.spawner.startProcess(&s.opt, s.attr, s.listener)
+	p, err := s.startProcess()
 	if err != nil {
 		return nil, err
 	}
@@ -199,14 +202,14 @@ func (s *Server) startOne() (*process, error) {
 	killing := s.killing
 	s.mu.Unlock()
 	if killing {
-		p.kill()
+		p.Kill()
 	}
 	s.keepers.Go(func() {
-		<-p.exited
+		<-p.Exited()
 		s.mu.Lock()
 		delete(s.processes, p)
 		s.mu.Unlock()
-		p.awaitOutput() // its last words are logged before the Server is shut down
+		p.AwaitOutput() // its last words are logged before the Server is shut down
 	})
 	return p, nil
 }
@@ -255,7 +258,7 @@ func (s *Server) clear() {
 	close(s.gone)
 	s.watcher.Wait()
 	if s.spawner != nil {
-		s.spawner.close()
+		s.spawner.Close()
 	}
 	if s.listener != nil {
 		s.listener.Close()
@@ -273,19 +276,19 @@ func (s *Server) killAll() {
 	processes := s.list()
 	s.mu.Unlock()
 	for _, p := range processes {
-		p.kill()
+		p.Kill()
 	}
 }
 
 // list returns the processes that are there, the oldest first. The caller holds
 // the mutex.
-func (s *Server) list() []*process {
-	processes := make([]*process, 0, len(s.processes))
+func (s *Server) list() []*cgiProcess {
+	processes := make([]*cgiProcess, 0, len(s.processes))
 	for p := range s.processes {
 		processes = append(processes, p)
 	}
-	slices.SortFunc(processes, func(a, b *process) int {
-		return cmp.Or(a.started.Compare(b.started), cmp.Compare(a.pid, b.pid))
+	slices.SortFunc(processes, func(a, b *cgiProcess) int {
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.PID, b.PID))
 	})
 	return processes
 }
@@ -315,7 +318,7 @@ func (s *Server) Status() Status {
 	st := Status{Busy: -1, Queued: -1, Started: s.started.Load(), Crashes: s.crashes.Load(), Lingered: s.lingered.Load()}
 	s.mu.Lock()
 	for _, p := range s.list() {
-		st.Workers = append(st.Workers, Worker{PID: p.pid, Started: p.started})
+		st.Workers = append(st.Workers, Worker{PID: p.PID, Started: p.Started})
 	}
 	s.mu.Unlock()
 	if sockets, err := listSockets(s.address); err == nil {

@@ -1,4 +1,4 @@
-package phpcgi
+package cgi
 
 import (
 	"context"
@@ -66,7 +66,7 @@ func TestLingerWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(found) == 1 && found[0].p.pid == pid
+		return len(found) == 1 && found[0].p.PID == pid
 	})
 	release()
 	if got, _ := s.get(t, ""); got != pid {
@@ -100,7 +100,7 @@ func TestOpenSocketsOfUser(t *testing.T) {
 	}
 	var inodes []uint32
 	var err, denied error
-	as(s.attr.Credential, func() {
+	as(s.identity.Credential(), func() {
 		inodes, err = readSockets(s.pids()[0])
 		_, denied = os.ReadFile(secret)
 	})

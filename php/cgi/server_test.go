@@ -1,4 +1,4 @@
-package phpcgi
+package cgi
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"mkd/php/internal/process"
 )
 
 // load sends n requests over so many clients, and returns how many each process
@@ -153,11 +155,11 @@ func TestDescriptors(t *testing.T) {
 
 func TestOutputIsLogged(t *testing.T) {
 	s := startSite(t, Options{Workers: 1})
-	pid, _ := s.get(t, "print&text="+url.QueryEscape("one line\nforged level=ERROR\n"+strings.Repeat("x", 3*maxLine)))
+	pid, _ := s.get(t, "print&text="+url.QueryEscape("one line\nforged level=ERROR\n"+strings.Repeat("x", 3*process.MaxLine)))
 	for _, want := range []string{
-		fmt.Sprintf("msg=php-cgi pid=%d text=\"one line\"\n", pid),
-		fmt.Sprintf("msg=php-cgi pid=%d text=\"forged level=ERROR\"\n", pid),
-		strings.Repeat("x", maxLine) + "\n",
+		fmt.Sprintf("msg=php-cgi worker=%d text=\"one line\"\n", pid),
+		fmt.Sprintf("msg=php-cgi worker=%d text=\"forged level=ERROR\"\n", pid),
+		strings.Repeat("x", process.MaxLine) + "\n",
 	} {
 		eventually(t, "the log has "+want[:min(len(want), 60)], func() bool { return strings.Contains(s.logs.String(), want) })
 	}
