@@ -71,6 +71,7 @@ func TestDefaults(t *testing.T) {
 		Backends: []Backend{{Name: "site", PHP: &PHP{
 			Script:        "s.php",
 			PHP:           "php",
+			InheritEnv:    true,
 			Workers:       Workers{Min: 2, Max: 16},
 			Queue:         1024,
 			QueueTimeout:  10 * time.Second,
@@ -166,6 +167,8 @@ backends:
       group: "33"
       env: {A: b, N: 010, T: true, EMPTY: ""}
       ini: {upload_max_filesize: 256M, opcache.enable: 1, x: 1.50}
+      inherit_env: false
+      sandbox: true
       workers: {min: 3, max: 4}
       queue: 0
       queue_timeout: 1s
@@ -227,6 +230,7 @@ shutdown_timeout: 5s
 			Group:         "33",
 			Env:           map[string]string{"A": "b", "N": "010", "T": "true", "EMPTY": ""},
 			Ini:           map[string]string{"upload_max_filesize": "256M", "opcache.enable": "1", "x": "1.50"},
+			Sandbox:       true,
 			Workers:       Workers{Min: 3, Max: 4},
 			QueueTimeout:  time.Second,
 			Timeout:       2 * time.Second,

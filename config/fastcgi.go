@@ -121,4 +121,14 @@ type Spawn struct {
 
 	// The group that the processes run as. Empty: the group of `user`.
 	Group string `yaml:"group" default:""`
+
+	// Whether the processes get mkd's environment. If not, they get only `PATH` of
+	// it, `HOME`, `USER` and `LOGNAME` of their user, and `env`.
+	InheritEnv bool `yaml:"inherit_env" default:"true"`
+
+	// Whether the processes and what they start can't gain privileges: `no_new_privs`
+	// is set, and they have no capabilities, not even as root. It is off by
+	// default because PHP's `mail()` starts sendmail, which most systems install
+	// set-user-ID or set-group-ID; it fails in a sandbox, as does `sudo`.
+	Sandbox bool `yaml:"sandbox" default:"false"`
 }

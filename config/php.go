@@ -22,6 +22,16 @@ type PHP struct {
 	// The group that the workers run as. Empty: the group of `user`.
 	Group string `yaml:"group" default:""`
 
+	// Whether the workers get mkd's environment. If not, they get only `PATH` of
+	// it, `HOME`, `USER` and `LOGNAME` of their user, and `env`.
+	InheritEnv bool `yaml:"inherit_env" default:"true"`
+
+	// Whether the workers and what they start can't gain privileges: `no_new_privs`
+	// is set, and they have no capabilities, not even as root. It is off by
+	// default because PHP's `mail()` starts sendmail, which most systems install
+	// set-user-ID or set-group-ID; it fails in a sandbox, as does `sudo`.
+	Sandbox bool `yaml:"sandbox" default:"false"`
+
 	// Environment variables of the workers. Numbers, `true` and `false` need
 	// no quotes here, and are handed on as they are written.
 	Env map[string]string `yaml:"env" format:"env"`

@@ -37,7 +37,7 @@ routes:
 	}
 	own := app
 	own.Addresses, own.Health, own.SendFile = nil, nil, nil
-	own.Spawn = cfg.Backends[1].FastCGI.Spawn // whose defaults are told elsewhere
+	own.Spawn = &Spawn{Command: "php-cgi", Workers: 4, Linger: 5 * time.Minute, MaxRequests: 500, InheritEnv: true}
 	for i, want := range []Backend{{Name: "app", FastCGI: &app}, {Name: "own", FastCGI: &own}, {Name: "assets", Files: &Files{Root: "a.dir"}}} {
 		if have := cfg.Backends[i]; !reflect.DeepEqual(have, want) {
 			t.Errorf("have %+v\nwant %+v", have, want)

@@ -49,7 +49,10 @@ func openLoop() (*os.File, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "arcangelo.php") // as it appears in traces
-	if err := os.WriteFile(path, code, 0o444); err != nil {
+	if err := os.WriteFile(path, code, 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o444); err != nil { // the workers' user opens it; the umask may deny that
 		return nil, err
 	}
 	return os.Open(path)

@@ -32,8 +32,14 @@ type Options struct {
 	Dir    string            // working directory of the workers; default: the script's folder
 	User   string            // whom the workers run as; default: as this process. It takes root
 	Group  string            // default: the user's own
-	Env    map[string]string // added to this process's environment
+	Env    map[string]string // added to the environment
 	Ini    map[string]string // settings of PHP, as with php -d
+
+	// ClearEnv leaves workers only PATH of this process's environment.
+	ClearEnv bool
+	// Sandbox denies workers, and what they start, new privileges: no_new_privs
+	// is set, and they have no capabilities. A set-user-ID sendmail fails then.
+	Sandbox bool
 
 	MinWorkers int // workers that are always there
 	MaxWorkers int // workers under load; there are never more than twice as many processes

@@ -124,7 +124,9 @@ func (p *Pool) begin(ready chan<- error) (err error) {
 	if p.loop, err = openLoop(); err != nil {
 		return err
 	}
-	p.spawner = process.NewSpawner(p.identity)
+	if p.spawner, err = process.NewSpawner(p.identity, p.opt.Sandbox); err != nil {
+		return err
+	}
 	for range p.opt.MinWorkers {
 		p.add(ready)
 	}

@@ -373,35 +373,6 @@ func TestWorkersEndWithTheirHost(t *testing.T) {
 	syscall.Kill(child, syscall.SIGKILL)
 }
 
-func TestUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if _, err := NewPool(Options{Script: "testdata/kit.php", User: "www-data"}); err == nil {
-			t.Error("no error without root")
-		}
-		return
-	}
-	// Not below the test's own folder, which others can't enter.
-	dir, err := os.MkdirTemp("", "mkd-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	os.Chmod(dir, 0o755)
-	kit, err := os.ReadFile("testdata/kit.php")
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.WriteFile(dir+"/kit.php", kit, 0o644)
-	os.WriteFile(dir+"/server.key", []byte("secret"), 0o600)
-	p, _ := start(t, Options{Script: dir + "/kit.php", User: "www-data", MinWorkers: 1})
-	if got := mustDo(t, p, "user "+dir+"/server.key"); got != "33 33 unreadable" {
-		t.Errorf("a worker of www-data: %s", got)
-	}
-	if _, err := NewPool(Options{Script: "testdata/kit.php", User: "no-such-user"}); err == nil {
-		t.Error("an unknown user is taken")
-	}
-}
-
 func TestDir(t *testing.T) {
 	dir := t.TempDir()
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Dir: dir, Script: script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => getcwd()];`)})

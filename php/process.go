@@ -35,7 +35,7 @@ func (p *Pool) startProcess(o *process.Output) (*phpProcess, error) {
 	}
 	cmd := exec.Command(opt.PHP, append(args, "/proc/self/fd/5", opt.Script)...)
 	cmd.Dir = opt.Dir
-	cmd.Env = process.Environment(p.identity, opt.Env)
+	cmd.Env = process.Environment(p.identity, opt.ClearEnv, opt.Env)
 
 	calls, in, err := os.Pipe()
 	if err != nil {

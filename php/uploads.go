@@ -93,7 +93,7 @@ func (u *uploads) claim(path string) (*os.Root, *os.File, error) {
 		err = fs.ErrNotExist
 	}
 	if err == nil {
-		err = lock.Chown(u.uid, u.gid)
+		err = errors.Join(lock.Chown(u.uid, u.gid), lock.Chmod(0o700)) // whatever the umask is
 	}
 	if err != nil {
 		lock.Close()
@@ -128,7 +128,7 @@ func (u *uploads) create() (*os.File, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if err := f.Chown(u.uid, u.gid); err != nil {
+	if err := errors.Join(f.Chown(u.uid, u.gid), f.Chmod(0o600)); err != nil {
 		f.Close()
 		root.Remove(name)
 		return nil, "", err

@@ -95,6 +95,8 @@ func newSpawned(c *config.Spawn, log *slog.Logger) (*cgi.Server, error) {
 		Env:         c.Env,
 		User:        c.User,
 		Group:       c.Group,
+		ClearEnv:    !c.InheritEnv,
+		Sandbox:     c.Sandbox,
 		Linger:      c.Linger,
 		Logger:      log,
 	})

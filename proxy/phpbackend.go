@@ -38,6 +38,8 @@ func newPHPBackend(b *config.Backend, sp *spool, logs *Logs) (*phpBackend, error
 		Group:         c.Group,
 		Env:           c.Env,
 		Ini:           c.Ini,
+		ClearEnv:      !c.InheritEnv,
+		Sandbox:       c.Sandbox,
 		MinWorkers:    c.Workers.Min,
 		MaxWorkers:    c.Workers.Max,
 		Queue:         queue,

@@ -31,10 +31,17 @@ type Options struct {
 	MaxRequests int    // a process is replaced after so many, less up to a tenth; less than 0: never
 
 	Ini   map[string]string // settings of PHP, as with php-cgi -d
-	Env   map[string]string // added to this process's environment
+	Env   map[string]string // added to the environment
 	User  string            // whom the processes run as; default: as this process. It takes root
 	Group string            // default: the user's own
 	Dir   string            // their working directory, until a script's; default: this process's
+
+	// ClearEnv leaves the processes only PATH of this process's environment.
+	ClearEnv bool
+	// Sandbox denies the processes, and what they start, new privileges:
+	// no_new_privs is set, and they have no capabilities. A set-user-ID sendmail
+	// fails then.
+	Sandbox bool
 
 	// Linger is how long a process may go on with a request after its client has
 	// closed the connection; then it is killed. It has to leave time to scripts

@@ -21,7 +21,7 @@ type cgiProcess struct {
 func (s *Server) startProcess() (*cgiProcess, error) {
 	cmd := exec.Command(s.opt.Command, arguments(s.opt.Ini)...)
 	cmd.Dir = s.opt.Dir
-	cmd.Env = append(process.Environment(s.identity, s.opt.Env),
+	cmd.Env = append(process.Environment(s.identity, s.opt.ClearEnv, s.opt.Env),
 		"PHP_FCGI_CHILDREN=0", "PHP_FCGI_MAX_REQUESTS="+strconv.FormatInt(process.Jitter(int64(s.opt.MaxRequests)), 10)) // 0: no limit
 	cmd.Stdin = s.listener // FCGI_LISTENSOCK_FILENO
 	started, err := s.spawner.Start(cmd, process.NewOutput("php-cgi", s.log, nil))

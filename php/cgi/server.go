@@ -131,7 +131,9 @@ func (s *Server) boot(ctx context.Context) (err error) {
 	if s.listener, err = listen(s.address); err != nil {
 		return err
 	}
-	s.spawner = process.NewSpawner(s.identity)
+	if s.spawner, err = process.NewSpawner(s.identity, s.opt.Sandbox); err != nil {
+		return err
+	}
 	p, err := s.startOne()
 	if err != nil {
 		return err

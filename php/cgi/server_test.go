@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"mkd/php/internal/process"
@@ -150,6 +151,60 @@ func TestDescriptors(t *testing.T) {
 	}
 	if sockets != 2 {
 		t.Errorf("%d sockets, want the listener and the connection: %v", sockets, open)
+	}
+}
+
+// TestSandbox: a process has no capabilities and can't gain any, as root and as
+// another user; without the option it can.
+func TestSandbox(t *testing.T) {
+	users := []string{""}
+	if os.Geteuid() == 0 {
+		users = append(users, "www-data")
+	}
+	for _, user := range users {
+		for _, sandbox := range []bool{false, true} {
+			s := startSite(t, Options{Workers: 1, User: user, Sandbox: sandbox})
+			var got []any
+			s.list(t, "status", &got)
+			status := got[0].(string)
+			has := func(line string) bool { return strings.Contains(status, line+"\n") }
+			if has("NoNewPrivs:\t1") != sandbox || os.Geteuid() == 0 && has("CapBnd:\t0000000000000000") != sandbox ||
+				sandbox && !has("CapEff:\t0000000000000000") {
+				t.Errorf("user %q, sandbox %v:\n%s", user, sandbox, status)
+			}
+		}
+	}
+}
+
+// TestClearEnv: a process gets PATH, and nothing else that this process has.
+func TestClearEnv(t *testing.T) {
+	t.Setenv("DATABASE_PASSWORD", "secret")
+	s := startSite(t, Options{Workers: 1, ClearEnv: true, Env: map[string]string{"APP": "a"}})
+	var got []any
+	s.list(t, "status", &got)
+	env := got[1].(map[string]any)
+	if _, found := env["DATABASE_PASSWORD"]; found || env["PATH"] != os.Getenv("PATH") || env["APP"] != "a" {
+		t.Errorf("environment %v", env)
+	}
+}
+
+// TestUmaskOfTheDaemon: the socket can be reached with any umask.
+func TestUmaskOfTheDaemon(t *testing.T) {
+	before := syscall.Umask(0o777)
+	defer syscall.Umask(before)
+	path, err := newSocketPath(openDir(t, 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for name, want := range map[string]os.FileMode{filepath.Dir(path): 0o700, path: 0o600} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, want %v; error %v", name, info.Mode(), want, err)
+		}
 	}
 }
 

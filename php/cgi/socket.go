@@ -45,8 +45,8 @@ func listen(path string) (*os.File, error) {
 		os.Remove(folder)
 		return nil, os.NewSyscallError("socket", err)
 	}
-	if err = os.NewSyscallError("bind", syscall.Bind(fd, &syscall.SockaddrUnix{Name: path})); err == nil {
-		err = os.NewSyscallError("listen", syscall.Listen(fd, backlog))
+	if err = errors.Join(os.Chmod(folder, 0o700), os.NewSyscallError("bind", syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))); err == nil {
+		err = errors.Join(os.Chmod(path, 0o600), os.NewSyscallError("listen", syscall.Listen(fd, backlog))) // whatever the umask is
 	}
 	if err != nil {
 		syscall.Close(fd)

@@ -40,6 +40,7 @@ $ARCANGELO_USERSPACE = [
             case 'leakthrow': $leak[] = str_repeat('x', (int) $rest); throw new RuntimeException('leaked');
             case 'segfault': posix_kill(getmypid(), SIGSEGV); sleep(10);
             case 'user': return posix_geteuid() . ' ' . implode(',', posix_getgroups()) . ' ' . (@file_get_contents($rest) === false ? 'unreadable' : 'readable');
+            case 'file': return file_get_contents($rest);
             case 'env': return (string) getenv($rest);
             case 'ini': return (string) ini_get($rest);
             case 'fds': return implode(' ', array_filter(array_map(fn ($f) => @readlink("/proc/self/fd/$f"), scandir('/proc/self/fd'))));

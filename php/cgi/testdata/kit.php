@@ -23,6 +23,9 @@ case 'environment':
 case 'identity':
     echo $pid, ' ', json_encode([posix_getuid(), posix_getgid(), posix_getgroups(), @file_get_contents($_GET['file']), @stream_socket_client('unix://' . $_GET['socket']) !== false]);
     break;
+case 'status':
+    echo $pid, ' ', json_encode([file_get_contents('/proc/self/status'), getenv()]);
+    break;
 case 'descriptors':
     $open = [];
     foreach (glob('/proc/self/fd/*') as $fd) {

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"maps"
+	"os"
 	"os/user"
 	"strings"
 	"testing"
@@ -35,7 +37,7 @@ func TestHomeOfAnotherUser(t *testing.T) {
 			if home != "" {
 				add["HOME"], want = home, home
 			}
-			env := values(Environment(c.id, add))
+			env := values(Environment(c.id, false, add))
 			if env["HOME"] != want || env["USER"] != c.name || env["LOGNAME"] != c.name {
 				t.Errorf("%v: HOME=%s USER=%s LOGNAME=%s", c.id, env["HOME"], env["USER"], env["LOGNAME"])
 			}
@@ -50,7 +52,7 @@ func TestPrivateVariables(t *testing.T) {
 	for _, name := range append(private, "LISTENER", "NOTIFY_SOCKETS") {
 		t.Setenv(name, "x")
 	}
-	env := values(Environment(nil, nil))
+	env := values(Environment(nil, false, nil))
 	for _, name := range private {
 		if _, found := env[name]; found {
 			t.Errorf("the child has %s", name)
@@ -58,5 +60,20 @@ func TestPrivateVariables(t *testing.T) {
 	}
 	if env["LISTENER"] != "x" || env["NOTIFY_SOCKETS"] != "x" {
 		t.Error("a variable with a similar name is missing")
+	}
+}
+
+// TestClearedEnvironment has PATH, what belongs to the user, and what is added.
+func TestClearedEnvironment(t *testing.T) {
+	t.Setenv("SECRET", "x")
+	t.Setenv("HOME", "/mine")
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := values(Environment(nil, true, map[string]string{"APP": "a"}))
+	want := map[string]string{"PATH": os.Getenv("PATH"), "HOME": me.HomeDir, "USER": me.Username, "LOGNAME": me.Username, "APP": "a"}
+	if !maps.Equal(env, want) {
+		t.Errorf("%v, want %v", env, want)
 	}
 }

@@ -11,10 +11,13 @@ import (
 	"time"
 )
 
-// startShell starts a shell command, and returns it with what it prints to file.
-func startShell(t *testing.T, id *Identity, command string) *Process {
+// startShell starts a shell command, which ends with the test.
+func startShell(t *testing.T, sandbox bool, command string) *Process {
 	t.Helper()
-	s := NewSpawner(id)
+	s, err := NewSpawner(nil, sandbox)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p, err := s.Start(exec.Command("/bin/sh", "-c", command), NewOutput("sh", slog.New(slog.DiscardHandler), nil))
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +42,7 @@ func await(t *testing.T, p *Process) {
 
 func TestEnding(t *testing.T) {
 	for command, want := range map[string]string{"exit 7": "exit status 7", "kill -TERM $$": "signal: terminated"} {
-		p := startShell(t, nil, "echo last words; "+command)
+		p := startShell(t, false, "echo last words; "+command)
 		await(t, p)
 		if p.Ending() != want || p.Output.Tail() != "last words\n" {
 			t.Errorf("%s: %s, %q", command, p.Ending(), p.Output.Tail())
@@ -50,7 +53,7 @@ func TestEnding(t *testing.T) {
 // TestGroupEndsWithItsLeader: the children of a process end with it, however it
 // ends.
 func TestGroupEndsWithItsLeader(t *testing.T) {
-	p := startShell(t, nil, "sleep 1000 & echo $!")
+	p := startShell(t, false, "sleep 1000 & echo $!")
 	await(t, p)
 	var child int
 	if _, err := fmt.Sscan(p.Output.Tail(), &child); err != nil {
@@ -73,7 +76,7 @@ func runs(pid int) bool {
 // TestSignalAfterTheEnd: a signal to an ended process isn't sent, since its
 // number may be another's.
 func TestSignalAfterTheEnd(t *testing.T) {
-	p := startShell(t, nil, "exit 0")
+	p := startShell(t, false, "exit 0")
 	await(t, p)
 	p.PID = syscall.Getpgrp() // a signal would end the test
 	p.Kill()

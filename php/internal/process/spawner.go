@@ -16,15 +16,39 @@ type Spawner struct {
 }
 
 // NewSpawner returns a Spawner of processes with an identity; nil is this
-// process's own. It must be closed.
-func NewSpawner(id *Identity) *Spawner {
+// process's own. In a sandbox they can't gain privileges: they have no
+// capabilities, and set-user-ID, set-group-ID and file capabilities of programs
+// that they execute have no effect. The Spawner must be closed.
+func NewSpawner(id *Identity, sandbox bool) (*Spawner, error) {
 	s := &Spawner{identity: id, jobs: make(chan func())}
-	go s.run()
-	return s
+	ready := make(chan error)
+	go s.run(sandbox, ready)
+	if err := <-ready; err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-func (s *Spawner) run() {
-	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+// run executes jobs on a thread that ends with it, since it is never unlocked.
+// Go starts no other thread from a locked one, so what sandboxThread does to the
+// thread stays there.
+func (s *Spawner) run(sandbox bool, ready chan<- error) {
+	runtime.LockOSThread()
+	if syscall.Gettid() == syscall.Getpid() { // the main thread never ends
+		other := make(chan error)
+		go s.run(sandbox, other)
+		ready <- <-other // while this goroutine holds the main thread
+		runtime.UnlockOSThread()
+		return
+	}
+	var err error
+	if sandbox {
+		err = sandboxThread()
+	}
+	ready <- err
+	if err != nil {
+		return
+	}
 	for job := range s.jobs {
 		job()
 	}
