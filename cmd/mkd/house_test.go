@@ -15,7 +15,8 @@ import (
 // house says which packages of the project a package may import, and which
 // other modules; the standard library is free to all.
 var house = map[string]struct{ own, modules []string }{
-	"megaki":                 {nil, []string{"golang.org/x/crypto"}},
+	"megaki":                 {[]string{"share"}, []string{"golang.org/x/crypto"}},
+	"share":                  {nil, nil},
 	"config":                 {nil, []string{"gopkg.in/yaml.v3"}},
 	"php":                    {[]string{"php/internal/process"}, nil},
 	"php/cgi":                {[]string{"php/internal/process"}, nil},
@@ -25,11 +26,11 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/certs/pebbletest": {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}}, // for tests
 	"proxy/fastcgi":          {nil, nil},
 	"proxy/httpmsg":          {nil, nil},
-	"proxy/listen":           {nil, nil},
+	"proxy/listen":           {[]string{"share"}, nil},
 
 	"proxy/site":     {nil, nil},
 	"proxy/upstream": {nil, nil},
-	"proxy": {[]string{"megaki", "config", "php", "php/cgi", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/httpmsg", "proxy/listen",
+	"proxy": {[]string{"megaki", "config", "php", "php/cgi", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/httpmsg", "proxy/listen", "share",
 		"proxy/site", "proxy/upstream"}, []string{"github.com/klauspost/compress", "go.uber.org/zap", "golang.org/x/time"}},
 	"cmd/mkd":                {[]string{"proxy", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
 	"cmd/sazukari":           {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
