@@ -154,6 +154,7 @@ listeners:
       write_timeout: 1.5s
       idle_timeout: 24h
       max_connections: 7
+      max_connections_per_ip: 3
       handshakes_per_ip: {rate: 0.5, burst: 3}
       proxy_protocol: {from: [10.0.0.0/8, "::1"]}
   alpha: {megaki: {address: "localhost:6363", keys: [k]}}
@@ -195,19 +196,20 @@ shutdown_timeout: 5s
 	want := &Config{
 		Listeners: []Listener{
 			{Name: "zeta", Megaki: &Megaki{
-				Address:           "[::1]:0",
-				Keys:              []string{"a.key", "/etc/b.key"},
-				KeyPassphraseFile: "pass",
-				Payload:           PayloadRaw,
-				MaxMessage:        64 * MiB,
-				MaxMessagesPerKey: 1,
-				HandshakeTimeout:  500 * time.Millisecond,
-				MessageTimeout:    90 * time.Minute,
-				WriteTimeout:      1500 * time.Millisecond,
-				IdleTimeout:       24 * time.Hour,
-				MaxConnections:    7,
-				HandshakesPerIP:   HandshakesPerIP{Rate: 0.5, Burst: 3},
-				ProxyProtocol:     ProxyProtocol{From: []string{"10.0.0.0/8", "::1"}},
+				Address:             "[::1]:0",
+				Keys:                []string{"a.key", "/etc/b.key"},
+				KeyPassphraseFile:   "pass",
+				Payload:             PayloadRaw,
+				MaxMessage:          64 * MiB,
+				MaxMessagesPerKey:   1,
+				HandshakeTimeout:    500 * time.Millisecond,
+				MessageTimeout:      90 * time.Minute,
+				WriteTimeout:        1500 * time.Millisecond,
+				IdleTimeout:         24 * time.Hour,
+				MaxConnections:      7,
+				MaxConnectionsPerIP: 3,
+				HandshakesPerIP:     HandshakesPerIP{Rate: 0.5, Burst: 3},
+				ProxyProtocol:       ProxyProtocol{From: []string{"10.0.0.0/8", "::1"}},
 			}},
 			{Name: "alpha", Megaki: &Megaki{
 				Address:           "localhost:6363",

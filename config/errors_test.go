@@ -221,6 +221,8 @@ func TestWarnings(t *testing.T) {
 		{"none", minimal, ""},
 		{"open key", megaki(`address: ":1", keys: [open.key]`), "2:50: listeners.app.megaki.keys[0]: open.key can be read by others than its owner; chmod 600 it"},
 		{"open passphrase", megaki(`address: ":1", keys: [k], key_passphrase_file: open`), "2:75: listeners.app.megaki.key_passphrase_file: open can be read by others than its owner; chmod 600 it"},
+		{"no bound of one client", megaki(`address: ":1", keys: [k], max_connections: 5, max_connections_per_ip: 5`),
+			"2:98: listeners.app.megaki.max_connections_per_ip: it has no effect: max_connections is 5"},
 		{"burst", megaki(`address: ":1", keys: [k], handshakes_per_ip: {burst: 5}`), "2:81: listeners.app.megaki.handshakes_per_ip.burst: it has no effect without a rate, so handshakes aren't limited; set rate too"},
 		{"unused", withLine("backends", "backends: {site: {php: {script: s}}, spare: {php: {script: s}}}"), "3:38: backends.spare: no route uses this backend"},
 		{"raw alone", routes("[{match: {payload: raw}, backend: site}]"), ""},

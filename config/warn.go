@@ -17,6 +17,7 @@ func portOf(address string) string {
 func (w *walker) warn(cfg *Config) {
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
+		w.warnConnections(l)
 		switch {
 		case l.Megaki != nil:
 			w.warnMegaki(l.Megaki)
@@ -45,6 +46,22 @@ func hasHTTPS(cfg *Config) bool {
 		}
 	}
 	return false
+}
+
+// warnConnections warns of a bound of one client that bounds nothing.
+func (w *walker) warnConnections(l *Listener) {
+	all, perIP := 0, new(int)
+	switch {
+	case l.Megaki != nil:
+		all, perIP = l.Megaki.MaxConnections, &l.Megaki.MaxConnectionsPerIP
+	case l.HTTPS != nil:
+		all, perIP = l.HTTPS.MaxConnections, &l.HTTPS.MaxConnectionsPerIP
+	case l.HTTP != nil:
+		all, perIP = l.HTTP.MaxConnections, &l.HTTP.MaxConnectionsPerIP
+	}
+	if *perIP >= all && *perIP > 0 {
+		w.odd(perIP, "it has no effect: max_connections is %d", all)
+	}
 }
 
 func (w *walker) warnMegaki(m *Megaki) {

@@ -63,6 +63,14 @@ type Web struct {
 	// descriptor: see `ulimit -Hn`, in systemd `LimitNOFILE=`.
 	MaxConnections int `yaml:"max_connections" default:"20000" range:"1..1000000"`
 
+	// Connections open at once from one client address: an IPv4 address, or an
+	// IPv6 /64. More are closed at once. 0: no fixed limit; but while more than
+	// 75 % of `max_connections` are open, one client may have at most three times
+	// as many as are still free, so that it cannot take them all. Neither limit
+	// applies to `trusted_proxies`; behind `proxy_protocol` the client in the
+	// header counts.
+	MaxConnectionsPerIP int `yaml:"max_connections_per_ip" default:"0" range:"0..1000000"`
+
 	// Load balancers in front of this listener.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 }

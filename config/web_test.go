@@ -92,6 +92,7 @@ listeners:
       idle_timeout: 5s
       max_header: 6KiB
       max_connections: 7
+      max_connections_per_ip: 3
       proxy_protocol: {from: [10.0.0.0/8]}
   secure:
     https:
@@ -105,6 +106,7 @@ listeners:
       idle_timeout: 5s
       max_header: 6KiB
       max_connections: 7
+      max_connections_per_ip: 3
       proxy_protocol: {from: [10.0.0.0/8]}
   internal: {https: {address: ":444", hosts: ["*.example.org"], tls: {internal: true, cert: "", key: ""}}}
 backends:
@@ -148,14 +150,15 @@ storage: certs
 func TestEverythingOfTheWeb(t *testing.T) {
 	have := mustParse(t, strings.Replace(everyWeb, "storage: certs", "storage: certs.dir", 1))
 	web := Web{
-		HeaderTimeout:  time.Second,
-		BodyTimeout:    2 * time.Second,
-		MinRate:        3,
-		WriteTimeout:   4 * time.Second,
-		IdleTimeout:    5 * time.Second,
-		MaxHeader:      6 * KiB,
-		MaxConnections: 7,
-		ProxyProtocol:  ProxyProtocol{From: []string{"10.0.0.0/8"}},
+		HeaderTimeout:       time.Second,
+		BodyTimeout:         2 * time.Second,
+		MinRate:             3,
+		WriteTimeout:        4 * time.Second,
+		IdleTimeout:         5 * time.Second,
+		MaxHeader:           6 * KiB,
+		MaxConnections:      7,
+		MaxConnectionsPerIP: 3,
+		ProxyProtocol:       ProxyProtocol{From: []string{"10.0.0.0/8"}},
 	}
 	defaults := Web{
 		HeaderTimeout:  10 * time.Second,

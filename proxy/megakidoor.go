@@ -91,9 +91,12 @@ func loadKeys(m *config.Megaki) ([]*rsa.PrivateKey, error) {
 
 func (d *megakiDoor) listen() (net.Listener, error) {
 	return listen.Listen(listen.Options{
-		Address:       d.cfg.Address,
-		ProxyProtocol: networks(d.cfg.ProxyProtocol.From),
-		Logger:        d.logs.peers(d.name),
+		Address:             d.cfg.Address,
+		MaxConnections:      d.cfg.MaxConnections,
+		MaxConnectionsPerIP: d.cfg.MaxConnectionsPerIP,
+		Exempt:              d.gate.trusted,
+		ProxyProtocol:       networks(d.cfg.ProxyProtocol.From),
+		Logger:              d.logs.peers(d.name),
 	})
 }
 

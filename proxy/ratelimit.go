@@ -9,6 +9,7 @@ import (
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/share"
 )
 
 // keyedLimit allows each key a rate of events. It remembers a bounded number of
@@ -65,16 +66,6 @@ func (l *keyedLimit[K]) forget() {
 	}
 }
 
-// clientNetwork is what counts as one client: an IPv4 address, or an IPv6 /64.
-func clientNetwork(client netip.Addr) netip.Prefix {
-	bits := 32
-	if client.Is6() {
-		bits = 64
-	}
-	network, _ := client.WithZone("").Prefix(bits)
-	return network
-}
-
 // rateLimit is the rate_limit of a route.
 type rateLimit struct {
 	by string
@@ -100,7 +91,7 @@ func (l *rateLimit) take(x *exchange) time.Duration {
 	case l.by == "session" && x.session != nil:
 		key.session = *x.session
 	default:
-		key.network = clientNetwork(x.client.Addr())
+		key.network = share.Network(x.client.Addr())
 	}
 	return l.keyedLimit.take(key)
 }
@@ -108,5 +99,5 @@ func (l *rateLimit) take(x *exchange) time.Duration {
 // newHandshakeLimit returns what a Megaki server asks before a handshake.
 func newHandshakeLimit(c config.HandshakesPerIP) func(netip.Addr) bool {
 	limit := newKeyedLimit[netip.Prefix](c.Rate, c.Burst)
-	return func(client netip.Addr) bool { return limit.take(clientNetwork(client)) == 0 }
+	return func(client netip.Addr) bool { return limit.take(share.Network(client)) == 0 }
 }

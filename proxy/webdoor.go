@@ -53,10 +53,12 @@ func newWebDoor(name, address string, cfg *config.Web, secure *tls.Config, g *ga
 
 func (d *webDoor) listen() (net.Listener, error) {
 	return listen.Listen(listen.Options{
-		Address:        d.address,
-		MaxConnections: d.cfg.MaxConnections,
-		ProxyProtocol:  networks(d.cfg.ProxyProtocol.From),
-		Logger:         d.logs.peers(d.name),
+		Address:             d.address,
+		MaxConnections:      d.cfg.MaxConnections,
+		MaxConnectionsPerIP: d.cfg.MaxConnectionsPerIP,
+		Exempt:              d.gate.trusted,
+		ProxyProtocol:       networks(d.cfg.ProxyProtocol.From),
+		Logger:              d.logs.peers(d.name),
 	})
 }
 

@@ -16,7 +16,7 @@ type conn struct {
 	tcp    *net.TCPConn
 	header *header // nil: none is due
 
-	places chan struct{} // the listener's; nil: the connection isn't counted
+	place  *place // nil: the connection is not counted
 	closed atomic.Bool
 }
 
@@ -58,8 +58,8 @@ func (c *conn) Close() error {
 		return net.ErrClosed
 	}
 	err := c.tcp.Close()
-	if c.places != nil {
-		<-c.places
+	if c.place != nil {
+		c.place.release()
 	}
 	return err
 }

@@ -13,8 +13,9 @@ import (
 
 // header is the header of a connection: what it says, once it has been read.
 type header struct {
-	tcp *net.TCPConn
-	log *slog.Logger
+	tcp   *net.TCPConn
+	place *place // the connection's; nil: it is not counted
+	log   *slog.Logger
 
 	once   sync.Once
 	client net.Addr // nil: the header tells none
@@ -26,8 +27,8 @@ type header struct {
 	deadline time.Time // for reading, as set from outside
 }
 
-func newHeader(tcp *net.TCPConn, due time.Time, log *slog.Logger) *header {
-	h := &header{tcp: tcp, log: log, pending: true, due: due}
+func newHeader(tcp *net.TCPConn, place *place, due time.Time, log *slog.Logger) *header {
+	h := &header{tcp: tcp, place: place, log: log, pending: true, due: due}
 	h.setReadDeadline(time.Time{})
 	return h
 }
@@ -53,6 +54,10 @@ func (h *header) read() error {
 		}
 		if err != nil {
 			h.fail(err)
+			return
+		}
+		if h.place != nil && client.IsValid() && !h.place.move(client.Addr()) {
+			h.err = errShare
 			return
 		}
 		h.mu.Lock()

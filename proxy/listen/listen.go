@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -31,7 +32,20 @@ type Options struct {
 
 	// MaxConnections bounds the connections that are open at once. The next
 	// one waits in the kernel until one is closed. 0: no bound here.
+	//
+	// While more than 75 % of them are open, a client, which is an IPv4 address
+	// or an IPv6 /64, has no more than its share (see package share): a further
+	// connection is closed at once, or, if it comes through a proxy, once its
+	// PROXY header is read.
 	MaxConnections int
+
+	// MaxConnectionsPerIP bounds the connections of each client, however many
+	// others there are. 0: no such bound.
+	MaxConnectionsPerIP int
+
+	// Exempt are the networks of trusted proxies that send no PROXY header.
+	// Neither bound of a client applies to them.
+	Exempt []netip.Prefix
 
 	// ProxyProtocol are the networks of proxies. A connection from there has to
 	// begin with a header of the PROXY protocol, version 1 or 2, and is the
@@ -56,10 +70,10 @@ type Options struct {
 // proxy's.
 //
 // What Accept returns is a *net.TCPConn, unless the connection comes from one
-// of the networks of ProxyProtocol or is counted for MaxConnections. It is then
-// a net.Conn that has CloseWrite, ReadFrom and SyscallConn as well.
+// of the networks of ProxyProtocol or is counted for one of the bounds. It is
+// then a net.Conn that has CloseWrite, ReadFrom and SyscallConn as well.
 func Listen(o Options) (net.Listener, error) {
-	if min(int64(o.MaxConnections), int64(o.HeaderTimeout)) < 0 {
+	if min(int64(o.MaxConnections), int64(o.MaxConnectionsPerIP), int64(o.HeaderTimeout)) < 0 {
 		return nil, errors.New("listen: a limit of a listener is negative")
 	}
 	l := &listener{
@@ -67,17 +81,19 @@ func Listen(o Options) (net.Listener, error) {
 		log:     o.Logger,
 		closed:  make(chan struct{}),
 	}
-	for _, p := range o.ProxyProtocol {
+	for _, p := range slices.Concat(o.ProxyProtocol, o.Exempt) {
 		if !p.IsValid() {
 			return nil, errors.New("listen: a network of proxies is no valid prefix")
 		}
-		l.proxies = append(l.proxies, unmap(p))
 	}
-	if o.MaxConnections > 0 {
-		l.places = make(chan struct{}, o.MaxConnections)
+	for _, p := range o.ProxyProtocol {
+		l.proxies = append(l.proxies, unmap(p))
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxConnections > 0 || o.MaxConnectionsPerIP > 0 {
+		l.places = newPlaces(&o, l.log)
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), bindTimeout)
@@ -125,56 +141,45 @@ type listener struct {
 	proxies []netip.Prefix
 	timeout time.Duration
 	log     *slog.Logger
-	places  chan struct{} // one for each connection; nil: no bound
+	places  *places // nil: connections are not counted
 
 	once   sync.Once
 	closed chan struct{}
 }
 
 // Accept waits for a place, then for a connection, which so waits in the
-// kernel, where it costs little, and not here.
+// kernel, where it costs little, and not here. A connection of a client that
+// has its share is closed, and the next one accepted.
 func (l *listener) Accept() (net.Conn, error) {
-	if l.places != nil {
-		select {
-		case l.places <- struct{}{}:
-		case <-l.closed:
-			return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}
-		}
+	if !l.places.reserve(l.closed) {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}
 	}
-	tcp, err := l.tcp.AcceptTCP()
-	if err != nil {
+	for {
+		tcp, err := l.tcp.AcceptTCP()
+		if err != nil {
+			l.places.free()
+			return nil, err
+		}
+		addr := peer(tcp)
+		proxied := contains(l.proxies, addr)
+		if !proxied && l.places == nil {
+			return tcp, nil
+		}
+		c := &conn{tcp: tcp}
+		if proxied {
+			addr = netip.Addr{}
+		}
 		if l.places != nil {
-			<-l.places
+			if c.place = l.places.take(addr); c.place == nil {
+				tcp.Close()
+				continue
+			}
 		}
-		return nil, err
-	}
-	proxied := l.fromProxy(tcp)
-	if !proxied && l.places == nil {
-		return tcp, nil
-	}
-	c := &conn{tcp: tcp, places: l.places}
-	if proxied {
-		c.header = newHeader(tcp, time.Now().Add(l.timeout), l.log)
-	}
-	return c, nil
-}
-
-func (l *listener) fromProxy(tcp *net.TCPConn) bool {
-	if len(l.proxies) == 0 {
-		return false
-	}
-	peer, ok := tcp.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return false
-	}
-	// No prefix contains an address with a zone, such as fe80::1%eth0.
-	addr := peer.AddrPort().Addr().Unmap().WithZone("")
-	for _, p := range l.proxies {
-		if p.Contains(addr) {
-			return true
+		if proxied {
+			c.header = newHeader(tcp, c.place, time.Now().Add(l.timeout), l.log)
 		}
+		return c, nil
 	}
-	return false
 }
 
 // Close stops listening. Accepted connections stay as they are.
