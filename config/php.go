@@ -87,6 +87,9 @@ type PHP struct {
 
 	// Files that clients upload in forms to an `on_http`.
 	Uploads Uploads `yaml:"uploads"`
+
+	// Lets scripts have mkd send a file, by X-Accel-Redirect or X-Sendfile.
+	SendFile *SendFile `yaml:"send_file"`
 }
 
 // Uploads are files that clients upload in forms (multipart/form-data). They lie

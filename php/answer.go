@@ -11,7 +11,10 @@ import (
 
 // HTTPAnswer takes the answer to an HTTPCall.
 type HTTPAnswer interface {
-	// Head is called once, before anything else. status is 200 to 599. header
+	// EarlyHints is called for each early hint (status 103), before Head. header
+	// is like that of Head.
+	EarlyHints(header http.Header) error
+	// Head is called once, before Write and Flush. status is 200 to 599. header
 	// is the receiver's to keep; no field of it concerns the connection or the
 	// body's length, and no value has a control character. length is the
 	// body's length in bytes, -1 if it isn't known; if the answer has no body
@@ -32,16 +35,17 @@ const (
 // unknownLength in a HEAD says that nobody knows how long the body will be.
 const unknownLength = 1<<64 - 1
 
-// receiver takes what a worker answers to one call.
+// receiver takes what a worker responds to one call.
 type receiver struct {
 	raw      io.Writer  // of a Call
 	http     HTTPAnswer // of an HTTPCall
-	bodiless bool       // an HTTP answer has no body, whatever it says of its length
+	bodiless bool       // an HTTP response has no body, whatever its header says of the length
 
 	begun   bool  // a HEAD came
 	left    int64 // bytes of the body that are due; -1: not known
-	refused error // by the answer's writer: the rest is passed over
-	told    bool  // the worker knows that
+	excess  bool  // more came than were due
+	refused error // by the writer: the rest is dropped
+	gone    bool  // the worker knows that the rest is dropped
 }
 
 // head takes a HEAD frame. It returns an error if the worker is to blame.
@@ -50,13 +54,13 @@ func (r *receiver) head(head []byte, f *frameReader) error {
 		return fmt.Errorf("%w: type %02x during a request", errFrame, byte(frameHead))
 	}
 	status := int(binary.BigEndian.Uint16(head))
-	if status < 200 || status > 599 {
+	if (status < 200 || status > 599) && status != http.StatusEarlyHints {
 		return fmt.Errorf("%w: status %d", errFrame, status)
 	}
 	length := int64(-1)
 	if n := binary.BigEndian.Uint64(head[2:]); n != unknownLength {
 		if length = int64(n); length < 0 {
-			return fmt.Errorf("%w: an answer of %d bytes", errFrame, n)
+			return fmt.Errorf("%w: a response of %d bytes", errFrame, n)
 		}
 	}
 	if f.left > maxAnswerHeader {
@@ -70,6 +74,12 @@ func (r *receiver) head(head []byte, f *frameReader) error {
 	if err != nil {
 		return err
 	}
+	if status == http.StatusEarlyHints {
+		if r.refused == nil {
+			r.refused = r.http.EarlyHints(header)
+		}
+		return nil
+	}
 	r.begun, r.left = true, length
 	if status == http.StatusNoContent || status == http.StatusNotModified {
 		r.bodiless = true
@@ -77,25 +87,44 @@ func (r *receiver) head(head []byte, f *frameReader) error {
 	if r.bodiless {
 		r.left = 0
 	}
-	r.refused = r.http.Head(status, header, length)
+	if r.refused == nil {
+		r.refused = r.http.Head(status, header, length)
+	}
 	return nil
 }
 
-// due checks, before a part of n bytes is taken, that it may come.
-func (r *receiver) due(n int64, last bool) error {
+// due returns how many of the n bytes of a part belong to the body. What comes
+// beyond the length that the HEAD announced doesn't. A body that ends before is
+// an error.
+func (r *receiver) due(n int64, last bool) (int64, error) {
 	switch {
 	case r.http == nil:
-		return nil
+		return n, nil
 	case !r.begun:
-		return fmt.Errorf("%w: a body without a head", errFrame)
+		return 0, fmt.Errorf("%w: a body without a head", errFrame)
+	case r.bodiless && n > 0:
+		return 0, fmt.Errorf("%w: a body where there is none", errFrame)
 	case r.left < 0:
-		return nil
-	case n > r.left, last && n < r.left && !r.told: // one that was told may stop early
-		return fmt.Errorf("%w: the body hasn't the length that the head said", errFrame)
+		return n, nil
+	case last && n < r.left && !r.gone: // one that knows that nobody takes it may stop early
+		return 0, fmt.Errorf("%w: the body is shorter than the head announced", errFrame)
+	}
+	if n > r.left {
+		n, r.excess = r.left, true
 	}
 	r.left -= n
-	return nil
+	return n, nil
 }
+
+// refuse notes why the writer took no more.
+func (r *receiver) refuse(err error) {
+	if r.refused == nil {
+		r.refused = err
+	}
+}
+
+// unwanted reports whether the rest of the response is dropped.
+func (r *receiver) unwanted() bool { return r.refused != nil || r.excess }
 
 // writer is where the body goes.
 func (r *receiver) writer() io.Writer {

@@ -35,11 +35,12 @@ func TestWorkersThatLie(t *testing.T) {
 		"two heads":           head + head + end,
 		"status 0":            frameText(frameHead, headOf(0, 0), "") + end,
 		"status 100":          frameText(frameHead, headOf(100, 0), "") + end,
+		"status 102":          frameText(frameHead, headOf(102, 0), "") + end,
+		"only a hint":         frameText(frameHead, headOf(103, 0), "") + end,
+		"a hint after a head": three + frameText(frameHead, headOf(103, 0), "") + frameText(frameEnd, memory, "abc"),
 		"status 600":          frameText(frameHead, headOf(600, 0), "") + end,
 		"a negative length":   frameText(frameHead, headOf(200, 1<<63), "") + end,
 		"a short head":        frameText(frameHead, "\x00\xc8", "") + end,
-		"too long":            three + frameText(frameEnd, memory, "four"),
-		"too long in parts":   three + frameText(framePart, "", "ab") + frameText(framePart, "", "cd") + end,
 		"too short":           three + frameText(framePart, "", "ab") + end,
 		"body with 204":       frameText(frameHead, headOf(204, unknownLength), "") + frameText(frameEnd, memory, "x"),
 		"split":               frameText(frameHead, headOf(200, 0), "X\x00a\r\nY: b\x00") + end,
@@ -65,6 +66,19 @@ func TestWorkersThatLie(t *testing.T) {
 	for range 3 {
 		if w := get(t, p, "/"); w.body.String() != "abc" || w.length != 3 || w.flushes != 1 {
 			t.Errorf("%+v", w)
+		}
+	}
+	for name, frames := range map[string]string{
+		"at once":  three + frameText(frameEnd, memory, "abcd"),
+		"in parts": three + frameText(framePart, "", "ab") + frameText(framePart, "", "cd") + frameText(framePart, "", "ef") + end,
+	} {
+		p, log := start(t, Options{PHP: os.Args[0], Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,
+			Env: map[string]string{"FAKE_WORKER": "answer " + url.QueryEscape(frames)}})
+		if w := get(t, p, "/"); w.body.String() != "abc" || w.length != 3 {
+			t.Errorf("too long, %s: %+v", name, w)
+		}
+		if n := strings.Count(log.String(), "longer than its Content-Length"); n != 1 {
+			t.Errorf("too long, %s: %d warnings", name, n)
 		}
 	}
 	// A raw message has no HEAD.

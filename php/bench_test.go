@@ -33,6 +33,7 @@ func BenchmarkHTTP(b *testing.B) {
 type discardAnswer struct{ io.Writer }
 
 func (discardAnswer) Head(int, http.Header, int64) error { return nil }
+func (discardAnswer) EarlyHints(http.Header) error       { return nil }
 func (discardAnswer) Flush() error                       { return nil }
 
 func benchPool(b *testing.B) *Pool {

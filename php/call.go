@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -87,7 +88,7 @@ func (w *worker) receive(id uint64, answer *receiver, unread error) (departure, 
 		case frameHead:
 			err := answer.head(head, &w.frames)
 			if err == nil {
-				err = w.tellGone(id, answer)
+				err = w.sendGone(id, answer)
 			}
 			if err != nil {
 				return w.failure(err)
@@ -99,7 +100,7 @@ func (w *worker) receive(id uint64, answer *receiver, unread error) (departure, 
 				answer.flush()
 			}
 			if err == nil {
-				err = w.tellGone(id, answer)
+				err = w.sendGone(id, answer)
 			}
 			if err != nil {
 				return w.failure(err)
@@ -216,49 +217,44 @@ func appendCallHead(buf []byte, flags byte, session *[16]byte, client netip.Addr
 	return buf
 }
 
-// tellGone tells the worker, once, if nobody takes the rest of its answer.
-func (w *worker) tellGone(id uint64, answer *receiver) error {
-	if answer.refused == nil || answer.told {
+// sendGone tells the worker, once, that the rest of its response is dropped.
+func (w *worker) sendGone(id uint64, answer *receiver) error {
+	if !answer.unwanted() || answer.gone {
 		return nil
 	}
-	answer.told = true
+	answer.gone = true
 	var frame [frameHeaderSize]byte
 	(&frameHeader{typ: frameGone, id: id}).put(frame[:])
 	_, err := w.pipe.Write(frame[:])
 	return err
 }
 
-// copyAnswer moves the body of the frame to the answer. If that doesn't take
-// it, the rest is passed over, and the worker can go on; the error is about the
+// copyAnswer moves the body of the frame to the response. What the response
+// doesn't take is dropped, and the worker can go on; the error is about the
 // worker only.
-func (w *worker) copyAnswer(answer *receiver, n int64, last bool) error {
-	if err := answer.due(n, last); err != nil {
+func (w *worker) copyAnswer(answer *receiver, size int64, last bool) error {
+	known := answer.excess
+	n, err := answer.due(size, last)
+	if err != nil {
 		return err
 	}
-	if n == 0 {
-		return nil
+	if answer.excess && !known {
+		w.output.Write(slog.LevelWarn, "the body is longer than its Content-Length; the rest is dropped")
 	}
-	if n <= int64(w.frames.r.Buffered()) { // most are this short
+	if n > 0 && n <= int64(w.frames.r.Buffered()) { // most are this short
 		p, _ := w.frames.r.Peek(int(n))
 		_, err := answer.writer().Write(p)
 		w.frames.r.Discard(int(n))
-		w.frames.left = 0
-		if answer.refused == nil {
-			answer.refused = err
-		}
-		return nil
+		w.frames.left -= n
+		answer.refuse(err)
+	} else if n > 0 {
+		_, err := io.CopyN(answer.writer(), &w.frames, n)
+		answer.refuse(err)
 	}
-	_, err := io.CopyN(answer.writer(), &w.frames, n)
 	if w.frames.err == nil && w.frames.left > 0 {
 		io.Copy(io.Discard, &w.frames)
 	}
-	if w.frames.err != nil {
-		return w.frames.err
-	}
-	if answer.refused == nil {
-		answer.refused = err
-	}
-	return nil
+	return w.frames.err
 }
 
 // failure says in the caller's terms why a call can't be brought to its end.

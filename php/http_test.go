@@ -27,6 +27,12 @@ type recorder struct {
 	flushes int
 	refuse  error // of Write
 	decline error // of Head
+	hints   []http.Header
+}
+
+func (r *recorder) EarlyHints(header http.Header) error {
+	r.hints = append(r.hints, header)
+	return nil
 }
 
 func (r *recorder) Head(status int, header http.Header, length int64) error {
@@ -190,6 +196,8 @@ func TestHTTPAnswers(t *testing.T) {
 		{"/parts", "onetwo", 200, 6, nil},
 		{"/generator", "onetwo", 201, -1, map[string]string{"Content-Type": html}},
 		{"/promised", "0123456789", 200, 10, nil},
+		{"/hint103", "hinted", 200, 6, map[string]string{"Link": "</a.css>; rel=preload"}},
+		{"/status103", "printed", 200, 7, nil},
 		{"/buffers", "left open", 200, 9, nil},
 		{"/redirect", "", 303, 0, map[string]string{"Location": "/elsewhere"}},
 		{"/resource", string(code), 200, int64(len(code)), map[string]string{"Content-Type": "text/x-php",
@@ -232,6 +240,46 @@ func TestHTTPAnswers(t *testing.T) {
 	}
 }
 
+// TestEarlyHints: a response with the status 103 is an early hint and then a 200.
+func TestEarlyHints(t *testing.T) {
+	p, _ := httpPool(t)
+	for target, want := range map[string]string{
+		"/hints":     `[{"Link":["\u003c/a.css\u003e; rel=preload","\u003c/b.js\u003e; rel=preload"]},{"X-Second":["2"]}]`,
+		"/hint103":   `[{"Link":["\u003c/a.css\u003e; rel=preload"]}]`,
+		"/status103": "null", // a hint without fields says nothing
+		"/hintlate":  "null",
+		"/hello":     "null",
+	} {
+		w := get(t, p, target)
+		if got := asJSON(w.hints); got != want || w.status != 200 {
+			t.Errorf("%s: status %d, hints %s, want %s", target, w.status, got, want)
+		}
+	}
+	if w, err := doHTTP(p, httpCall("GET", "/hintsthrow", nil, "")); err == nil || len(w.hints) != 1 || w.status != 0 {
+		t.Errorf("a script that fails after a hint: %v, %v, status %d", err, w.hints, w.status)
+	}
+}
+
+// TestBodyBeyondItsLength: what is longer than its Content-Length is cut off,
+// with one warning. The worker goes on.
+func TestBodyBeyondItsLength(t *testing.T) {
+	p, log := httpPool(t)
+	pid := get(t, p, "/pid").body.String()
+	for i, target := range []string{"/long", "/longstring", "/longparts", "/longendless"} {
+		w := get(t, p, target)
+		if w.length != 10 || w.body.String() != "0123456789" {
+			t.Errorf("%s: length %d, body %.80q", target, w.length, &w.body)
+		}
+		const text = "the body is longer than its Content-Length"
+		if n := strings.Count(log.String(), text); n != i+1 {
+			t.Errorf("%s: %d warnings of %d responses", target, n, i+1)
+		}
+	}
+	if got := get(t, p, "/pid").body.String(); got != pid {
+		t.Error("the worker was replaced")
+	}
+}
+
 // TestHooks: on_start and on_stop are called around each request.
 func TestHooks(t *testing.T) {
 	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
@@ -271,7 +319,6 @@ func TestHTTPErrors(t *testing.T) {
 		{"/halfway", "LogicException: thrown halfway in ", false, true},
 		{"/exithalfway", "the script called exit during a request", true, true},
 		{"/short", "shorter than its Content-Length of 10", false, true},
-		{"/long", "longer than its Content-Length of 10", false, false},
 		{"/exit", "the script called exit during a request", true, false},
 		{"/fatal", "Fatal error: Cannot declare class Exists", true, false},
 		{"/eat", "Allowed memory size of ", true, false},

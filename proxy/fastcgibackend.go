@@ -3,12 +3,10 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -30,7 +28,7 @@ type fastcgiBackend struct {
 	servers  []*fastcgi.Transport
 	spawned  *cgi.Server // nil: none
 	scripts  *site.Scripts
-	sendable *site.Files // what scripts may have sent; nil: nothing
+	sendFile *sendFile // nil: none
 	env      []fastcgi.Param
 	spool    *spool
 }
@@ -48,9 +46,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 	if err := errors.Join(f.scripts.Files.Check(), f.scripts.Check()); err != nil {
 		return nil, err
 	}
-	if c.SendFile != nil {
-		f.sendable = &site.Files{Root: c.SendFile.Root, Scripts: []string{}}
-	}
+	f.sendFile = newSendFile(c.SendFile)
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		f.env = append(f.env, fastcgi.Param{Name: name, Value: c.Env[name]})
 	}
@@ -79,10 +75,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 		}
 		f.balancer.Upstreams = append(f.balancer.Upstreams, u)
 	}
-	f.forwarder = forwarder{origin: f.balancer, ahead: sp}
-	if f.sendable != nil {
-		f.forwarder.instead = f.sendFile
-	}
+	f.forwarder = forwarder{origin: f.balancer, ahead: sp, instead: f.sendFile.intercept}
 	return f, nil
 }
 
@@ -202,9 +195,7 @@ func (f *fastcgiBackend) shutdown(ctx context.Context) error {
 		t.CloseIdleConnections()
 	}
 	f.scripts.Files.Close()
-	if f.sendable != nil {
-		f.sendable.Close()
-	}
+	f.sendFile.close()
 	if f.spawned != nil {
 		return f.spawned.Shutdown(ctx)
 	}
@@ -232,60 +223,4 @@ func (f *fastcgiBackend) serve(x *exchange, w http.ResponseWriter, r *http.Reque
 		x.setTimeout(x.route.cfg.Timeout) // the script isn't late if the client was
 	}
 	return f.forward(x, w, r)
-}
-
-// sendFile answers with the file that a script has named in place of an answer.
-// It reports false if the script named none.
-func (f *fastcgiBackend) sendFile(w http.ResponseWriter, r *http.Request, h http.Header) (bool, error) {
-	name, ok := f.named(h)
-	if !ok {
-		return false, nil
-	}
-	if name == "" {
-		return true, fmt.Errorf("the script names a file outside of send_file: %.100q", h.Get("X-Accel-Redirect")+h.Get("X-Sendfile"))
-	}
-	h.Del("X-Accel-Redirect")
-	h.Del("X-Sendfile")
-	for field, values := range h {
-		w.Header()[field] = values
-	}
-	return true, f.sendable.ServeName(w, r, name)
-}
-
-// named returns the path below the root of send_file that a script has named,
-// "" if it is elsewhere, and false if there is none.
-func (f *fastcgiBackend) named(h http.Header) (string, bool) {
-	if target := h.Get("X-Accel-Redirect"); target != "" {
-		target, _, _ = strings.Cut(target, "?")
-		path, err := url.PathUnescape(target)
-		rest, ok := strings.CutPrefix(path, f.cfg.SendFile.Prefix)
-		if err != nil || !ok || !strings.HasPrefix(rest, "/") {
-			return "", true
-		}
-		return rest, true
-	}
-	if file := h.Get("X-Sendfile"); file != "" {
-		return f.belowSendFile(filepath.Clean(file)), true
-	}
-	return "", false
-}
-
-// belowSendFile returns the path below the root of send_file of a file that
-// bears the root's name as it is configured, or, as PHP's __DIR__ has it, free of
-// symlinks. It returns "" for other files.
-func (f *fastcgiBackend) belowSendFile(file string) string {
-	root, err := filepath.Abs(f.cfg.SendFile.Root)
-	if err != nil {
-		return ""
-	}
-	if rest, ok := strings.CutPrefix(file, root+"/"); ok {
-		return "/" + rest
-	}
-	if root, err = filepath.EvalSymlinks(root); err != nil {
-		return ""
-	}
-	if rest, ok := strings.CutPrefix(file, root+"/"); ok {
-		return "/" + rest
-	}
-	return ""
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -21,6 +20,7 @@ type phpBackend struct {
 	cancel     bool // a client that goes away ends its request
 	showErrors bool // a client sees what went wrong in the script
 	spool      *spool
+	sendFile   *sendFile // nil: none
 	forwarder  forwarder // to on_handle, for requests of HTTP doors
 }
 
@@ -60,13 +60,17 @@ func newPHPBackend(b *config.Backend, sp *spool, logs *Logs) (*phpBackend, error
 	if err != nil {
 		return nil, err
 	}
-	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors, spool: sp}
-	made.forwarder.origin = messageOrigin{made}
+	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors, spool: sp, sendFile: newSendFile(c.SendFile)}
+	made.forwarder = forwarder{origin: messageOrigin{made}, instead: made.sendFile.intercept}
 	return made, nil
 }
 
-func (b *phpBackend) start(ctx context.Context) error    { return b.pool.Start(ctx) }
-func (b *phpBackend) shutdown(ctx context.Context) error { return b.pool.Shutdown(ctx) }
+func (b *phpBackend) start(ctx context.Context) error { return b.pool.Start(ctx) }
+
+func (b *phpBackend) shutdown(ctx context.Context) error {
+	b.sendFile.close()
+	return b.pool.Shutdown(ctx)
+}
 
 // serve gives a script a request. One with an on_http gets HTTP requests as
 // such. Any other gets the message's bytes verbatim, and what it returns is the
@@ -117,11 +121,11 @@ func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Reque
 	if x.session != nil {
 		c.Session = *x.session
 	}
-	if x.message != nil {
-		return b.pool.DoHTTP(x, c, &phpAnswer{w, func(status int) { w.WriteHeader(status) }, w, func() error { return nil }})
+	to := &phpResponse{x: x, w: w, r: r, sendFile: b.sendFile}
+	if x.message == nil {
+		to.relay = newRelay(w, b.spool)
 	}
-	to := newRelay(w, b.spool)
-	return to.finish(b.pool.DoHTTP(x, c, &phpAnswer{w, to.head, to, to.Flush}))
+	return to.finish(b.pool.DoHTTP(x, c, to))
 }
 
 // formBody is the body of a form. At its end the time of the route begins.
@@ -137,33 +141,6 @@ func (f *formBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// phpAnswer hands the answer of on_http on.
-type phpAnswer struct {
-	to    http.ResponseWriter // whose header is set
-	head  func(status int)
-	body  io.Writer
-	flush func() error
-}
-
-// Head implements php.HTTPAnswer.
-func (a *phpAnswer) Head(status int, header http.Header, length int64) error {
-	h := a.to.Header()
-	for name, values := range header {
-		h[name] = values
-	}
-	if length >= 0 && status != http.StatusNoContent {
-		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
-	}
-	a.head(status)
-	return nil
-}
-
-// Write implements php.HTTPAnswer.
-func (a *phpAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
-
-// Flush implements php.HTTPAnswer.
-func (a *phpAnswer) Flush() error { return a.flush() }
 
 // shownError is a script's error that its client may see.
 type shownError struct{ *php.ScriptError }

@@ -24,6 +24,8 @@ final class Exchange
     /** The buffer that takes what the handler prints; 0: none does. */
     private static int $level = 0;
     private static bool $bodiless = false;
+    /** Whether a request has no response yet, so that early hints can be sent. */
+    private static bool $open = false;
 
     /** Has a request answered. */
     public static function run(?callable $start, ?callable $http, int $flags, string $block): void
@@ -36,6 +38,7 @@ final class Exchange
             unset($block, $body);
             http_response_code(200);
             self::$bodiless = $request->method === 'HEAD';
+            self::$open = true;
             Session::begin($request->cookies);
             ob_start();
             self::$level = ob_get_level();
@@ -57,6 +60,7 @@ final class Exchange
         } catch (\Throwable $e) {
             $error ??= (string) $e;
         }
+        self::$open = false;
         Worker::stop();
         Worker::settleOutput();
         Globals::clear();
@@ -195,10 +199,14 @@ final class Exchange
             }
         }
         $length = match (true) {
-            is_string($body) => strlen($body),
+            is_string($body) => self::shorter(strlen($body), self::promised($response)),
             is_resource($body) => self::length($body),
             default => self::promised($response),
         };
+        if ($response->getStatus() === 103) {
+            self::hint($response);
+            $response->status(200);
+        }
         $status = $response->getStatus();
         if ($status === 204 || $status === 304) {
             self::$bodiless = true;
@@ -206,6 +214,7 @@ final class Exchange
         } elseif (self::$bodiless && $length === 0) { // to HEAD: it needn't make a body to tell its length
             $length = self::promised($response);
         }
+        self::$open = false;
         $head = Wire::make(Wire::HEAD, pack('nJ', $status, $length), self::fields($response, $length));
         if (self::$bodiless) {
             return '';
@@ -246,7 +255,24 @@ final class Exchange
         return $length !== null && ctype_digit($length) ? (int) $length : -1;
     }
 
-    private static function fields(Response $response, int $length): string
+    /** A body that is longer than its Content-Length is cut off. */
+    private static function shorter(int $length, int $promised): int
+    {
+        return $promised >= 0 ? min($length, $promised) : $length;
+    }
+
+    /** Sends the fields of a response as an early hint. */
+    public static function hint(Response $response): void
+    {
+        $fields = self::lines($response, $values);
+        if (self::$open && $values > 0) {
+            self::check($fields, $values);
+            Wire::send(Wire::HEAD, pack('nJ', 103, -1), $fields);
+        }
+    }
+
+    /** The fields of a response as a frame has them. */
+    private static function lines(Response $response, ?int &$values): string
     {
         $fields = '';
         $values = 0;
@@ -256,6 +282,20 @@ final class Exchange
                 $values++;
             }
         }
+        return $fields;
+    }
+
+    private static function check(string $fields, int $values): void
+    {
+        if (strlen($fields) > self::MAX_HEADER || $values >= self::MAX_VALUES) {
+            throw new \LengthException("the response's header has " . strlen($fields) . " bytes and $values values; "
+                . self::MAX_HEADER . ' and ' . self::MAX_VALUES . ' are the limits');
+        }
+    }
+
+    private static function fields(Response $response, int $length): string
+    {
+        $fields = self::lines($response, $values);
         $bare = in_array($response->getStatus(), [204, 304], true); // there is no content that could have a type
         if ($length !== 0 && !$bare && $response->getHeader('Content-Type') === null) {
             $charset = ini_get('default_charset');
@@ -265,10 +305,7 @@ final class Exchange
             $fields .= "$name\0$value\0";
             $values++;
         }
-        if (strlen($fields) > self::MAX_HEADER || $values >= self::MAX_VALUES) {
-            throw new \LengthException("the answer's header has " . strlen($fields) . " bytes and $values values; "
-                . self::MAX_HEADER . ' and ' . self::MAX_VALUES . ' are the limits');
-        }
+        self::check($fields, $values);
         return $fields;
     }
 
@@ -303,9 +340,7 @@ final class Exchange
             if ($part === '') {
                 continue;
             }
-            if ($length >= 0 && ($left -= strlen($part)) < 0) {
-                throw new \LengthException("the body is longer than its Content-Length of $length");
-            }
+            $left -= strlen($part); // mkd drops what is beyond the length, and says GONE
             Wire::send(Wire::PART, Wire::FLUSH, $part, $head);
             $head = '';
             if (!Wire::isWanted()) {

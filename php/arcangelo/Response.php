@@ -82,11 +82,27 @@ final class Response
         return new self($parts, 200, ['Content-Type' => $type]);
     }
 
-    /** @param int $status 200 to 599 */
+    /**
+     * Sends an early hint (status 103, RFC 8297): fields that browsers act on
+     * while the response is being made.
+     *
+     *     arca\Response::earlyHints(['Link' => '</a.css>; rel=preload; as=style']);
+     *
+     * HTTP/1.0 clients and Megaki sessions don't get it. It has no effect once the
+     * response has begun, or for raw messages.
+     *
+     * @param array<string, string|int|list<string>> $headers
+     */
+    public static function earlyHints(array $headers): void
+    {
+        Exchange::hint(new self('', 103, $headers));
+    }
+
+    /** @param int $status 200 to 599; or 103: the fields are an early hint, too, and the response is a 200 */
     public function status(int $status): self
     {
-        if ($status < 200 || $status > 599) {
-            throw new \InvalidArgumentException("an answer can't have the status $status");
+        if (($status < 200 || $status > 599) && $status !== 103) {
+            throw new \InvalidArgumentException("a response can't have the status $status");
         }
         $this->status = $status;
         return $this;

@@ -36,7 +36,15 @@ $ARCANGELO_USERSPACE = [
             case 'early': return (function () { throw new LogicException('thrown early'); yield 'never'; })();
             case 'endless': return (function () use ($r) { try { while (true) { yield str_repeat('x', 65536); } } finally { touch($r->query['done']); } })();
             case 'short': return new Response((fn () => yield 'abc')(), 200, ['Content-Length' => '10']);
-            case 'long': return new Response((fn () => yield 'abcdefghijk')(), 200, ['Content-Length' => '10']);
+            case 'long': return new Response((fn () => yield '0123456789k')(), 200, ['Content-Length' => '10']);
+            case 'longstring': return new Response("0123456789\n", 200, ['Content-Length' => '10']);
+            case 'longparts': return new Response((function () { yield '01234567'; yield '8'; yield "9\n"; yield 'x'; yield str_repeat('x', 100_000); })(), 200, ['Content-Length' => '10']);
+            case 'longendless': return new Response((function () { yield '0123456789'; while (true) { yield str_repeat('x', 10_000); } })(), 200, ['Content-Length' => '10']);
+            case 'hints': Response::earlyHints(['Link' => ['</a.css>; rel=preload', '</b.js>; rel=preload']]); Response::earlyHints(['X-Second' => 2]); return 'hinted';
+            case 'hint103': return new Response('hinted', 103, ['Link' => '</a.css>; rel=preload']);
+            case 'status103': http_response_code(103); echo 'printed'; return;
+            case 'hintlate': return (function () { yield 'part'; Response::earlyHints(['X-Late' => 1]); yield 'part'; })();
+            case 'hintsthrow': Response::earlyHints(['X-First' => 1]); throw new Exception('after the hint');
             case 'promised': return new Response((fn () => yield '0123456789')(), 200, ['Content-Length' => '10']);
             case 'throw': echo 'before'; throw new RuntimeException('thrown on purpose');
             case 'exit': exit;

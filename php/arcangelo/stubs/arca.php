@@ -183,7 +183,22 @@ namespace arca {
         {
         }
 
-        /** @param int $status 200 to 599 */
+        /**
+         * Sends an early hint (status 103, RFC 8297): fields that browsers act on
+         * while the response is being made.
+         *
+         *     arca\Response::earlyHints(['Link' => '</a.css>; rel=preload; as=style']);
+         *
+         * HTTP/1.0 clients and Megaki sessions don't get it. It has no effect once the
+         * response has begun, or for raw messages.
+         *
+         * @param array<string, string|int|list<string>> $headers
+         */
+        public static function earlyHints(array $headers): void
+        {
+        }
+
+        /** @param int $status 200 to 599; or 103: the fields are an early hint, too, and the response is a 200 */
         public function status(int $status): self
         {
         }

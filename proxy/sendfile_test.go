@@ -22,7 +22,7 @@ func TestSendFileNames(t *testing.T) {
 	if err := os.Symlink("releases/1", filepath.Join(dir, "current")); err != nil {
 		t.Fatal(err)
 	}
-	f := &fastcgiBackend{cfg: &config.FastCGI{SendFile: &config.SendFile{Root: dir + "/current/files", Prefix: "/protected"}}}
+	s := newSendFile(&config.SendFile{Root: dir + "/current/files", Prefix: "/protected"})
 	for _, c := range []struct{ field, value, want string }{
 		{"X-Sendfile", dir + "/current/files/a b.pdf", "/a b.pdf"},
 		{"X-Sendfile", dir + "/releases/1/files/sub/a.pdf", "/sub/a.pdf"},
@@ -39,11 +39,15 @@ func TestSendFileNames(t *testing.T) {
 		{"X-Accel-Redirect", "/protected/%zz", ""},
 		{"X-Accel-Redirect", "/protected", ""},
 	} {
-		if got, ok := f.named(http.Header{c.field: {c.value}}); got != c.want || !ok {
-			t.Errorf("%s: %s: %q %v, want %q", c.field, c.value, got, ok, c.want)
+		h := http.Header{c.field: {c.value}}
+		if got := s.path(h); got != c.want || !s.names(h) {
+			t.Errorf("%s: %s: %q, want %q", c.field, c.value, got, c.want)
 		}
 	}
-	if _, ok := f.named(http.Header{}); ok {
+	if s.names(http.Header{}) {
 		t.Error("a file without a field")
+	}
+	if s = newSendFile(nil); s.names(http.Header{"X-Sendfile": {"/etc/passwd"}}) {
+		t.Error("a file without a configuration")
 	}
 }

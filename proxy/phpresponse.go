@@ -1,0 +1,78 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+// phpResponse passes the response of an on_http on to the client: through a
+// relay, or straight into a Megaki message.
+type phpResponse struct {
+	x        *exchange
+	w        http.ResponseWriter
+	r        *http.Request
+	relay    *relay // nil: the client gets a message
+	sendFile *sendFile
+	file     http.Header // names a file that replaces the response; nil: none does
+}
+
+// errReplaced stops a script whose response is replaced by a file.
+var errReplaced = errors.New("a file replaces the response")
+
+// EarlyHints implements php.HTTPAnswer. A message has no room for them.
+func (p *phpResponse) EarlyHints(header http.Header) error {
+	if p.x.message != nil || !p.r.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
+		return nil
+	}
+	return informational(p.w, http.StatusEarlyHints, header)
+}
+
+// Head implements php.HTTPAnswer.
+func (p *phpResponse) Head(status int, header http.Header, length int64) error {
+	if p.sendFile.names(header) {
+		p.file = header
+		return errReplaced
+	}
+	h := p.w.Header()
+	for name, values := range header {
+		h[name] = values
+	}
+	if length >= 0 && status != http.StatusNoContent {
+		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+	}
+	if p.relay != nil {
+		p.relay.head(status)
+	} else {
+		p.w.WriteHeader(status)
+	}
+	return nil
+}
+
+// Write implements php.HTTPAnswer.
+func (p *phpResponse) Write(b []byte) (int, error) {
+	if p.relay != nil {
+		return p.relay.Write(b)
+	}
+	return p.w.Write(b)
+}
+
+// Flush implements php.HTTPAnswer.
+func (p *phpResponse) Flush() error {
+	if p.relay != nil {
+		return p.relay.Flush()
+	}
+	return nil
+}
+
+// finish completes the response. err is why the script failed, if it did.
+func (p *phpResponse) finish(err error) error {
+	if p.file != nil && errors.Is(err, errReplaced) {
+		_, err = p.sendFile.intercept(p.w, p.r, p.file)
+		return err
+	}
+	if p.relay != nil {
+		return p.relay.finish(err)
+	}
+	return err
+}
