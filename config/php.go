@@ -44,7 +44,10 @@ type PHP struct {
 	// How many workers there are.
 	Workers Workers `yaml:"workers"`
 
-	// How many requests may wait for a worker; more get 503. 0: none may wait.
+	// How many requests may wait for a worker. 0: none may wait. Clients, that
+	// is IPv4 addresses or IPv6 networks of 64 bits, take turns. If more
+	// requests come, the client that has most requests waiting loses its newest
+	// one, which gets 503.
 	Queue int `yaml:"queue" default:"1024" range:"0..1000000"`
 
 	// How long a request may wait for a worker; then it gets 503.

@@ -21,6 +21,10 @@ type Call struct {
 	Session    [16]byte // the session's token
 	Route      string   // named in log lines
 
+	// Client is whose turn the call waits for, as an IPv4 address or an IPv6 /64.
+	// Each call with the zero Prefix counts as a client of its own.
+	Client netip.Prefix
+
 	// Body is the message. It isn't copied.
 	Body []byte
 	// More, if not nil, has the rest of the message. It is read to its end
@@ -42,9 +46,11 @@ type message interface {
 	// what comes before the parts.
 	send(w *worker, id uint64) (int, error)
 	route() string
+	from() netip.Prefix // whose turn it waits for
 }
 
-func (c *Call) route() string { return c.Route }
+func (c *Call) route() string      { return c.Route }
+func (c *Call) from() netip.Prefix { return c.Client }
 
 // call has the script answer a call. It returns how the worker has to leave
 // the pool, if it has to.

@@ -33,6 +33,7 @@ type HTTPCall struct {
 	HTTPS      bool           // whether the client's connection is encrypted
 	Session    [16]byte       // the Megaki session's token; zeros: none
 	Route      string         // named in log lines
+	Client     netip.Prefix   // whose turn the call waits for, as of Call.Client
 }
 
 // DoHTTP has a worker answer an HTTP request, and hands the answer to w. Time
@@ -89,7 +90,8 @@ type httpMessage struct {
 	frames []byte    // what is to be sent, but for body
 }
 
-func (m *httpMessage) route() string { return m.Route }
+func (m *httpMessage) route() string      { return m.Route }
+func (m *httpMessage) from() netip.Prefix { return m.Client }
 
 // smallBody is up to how many bytes a body is read at once.
 const smallBody = 8 << 10

@@ -44,7 +44,9 @@ type Options struct {
 	MinWorkers int // workers that are always there
 	MaxWorkers int // workers under load; there are never more than twice as many processes
 
-	Queue        int           // calls that may wait for a worker; less than 0: none
+	// Queue is how many calls may wait for a worker; less than 0: none. If there
+	// are more, the client that has most of them loses its newest one.
+	Queue        int
 	QueueTimeout time.Duration // how long one waits
 	Timeout      time.Duration // wall-clock time of a call in a worker
 	BootTimeout  time.Duration // from the start of a process to its readiness

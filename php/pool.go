@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -69,6 +70,7 @@ func NewPool(opt Options) (*Pool, error) {
 		drained: make(chan struct{}),
 
 		replacing: make(chan struct{}, 1),
+		queue:     newQueue(opt.Queue),
 	}
 	p.changed.L = &p.mu
 	if p.identity, err = process.LookupIdentity(opt.User, opt.Group); err != nil {
@@ -151,7 +153,7 @@ func tooManyStuck(n int64) error {
 
 // call has a worker answer a message.
 func (p *Pool) call(ctx context.Context, m message, answer *receiver) error {
-	return p.with(ctx, func(w *worker) (departure, error) {
+	return p.with(ctx, m.from(), func(w *worker) (departure, error) {
 		how, err := w.call(ctx, m, answer, p.opt.Timeout)
 		p.count(w, how, err)
 		return how, err
@@ -161,17 +163,17 @@ func (p *Pool) call(ctx context.Context, m message, answer *receiver) error {
 // Ping has a worker give a sign of life, within ctx. Like a call it waits until
 // a worker is free: ErrQueueTimeout says that all are busy.
 func (p *Pool) Ping(ctx context.Context) error {
-	return p.with(ctx, func(w *worker) (departure, error) { return w.ping(ctx, p.opt.Timeout) })
+	return p.with(ctx, netip.Prefix{}, func(w *worker) (departure, error) { return w.ping(ctx, p.opt.Timeout) })
 }
 
 // with has f use a worker, and another one if nothing of the call reached it.
-func (p *Pool) with(ctx context.Context, f func(w *worker) (departure, error)) error {
+func (p *Pool) with(ctx context.Context, client netip.Prefix, f func(w *worker) (departure, error)) error {
 	until := time.Now().Add(p.opt.QueueTimeout)
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		w, err := p.acquire(ctx, until)
+		w, err := p.acquire(ctx, client, until)
 		if err != nil {
 			return err
 		}
@@ -205,8 +207,8 @@ func (p *Pool) TakesHTTP() bool {
 	return p.takesHTTP
 }
 
-// acquire takes a worker, or waits for one.
-func (p *Pool) acquire(ctx context.Context, until time.Time) (*worker, error) {
+// acquire takes a worker, or waits for one in the client's turn.
+func (p *Pool) acquire(ctx context.Context, client netip.Prefix, until time.Time) (*worker, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -219,13 +221,17 @@ func (p *Pool) acquire(ctx context.Context, until time.Time) (*worker, error) {
 		p.mu.Unlock()
 		return w, nil
 	}
-	if p.queue.len() >= p.opt.Queue {
+	wt, evicted := p.queue.join(client)
+	if wt == nil {
 		p.grow(1)
 		p.counts.QueueFull++
 		p.mu.Unlock()
 		return nil, ErrQueueFull
 	}
-	wt := p.queue.join()
+	if evicted != nil {
+		p.counts.QueueFull++
+		evicted.outcome <- outcome{err: ErrQueueFull}
+	}
 	p.grow(0)
 	p.mu.Unlock()
 	return p.wait(ctx, wt, until)
@@ -236,11 +242,8 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, 
 	defer timer.Stop()
 	err := ErrQueueTimeout
 	select {
-	case w := <-wt.worker:
-		if w == nil {
-			return nil, ErrClosed
-		}
-		return w, nil
+	case o := <-wt.outcome:
+		return o.worker, o.err
 	case <-timer.C:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
@@ -253,11 +256,8 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, 
 		}
 		return nil, err
 	}
-	w := <-wt.worker // it came just now
-	if w == nil {
-		return nil, ErrClosed
-	}
-	return w, nil
+	o := <-wt.outcome // it came just now
+	return o.worker, o.err
 }
 
 // take marks a worker as busy.
@@ -272,7 +272,7 @@ func (p *Pool) offer(w *worker) {
 	w.busy, w.since = false, time.Now()
 	if wt := p.queue.next(); wt != nil {
 		p.take(w)
-		wt.worker <- w
+		wt.outcome <- outcome{worker: w}
 		return
 	}
 	p.idle = append(p.idle, w)
@@ -330,7 +330,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	if !p.closed {
 		p.closed = true
 		for wt := p.queue.next(); wt != nil; wt = p.queue.next() {
-			wt.worker <- nil
+			wt.outcome <- outcome{err: ErrClosed}
 		}
 		for len(p.idle) > 0 {
 			p.part(p.idle[0], departStop)

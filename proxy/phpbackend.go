@@ -117,6 +117,7 @@ func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Reque
 		ServerAddr: x.local,
 		HTTPS:      x.secure,
 		Route:      x.route.name,
+		Client:     clientNetwork(x.client.Addr()),
 	}
 	if x.session != nil {
 		c.Session = *x.session
@@ -149,7 +150,7 @@ func (e *shownError) Unwrap() error { return e.ScriptError }
 
 // call makes a call of a message.
 func (b *phpBackend) call(x *exchange, message []byte) *php.Call {
-	c := &php.Call{ClientAddr: x.client, Route: x.route.name, Body: message}
+	c := &php.Call{ClientAddr: x.client, Route: x.route.name, Client: clientNetwork(x.client.Addr()), Body: message}
 	if x.session != nil {
 		c.Session = *x.session
 	}
