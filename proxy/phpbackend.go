@@ -12,6 +12,7 @@ import (
 	"mkd/config"
 	"mkd/megaki"
 	"mkd/php"
+	"mkd/share"
 )
 
 // phpBackend has a pool of PHP workers answer messages.
@@ -117,7 +118,7 @@ func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Reque
 		ServerAddr: x.local,
 		HTTPS:      x.secure,
 		Route:      x.route.name,
-		Client:     clientNetwork(x.client.Addr()),
+		Client:     share.Network(x.client.Addr()),
 	}
 	if x.session != nil {
 		c.Session = *x.session
@@ -150,7 +151,7 @@ func (e *shownError) Unwrap() error { return e.ScriptError }
 
 // call makes a call of a message.
 func (b *phpBackend) call(x *exchange, message []byte) *php.Call {
-	c := &php.Call{ClientAddr: x.client, Route: x.route.name, Client: clientNetwork(x.client.Addr()), Body: message}
+	c := &php.Call{ClientAddr: x.client, Route: x.route.name, Client: share.Network(x.client.Addr()), Body: message}
 	if x.session != nil {
 		c.Session = *x.session
 	}
