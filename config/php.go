@@ -55,7 +55,9 @@ type PHP struct {
 
 	// How long a worker may take for a request, by the clock on the wall:
 	// waiting for a database counts. Then the worker is killed and replaced,
-	// and the request gets 504.
+	// and the request gets 504. A response of on_http has this time until it
+	// begins, and then again after each part of its body: a stream may last
+	// longer, but not stand still for so long.
 	Timeout time.Duration `yaml:"timeout" default:"30s" range:"1ms..24h"`
 
 	// Whether a client that goes away ends its request.

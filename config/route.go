@@ -38,8 +38,10 @@ type Route struct {
 	Compress bool `yaml:"compress" default:"false"`
 
 	// How long the backend may take for a request of this route until its
-	// answer begins, waiting included, and how long the answer may then stand
-	// still. The backend's own timeouts hold all the same. 0: they alone.
+	// response begins, waiting included, and how long the response may then
+	// stand still. A Megaki message is answered in one piece: there it is how
+	// long the whole body may take, 5 minutes if it is 0. The backend's own
+	// timeouts apply all the same. 0: they alone.
 	Timeout time.Duration `yaml:"timeout" default:"0" range:"0..24h"`
 
 	// The largest body of a request; a larger one gets 413. 0: no limit.

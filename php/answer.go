@@ -40,6 +40,7 @@ type receiver struct {
 	raw      io.Writer  // of a Call
 	http     HTTPAnswer // of an HTTPCall
 	bodiless bool       // an HTTP response has no body, whatever its header says of the length
+	extend   func()     // gives the worker the time for the next part
 
 	begun   bool  // a HEAD came
 	left    int64 // bytes of the body that are due; -1: not known
@@ -132,9 +133,26 @@ func (r *receiver) writer() io.Writer {
 	case r.refused != nil:
 		return io.Discard
 	case r.http != nil:
-		return r.http
+		return r
 	}
 	return r.raw
+}
+
+// Write hands a part of the body on. The time that it takes isn't the worker's.
+func (r *receiver) Write(p []byte) (int, error) {
+	n, err := r.http.Write(p)
+	if err == nil {
+		r.moved()
+	}
+	return n, err
+}
+
+// moved gives the worker the time for the next part of an HTTP answer. There is
+// no more time for one that nobody takes.
+func (r *receiver) moved() {
+	if r.http != nil && r.refused == nil {
+		r.extend()
+	}
 }
 
 // flush hands on what was written.

@@ -72,6 +72,7 @@ func (w *worker) call(ctx context.Context, m message, answer *receiver, timeout 
 		}
 		// It may have said why: the message was too large for its memory.
 	}
+	answer.extend = func() { w.pipe.extend(time.Now().Add(timeout)) }
 	return w.receive(id, answer, unread)
 }
 
@@ -99,6 +100,7 @@ func (w *worker) receive(id uint64, answer *receiver, unread error) (departure, 
 			if err != nil {
 				return w.failure(err)
 			}
+			answer.moved()
 		case framePart:
 			flush := len(head) > 0 && head[0]&partFlush != 0
 			err := w.copyAnswer(answer, h.body, false)

@@ -37,8 +37,9 @@ type HTTPCall struct {
 }
 
 // DoHTTP has a worker answer an HTTP request, and hands the answer to w. Time
-// limits and repetition are as with Do, and so are errors; there is *FormError
-// besides. If there is an error after w's Head was called, what was written is
+// limits and repetition are as with Do, but for one thing: Timeout runs anew when
+// the answer begins, and after each part of it that w has taken. Errors are as
+// with Do, too; there is *FormError besides. If there is an error after w's Head was called, what was written is
 // no whole answer.
 //
 // When w doesn't take a part, the script is told to produce no more of them, and

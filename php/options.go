@@ -48,7 +48,7 @@ type Options struct {
 	// are more, the client that has most of them loses its newest one.
 	Queue        int
 	QueueTimeout time.Duration // how long one waits
-	Timeout      time.Duration // wall-clock time of a call in a worker
+	Timeout      time.Duration // wall-clock time of a call in a worker; of an HTTPCall until its answer begins, and then between two parts
 	BootTimeout  time.Duration // from the start of a process to its readiness
 	IdleTimeout  time.Duration // after which a worker above MinWorkers ends
 

@@ -58,11 +58,29 @@ func (p *pipe) begin(ctx context.Context, deadline time.Time) {
 		deadline = d
 	}
 	p.ctx, p.deadline, p.watching, p.unwatch = ctx, deadline, false, nil
-	first := time.Now().Add(patience)
-	if deadline.Before(first) {
-		first = deadline
+	p.set(sooner(deadline, time.Now().Add(patience)))
+}
+
+// extend moves the deadline, as far as that of the context allows.
+func (p *pipe) extend(deadline time.Time) {
+	if d, ok := p.ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
 	}
-	p.set(first)
+	p.deadline = deadline
+	if !p.watching {
+		deadline = sooner(deadline, time.Now().Add(patience))
+	}
+	p.set(deadline)
+	if p.watching && p.ctx.Err() != nil { // perhaps the deadline that its end has set is lost
+		p.set(time.Unix(1, 0))
+	}
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func (p *pipe) set(deadline time.Time) {

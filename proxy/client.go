@@ -29,14 +29,14 @@ func dropHopByHop(h http.Header) {
 	}
 }
 
-// upgradeOf is the protocol that a header asks to change to (RFC 9110, section
-// 7.8), "" if none. HTTP/2 without TLS isn't one: requests in it would get past
-// all that is decided here.
+// upgradeOf returns the protocols that a header asks to change to (RFC 9110,
+// section 7.8), "" if none. HTTP/2 without TLS isn't one: requests in it would get
+// past all that is decided here.
 func upgradeOf(h http.Header) string {
 	for _, line := range h["Connection"] {
 		for option := range strings.SplitSeq(line, ",") {
-			if protocol := h.Get("Upgrade"); strings.EqualFold(textproto.TrimString(option), "upgrade") && !strings.Contains(strings.ToLower(protocol), "h2c") {
-				return protocol
+			if protocols := strings.Join(h["Upgrade"], ", "); strings.EqualFold(textproto.TrimString(option), "upgrade") && !strings.Contains(strings.ToLower(protocols), "h2c") {
+				return protocols
 			}
 		}
 	}

@@ -220,7 +220,7 @@ func (f *fastcgiBackend) serve(x *exchange, w http.ResponseWriter, r *http.Reque
 			return err
 		}
 		defer body.Close()
-		x.setTimeout(x.route.cfg.Timeout) // the script isn't late if the client was
+		x.startTimeout() // the script isn't late if the client was
 	}
 	return f.forward(x, w, r)
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strconv"
-	"sync"
-	"time"
+	"strings"
 )
 
 // forwarder hands requests to an origin, and its answers to clients: what all
@@ -57,7 +58,11 @@ func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request)
 	if resp.StatusCode < 200 {
 		return fmt.Errorf("the answer's last word is the status %d", resp.StatusCode)
 	}
+	upgrade := resp.Header["Upgrade"]
 	dropHopByHop(resp.Header)
+	if resp.StatusCode == http.StatusUpgradeRequired && upgrade != nil && r.ProtoMajor == 1 { // RFC 9110, section 15.5.22
+		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{strings.Join(upgrade, ", ")}
+	}
 	if f.instead != nil {
 		if done, err := f.instead(w, r, resp.Header); done {
 			return err
@@ -66,14 +71,19 @@ func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request)
 	return x.deliver(w, r, resp, f.ahead)
 }
 
-// smallBody is how many bytes of a body are received before an origin is asked:
-// a slow client then holds no connection to it, and the request can be repeated.
+// smallBody is how many bytes of a body are received before the origin is
+// connected: a slow client then holds no connection to it, and the request can be
+// sent again.
 const smallBody = 64 << 10
 
-// gather receives a small body.
+// gather receives a small body in whole, and of another one the first bytes: a
+// client that sends none holds no connection to the origin.
 func gather(r *http.Request) error {
-	if r.Body == nil || r.GetBody != nil || r.ContentLength < 0 || r.ContentLength > smallBody {
+	if r.Body == nil || r.GetBody != nil {
 		return nil
+	}
+	if r.ContentLength < 0 || r.ContentLength > smallBody {
+		return gatherFirst(r)
 	}
 	data := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, data); err != nil {
@@ -82,10 +92,45 @@ func gather(r *http.Request) error {
 	if n, err := r.Body.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
 		return &badRequest{errors.New("the body is longer than its Content-Length")}
 	}
+	setBody(r, data)
+	return nil
+}
+
+// gatherFirst waits for the first bytes of a body. One that ends by then is
+// small, whatever was announced.
+func gatherFirst(r *http.Request) error {
+	first := make([]byte, 4<<10)
+	n, err := 0, error(nil)
+	for n == 0 && err == nil {
+		n, err = r.Body.Read(first)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF) && r.ContentLength < 0:
+		setBody(r, first[:n])
+		r.ContentLength = int64(n)
+		return nil
+	case errors.Is(err, io.EOF):
+		return &clientBody{io.ErrUnexpectedEOF}
+	default:
+		return err
+	}
+	delete(r.Header, "Expect") // it has been met
+	r.Body = &startedBody{io.MultiReader(bytes.NewReader(first[:n]), r.Body), r.Body}
+	return nil
+}
+
+// setBody makes data the body of a request, which can be read again.
+func setBody(r *http.Request, data []byte) {
 	delete(r.Header, "Expect") // it has been met
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 	r.Body, _ = r.GetBody()
-	return nil
+}
+
+// startedBody is a body whose first bytes have been read.
+type startedBody struct {
+	io.Reader
+	io.Closer
 }
 
 // informational passes a 1xx answer on.
@@ -109,26 +154,61 @@ func (x *exchange) deliver(w http.ResponseWriter, r *http.Request, resp *http.Re
 	for name, values := range resp.Header {
 		h[name] = values
 	}
-	if n := resp.ContentLength; n >= 0 && h["Content-Length"] == nil && r.Method != http.MethodHead && bodyAllowed(resp.StatusCode) {
+	bodiless := r.Method == http.MethodHead || !bodyAllowed(resp.StatusCode)
+	if n := resp.ContentLength; n >= 0 && h["Content-Length"] == nil && !bodiless {
 		h["Content-Length"] = []string{strconv.FormatInt(n, 10)} // though the origin doesn't tell it
 	}
-	timeout := x.route.cfg.Timeout
-	x.setTimeout(timeout)
-	bodiless := r.Method == http.MethodHead || !bodyAllowed(resp.StatusCode)
+	if to, ok := x.answer.(reasoned); ok {
+		to.SetReason(resp.Status)
+	}
+	if !bodiless {
+		announceTrailer(h, resp)
+	}
+	body := x.timed(resp.Body)
 	if ahead != nil && x.message == nil && !bodiless {
 		to := newRelay(w, ahead)
 		to.head(resp.StatusCode)
-		return to.finish(copyBody(to, &timedReader{resp.Body, x, timeout}, streams(resp), to.Flush))
+		return to.finish(copyBody(to, body, streams(resp), to.Flush))
 	}
 	w.WriteHeader(resp.StatusCode)
 	if bodiless {
 		return nil
 	}
 	if to, ok := w.(io.ReaderFrom); ok && x.message != nil {
-		_, err := to.ReadFrom(&timedReader{resp.Body, x, timeout})
+		_, err := to.ReadFrom(body)
 		return err
 	}
-	return copyBody(w, &timedReader{resp.Body, x, timeout}, streams(resp), http.NewResponseController(w).Flush)
+	if err := copyBody(w, body, streams(resp), http.NewResponseController(w).Flush); err != nil {
+		return err
+	}
+	addTrailer(h, resp)
+	return nil
+}
+
+// reasoned is a response writer that passes the reason phrase on.
+type reasoned interface {
+	// SetReason sets the status line's code and reason phrase, as in "404 Gone
+	// fishing". WriteHeader writes the phrase if its status has that code.
+	SetReason(status string)
+}
+
+// announceTrailer names the fields that come after the body, as far as the
+// origin has named them.
+func announceTrailer(h http.Header, resp *http.Response) {
+	if len(resp.Trailer) > 0 {
+		h["Trailer"] = []string{strings.Join(slices.Sorted(maps.Keys(resp.Trailer)), ", ")}
+	}
+}
+
+// addTrailer passes on the fields that came after the body (RFC 9110, section
+// 6.5). The listener leaves them out where the client's protocol has no place for
+// them.
+func addTrailer(h http.Header, resp *http.Response) {
+	for name, values := range resp.Trailer {
+		if len(values) > 0 {
+			h[http.TrailerPrefix+name] = values
+		}
+	}
 }
 
 // streams reports whether pieces of an answer are to reach the client as they
@@ -139,51 +219,4 @@ func streams(resp *http.Response) bool {
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return kind == "text/event-stream"
-}
-
-// timedReader gives each Read of an answer's body the time that the route
-// allows.
-type timedReader struct {
-	io.Reader
-	x       *exchange
-	timeout time.Duration
-}
-
-func (t *timedReader) Read(p []byte) (int, error) {
-	if t.timeout > 0 {
-		t.x.setTimeout(t.timeout)
-	}
-	return t.Reader.Read(p)
-}
-
-var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
-// copyBody copies a body, and tells an origin that broke off from a client that
-// left.
-func copyBody(w io.Writer, body io.Reader, streams bool, flush func() error) error {
-	buf := copyBuffers.Get().(*[32 << 10]byte)
-	defer copyBuffers.Put(buf)
-	if streams {
-		flush() // the header
-	}
-	for {
-		n, err := body.Read(buf[:])
-		if n > 0 {
-			if _, err := w.Write(buf[:n]); err != nil {
-				if errors.As(err, new(*spoolError)) {
-					return err
-				}
-				return fmt.Errorf("%w: %w", errClientGone, err)
-			}
-			if streams {
-				flush()
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -128,7 +128,7 @@ func (g *gate) serve(x *exchange, r *http.Request) error {
 	}
 	gzip := rt.cfg.Compress && takesGzip(r.Header) // before the backend's view of it
 	rt.rewrite(x, r)
-	x.setTimeout(rt.cfg.Timeout)
+	x.startTimeout()
 	if rt.cfg.Compress {
 		return serveCompressed(x, r, rt.action, gzip)
 	}

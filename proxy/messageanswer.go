@@ -24,6 +24,7 @@ type messageAnswer struct {
 	whole  bool // what was written is all of the answer
 
 	header   http.Header
+	reason   string // the status line's code and reason phrase; "": the usual phrase
 	change   func(http.Header)
 	status   int
 	declared int64 // the body's length as the header says, -1 if it doesn't
@@ -50,11 +51,14 @@ func (a *messageAnswer) Size() int64 { return int64(a.out.Len()) }
 // ChangeHeader implements answer.
 func (a *messageAnswer) ChangeHeader(f func(http.Header)) { a.change = f }
 
+// SetReason implements reasoned.
+func (a *messageAnswer) SetReason(status string) { a.reason = status }
+
 // Reset implements answer.
 func (a *messageAnswer) Reset() bool {
 	a.out.Reset()
 	clear(a.header)
-	a.status, a.whole, a.noBody, a.err = 0, false, false, nil
+	a.status, a.reason, a.whole, a.noBody, a.err = 0, "", false, false, nil
 	return true
 }
 
@@ -110,13 +114,13 @@ const maxGrown = 1 << 20
 
 func (a *messageAnswer) writeHead() error {
 	w := headWriter{ResponseWriter: a.out}
-	fmt.Fprintf(&w, "HTTP/1.1 %03d %s\r\n", a.status, http.StatusText(a.status))
+	fmt.Fprintf(&w, "HTTP/1.1 %03d %s\r\n", a.status, a.reasonPhrase())
 	a.declared = -1
 	if n, err := strconv.ParseInt(a.header.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
 		a.declared = n
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.header)) {
-		if name == "Content-Length" || name == "Transfer-Encoding" {
+		if name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer" {
 			continue
 		}
 		for _, value := range a.header[name] {
@@ -142,6 +146,16 @@ func (a *messageAnswer) writeHead() error {
 		return &megaki.TooLongError{Length: int64(w.Len()) + a.declared, Limit: w.Limit()}
 	}
 	return a.out.Grow(int(min(max(a.declared, 0), maxGrown)))
+}
+
+// reasonPhrase returns the phrase that was set for the status, or else the usual
+// one.
+func (a *messageAnswer) reasonPhrase() string {
+	code, phrase, _ := strings.Cut(a.reason, " ")
+	if code != strconv.Itoa(a.status) || strings.ContainsAny(phrase, "\r\n\x00") {
+		return http.StatusText(a.status)
+	}
+	return phrase
 }
 
 // headWriter writes a head, and keeps the first error: what doesn't fit must not

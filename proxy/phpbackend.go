@@ -109,7 +109,7 @@ func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Reque
 			return err
 		}
 		defer body.Close()
-		x.setTimeout(x.route.cfg.Timeout) // it is for the script
+		x.startTimeout() // it is for the script
 	}
 	c := &php.HTTPCall{
 		Request:    r,
@@ -139,7 +139,7 @@ type formBody struct {
 func (f *formBody) Read(p []byte) (int, error) {
 	n, err := f.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
-		f.x.setTimeout(f.x.route.cfg.Timeout)
+		f.x.startTimeout()
 	}
 	return n, err
 }
@@ -174,7 +174,7 @@ func (b messageOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer body.Close()
-	x.setTimeout(x.route.cfg.Timeout) // it is for the script
+	x.startTimeout() // it is for the script
 	call := b.call(x, headOf(r))
 	if r.Body != nil {
 		call.More = r.Body

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// phpResponse passes the response of an on_http on to the client: through a
-// relay, or straight into a Megaki message.
+// phpResponse passes the response of an on_http on to the client, under the
+// route's timeout: through a relay, or straight into a Megaki message.
 type phpResponse struct {
 	x        *exchange
 	w        http.ResponseWriter
@@ -46,11 +46,14 @@ func (p *phpResponse) Head(status int, header http.Header, length int64) error {
 	} else {
 		p.w.WriteHeader(status)
 	}
+	p.x.bodyBegins()
 	return nil
 }
 
 // Write implements php.HTTPAnswer.
 func (p *phpResponse) Write(b []byte) (int, error) {
+	p.x.partCame()
+	defer p.x.partAwaited()
 	if p.relay != nil {
 		return p.relay.Write(b)
 	}

@@ -2,9 +2,65 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 )
+
+// The route's timeout bounds how long a backend is waited for: until its response
+// begins, and then for each part of it. It doesn't run while the client is waited
+// for. A Megaki message is the exception: its response goes back in one piece, so
+// the timeout, or wholeTimeout if there is none, bounds the body as a whole.
+
+// wholeTimeout is how long the body of a response to a Megaki message may take if
+// the route has no timeout.
+const wholeTimeout = 5 * time.Minute
+
+// startTimeout starts the route's timeout: from now on the backend is waited for.
+func (x *exchange) startTimeout() { x.setTimeout(x.route.cfg.Timeout) }
+
+// bodyBegins is called when a response has begun and its body is awaited.
+func (x *exchange) bodyBegins() {
+	if x.startTimeout(); x.message != nil && x.route.cfg.Timeout == 0 {
+		x.setTimeout(wholeTimeout)
+	}
+}
+
+// partCame is called when a part of the body has come, and partAwaited when the
+// next one is waited for.
+func (x *exchange) partCame() {
+	if x.message == nil {
+		x.setTimeout(0)
+	}
+}
+
+func (x *exchange) partAwaited() {
+	if x.message == nil {
+		x.startTimeout()
+	}
+}
+
+// timed returns the body of a response, which has begun, under the timeout.
+func (x *exchange) timed(body io.Reader) io.Reader {
+	x.bodyBegins()
+	if x.message != nil || x.route.cfg.Timeout == 0 {
+		return body
+	}
+	return &timedReader{body, x}
+}
+
+// timedReader is the body of a response under the timeout.
+type timedReader struct {
+	body io.Reader
+	x    *exchange
+}
+
+func (t *timedReader) Read(p []byte) (int, error) {
+	t.x.partAwaited()
+	n, err := t.body.Read(p)
+	t.x.partCame()
+	return n, err
+}
 
 // timeoutContext is a context with a deadline that can be moved. It costs
 // nothing until somebody waits for its end.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,7 +23,7 @@ func tunnel(x *exchange, w http.ResponseWriter, resp *http.Response) error {
 	if !ok || x.upgrade == "" {
 		return errors.New("the origin changes to a protocol that nobody asked for")
 	}
-	protocol := resp.Header.Get("Upgrade")
+	protocol := strings.Join(resp.Header["Upgrade"], ", ")
 	dropHopByHop(resp.Header)
 	h := w.Header()
 	for name, values := range resp.Header {

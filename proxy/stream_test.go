@@ -1,0 +1,230 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestResponseDropByDrop checks that the beginning of a response whose length is
+// known reaches an HTTP client before the rest of it exists.
+func TestResponseDropByDrop(t *testing.T) {
+	f := startFPM(t, 1, map[string]string{"index.php": `<?php
+		header('Content-Length: 6');
+		echo 'abc'; flush();
+		for ($i = 0; !file_exists(dirname(__DIR__) . '/go') && $i < 2000; $i++) { usleep(10000); clearstatcache(); }
+		echo 'def';`}, "php_admin_value[output_buffering] = 0")
+	released := make(chan struct{})
+	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "6")
+		io.WriteString(w, "abc")
+		w.(http.Flusher).Flush()
+		<-released
+		io.WriteString(w, "def")
+	}))
+	defer u.Close()
+	for name, c := range map[string]struct {
+		backend string
+		release func()
+	}{
+		"http":    {"http: {upstreams: [{url: " + u.URL + "}]}", func() { close(released) }},
+		"fastcgi": {`fastcgi: {addresses: ["unix:` + f.dir + `/s"], root: ` + f.public + "}", func() { touch(t, filepath.Join(f.dir, "go")) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := start(t, load(t, `
+listeners:
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {`+c.backend+`}
+routes:
+  - backend: api
+`))
+			conn, err := net.Dial("tcp", p.Addr("web").String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(10 * time.Second))
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				c.release()
+				t.Fatal(err)
+			}
+			first := make([]byte, 3)
+			_, err = io.ReadFull(resp.Body, first)
+			c.release()
+			if err != nil || string(first) != "abc" {
+				t.Fatalf("%q, %v before the rest exists", first, err)
+			}
+			if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "def" || resp.ContentLength != 6 {
+				t.Errorf("%q, %v, length %d", rest, err, resp.ContentLength)
+			}
+		})
+	}
+}
+
+// TestTimeoutIsForStandingStill checks, for each backend, that a response that
+// flows may last longer than the timeout of its route, and that one that stands
+// still may not. In a Megaki message the timeout is for the whole of it.
+func TestTimeoutIsForStandingStill(t *testing.T) {
+	const parts, pause = 8, 150 * time.Millisecond // together far more than the timeout
+	want := strings.Repeat("part\n", parts)
+	f := startFPM(t, 3, map[string]string{"index.php": fmt.Sprintf(`<?php
+		for ($i = 0; $i < %d; $i++) { echo "part\n"; flush(); usleep($_SERVER['REQUEST_URI'] === '/still' && $i === 2 ? 3000000 : %d); }`, parts, pause.Microseconds())},
+		"php_admin_value[output_buffering] = 0")
+	script := onHTTP(t, fmt.Sprintf(`$ARCANGELO_USERSPACE = ['on_http' => fn ($r) => (function () use ($r) {
+		for ($i = 0; $i < %d; $i++) { yield "part\n"; usleep($r->path === '/still' && $i === 2 ? 3000000 : %d); }
+	})()];`, parts, pause.Microseconds()))
+	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for i := range parts {
+			io.WriteString(w, "part\n")
+			w.(http.Flusher).Flush()
+			wait := pause
+			if r.URL.Path == "/still" && i == 2 {
+				wait = 3 * time.Second
+			}
+			select {
+			case <-time.After(wait):
+			case <-r.Context().Done():
+				return
+			}
+		}
+	}))
+	t.Cleanup(u.Close)
+	for name, backend := range map[string]string{
+		"php's own": "php: {script: " + script + ", workers: {min: 3, max: 3}, timeout: 600ms}",
+		"php":       "php: {script: " + script + ", workers: {min: 3, max: 3}}",
+		"fastcgi":   `fastcgi: {addresses: ["unix:` + f.dir + `/s"], root: ` + f.public + `, try: ["/index.php"]}`,
+		"http":      "http: {upstreams: [{url: " + u.URL + "}]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timeout := "600ms"
+			if name == "php's own" {
+				timeout = "0"
+			}
+			p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {`+backend+`}
+routes:
+  - {backend: api, timeout: `+timeout+`}
+`))
+			get := func(path string) (string, error) {
+				resp, err := http.Get("http://" + p.Addr("web").String() + path)
+				if err != nil {
+					return "", err
+				}
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				return string(body), err
+			}
+			if body, err := get("/flows"); err != nil || body != want {
+				t.Errorf("a response that flows: %q, %v", body, err)
+			}
+			if body, err := get("/still"); err == nil || len(body) > len(want)/2 {
+				t.Errorf("a response that stands still: %q, %v", body, err)
+			}
+			answer, err := client(t, p, "app").Send(t.Context(), []byte("GET /flows HTTP/1.1\r\nHost: x\r\n\r\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantStatus := 504
+			if name == "php's own" {
+				wantStatus = 200
+			}
+			if got := status(t, answer); got != wantStatus {
+				t.Errorf("in a message: %d, want %d", got, wantStatus)
+			}
+		})
+	}
+}
+
+// TestHalfSentRequestsHoldNoUpstream checks that an upstream isn't connected for a
+// request of which the body hasn't begun to come.
+func TestHalfSentRequestsHoldNoUpstream(t *testing.T) {
+	var connections atomic.Int64
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Write(body)
+	}))
+	u.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	u.Start()
+	t.Cleanup(u.Close)
+	p := bothDoors(t, u.URL, "")
+	const size = 100_000
+	body := strings.Repeat("x", size)
+	for _, framing := range []string{fmt.Sprintf("Content-Length: %d", size), "Transfer-Encoding: chunked"} {
+		conn, err := net.Dial("tcp", p.Addr("web").String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		br := bufio.NewReader(conn)
+		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"+framing+"\r\n\r\n")
+		// The client is asked for the body, so mkd waits for it.
+		if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != 100 {
+			t.Fatalf("%s: %+v, %v", framing, resp, err)
+		}
+		if n := connections.Swap(0); n != 0 {
+			t.Errorf("%s: %d connections to the upstream before the body", framing, n)
+		}
+		if strings.HasPrefix(framing, "T") {
+			fmt.Fprintf(conn, "%x\r\n%s\r\n0\r\n\r\n", size, body)
+		} else {
+			io.WriteString(conn, body)
+		}
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", framing, err)
+		}
+		if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body {
+			t.Errorf("%s: the upstream saw %d bytes, %v", framing, len(got), err)
+		}
+		u.CloseClientConnections() // the next request needs a new one
+		connections.Store(0)
+	}
+}
+
+// TestBodiesOfAllLengths passes bodies on that end around the sizes at which they
+// are received first.
+func TestBodiesOfAllLengths(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p := bothDoors(t, rec.URL, "")
+	for _, size := range []int{0, 1, 4095, 4096, 4097, smallBody, smallBody + 1, 300_000} {
+		body := strings.Repeat("x", size)
+		for _, request := range []string{
+			fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, body),
+			fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%s0\r\n\r\n", chunkOf(body)),
+		} {
+			answer := sendWeb(t, p, request)
+			if saw := rec.take(); !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) || len(saw) != 1 || saw[0].body != body {
+				t.Errorf("%.60q of %d bytes: %.60q; the upstream saw %d requests", request, size, answer, len(saw))
+			}
+		}
+	}
+}
+
+func chunkOf(body string) string {
+	if body == "" {
+		return ""
+	}
+	return fmt.Sprintf("%x\r\n%s\r\n", len(body), body)
+}
