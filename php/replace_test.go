@@ -103,23 +103,27 @@ func TestReplaceFollowsASymlink(t *testing.T) {
 	eventually(t, "the new release answers", func() bool { return mustDo(t, p, "x") == "2 2" })
 }
 
-// TestReplaceEverySecond replaces all workers every second for half a minute
-// under load: no message fails.
-func TestReplaceEverySecond(t *testing.T) {
-	p, _ := start(t, Options{MinWorkers: 4, MaxWorkers: 4})
+// TestReplaceUnderLoad replaces all workers again and again under load: no
+// message fails.
+func TestReplaceUnderLoad(t *testing.T) { replaceUnderLoad(t, 8, 0) }
+
+// replaceUnderLoad replaces all workers so many times, with pauses.
+func replaceUnderLoad(t *testing.T, times int, pause time.Duration) {
+	const workers = 4
+	p, _ := start(t, Options{MinWorkers: workers, MaxWorkers: workers})
 	before := p.Status().Counts.Started
 	underLoad(t, p, func() {
-		for tick, i := time.NewTicker(time.Second), 0; i < 30; i++ {
-			<-tick.C
+		for range times {
+			time.Sleep(pause)
 			if err := p.Replace(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}
 	})
-	if n := p.Status().Counts.Started - before; n < 30*4 {
+	if n := p.Status().Counts.Started - before; n < int64(times*workers) {
 		t.Errorf("%d workers were started", n)
 	}
-	awaitWhole(t, p, 4)
+	awaitWhole(t, p, workers)
 }
 
 // TestReplaceTriesWhatRests: places whose workers failed to start don't wait

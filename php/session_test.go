@@ -103,14 +103,13 @@ func TestSessions(t *testing.T) {
 
 // TestClientsNeverMix: sessions, cookies and superglobals of clients whose
 // requests interleave stay apart.
-func TestClientsNeverMix(t *testing.T) {
+func TestClientsNeverMix(t *testing.T) { mixClients(t, 2000) }
+
+// mixClients is TestClientsNeverMix with so many requests.
+func mixClients(t *testing.T, requests int) {
 	opt := httpOptions(t)
 	opt.MinWorkers, opt.MaxWorkers = 3, 3
 	p, _ := start(t, opt)
-	requests := 10_000
-	if testing.Short() {
-		requests = 1000
-	}
 	var wg sync.WaitGroup
 	var n, failed atomic.Int64
 	for _, who := range []string{"alice", "bob"} {
@@ -339,10 +338,7 @@ func TestSessionsTakeNoMemory(t *testing.T) {
 			$_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;
 			return json_encode([count(headers_list()), memory_get_usage()]);
 		}];`)})
-	requests := 10_000
-	if testing.Short() {
-		requests = 2000
-	}
+	const requests = 2000
 	id := sessionCookie(t, get(t, p, "/"))
 	usage := func() (headers, bytes int) {
 		t.Helper()

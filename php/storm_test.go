@@ -13,19 +13,23 @@ import (
 )
 
 // TestStorm has scripts do their worst under load, while workers are killed
-// and replaced. Every message carries a nonce that its answer must repeat.
-func TestStorm(t *testing.T) {
+// and replaced. Every message carries a nonce that its answer must repeat. It
+// goes on until each script has done its worst.
+func TestStorm(t *testing.T) { storm(t, 0) }
+
+// storm is TestStorm for at least a time.
+func storm(t *testing.T, atLeast time.Duration) {
 	const workers = 8
 	p, _ := start(t, Options{
 		MinWorkers: workers, MaxWorkers: workers, MaxRequests: 200, QueueTimeout: time.Minute,
-		Timeout: 3 * time.Second, MemoryLimit: 16 << 20, MemoryCeiling: 64 << 20,
+		Timeout: time.Second, MemoryLimit: 16 << 20, MemoryCeiling: 64 << 20,
 	})
 	evil := []string{
 		"exit", "fatal", "throw", "eat", "redeclare", "segfault", "sleep 100000", "deaf",
 		"print", "flood 2000", "buffer", "fork", "badframe", "closefds", "halfway", "leak 1000000", "leakthrow 1000000", "repeat 3000000", "slowend", "orphan",
 	}
 	stop := make(chan struct{})
-	var good, bad, failed atomic.Int64
+	var good, bad, failed, replaced atomic.Int64
 	var wg sync.WaitGroup
 	until := func(f func()) {
 		wg.Go(func() {
@@ -56,9 +60,10 @@ func TestStorm(t *testing.T) {
 			}
 		})
 	}
+	var next atomic.Int64
 	for range 3 {
 		until(func() {
-			do(p, evil[rand.IntN(len(evil))])
+			do(p, evil[int(next.Add(1))%len(evil)])
 			bad.Add(1)
 		})
 	}
@@ -69,18 +74,19 @@ func TestStorm(t *testing.T) {
 		}
 	})
 	until(func() {
-		time.Sleep(2 * time.Second)
+		time.Sleep(500 * time.Millisecond)
 		if err := p.Replace(t.Context()); err != nil {
 			t.Errorf("Replace: %v", err)
 		}
+		replaced.Add(1)
 	})
-	time.Sleep(15 * time.Second)
+	time.Sleep(atLeast)
+	eventually(t, "all has been done", func() bool {
+		return good.Load() >= 1000 && bad.Load() >= int64(len(evil)) && replaced.Load() >= 2
+	})
 	close(stop)
 	wg.Wait()
 	t.Logf("%d echoes, %d of them cut off, among %d that did their worst", good.Load(), failed.Load(), bad.Load())
-	if good.Load() < 1000 || bad.Load() < 20 {
-		t.Error("too little was done to show anything")
-	}
 	awaitWhole(t, p, workers)
 	for i := range 100 {
 		if got := mustDo(t, p, fmt.Sprint("echo ", i)); got != strconv.Itoa(i) {

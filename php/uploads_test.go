@@ -51,7 +51,7 @@ func TestUploadsOfAnotherUser(t *testing.T) {
 // TestMemoryStaysFlat: large bodies pass through without being kept in memory.
 func TestMemoryStaysFlat(t *testing.T) {
 	p, _ := uploadPool(t, Options{})
-	const size = 100 << 20
+	const size = 32 << 20
 	allocated := func() uint64 {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
