@@ -25,6 +25,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/certs":            {nil, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "go.uber.org/zap", "golang.org/x/net"}},
 	"proxy/certs/pebbletest": {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}}, // for tests
 	"proxy/fastcgi":          {nil, nil},
+	"proxy/http1":            {[]string{"proxy/httpmsg"}, []string{"golang.org/x/sys"}},
 	"proxy/httpmsg":          {nil, nil},
 	"proxy/listen":           {[]string{"share"}, nil},
 

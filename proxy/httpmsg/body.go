@@ -74,9 +74,9 @@ func noBody() (io.ReadCloser, error) { return http.NoBody, nil }
 
 // frame makes a body of what follows the head: all of it, and no more (RFC
 // 9112, section 6.3).
-func (p *parser) frame(rest []byte) error {
+func (p *parsed) frame(f Framing, rest []byte) error {
 	switch {
-	case p.chunked:
+	case f.Chunked:
 		if p.Header["Trailer"] != nil {
 			return bad(0, "Trailer: trailers aren't taken")
 		}
@@ -86,12 +86,12 @@ func (p *parser) frame(rest []byte) error {
 		}
 		p.content = content{b: rest, coded: true, length: length}
 		p.Header["Content-Length"] = []string{strconv.Itoa(length)}
-	case p.length > int64(len(rest)):
-		return bad(0, "the body has %d bytes, and Content-Length says %d", len(rest), p.length)
-	case p.length < 0 && len(rest) > 0:
+	case f.Length > int64(len(rest)):
+		return bad(0, "the body has %d bytes, and Content-Length says %d", len(rest), f.Length)
+	case f.Length < int64(len(rest)) && p.Header["Content-Length"] == nil:
 		return bad(0, "%d bytes follow the head: a body needs its Content-Length", len(rest))
-	case p.length >= 0 && p.length < int64(len(rest)):
-		return bad(0, "%d bytes follow the body: Content-Length says %d", int64(len(rest))-p.length, p.length)
+	case f.Length < int64(len(rest)):
+		return bad(0, "%d bytes follow the body: Content-Length says %d", int64(len(rest))-f.Length, f.Length)
 	default:
 		p.content = content{b: rest, length: len(rest)}
 	}

@@ -97,3 +97,14 @@ func lower(c byte) byte {
 	}
 	return c
 }
+
+// IsToken reports whether s is a token, as a method or a field's name is (RFC
+// 9110, section 5.6.2).
+func IsToken(s string) bool {
+	for i := range len(s) {
+		if !isToken(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}

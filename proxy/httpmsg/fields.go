@@ -7,10 +7,17 @@ import (
 	"strings"
 )
 
-// fields reads the n lines after the request line (RFC 9112, section 5).
-func (p *parser) fields(text string, n int) error {
-	p.Header = make(http.Header, n)
-	values := make([]string, n) // of all fields that come once
+// fields reads the lines after the request line (RFC 9112, section 5).
+func (p *Parser) fields(text string) error {
+	n := strings.Count(text, "\n")
+	h := p.r.Header
+	if h == nil {
+		h = make(http.Header, n)
+		p.r.Header = h
+	}
+	if p.values = p.values[:0]; cap(p.values) < n {
+		p.values = make([]string, 0, n)
+	}
 	for text != "" {
 		p.line++
 		var line string
@@ -20,24 +27,25 @@ func (p *parser) fields(text string, n int) error {
 			return err
 		}
 		key := textproto.CanonicalMIMEHeaderKey(name)
-		had := p.Header[key]
+		had := h[key]
 		kept, err := p.field(key, value, had != nil)
 		switch {
 		case err != nil:
 			return err
 		case !kept:
 		case had != nil:
-			p.Header[key] = append(had, value)
+			h[key] = append(had, value)
 		default:
-			values[0] = value
-			p.Header[key], values = values[:1:1], values[1:]
+			p.values = append(p.values, value)
+			n := len(p.values)
+			h[key] = p.values[n-1 : n : n]
 		}
 	}
 	return nil
 }
 
 // cutField takes a field line to pieces, and checks each byte.
-func (p *parser) cutField(line string) (name, value string, err error) {
+func (p *Parser) cutField(line string) (name, value string, err error) {
 	n := 0
 	for n < len(line) && isToken(line[n]) {
 		n++
@@ -66,6 +74,13 @@ func (p *parser) cutField(line string) (name, value string, err error) {
 	return name, value, nil
 }
 
+// CheckField checks a field line, without its line end, as ParseHead does: it
+// fails with an *Error.
+func CheckField(line string) error {
+	_, _, err := new(Parser).cutField(line)
+	return err
+}
+
 // cutLine takes the first of several lines, all of which end in CR LF.
 func cutLine(text string) (line, rest string) {
 	i := strings.IndexByte(text, '\r')
@@ -84,7 +99,7 @@ func trim(s string) string {
 
 // field sees to the fields that mean something to the message itself. It
 // reports whether the field is to be kept.
-func (p *parser) field(key, value string, again bool) (kept bool, err error) {
+func (p *Parser) field(key, value string, again bool) (kept bool, err error) {
 	switch key {
 	case "Host":
 		if again {
@@ -113,7 +128,7 @@ func (p *parser) field(key, value string, again bool) (kept bool, err error) {
 			return false, bad(p.line, "Content-Length and Transfer-Encoding: a body has one of them")
 		case p.chunked:
 			return false, bad(p.line, "a second Transfer-Encoding")
-		case p.ProtoMinor == 0:
+		case p.r.ProtoMinor == 0:
 			return false, bad(p.line, "Transfer-Encoding, which HTTP/1.0 doesn't know")
 		case !equalFold(value, "chunked"):
 			return false, &Error{Status: http.StatusNotImplemented, Line: p.line,
@@ -127,6 +142,7 @@ func (p *parser) field(key, value string, again bool) (kept bool, err error) {
 			return false, &Error{Status: http.StatusExpectationFailed, Line: p.line,
 				Reason: "Expect is " + quote(value) + ": only 100-continue is known"}
 		}
+		p.expect = true
 		return false, nil
 	}
 	return true, nil

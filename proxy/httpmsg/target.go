@@ -8,8 +8,8 @@ import (
 
 // target reads the request's target, which is in origin form or in absolute
 // form (RFC 9112, section 3.2).
-func (p *parser) target() error {
-	target := p.RequestURI
+func (p *Parser) target() error {
+	target := p.r.RequestURI
 	for i := range len(target) {
 		switch c := target[i]; {
 		case c == ' ':
@@ -31,6 +31,11 @@ func (p *parser) target() error {
 			return err
 		}
 	}
+	if path, query, marked := strings.Cut(target, "?"); isClean(path) { // as most are
+		p.url = url.URL{Path: path, RawQuery: query, ForceQuery: marked && query == ""}
+		p.r.URL = &p.url
+		return nil
+	}
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
 		var escape url.EscapeError
@@ -40,7 +45,7 @@ func (p *parser) target() error {
 		return bad(1, "the target isn't a URL")
 	}
 	p.url = *u
-	p.URL = &p.url
+	p.r.URL = &p.url
 	return nil
 }
 
@@ -59,18 +64,18 @@ func checkAbsolute(target string) error {
 }
 
 // checkHost checks that there is a host, and only one.
-func (p *parser) checkHost() error {
-	field, ok := p.Header["Host"]
-	delete(p.Header, "Host")
-	if !ok && p.ProtoMinor == 1 {
+func (p *Parser) checkHost() error {
+	field, ok := p.r.Header["Host"]
+	delete(p.r.Header, "Host")
+	if !ok && p.r.ProtoMinor == 1 {
 		return bad(0, "the Host field is missing, which HTTP/1.1 demands")
 	}
-	switch p.Host = p.url.Host; {
+	switch p.r.Host = p.url.Host; {
 	case !ok:
-	case p.Host == "":
-		p.Host = field[0]
-	case !sameHost(p.url.Scheme, p.Host, field[0]):
-		return bad(0, "the target's host is %s, and the Host field is %s", quote(p.Host), quote(field[0]))
+	case p.r.Host == "":
+		p.r.Host = field[0]
+	case !sameHost(p.url.Scheme, p.r.Host, field[0]):
+		return bad(0, "the target's host is %s, and the Host field is %s", quote(p.r.Host), quote(field[0]))
 	}
 	return nil
 }

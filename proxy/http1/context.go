@@ -1,0 +1,120 @@
+package http1
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// requestContext is the context of a connection's requests, one after the other.
+// It ends when the client closes the connection, when the server's base context
+// ends, and when the handler returns. Watching a connection takes a goroutine,
+// which starts with the first call of Done that comes after the request's body:
+// most requests are handled before anybody asks.
+type requestContext struct {
+	context.Context // the server's
+	conn            *conn
+
+	mu       sync.Mutex
+	done     chan struct{} // nil until it is asked for
+	err      error
+	stop     func() bool   // stops listening to the server's context
+	ended    chan struct{} // closed when the handler has returned; nil: nobody watches
+	watching chan struct{} // closed when the watch has ended
+}
+
+func (r *requestContext) init(c *conn) { r.Context, r.conn = c.server.base(), c }
+
+// Done implements context.Context.
+func (r *requestContext) Done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done == nil {
+		r.done = make(chan struct{})
+		r.stop = context.AfterFunc(r.Context, func() { r.cancel(r.Context.Err()) })
+		r.watch()
+	}
+	return r.done
+}
+
+// bodyEnded is called when the request's body has been read. Until then whoever
+// reads it learns that the client has left.
+func (r *requestContext) bodyEnded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done != nil {
+		r.watch()
+	}
+}
+
+// watch starts to watch the connection, if nobody else reads from it.
+func (r *requestContext) watch() {
+	if r.watching != nil || r.err != nil || !r.conn.body.atEnd() {
+		return
+	}
+	socket := socketOf(r.conn.net)
+	if socket == nil {
+		return
+	}
+	r.conn.setReadDeadline(time.Time{})
+	r.ended, r.watching = make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(r.watching)
+		if waitClosed(socket, r.ended) {
+			r.cancel(context.Canceled)
+		}
+	}()
+}
+
+// Err implements context.Context.
+func (r *requestContext) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		return r.Context.Err()
+	}
+	return r.err
+}
+
+func (r *requestContext) cancel(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil && r.done != nil {
+		r.err = err
+		close(r.done)
+	}
+}
+
+// stopWatching ends the watch, before the connection is read again.
+func (r *requestContext) stopWatching() {
+	r.mu.Lock()
+	watching := r.watching
+	if watching != nil {
+		select {
+		case <-r.ended:
+		default:
+			close(r.ended)
+		}
+		r.conn.setReadDeadline(time.Unix(1, 0)) // the watch returns
+	}
+	r.mu.Unlock()
+	if watching != nil {
+		<-watching
+	}
+}
+
+// end ends the context of one request, and prepares that of the next.
+func (r *requestContext) end() {
+	r.stopWatching()
+	r.mu.Lock()
+	stop := r.stop
+	r.mu.Unlock()
+	if stop == nil {
+		return // nobody asked
+	}
+	stop()
+	r.cancel(context.Canceled)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done, r.err, r.stop, r.ended, r.watching = nil, nil, nil, nil, nil
+}

@@ -1,0 +1,183 @@
+package http1
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mkd/proxy/httpmsg"
+)
+
+// ErrServerClosed is returned by Serve after Shutdown or Close.
+var ErrServerClosed = errors.New("http1: server closed")
+
+// Defaults of the fields of a Server that are zero.
+const (
+	DefaultHeaderTimeout = 10 * time.Second
+	DefaultBodyTimeout   = 60 * time.Second
+	DefaultWriteTimeout  = 60 * time.Second
+	DefaultIdleTimeout   = 2 * time.Minute
+)
+
+// Handler handles the requests of one connection, one after the other.
+type Handler interface {
+	// ServeHTTP1 responds to a request. If refused is not nil, the request is
+	// malformed or too large, r has only what could be read of it, and the
+	// response should say so; the connection is closed after it.
+	//
+	// The request, its header, its context and the response are valid until
+	// ServeHTTP1 returns. A handler that can't complete a response panics with
+	// http.ErrAbortHandler, which closes the connection.
+	ServeHTTP1(w *Response, r *http.Request, refused error)
+}
+
+// Server serves HTTP/1 connections. Its fields must not change once it is used.
+type Server struct {
+	// NewHandler returns the handler of a connection, and the context that its
+	// requests have, which must be derived from ctx. It is called on the
+	// connection's goroutine. ctx ends when the client leaves while a request
+	// is being handled.
+	NewHandler func(ctx context.Context, c net.Conn) (Handler, context.Context)
+
+	// BaseContext is the parent of all contexts. Default: context.Background().
+	BaseContext context.Context
+
+	HeaderTimeout time.Duration // from a request's first byte to its head's end; of a new connection, from its start
+	BodyTimeout   time.Duration // how long a request's body may stand still
+	WriteTimeout  time.Duration // how long the client may take no byte of a response
+	IdleTimeout   time.Duration // between a response and the next request
+
+	// MinRate is how many bytes a second of a body must arrive on average,
+	// once BodyTimeout has passed. 0: any.
+	MinRate int64
+
+	// Limits bound the head of a request.
+	Limits httpmsg.Limits
+
+	// Logger gets what clients do wrong, at level debug. Default: nothing.
+	Logger *slog.Logger
+
+	draining atomic.Bool
+	active   sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+}
+
+// Serve accepts connections from l, each served on a goroutine of its own,
+// until l fails or the server is shut down. It always closes l, and returns
+// ErrServerClosed after Shutdown or Close.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	var delay time.Duration
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+			delay = 0
+			go s.ServeConn(c)
+		case s.draining.Load():
+			return ErrServerClosed
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default: // no descriptors, say: some may be closed soon
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			s.logger().Error("can't accept a connection", "error", err, "again_in", delay)
+			time.Sleep(delay)
+		}
+	}
+}
+
+// ServeConn serves a connection and closes it. A *tls.Conn must have done its
+// handshake. After Shutdown it closes the connection at once.
+func (s *Server) ServeConn(nc net.Conn) {
+	c := newConn(s, nc)
+	if !s.track(c) {
+		nc.Close()
+		return
+	}
+	defer s.untrack(c)
+	c.serve()
+}
+
+func (s *Server) track(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	if s.conns == nil {
+		s.conns = make(map[*conn]struct{})
+	}
+	s.conns[c] = struct{}{}
+	s.active.Add(1)
+	return true
+}
+
+func (s *Server) untrack(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.active.Done()
+}
+
+// Shutdown closes idle connections, and lets requests in flight end within ctx:
+// their responses say that the connection closes. What is left when ctx ends is
+// closed, and Shutdown returns the error of ctx. The listener of Serve is the
+// caller's to close.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining.Store(true)
+	for c := range s.conns {
+		c.drain()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.active.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.Close()
+	<-done
+	return ctx.Err()
+}
+
+// Close closes all connections at once. It doesn't wait for handlers.
+func (s *Server) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining.Store(true)
+	for c := range s.conns {
+		c.abort()
+	}
+}
+
+func (s *Server) base() context.Context {
+	if s.BaseContext == nil {
+		return context.Background()
+	}
+	return s.BaseContext
+}
+
+func (s *Server) logger() *slog.Logger {
+	if s.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Logger
+}
+
+func (s *Server) headerTimeout() time.Duration { return cmp.Or(s.HeaderTimeout, DefaultHeaderTimeout) }
+func (s *Server) bodyTimeout() time.Duration   { return cmp.Or(s.BodyTimeout, DefaultBodyTimeout) }
+func (s *Server) writeTimeout() time.Duration  { return cmp.Or(s.WriteTimeout, DefaultWriteTimeout) }
+func (s *Server) idleTimeout() time.Duration   { return cmp.Or(s.IdleTimeout, DefaultIdleTimeout) }
