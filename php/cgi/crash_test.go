@@ -12,8 +12,8 @@ import (
 	"mkd/proxy/fastcgi"
 )
 
-// TestMaxRequestsUnderLoad: that processes end after their fifth request fails
-// none.
+// TestMaxRequestsUnderLoad: no request fails although each process ends after
+// its fifth.
 func TestMaxRequestsUnderLoad(t *testing.T) {
 	s := startSite(t, Options{Workers: 4, MaxRequests: 5})
 	answered, failures := s.load(t, 8, 400)
@@ -31,8 +31,8 @@ func TestMaxRequestsUnderLoad(t *testing.T) {
 	}
 }
 
-// TestKillUnderLoad: a process that is killed costs at most the request that it
-// had, and is replaced.
+// TestKillUnderLoad: a killed process costs at most the request that it had, and
+// is replaced.
 func TestKillUnderLoad(t *testing.T) {
 	s := startSite(t, Options{Workers: 4})
 	s.full(t)
@@ -80,7 +80,7 @@ func TestKillUnderLoad(t *testing.T) {
 	s.get(t, "")
 }
 
-// TestCrash: a script that crashes PHP loses its own request only.
+// TestCrash: a script that crashes PHP loses only its own request.
 func TestCrash(t *testing.T) {
 	s := startSite(t, Options{Workers: 2})
 	for range 3 {
@@ -96,7 +96,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestChildrenEnd: what scripts left running ends with their process.
+// TestChildrenEnd: processes that a script started end with its process.
 func TestChildrenEnd(t *testing.T) {
 	s := startSite(t, Options{Workers: 1})
 	pid, rest := s.get(t, "child")
@@ -140,8 +140,8 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// TestStartFailsLater: php-cgi that can't be started any more is tried again, but
-// not in a hurry, and is there again when it can.
+// TestStartFailsLater: a php-cgi that can't be started any more is tried again
+// after pauses, and serves once it can be started.
 func TestStartFailsLater(t *testing.T) {
 	dir := openDir(t, 0o755)
 	command := writeScript(t, dir, `exec php-cgi "$@"`)

@@ -5,42 +5,42 @@ import (
 	"time"
 )
 
-// Bounds of how often requests without a client are looked for.
+// Bounds of how often the Server looks for requests without a client.
 const (
 	minLingerPeriod = 20 * time.Millisecond
 	maxLingerPeriod = 15 * time.Second
 )
 
-// lingering is a request that goes on in a process though its client is gone.
+// lingering is a request that goes on in a process although its client has left.
 type lingering struct {
 	p     *cgiProcess
 	inode uint32 // of the connection
 }
 
 // watchLingering kills the processes that go on for too long with a request
-// whose client is gone, until all processes have ended.
+// whose client has left. It returns when all processes have ended.
 func (s *Server) watchLingering() {
 	ticker := time.NewTicker(min(maxLingerPeriod, max(minLingerPeriod, s.opt.Linger/8)))
 	defer ticker.Stop()
 	since := make(map[lingering]time.Time)
-	told := false
+	logged := false
 	for {
 		select {
 		case <-ticker.C:
-		case <-s.gone:
+		case <-s.exited:
 			return
 		}
 		found, err := s.findLingering()
-		if err != nil && !told {
-			told = true
-			s.log.Warn("php-cgi may go on for ever with a request whose client is gone: which process has it can't be found out; "+
+		if err != nil && !logged {
+			logged = true
+			s.log.Warn("php-cgi may go on for ever with a request whose client has left: mkd can't find the process that has it; "+
 				"that takes sock_diag(7) and /proc", "error", err)
 		}
-		since = s.endLingering(found, since)
+		since = s.killLingering(found, since)
 	}
 }
 
-// findLingering returns the requests that go on without a client at the moment.
+// findLingering returns the requests that go on without a client now.
 func (s *Server) findLingering() ([]lingering, error) {
 	all, err := listSockets(s.address)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Server) findLingering() ([]lingering, error) {
 	for _, p := range processes {
 		open, e := openSockets(p.PID, s.identity.Credential())
 		select {
-		case <-p.Exited(): // if not, the number is still its own
+		case <-p.Exited(): // otherwise the number is still its own
 			continue
 		default:
 		}
@@ -78,9 +78,9 @@ func (s *Server) findLingering() ([]lingering, error) {
 	return found, err
 }
 
-// endLingering kills the processes of what was found for long enough, and
-// returns since when the rest was found.
-func (s *Server) endLingering(found []lingering, since map[lingering]time.Time) map[lingering]time.Time {
+// killLingering kills the processes of requests that were found for Linger, and
+// returns since when each of the requests is known.
+func (s *Server) killLingering(found []lingering, since map[lingering]time.Time) map[lingering]time.Time {
 	next := make(map[lingering]time.Time, len(found))
 	for _, l := range found {
 		first, known := since[l]

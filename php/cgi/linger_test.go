@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TestLinger: a script that is stuck in the kernel, where neither PHP's own time
-// limit nor the end of its connection reaches it, is killed some time after its
-// client has left. Those with a client aren't.
+// TestLinger: a script that is stuck in the kernel, where neither PHP's time limit
+// nor the end of its connection reaches it, is killed some time after its client
+// has left. A script with a client isn't.
 func TestLinger(t *testing.T) {
 	opt := Options{Workers: 2, Linger: 200 * time.Millisecond, Ini: map[string]string{"max_execution_time": "1"}}
 	if os.Geteuid() == 0 {
@@ -54,7 +54,7 @@ func TestLinger(t *testing.T) {
 	}
 }
 
-// TestLingerWaits: a script that works on without its client has its time.
+// TestLingerWaits: a script that goes on without its client gets its time.
 func TestLingerWaits(t *testing.T) {
 	s := startSite(t, Options{Workers: 1, Linger: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -74,7 +74,7 @@ func TestLingerWaits(t *testing.T) {
 	}
 }
 
-// TestShutdownEndsStuck: what is stuck without a client doesn't hold up a Shutdown
+// TestShutdownEndsStuck: a stuck script without a client doesn't block a Shutdown
 // that has no deadline.
 func TestShutdownEndsStuck(t *testing.T) {
 	s := startSite(t, Options{Workers: 1, Linger: 100 * time.Millisecond})
@@ -87,8 +87,8 @@ func TestShutdownEndsStuck(t *testing.T) {
 	}
 }
 
-// TestOpenSocketsOfUser: another user's process can be looked at as that user,
-// and only by the thread that has become him.
+// TestOpenSocketsOfUser: a thread that takes a user's place can look at that
+// user's process, and other threads of this process don't change.
 func TestOpenSocketsOfUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can change the user")
@@ -117,7 +117,7 @@ func TestOpenSocketsOfUser(t *testing.T) {
 	}
 }
 
-// FuzzSockets: the kernel's messages are taken as they come, whatever they are.
+// FuzzSockets: no message of the kernel makes the parser panic.
 func FuzzSockets(f *testing.F) {
 	listener := []byte("\x01\x01\x0a\x00\x01\x02\x03\x04\x00\x00\x00\x00\x00\x00\x00\x00" +
 		"\x07\x00\x00\x00/a\x00\x00" + "\x0c\x00\x04\x00\x02\x00\x00\x00\x80\x00\x00\x00" + "\x05\x00\x06\x00\x00\x00\x00\x00")

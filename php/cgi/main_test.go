@@ -42,7 +42,7 @@ type site struct {
 	logs *logs
 }
 
-// openDir makes a folder that other users can enter, and write if it says so.
+// openDir makes a folder with a mode, which may let other users in.
 func openDir(t testing.TB, mode fs.FileMode) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pc")
@@ -56,11 +56,11 @@ func openDir(t testing.TB, mode fs.FileMode) string {
 	return dir
 }
 
-// newSite makes a Server. What it leaves behind fails the test.
+// newSite makes a Server. The test fails if the Server leaves anything behind.
 func newSite(t testing.TB, opt Options) *site {
 	t.Helper()
 	if _, err := exec.LookPath(DefaultCommand); err != nil {
-		t.Fatal("php-cgi isn't there: install it (Debian: apt-get install php-cgi)")
+		t.Fatal("php-cgi not found: install it (Debian: apt-get install php-cgi)")
 	}
 	s := &site{dir: openDir(t, 0o777), logs: &logs{}}
 	kit, err := os.ReadFile("testdata/kit.php")
@@ -105,7 +105,7 @@ func startSite(t testing.TB, opt Options) *site {
 	return s
 }
 
-// leftNothing checks that a Server that is shut down has left nothing.
+// leftNothing checks that a Server has left nothing after Shutdown.
 func (s *site) leftNothing(t testing.TB) {
 	t.Helper()
 	if st := s.Status(); len(st.Workers) > 0 {
@@ -127,7 +127,7 @@ func request(t testing.TB, do string) *http.Request {
 	return r
 }
 
-// send sends a request, and returns what came after the process's number.
+// send sends a request, and returns what follows the process's number.
 func (s *site) send(r *http.Request) (pid int, resp *http.Response, rest string, err error) {
 	resp, err = s.tr.RoundTrip(r)
 	if err != nil {
@@ -145,7 +145,7 @@ func (s *site) send(r *http.Request) (pid int, resp *http.Response, rest string,
 	return pid, resp, rest, nil
 }
 
-// get sends a request that has to succeed.
+// get sends a request that must succeed.
 func (s *site) get(t testing.TB, do string) (pid int, rest string) {
 	t.Helper()
 	pid, _, rest, err := s.send(request(t, do))
@@ -155,7 +155,7 @@ func (s *site) get(t testing.TB, do string) (pid int, rest string) {
 	return pid, rest
 }
 
-// list sends a request whose answer is JSON.
+// list sends a request whose response is JSON.
 func (s *site) list(t testing.TB, do string, into any) {
 	t.Helper()
 	_, rest := s.get(t, do)
@@ -164,7 +164,7 @@ func (s *site) list(t testing.TB, do string, into any) {
 	}
 }
 
-// hold begins a request that goes on until release is called, and returns once a
+// hold sends a request that goes on until release is called, and returns when a
 // script has it.
 func (s *site) hold(t testing.TB, ctx context.Context, do string) (pid int, release func(), done <-chan error) {
 	t.Helper()
@@ -190,7 +190,7 @@ func (s *site) hold(t testing.TB, ctx context.Context, do string) (pid int, rele
 	}, ended
 }
 
-// pids returns the processes that are there.
+// pids returns the process numbers of the Server.
 func (s *site) pids() (pids []int) {
 	for _, w := range s.Status().Workers {
 		pids = append(pids, w.PID)
@@ -198,10 +198,10 @@ func (s *site) pids() (pids []int) {
 	return pids
 }
 
-// full waits until all processes are there.
+// full waits until all processes run.
 func (s *site) full(t testing.TB) {
 	t.Helper()
-	eventually(t, "all processes are there", func() bool { return len(s.pids()) == s.opt.Workers })
+	eventually(t, "all processes run", func() bool { return len(s.pids()) == s.opt.Workers })
 }
 
 // eventually waits for a state.
@@ -209,15 +209,15 @@ func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it isn't so after %s: %s", patience, what)
+			t.Fatalf("not after %s: %s", patience, what)
 		}
 	}
 }
 
-// alive reports whether there is such a process, if only a zombie.
+// alive reports whether a process exists, even as a zombie.
 func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// lives reports whether there is such a process that isn't a zombie.
+// lives reports whether a process exists that isn't a zombie.
 func lives(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := bytes.Cut(stat, []byte(") "))
@@ -246,8 +246,8 @@ func stderrTo(lines *[]string) func(*http.Request, string) {
 	return func(_ *http.Request, line string) { *lines = append(*lines, line) }
 }
 
-// daemon is what a killed daemon is in a test: it starts a Server whose
-// processes are busy, says so, and waits.
+// daemon runs in place of the tests when a test wants to kill a daemon: it starts
+// a Server, prints the numbers of its processes, and waits.
 func daemon(dir string) {
 	s, err := New(Options{Workers: 3, SocketDir: dir})
 	if err == nil {

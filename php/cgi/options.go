@@ -20,21 +20,21 @@ const (
 	DefaultLinger      = 5 * time.Minute
 )
 
-// maxWorkers bounds the processes of one Server. Each has a thread of this
-// process wait for it.
+// maxWorkers bounds the processes of one Server. A thread of this process waits
+// for each.
 const maxWorkers = 1024
 
-// Options describe a Server. All fields have defaults.
+// Options configure a Server. All fields have defaults.
 type Options struct {
-	Command     string // a name, which is looked up on the PATH, or a path
-	Workers     int    // processes, and so requests at a time
-	MaxRequests int    // a process is replaced after so many, less up to a tenth; less than 0: never
+	Command     string // a name, which is looked up in PATH, or a path
+	Workers     int    // number of processes, and so of requests at a time
+	MaxRequests int    // a process is replaced after so many, less up to a tenth; negative: never
 
-	Ini   map[string]string // settings of PHP, as with php-cgi -d
+	Ini   map[string]string // PHP settings, as with php-cgi -d
 	Env   map[string]string // added to the environment
-	User  string            // whom the processes run as; default: as this process. It takes root
+	User  string            // the user that the processes run as, which takes root; default: this process's
 	Group string            // default: the user's own
-	Dir   string            // their working directory, until a script's; default: this process's
+	Dir   string            // the working directory before a script runs; default: this process's
 
 	// ClearEnv leaves the processes only PATH of this process's environment.
 	ClearEnv bool
@@ -44,27 +44,27 @@ type Options struct {
 	Sandbox bool
 
 	// Linger is how long a process may go on with a request after its client has
-	// closed the connection; then it is killed. It has to leave time to scripts
-	// that work on without a client (ignore_user_abort). Less than 0: for ever.
+	// closed the connection; then it is killed. It must leave time for scripts
+	// that go on without a client (ignore_user_abort). Negative: for ever.
 	Linger time.Duration
 
-	// SocketDir is where the folder of the private socket is made. It has to be
-	// short: the path of a socket has 107 bytes at most, of which 41 are the
-	// folder's and the socket's own. Default: os.TempDir.
+	// SocketDir is where the folder of the private socket is made. It must be
+	// short: the path of a socket has at most 107 bytes, of which the folder and
+	// the socket take 41. Default: os.TempDir.
 	SocketDir string
 
-	// Logger gets what the processes print to their standard output and error,
-	// which is what PHP says outside of a request, and what becomes of them.
-	// Default: nothing.
+	// Logger logs what the processes print to their standard output and error,
+	// which is what PHP reports outside of a request, and when they end. Default:
+	// none.
 	Logger *slog.Logger
 }
 
-// withDefaults returns the options with nothing left to decide.
+// withDefaults checks the options and fills in the defaults.
 func (o Options) withDefaults() (Options, error) {
 	name := cmp.Or(o.Command, DefaultCommand)
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return o, fmt.Errorf("php-cgi isn't there: %w; install it (Debian: apt-get install php-cgi), or say where it is", err)
+		return o, fmt.Errorf("php-cgi not found: %w; install it (Debian: apt-get install php-cgi), or set command to its path", err)
 	}
 	if o.Command, err = filepath.Abs(path); err != nil { // the processes may have another working directory
 		return o, err
@@ -75,17 +75,17 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
 	if o.MaxRequests > math.MaxInt32 { // PHP has an int for it
-		return o, fmt.Errorf("max requests of php-cgi can't be above %d", math.MaxInt32)
+		return o, fmt.Errorf("php-cgi can have at most %d as max_requests", math.MaxInt32)
 	}
 	o.Linger = cmp.Or(o.Linger, DefaultLinger)
 	for name, value := range o.Ini {
 		if name == "" || strings.ContainsAny(name, "= \t\r\n\x00") || strings.ContainsAny(value, "\r\n\x00") {
-			return o, fmt.Errorf("%q = %q can't be a setting of PHP", name, value)
+			return o, fmt.Errorf("%q = %q isn't a valid PHP setting", name, value)
 		}
 	}
 	for name, value := range o.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
-			return o, fmt.Errorf("%q = %q can't be an environment variable", name, value)
+			return o, fmt.Errorf("%q = %q isn't a valid environment variable", name, value)
 		}
 	}
 	if o.Dir != "" {

@@ -14,7 +14,7 @@ import (
 // cgiProcess is a php-cgi.
 type cgiProcess struct {
 	*process.Process
-	lingered atomic.Bool // it was killed for what it went on with
+	lingered atomic.Bool // it was killed because it went on without a client
 }
 
 // startProcess starts a php-cgi that accepts connections from the listener.

@@ -18,11 +18,11 @@ import (
 	"mkd/php/internal/process"
 )
 
-// load sends n requests over so many clients, and returns how many each process
-// answered, and the errors.
-func (s *site) load(t testing.TB, clients, n int) (answered map[int]int, failures []error) {
+// load sends n requests from a number of clients, and returns how many requests
+// each process served, and the errors.
+func (s *site) load(t testing.TB, clients, n int) (served map[int]int, failures []error) {
 	t.Helper()
-	answered = make(map[int]int)
+	served = make(map[int]int)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range clients {
@@ -33,29 +33,29 @@ func (s *site) load(t testing.TB, clients, n int) (answered map[int]int, failure
 				if err != nil {
 					failures = append(failures, err)
 				} else {
-					answered[pid]++
+					served[pid]++
 				}
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	return answered, failures
+	return served, failures
 }
 
 func TestRequests(t *testing.T) {
 	s := startSite(t, Options{Workers: 4, MaxRequests: -1})
 	s.full(t)
-	answered, failures := s.load(t, 8, 1000)
+	served, failures := s.load(t, 8, 1000)
 	if len(failures) > 0 {
 		t.Fatalf("%d failures, as in %v", len(failures), failures[0])
 	}
 	if st := s.Status(); st.Started != 4 || st.Crashes != 0 {
 		t.Errorf("Status: %+v", st)
 	}
-	for pid := range answered {
+	for pid := range served {
 		if !slices.Contains(s.pids(), pid) {
-			t.Errorf("process %d answered, and isn't in %v", pid, s.pids())
+			t.Errorf("process %d served, and isn't in %v", pid, s.pids())
 		}
 	}
 }
@@ -125,8 +125,8 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestDescriptors: a process has its socket, its output and what it opened, and
-// nothing of the daemon's.
+// TestDescriptors: a process has its socket, its output and what it opened, but
+// no descriptor of the daemon.
 func TestDescriptors(t *testing.T) {
 	mine, err := os.Create(filepath.Join(t.TempDir(), "daemons-own"))
 	if err != nil {
@@ -220,8 +220,8 @@ func TestOutputIsLogged(t *testing.T) {
 	}
 }
 
-// TestScriptErrorIsTheClients: what PHP says during a request belongs to it, and
-// comes over the connection.
+// TestScriptErrorIsTheClients: what PHP reports during a request belongs to the
+// request, and comes over its connection.
 func TestScriptErrorIsTheClients(t *testing.T) {
 	s := startSite(t, Options{Workers: 1, Ini: map[string]string{"log_errors": "1", "display_errors": "0", "error_log": ""}})
 	var lines []string

@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// TestShutdownAnswersQueue: requests under way and those in the queue are
-// answered before the processes end.
-func TestShutdownAnswersQueue(t *testing.T) {
+// TestShutdownServesQueue: requests in flight and in the queue get their
+// responses before the processes end.
+func TestShutdownServesQueue(t *testing.T) {
 	s := startSite(t, Options{Workers: 2})
 	s.full(t)
 	_, release1, done1 := s.hold(t, t.Context(), "hold")
@@ -55,7 +55,7 @@ func TestShutdownAnswersQueue(t *testing.T) {
 	s.leftNothing(t)
 }
 
-// TestShutdownDeadline: what goes on beyond the context is killed.
+// TestShutdownDeadline: a process that goes on beyond the context is killed.
 func TestShutdownDeadline(t *testing.T) {
 	s := startSite(t, Options{Workers: 2})
 	pid, _, done := s.hold(t, t.Context(), "hold")
@@ -86,7 +86,7 @@ func TestShutdownUnstarted(t *testing.T) {
 	}
 }
 
-// TestConcurrentStartAndShutdown: whatever comes first, nothing is left.
+// TestConcurrentStartAndShutdown: whichever is first, nothing is left.
 func TestConcurrentStartAndShutdown(t *testing.T) {
 	for range 15 {
 		s := newSite(t, Options{Workers: 3})
@@ -109,7 +109,7 @@ func TestConcurrentStartAndShutdown(t *testing.T) {
 	}
 }
 
-// TestShutdownWhileCrashing: the end doesn't wait for a pause.
+// TestShutdownWhileCrashing: Shutdown doesn't wait for a backoff.
 func TestShutdownWhileCrashing(t *testing.T) {
 	dir := openDir(t, 0o755)
 	s := startSite(t, Options{Workers: 1, Command: writeScript(t, dir, `exec php-cgi "$@"`)})

@@ -23,8 +23,8 @@ const (
 	backlog = 1024
 )
 
-// newSocketPath returns the path of a socket in a folder of its own, neither of
-// which exists.
+// newSocketPath returns the path of a socket in a folder of its own. Neither
+// exists yet.
 func newSocketPath(dir string) (string, error) {
 	path := filepath.Join(dir, folderPrefix+rand.Text(), socketName)
 	if len(path) > maxSocketPath {
@@ -33,8 +33,8 @@ func newSocketPath(dir string) (string, error) {
 	return path, nil
 }
 
-// listen makes the folder and the socket. The socket blocks, unlike Go's own:
-// php-cgi ends if there is nothing to accept.
+// listen makes the folder and the socket, with these modes whatever the umask is.
+// The socket blocks, unlike Go's own: php-cgi ends if there is nothing to accept.
 func listen(path string) (*os.File, error) {
 	folder := filepath.Dir(path)
 	if err := os.Mkdir(folder, 0o700); err != nil {
@@ -46,7 +46,7 @@ func listen(path string) (*os.File, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	if err = errors.Join(os.Chmod(folder, 0o700), os.NewSyscallError("bind", syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))); err == nil {
-		err = errors.Join(os.Chmod(path, 0o600), os.NewSyscallError("listen", syscall.Listen(fd, backlog))) // whatever the umask is
+		err = errors.Join(os.Chmod(path, 0o600), os.NewSyscallError("listen", syscall.Listen(fd, backlog)))
 	}
 	if err != nil {
 		syscall.Close(fd)
@@ -62,14 +62,14 @@ func shutdownListener(f *os.File) error {
 	return os.NewSyscallError("shutdown", syscall.Shutdown(int(f.Fd()), syscall.SHUT_RDWR))
 }
 
-// staleAge is how old a folder has to be before it is looked at: a new one may
-// be another daemon's, which isn't listening yet.
+// staleAge is how old a folder must be before sweep looks at it: a new one may
+// belong to another daemon that isn't listening yet.
 const staleAge = time.Minute
 
-// sweep removes the folders that daemons left behind which were killed: those of
-// this user in which nobody listens any more.
+// sweep removes the folders that killed daemons left behind: those of this user
+// in which nobody listens.
 func sweep(dir string) {
-	found, _ := filepath.Glob(filepath.Join(dir, folderPrefix+"*", socketName)) // its only error is a bad pattern's
+	found, _ := filepath.Glob(filepath.Join(dir, folderPrefix+"*", socketName)) // it fails only for a malformed pattern
 	for _, path := range found {
 		folder := filepath.Dir(path)
 		info, err := os.Lstat(folder)
@@ -89,9 +89,9 @@ func sweep(dir string) {
 	}
 }
 
-// probe asks over the socket what only a FastCGI server can answer, and runs no
-// script: FCGI_GET_VALUES (specification, section 4.1), here of nothing. The
-// answer comes when a process is ready.
+// probe sends FCGI_GET_VALUES (specification, section 4.1) without a name, which
+// only a FastCGI server responds to and which runs no script. The response comes
+// when a process is ready.
 func probe(ctx context.Context, path string) error {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
@@ -116,7 +116,7 @@ func probe(ctx context.Context, path string) error {
 		return err
 	}
 	if header[0] != version || header[1] != getValuesResult {
-		return fmt.Errorf("it isn't a FastCGI server: it answers % x", header)
+		return fmt.Errorf("it isn't a FastCGI server: it responds % x", header)
 	}
 	return nil
 }

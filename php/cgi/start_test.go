@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// writeScript makes a program of the shell.
+// writeScript writes a shell script.
 func writeScript(t testing.TB, dir, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, "command")
@@ -26,15 +26,15 @@ func writeScript(t testing.TB, dir, text string) string {
 
 func TestOptionsErrors(t *testing.T) {
 	for want, opt := range map[string]Options{
-		"php-cgi isn't there":                  {Command: "no-such-php"},
-		"1 to 1024 workers":                    {Workers: 2000},
-		"1 to 1024 workers, not":               {Workers: -1},
-		"max requests":                         {MaxRequests: 1 << 40},
-		`"a b" = "c" can't be a setting`:       {Ini: map[string]string{"a b": "c"}},
-		`"a" = "b\nc=d" can't be a setting`:    {Ini: map[string]string{"a": "b\nc=d"}},
-		`"" = "b" can't be an environment`:     {Env: map[string]string{"": "b"}},
-		`"a=b" = "c" can't be an environment`:  {Env: map[string]string{"a=b": "c"}},
-		"the path of a socket can't be longer": {SocketDir: "/tmp/" + strings.Repeat("x", 100)},
+		"php-cgi not found":                        {Command: "no-such-php"},
+		"1 to 1024 workers":                        {Workers: 2000},
+		"1 to 1024 workers, not":                   {Workers: -1},
+		"as max_requests":                          {MaxRequests: 1 << 40},
+		`"a b" = "c" isn't a valid PHP setting`:    {Ini: map[string]string{"a b": "c"}},
+		`"a" = "b\nc=d" isn't a valid PHP setting`: {Ini: map[string]string{"a": "b\nc=d"}},
+		`"" = "b" isn't a valid environment`:       {Env: map[string]string{"": "b"}},
+		`"a=b" = "c" isn't a valid environment`:    {Env: map[string]string{"a=b": "c"}},
+		"the path of a socket can't be longer":     {SocketDir: "/tmp/" + strings.Repeat("x", 100)},
 	} {
 		if _, err := New(opt); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v; want %q", opt, err, want)
@@ -49,7 +49,7 @@ func TestOptionsErrors(t *testing.T) {
 	}
 }
 
-// TestStartErrors: Start says why PHP doesn't start, in PHP's words.
+// TestStartErrors: Start returns PHP's own message.
 func TestStartErrors(t *testing.T) {
 	dir := openDir(t, 0o755)
 	for name, c := range map[string]struct {
@@ -78,8 +78,8 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// TestStartNeverReady: the context bounds the start of something that neither ends
-// nor answers.
+// TestStartNeverReady: the context bounds the start of a program that neither ends
+// nor responds.
 func TestStartNeverReady(t *testing.T) {
 	s := newSite(t, Options{Command: writeScript(t, openDir(t, 0o755), "echo thinking; exec sleep 1000")})
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -104,8 +104,8 @@ func TestStartTwice(t *testing.T) {
 	s.get(t, "")
 }
 
-// TestSweep: a folder that a killed daemon left is removed, those in use or of
-// unknown use aren't.
+// TestSweep: a folder that a killed daemon left is removed. One that is in use,
+// or may be, stays.
 func TestSweep(t *testing.T) {
 	dir := openDir(t, 0o755)
 	make := func(closed, old bool) string {
@@ -136,7 +136,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// makeOld has a folder look as if it had been left long ago.
+// makeOld sets the time of a folder to long ago.
 func makeOld(t testing.TB, folder string) {
 	t.Helper()
 	old := time.Now().Add(-2 * staleAge)

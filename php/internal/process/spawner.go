@@ -3,7 +3,6 @@ package process
 import (
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
 )
@@ -22,36 +21,23 @@ type Spawner struct {
 func NewSpawner(id *Identity, sandbox bool) (*Spawner, error) {
 	s := &Spawner{identity: id, jobs: make(chan func())}
 	ready := make(chan error)
-	go s.run(sandbox, ready)
+	go OnDisposableThread(func() {
+		var err error
+		if sandbox {
+			err = sandboxThread()
+		}
+		ready <- err
+		if err != nil {
+			return
+		}
+		for job := range s.jobs {
+			job()
+		}
+	})
 	if err := <-ready; err != nil {
 		return nil, err
 	}
 	return s, nil
-}
-
-// run executes jobs on a thread that ends with it, since it is never unlocked.
-// Go starts no other thread from a locked one, so what sandboxThread does to the
-// thread stays there.
-func (s *Spawner) run(sandbox bool, ready chan<- error) {
-	runtime.LockOSThread()
-	if syscall.Gettid() == syscall.Getpid() { // the main thread never ends
-		other := make(chan error)
-		go s.run(sandbox, other)
-		ready <- <-other // while this goroutine holds the main thread
-		runtime.UnlockOSThread()
-		return
-	}
-	var err error
-	if sandbox {
-		err = sandboxThread()
-	}
-	ready <- err
-	if err != nil {
-		return
-	}
-	for job := range s.jobs {
-		job()
-	}
 }
 
 // Close ends the thread. All its processes must have ended.

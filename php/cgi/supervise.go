@@ -11,24 +11,24 @@ const (
 	minPause      = 100 * time.Millisecond
 	maxPause      = 30 * time.Second
 	maxCrashPause = time.Second
-	minLife       = 10 * time.Millisecond // nothing that is in order ends sooner
+	minLife       = 10 * time.Millisecond // a process that works lives longer
 	minSoundLife  = time.Second
 )
 
-// backoff finds the pause before the next process. There is none after one that
-// ended by itself, since it has served enough. Else the pause doubles each time
-// that a process ended early.
+// backoff computes the pause before the next process. There is none after a
+// process that ended by itself, since it has served its number of requests.
+// Otherwise the pause doubles each time that a process ended early.
 //
-// It doesn't grow as long after a signal: if scripts can be made to crash PHP,
-// as by a recursion without an end, whoever does so shall not put all
-// processes to rest.
+// After a signal the pause has a lower limit: a client that can make a script
+// crash PHP, such as by endless recursion, must not be able to stop all
+// processes for long.
 type backoff struct {
-	sound time.Duration // who lives longer than this has started
+	sound time.Duration // a process that lives longer has started well
 	pause time.Duration // the last one
 }
 
-// after returns the pause after a process that ended. killed says that it was
-// killed for what it went on with.
+// after returns the pause after a process that ended. killed says that this
+// package killed it.
 func (b *backoff) after(status syscall.WaitStatus, lived time.Duration, killed bool) time.Duration {
 	if lived >= b.sound {
 		b.pause = 0
@@ -47,15 +47,15 @@ func (b *backoff) after(status syscall.WaitStatus, lived time.Duration, killed b
 	return b.longer(maxPause)
 }
 
-// longer returns a longer pause, up to a limit.
+// longer doubles the pause, up to a limit, and returns it.
 func (b *backoff) longer(limit time.Duration) time.Duration {
 	b.pause = min(limit, max(minPause, 2*b.pause))
 	return b.pause
 }
 
-// keep sees to it that there is one process, of which p is the first, until the
-// Server is shut down.
-func (s *Server) keep(p *cgiProcess, sound time.Duration) {
+// supervise keeps one process running until the Server is shut down. p is the
+// first one; nil: it is yet to be started.
+func (s *Server) supervise(p *cgiProcess, sound time.Duration) {
 	b := backoff{sound: sound}
 	for {
 		var pause time.Duration
@@ -75,29 +75,29 @@ func (s *Server) keep(p *cgiProcess, sound time.Duration) {
 				return
 			}
 			pause = b.after(p.Status(), p.Lived(), p.lingered.Load())
-			s.tellEnd(p, pause)
+			s.logExit(p, pause)
 			p = nil
 		}
-		if !s.rest(pause) {
+		if !s.sleep(pause) {
 			return
 		}
 	}
 }
 
-// tellEnd logs that a process ended.
-func (s *Server) tellEnd(p *cgiProcess, pause time.Duration) {
-	level, msg := slog.LevelDebug, "php-cgi has served enough"
+// logExit logs and counts the end of a process.
+func (s *Server) logExit(p *cgiProcess, pause time.Duration) {
+	level, msg := slog.LevelDebug, "php-cgi has served its requests"
 	if pause > 0 {
 		s.crashes.Add(1)
 		level, msg = slog.LevelError, "php-cgi ended unexpectedly"
 	} else if p.lingered.Load() {
-		level, msg = slog.LevelDebug, "php-cgi was killed"
+		msg = "php-cgi was killed"
 	}
 	p.Output.Log().Log(s.ctx, level, msg, "ending", p.Ending(), "lived", p.Lived(), "next", pause)
 }
 
-// rest waits, and reports whether the Server goes on.
-func (s *Server) rest(pause time.Duration) bool {
+// sleep waits, and reports whether the Server goes on.
+func (s *Server) sleep(pause time.Duration) bool {
 	if pause == 0 {
 		return s.ctx.Err() == nil
 	}

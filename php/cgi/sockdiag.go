@@ -7,16 +7,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"mkd/php/internal/process"
 )
 
-// sockets are the system's sockets that bear one path.
+// sockets are the system's sockets that have one path.
 type sockets struct {
 	accepted []acceptedSocket
-	queued   int // connections that aren't accepted yet
+	queued   int // connections that wait to be accepted
 }
 
 // acceptedSocket is a connection that a process has accepted.
@@ -32,8 +33,8 @@ const (
 	showName          = 1 << 0
 	showQueue         = 1 << 4
 	attrName          = 0
-	attrQueue         = 4 // two uint32: of a listener, the connections in its queue, and the most there may be
-	attrShutdown      = 6 // a byte: 1 no more to receive, 2 no more to send
+	attrQueue         = 4 // two uint32: of a listener, the connections in its queue and their maximum
+	attrShutdown      = 6 // a byte: 1 receiving is shut down, 2 sending
 	stateEstablished  = 1
 	stateListen       = 10
 	shutdownBoth      = 3
@@ -106,7 +107,7 @@ func diagError(data []byte) error {
 	return os.NewSyscallError("sock_diag", syscall.Errno(-int32(binary.NativeEndian.Uint32(data))))
 }
 
-// add takes a socket from a message, if it bears the path.
+// add adds the socket of a message, if it has the path.
 func (s *sockets) add(data []byte, path string) {
 	if len(data) < diagMessageSize {
 		return
@@ -139,8 +140,8 @@ func (s *sockets) add(data []byte, path string) {
 	}
 }
 
-// openSockets returns the inodes of the sockets that a process has, whose
-// credential is that with which it was started.
+// openSockets returns the inodes of the sockets of a process that was started
+// with a credential.
 func openSockets(pid int, cred *syscall.Credential) (inodes []uint32, err error) {
 	inodes, err = readSockets(pid)
 	if errors.Is(err, fs.ErrPermission) && cred != nil {
@@ -160,7 +161,7 @@ func readSockets(pid int) (inodes []uint32, err error) {
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, err
 		}
-		var inode uint32 // of one that was closed meanwhile: none
+		var inode uint32 // 0: it was closed meanwhile
 		if n, _ := fmt.Sscanf(link, "socket:[%d]", &inode); n == 1 {
 			inodes = append(inodes, inode)
 		}
@@ -168,18 +169,14 @@ func readSockets(pid int) (inodes []uint32, err error) {
 	return inodes, nil
 }
 
-// as calls a function that uses files as another user would. In a container
-// root may not look at other users' processes, for want of CAP_SYS_PTRACE; they
-// themselves may. The thread that has become the user's (setfsuid(2)) ends here.
+// as calls f with the file permissions of another user. In a container root may
+// not look at other users' processes because it lacks CAP_SYS_PTRACE; the users
+// themselves may. The thread that takes the user's place (setfsuid(2)) ends here.
 // From then on the kernel writes no core file of this process.
 func as(cred *syscall.Credential, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()          // and never unlocked
-		syscall.Setfsgid(int(cred.Gid)) // it has no errors; what it didn't do shows in f
+	process.OnDisposableThread(func() {
+		syscall.Setfsgid(int(cred.Gid)) // reports no errors; f fails instead
 		syscall.Setfsuid(int(cred.Uid))
 		f()
-	}()
-	<-done
+	})
 }
