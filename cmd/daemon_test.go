@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -27,16 +28,47 @@ type daemon struct {
 	config  megaki.Config
 }
 
+// daemonOptions say what to run.
+type daemonOptions struct {
+	php    string   // options of the backend; "": one worker
+	script string   // "": one that echoes
+	log    string   // the section of config.yaml; "": no access lines
+	stderr *os.File // nil: shown if the test fails
+}
+
 // startDaemon runs mkd with an echoing script until the test ends.
 func startDaemon(t *testing.T, workers int) *daemon {
 	t.Helper()
-	return startDaemonWith(t, fmt.Sprintf("workers: {min: %d, max: %[1]d}", workers),
-		`<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => arca::$request];`)
+	return startDaemonWith(t, daemonOptions{php: fmt.Sprintf("workers: {min: %d, max: %[1]d}", workers)})
 }
 
-// startDaemonWith runs mkd with a script, and options of the backend, until the
-// test ends.
-func startDaemonWith(t *testing.T, options, script string) *daemon {
+// startDaemonWith runs mkd until the test ends.
+func startDaemonWith(t *testing.T, o daemonOptions) *daemon {
+	t.Helper()
+	d, cmd := newDaemon(t, o)
+	var log bytes.Buffer
+	if cmd.Stderr = &log; o.stderr != nil {
+		cmd.Stderr = o.stderr
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d.process = cmd.Process
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("mkd: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", &log)
+		}
+	})
+	d.await(t)
+	return d
+}
+
+// newDaemon returns a daemon that doesn't run yet, and the command that runs it.
+func newDaemon(t *testing.T, o daemonOptions) (*daemon, *exec.Cmd) {
 	t.Helper()
 	bin, err := binaries()
 	if err != nil {
@@ -60,9 +92,9 @@ func startDaemonWith(t *testing.T, options, script string) *daemon {
 listeners: {app: {megaki: {address: "127.0.0.1:%s", keys: [server.key]}}}
 backends: {echo: {php: {script: script.php, %s}}}
 routes: [{match: {payload: raw}, backend: echo}]
-log: {access: false}
-`, port, options),
-		"script.php": script,
+log: {%s}
+`, port, cmp.Or(o.php, "workers: {min: 1, max: 1}"), cmp.Or(o.log, "access: false")),
+		"script.php": cmp.Or(o.script, `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => arca::$request];`),
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -83,29 +115,25 @@ log: {access: false}
 	if d.config.ClientKey, err = megaki.GenerateKey(); err != nil {
 		t.Fatal(err)
 	}
-	var log bytes.Buffer
 	cmd := exec.Command(filepath.Join(bin, "mkd"), "run")
-	cmd.Dir, cmd.Stderr = dir, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	d.process = cmd.Process
+	cmd.Dir = dir
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("mkd: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("log:\n%s", &log)
+		if cmd.Process != nil {
+			cmd.Process.Kill() // unless it has ended
 		}
 	})
-	eventually(t, "mkd answers", func() bool {
+	return d, cmd
+}
+
+// await waits until the daemon responds.
+func (d *daemon) await(t *testing.T) {
+	t.Helper()
+	eventually(t, "mkd responds", func() bool {
 		c := d.client()
 		defer c.Close()
 		_, err := c.Send(t.Context(), []byte("x"))
 		return err == nil
 	})
-	return d
 }
 
 func (d *daemon) client() *megaki.Client {
@@ -182,10 +210,10 @@ func TestUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can start processes as another user")
 	}
-	d := startDaemonWith(t, "user: www-data, workers: {min: 1, max: 1}", `<?php
+	d := startDaemonWith(t, daemonOptions{php: "user: www-data, workers: {min: 1, max: 1}", script: `<?php
 		$ARCANGELO_USERSPACE = ['on_handle' => fn() => implode(' ', [
 			posix_geteuid(), posix_getegid(), implode(',', posix_getgroups()), var_export(@file_get_contents(arca::$request), true),
-		])];`)
+		])];`})
 	c := d.client()
 	defer c.Close()
 	got, err := c.Send(t.Context(), []byte(filepath.Join(d.dir, "server.key")))

@@ -95,6 +95,13 @@ type Log struct {
 	// terminal and `json` elsewhere.
 	Format string `yaml:"format" default:"auto" oneof:"auto console json"`
 
-	// Whether each request makes a line, whatever the level.
+	// Whether each request makes a line, whatever the level. If not, only
+	// requests that fail on this side do.
 	Access bool `yaml:"access" default:"true"`
+
+	// The most such lines in a second; of requests that are refused or that
+	// fail, the most is a tenth of it. Once three quarters of that are used,
+	// those clients (IPv4 addresses, or IPv6 /64) that had the most have no
+	// more. Lines beyond are dropped, and counted in the log. 0: no limit.
+	AccessRate int `yaml:"access_rate" default:"5000" range:"0..1000000"`
 }

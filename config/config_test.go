@@ -87,7 +87,7 @@ func TestDefaults(t *testing.T) {
 		Limits:          Limits{MessageMemory: 256 << 20, Spool: Spool{Memory: 64 * KiB, MaxTotal: 4 * GiB}},
 		Storage:         "storage",
 		Sessions:        Sessions{TTL: 24 * time.Hour, Capacity: 100000},
-		Log:             Log{Level: "info", Format: "auto", Access: true},
+		Log:             Log{Level: "info", Format: "auto", Access: true, AccessRate: 5000},
 		ShutdownTimeout: 30 * time.Second,
 	}
 	if have := mustParse(t, minimal); !reflect.DeepEqual(have, want) {
@@ -190,7 +190,7 @@ limits: {message_memory: 129MiB, spool: {memory: 1MiB, dir: spool.dir, max_total
 trusted_proxies: [192.0.2.1, "2001:db8::/32"]
 storage: /var/lib/mkd.dir
 sessions: {ttl: 1m, capacity: 1}
-log: {level: debug, format: json, access: false}
+log: {level: debug, format: json, access: false, access_rate: 100}
 shutdown_timeout: 5s
 `)
 	want := &Config{
@@ -252,7 +252,7 @@ shutdown_timeout: 5s
 		TrustedProxies:  []string{"192.0.2.1", "2001:db8::/32"},
 		Storage:         "/var/lib/mkd.dir",
 		Sessions:        Sessions{TTL: time.Minute, Capacity: 1},
-		Log:             Log{Level: "debug", Format: "json"},
+		Log:             Log{Level: "debug", Format: "json", AccessRate: 100},
 		ShutdownTimeout: 5 * time.Second,
 	}
 	if !reflect.DeepEqual(have, want) {

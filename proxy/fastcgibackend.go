@@ -14,6 +14,7 @@ import (
 	"mkd/php/cgi"
 	"mkd/proxy/balance"
 	"mkd/proxy/fastcgi"
+	"mkd/proxy/logs"
 	"mkd/proxy/site"
 )
 
@@ -22,7 +23,7 @@ import (
 type fastcgiBackend struct {
 	forwarder
 	cfg      *config.FastCGI
-	logs     *Logs
+	logs     *logs.Logs
 	name     string
 	balancer *balance.Balancer
 	servers  []*fastcgi.Transport
@@ -33,7 +34,7 @@ type fastcgiBackend struct {
 	spool    *spool
 }
 
-func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBackend, error) {
+func newFastCGIBackend(b *config.Backend, sp *spool, logs *logs.Logs) (*fastcgiBackend, error) {
 	c := b.FastCGI
 	f := &fastcgiBackend{cfg: c, logs: logs, name: b.Name, spool: sp}
 	f.scripts = &site.Scripts{
@@ -52,7 +53,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 	}
 	addresses := c.Addresses
 	if c.Spawn != nil {
-		spawned, err := newSpawned(c.Spawn, logs.backend(b.Name))
+		spawned, err := newSpawned(c.Spawn, logs.Backend(b.Name))
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +65,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *Logs) (*fastcgiBacken
 		Health:   healthOf(c.Health),
 		Classify: f.classify,
 		Picked:   picked,
-		Logger:   logs.backend(b.Name),
+		Logger:   logs.Backend(b.Name),
 	}
 	for _, address := range addresses {
 		t := f.newServer(address)
@@ -139,9 +140,9 @@ func (f *fastcgiBackend) params(dst []fastcgi.Param, r *http.Request) ([]fastcgi
 
 // logLine logs what a script wrote to its error output.
 func (f *fastcgiBackend) logLine(r *http.Request, line string) {
-	log := f.logs.backend(f.name)
+	log := f.logs.Backend(f.name)
 	if x := exchangeOf(r.Context()); x != nil {
-		log = log.With("client", x.client.String(), "method", r.Method, "path", shorten(x.path, maxPathText))
+		log = log.With("client", x.client.String(), "method", r.Method, "path", logs.Shorten(x.path, logs.MaxPath))
 	}
 	log.Warn("script says", "text", line)
 }

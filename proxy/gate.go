@@ -13,6 +13,7 @@ import (
 
 	"mkd/config"
 	"mkd/proxy/httpmsg"
+	"mkd/proxy/logs"
 )
 
 // gate is what every door ends in: the http.Handler of a listener. It
@@ -21,7 +22,7 @@ import (
 type gate struct {
 	routes  []listed
 	trusted []netip.Prefix // proxies before us
-	logs    *Logs
+	logs    *logs.Logs
 	base    context.Context                          // ends when requests are cut off
 	only    func(x *exchange, r *http.Request) error // answers all, in place of the routes
 }
@@ -31,7 +32,7 @@ type gate struct {
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r.Context())
 	defer func() {
-		g.logs.access(x, r)
+		logRequest(g.logs, x, r)
 		x.release()
 	}()
 	if x.err = g.answer(x, r); x.err == nil {

@@ -14,6 +14,7 @@ import (
 
 	"mkd/config"
 	"mkd/proxy/balance"
+	"mkd/proxy/logs"
 	"mkd/proxy/upstream"
 )
 
@@ -41,7 +42,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.Transport.RoundTrip(r)
 }
 
-func newHTTPBackend(b *config.Backend, logs *Logs) (*httpBackend, error) {
+func newHTTPBackend(b *config.Backend, logs *logs.Logs) (*httpBackend, error) {
 	c := b.HTTP
 	trust, err := upstreamTLS(&c.TLS)
 	if err != nil {
@@ -53,7 +54,7 @@ func newHTTPBackend(b *config.Backend, logs *Logs) (*httpBackend, error) {
 		Classify: classify,
 		Health:   healthOf(c.Health),
 		Picked:   picked,
-		Logger:   logs.backend(b.Name),
+		Logger:   logs.Backend(b.Name),
 	}
 	for i := range c.Upstreams {
 		s := newServer(c, c.Upstreams[i].URL, trust)

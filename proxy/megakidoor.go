@@ -15,6 +15,7 @@ import (
 	"mkd/megaki"
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/listen"
+	"mkd/proxy/logs"
 )
 
 // shared is what all Megaki doors have in common.
@@ -31,10 +32,10 @@ type megakiDoor struct {
 	cfg    *config.Megaki
 	server *megaki.Server
 	gate   *gate
-	logs   *Logs
+	logs   *logs.Logs
 }
 
-func newMegakiDoor(l *config.Listener, g *gate, sh *shared, logs *Logs) (*megakiDoor, error) {
+func newMegakiDoor(l *config.Listener, g *gate, sh *shared, logs *logs.Logs) (*megakiDoor, error) {
 	keys, err := loadKeys(l.Megaki)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func newMegakiDoor(l *config.Listener, g *gate, sh *shared, logs *Logs) (*megaki
 		Sessions:          sh.sessions,
 		SessionTTL:        sh.ttl,
 		Memory:            sh.memory,
-		Logger:            logs.peers(l.Name),
+		Logger:            logs.Peers(l.Name),
 	}
 	if r := l.Megaki.HandshakesPerIP; r.Rate > 0 {
 		d.server.AllowHandshake = newHandshakeLimit(r)
@@ -96,7 +97,7 @@ func (d *megakiDoor) listen() (net.Listener, error) {
 		MaxConnectionsPerIP: d.cfg.MaxConnectionsPerIP,
 		Exempt:              d.gate.trusted,
 		ProxyProtocol:       networks(d.cfg.ProxyProtocol.From),
-		Logger:              d.logs.peers(d.name),
+		Logger:              d.logs.Peers(d.name),
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"mkd/config"
 	"mkd/megaki"
 	"mkd/php"
+	"mkd/proxy/logs"
 	"mkd/share"
 )
 
@@ -25,7 +26,7 @@ type phpBackend struct {
 	forwarder  forwarder // to on_handle, for requests of HTTP doors
 }
 
-func newPHPBackend(b *config.Backend, sp *spool, logs *Logs) (*phpBackend, error) {
+func newPHPBackend(b *config.Backend, sp *spool, logs *logs.Logs) (*phpBackend, error) {
 	c := b.PHP
 	queue := c.Queue
 	if queue == 0 {
@@ -56,7 +57,7 @@ func newPHPBackend(b *config.Backend, sp *spool, logs *Logs) (*phpBackend, error
 		MaxUploads:    c.Uploads.MaxFiles,
 		MaxUploadSize: int64(c.Uploads.MaxSize),
 		UploadTotal:   int64(c.Uploads.MaxTotal),
-		Logger:        logs.backend(b.Name),
+		Logger:        logs.Backend(b.Name),
 	})
 	if err != nil {
 		return nil, err

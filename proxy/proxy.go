@@ -10,12 +10,13 @@ import (
 	"mkd/config"
 	"mkd/megaki"
 	"mkd/proxy/certs"
+	"mkd/proxy/logs"
 )
 
 // Proxy is a running configuration.
 type Proxy struct {
 	cfg      *config.Config
-	logs     *Logs
+	logs     *logs.Logs
 	backends map[string]backend
 	doors    []*openDoor
 	certs    *certs.Manager
@@ -53,7 +54,7 @@ type openDoor struct {
 
 // Build makes a Proxy of a checked configuration. It reads the key files, and
 // opens and starts nothing yet.
-func Build(cfg *config.Config, logs *Logs) (*Proxy, error) {
+func Build(cfg *config.Config, logs *logs.Logs) (*Proxy, error) {
 	p := &Proxy{cfg: cfg, logs: logs, backends: make(map[string]backend), failed: make(chan error, len(cfg.Listeners))}
 	p.ctx, p.cut = context.WithCancel(context.Background())
 	p.certs = certs.New(cfg.Storage, logs.Main)
@@ -73,7 +74,7 @@ func Build(cfg *config.Config, logs *Logs) (*Proxy, error) {
 }
 
 // newBackend makes a backend of its kind.
-func newBackend(b *config.Backend, sp *spool, logs *Logs) (backend, error) {
+func newBackend(b *config.Backend, sp *spool, logs *logs.Logs) (backend, error) {
 	switch {
 	case b.PHP != nil:
 		return newPHPBackend(b, sp, logs)
@@ -235,7 +236,6 @@ func (p *Proxy) serve(ctx context.Context) error {
 	if err := p.Shutdown(drain); err != nil {
 		p.logs.Main.Sugar().Warnw("cut off at the end of shutdown_timeout", "error", err)
 	}
-	p.logs.flush()
 	p.logs.Main.Info("stopped")
 	return failure
 }

@@ -15,6 +15,7 @@ import (
 
 	"mkd/config"
 	"mkd/proxy/listen"
+	"mkd/proxy/logs"
 )
 
 // webDoor is an HTTP or HTTPS listener.
@@ -25,7 +26,7 @@ type webDoor struct {
 	tls     *tls.Config // nil: plain HTTP
 	server  *http.Server
 	gate    *gate
-	logs    *Logs
+	logs    *logs.Logs
 
 	stopping context.Context // ends when the door is to close
 	stop     context.CancelFunc
@@ -33,7 +34,7 @@ type webDoor struct {
 }
 
 // newWebDoor makes a door. secure is nil for plain HTTP.
-func newWebDoor(name, address string, cfg *config.Web, secure *tls.Config, g *gate, logs *Logs) *webDoor {
+func newWebDoor(name, address string, cfg *config.Web, secure *tls.Config, g *gate, logs *logs.Logs) *webDoor {
 	d := &webDoor{name: name, address: address, cfg: cfg, tls: secure, gate: g, logs: logs}
 	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.server = &http.Server{
@@ -45,7 +46,7 @@ func newWebDoor(name, address string, cfg *config.Web, secure *tls.Config, g *ga
 		// The deadline of a stream doesn't end a write that the client's side of
 		// the connection doesn't take.
 		HTTP2:       &http.HTTP2Config{WriteByteTimeout: cfg.WriteTimeout},
-		ErrorLog:    slog.NewLogLogger(logs.peers(name).Handler(), slog.LevelDebug),
+		ErrorLog:    slog.NewLogLogger(logs.Peers(name).Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return g.base },
 	}
 	return d
@@ -58,7 +59,7 @@ func (d *webDoor) listen() (net.Listener, error) {
 		MaxConnectionsPerIP: d.cfg.MaxConnectionsPerIP,
 		Exempt:              d.gate.trusted,
 		ProxyProtocol:       networks(d.cfg.ProxyProtocol.From),
-		Logger:              d.logs.peers(d.name),
+		Logger:              d.logs.Peers(d.name),
 	})
 }
 

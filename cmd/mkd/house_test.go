@@ -28,12 +28,12 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/http1":            {[]string{"proxy/httpmsg"}, []string{"golang.org/x/sys"}},
 	"proxy/httpmsg":          {nil, nil},
 	"proxy/listen":           {[]string{"share"}, nil},
-
-	"proxy/site":     {nil, nil},
-	"proxy/upstream": {nil, nil},
-	"proxy": {[]string{"megaki", "config", "php", "php/cgi", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/httpmsg", "proxy/listen", "share",
+	"proxy/logs":             {[]string{"share"}, []string{"go.uber.org/zap"}},
+	"proxy/site":             {nil, nil},
+	"proxy/upstream":         {nil, nil},
+	"proxy": {[]string{"megaki", "config", "php", "php/cgi", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/httpmsg", "proxy/listen", "proxy/logs", "share",
 		"proxy/site", "proxy/upstream"}, []string{"github.com/klauspost/compress", "go.uber.org/zap", "golang.org/x/time"}},
-	"cmd/mkd":                {[]string{"proxy", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
+	"cmd/mkd":                {[]string{"proxy", "proxy/logs", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
 	"cmd/sazukari":           {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},
 }

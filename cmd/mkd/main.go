@@ -2,19 +2,18 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"mkd/config"
 	"mkd/megaki"
 	"mkd/proxy"
+	"mkd/proxy/logs"
 )
 
 // version is set by the linker.
@@ -35,11 +34,13 @@ Start with a key and the configuration:
 
   mkd keygen --out server.key
   mkd run --config config.yaml`,
+		Version:           version,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetArgs(args)
+	root.SetVersionTemplate(versionText())
 	root.AddCommand(runCommand(), checkCommand(), keygenCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		work := c.RunE
@@ -52,12 +53,26 @@ Start with a key and the configuration:
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "mkd: %v\n", err)
+	message, code := fmt.Sprintf("mkd: %v\n", err), 1
 	if !running {
-		fmt.Fprintf(os.Stderr, "See '%s --help'.\n", cmd.CommandPath())
-		return 2
+		message, code = fmt.Sprintf("%sSee '%s --help'.\n", message, cmd.CommandPath()), 2
 	}
-	return 1
+	printError(message)
+	return code
+}
+
+// printError writes to standard error, and waits a second at most for whoever
+// reads it.
+func printError(text string) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		io.WriteString(os.Stderr, text)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
 }
 
 func configFlag(cmd *cobra.Command) *string {
@@ -67,7 +82,7 @@ func configFlag(cmd *cobra.Command) *string {
 // daemon is a configuration, and what is built of it.
 type daemon struct {
 	cfg      *config.Config
-	logs     *proxy.Logs
+	logs     *logs.Logs
 	proxy    *proxy.Proxy
 	warnings []string // what is right but odd, or doesn't fit this machine
 }
@@ -97,14 +112,12 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Serve what the configuration says",
-		Long: `Serve what the configuration says, in the foreground.
-
-SIGTERM or SIGINT: stop accepting, let requests under way end within
-shutdown_timeout, stop the workers, exit 0. A second signal ends mkd at once.`,
-		Args: cobra.NoArgs,
+		Long:  "Serve what the configuration says, in the foreground.\n\n" + signalHelp,
+		Args:  cobra.NoArgs,
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
+		signals := catchSignals()
 		d, err := load(*path)
 		if err != nil {
 			return err
@@ -113,10 +126,7 @@ shutdown_timeout, stop the workers, exit 0. A second signal ends mkd at once.`,
 		for _, w := range d.warnings {
 			d.logs.Main.Warn(w)
 		}
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-		defer stop()
-		context.AfterFunc(ctx, stop) // the second signal has its usual effect
-		return d.proxy.Run(ctx)
+		return d.proxy.Run(handleSignals(signals, d.logs))
 	}
 	return cmd
 }
@@ -189,11 +199,13 @@ func versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return printVersion(cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), versionText())
+			return err
+		},
 	}
 }
 
-func printVersion(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "mkd %s, %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+func versionText() string {
+	return fmt.Sprintf("mkd %s, %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

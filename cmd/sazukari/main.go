@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +50,8 @@ public key, which 'mkd keygen' has made.
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.AddCommand(sendCommand(), getCommand(), benchCommand())
+	root.SetVersionTemplate(versionText())
+	root.AddCommand(sendCommand(), getCommand(), benchCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		work := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -69,6 +71,22 @@ public key, which 'mkd keygen' has made.
 		return 2
 	}
 	return 1
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), versionText())
+			return err
+		},
+	}
+}
+
+func versionText() string {
+	return fmt.Sprintf("sazukari %s, %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // serverFlags are what every command needs to know of the server.

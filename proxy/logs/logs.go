@@ -1,0 +1,141 @@
+// Package logs writes the daemon's log: readable lines on a terminal, JSON
+// elsewhere.
+//
+// Whoever logs never waits for the reader of the log. Each line goes through one
+// bounded queue, which a goroutine of its own writes out. What finds the queue
+// full is dropped and counted, and the count is logged later. Control characters
+// and characters that change the direction of text are escaped in all lines,
+// because much of a log is text that a client sent.
+package logs
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+	"go.uber.org/zap/zapcore"
+)
+
+// Options says what is logged, and how.
+type Options struct {
+	// Level is the least level that is logged: debug, info, warn or error.
+	// "" is info.
+	Level string
+
+	// Format is console, json, or auto, which is console on a terminal and json
+	// elsewhere. "" is auto.
+	Format string
+
+	// Access says whether each request makes a line, whatever the level. If not,
+	// only requests that failed on this side do.
+	Access bool
+
+	// AccessRate is how many lines requests may make in a second, see Access.
+	// 0: no limit.
+	AccessRate int
+}
+
+// Logs is where the daemon logs what happens. Its methods are safe for
+// concurrent use, and never wait for the reader of the log.
+type Logs struct {
+	// Main is the log of the daemon itself. Its lines are written at once.
+	Main *zap.Logger
+
+	queue  *queue
+	report *zap.Logger // for counts of dropped lines
+	access *zap.Logger // for lines of requests, which are written within a second
+	all    bool        // whether each request makes a line
+	rate   accessRate
+}
+
+// New returns logs that write to out. Close must be called at the end.
+func New(out io.Writer, o Options) (*Logs, error) {
+	level := zapcore.InfoLevel
+	if o.Level != "" {
+		var err error
+		if level, err = zapcore.ParseLevel(o.Level); err != nil {
+			return nil, fmt.Errorf("log level: %w", err)
+		}
+	}
+	l := &Logs{all: o.Access, rate: accessRate{limit: o.AccessRate}}
+	l.queue = newQueue(out, l.reportDropped)
+	encoder := newEncoder(o.Format, isTerminal(out))
+	logger := func(level zapcore.Level, s sink) *zap.Logger {
+		return zap.New(zapcore.NewCore(encoder.Clone(), s, level), zap.ErrorOutput(s))
+	}
+	l.Main = logger(level, sink{l.queue, queueLimit, false})
+	l.report = logger(zapcore.WarnLevel, sink{l.queue, reportLimit, false})
+	l.access = logger(zapcore.InfoLevel, sink{l.queue, accessLimit, true})
+	return l, nil
+}
+
+func newEncoder(format string, terminal bool) zapcore.Encoder {
+	if format == "console" || format != "json" && terminal {
+		c := zap.NewDevelopmentEncoderConfig()
+		c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		c.EncodeLevel = zapcore.CapitalLevelEncoder
+		if terminal {
+			c.EncodeLevel = zapcore.CapitalColorLevelEncoder
+		}
+		c.EncodeDuration = zapcore.StringDurationEncoder
+		return escaping{zapcore.NewConsoleEncoder(c), true}
+	}
+	c := zap.NewProductionEncoderConfig()
+	c.TimeKey = "time"
+	c.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	return escaping{zapcore.NewJSONEncoder(c), false}
+}
+
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// Close writes what is queued, and returns an error if the reader of the log
+// doesn't take it within a second. What is logged after Close is lost.
+func (l *Logs) Close() error { return l.queue.close(time.Second) }
+
+// Peers returns the log of what clients do wrong on a listener. Of a message
+// that comes more than 100 times in a second, every hundredth is logged.
+func (l *Logs) Peers(listener string) *slog.Logger {
+	core := zapcore.NewSamplerWithOptions(l.Main.Core(), time.Second, 100, 100, zapcore.SamplerHook(
+		func(_ zapcore.Entry, decision zapcore.SamplingDecision) {
+			if decision&zapcore.LogDropped != 0 {
+				l.queue.drop(droppedSampled)
+			}
+		}))
+	return newSlog(core).With("listener", listener)
+}
+
+// Backend returns the log of a backend.
+func (l *Logs) Backend(name string) *slog.Logger { return newSlog(l.Main.Core()).With("backend", name) }
+
+// newSlog returns a slog.Logger that adds no stack traces, which zapslog adds
+// to errors unless a level forbids it.
+func newSlog(core zapcore.Core) *slog.Logger {
+	return slog.New(zapslog.NewHandler(core, zapslog.AddStacktraceAt(slog.Level(math.MaxInt))))
+}
+
+// reportDropped logs how many lines were dropped, and why.
+func (l *Logs) reportDropped(n droppedCounts) {
+	var fields []zap.Field
+	for reason, name := range [...]string{
+		droppedFull:    "queue_full",  // the reader of the log is too slow, or writing failed
+		droppedRate:    "access_rate", // see Options.AccessRate
+		droppedSampled: "repeated",    // see Peers
+	} {
+		if n[reason] > 0 {
+			fields = append(fields, zap.Uint64(name, n[reason]))
+		}
+	}
+	l.report.Warn("log lines dropped", fields...)
+}

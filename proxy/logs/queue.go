@@ -1,0 +1,182 @@
+package logs
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	queueLimit  = 4 << 20             // bytes of lines that wait to be written
+	accessLimit = queueLimit / 4 * 3  // access lines leave the rest to the daemon's own lines
+	reportLimit = queueLimit + 64<<10 // a report finds room in a full queue
+	batch       = 64 << 10            // bytes of access lines that are written before flushAfter
+	flushAfter  = time.Second         // the longest that an access line or a report waits
+)
+
+// Reasons for which lines are dropped.
+const (
+	droppedFull = iota
+	droppedRate
+	droppedSampled
+)
+
+// droppedCounts counts dropped lines by reason.
+type droppedCounts [3]uint64
+
+// queue holds lines until its goroutine has written them.
+type queue struct {
+	out    io.Writer
+	report func(droppedCounts) // logs the count; called by the queue's goroutine
+
+	wake  chan struct{} // has a value if there is something to write
+	ended chan struct{} // closed when the goroutine has ended
+
+	mu      sync.Mutex
+	pending []byte // whole lines
+	lines   uint64 // in pending
+	dropped droppedCounts
+	timer   *time.Timer // wakes the goroutine for access lines and counts
+	armed   bool        // whether timer runs
+	closed  bool
+
+	reported time.Time // of the last report; the goroutine's alone
+}
+
+func newQueue(out io.Writer, report func(droppedCounts)) *queue {
+	q := &queue{out: out, report: report, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	q.timer = time.AfterFunc(flushAfter, q.signal)
+	q.timer.Stop()
+	go q.run()
+	return q
+}
+
+// sink is where loggers write their lines.
+type sink struct {
+	q     *queue
+	limit int  // of queue.pending, in bytes
+	lazy  bool // the lines may wait for flushAfter
+}
+
+// Write implements io.Writer for one line. It doesn't keep the line, and doesn't
+// wait.
+func (s sink) Write(line []byte) (int, error) {
+	q := s.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.pending)+len(line) > s.limit {
+		q.dropLocked(droppedFull)
+		return len(line), nil
+	}
+	q.pending = append(q.pending, line...)
+	q.lines++
+	if s.lazy && len(q.pending) < batch {
+		q.armLocked()
+	} else {
+		q.signal()
+	}
+	return len(line), nil
+}
+
+// Sync implements zapcore.WriteSyncer. It does nothing: loggers don't wait.
+func (s sink) Sync() error { return nil }
+
+// drop counts a line that is dropped.
+func (q *queue) drop(reason int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropLocked(reason)
+}
+
+func (q *queue) dropLocked(reason int) {
+	q.dropped[reason]++
+	q.armLocked()
+}
+
+// armLocked wakes the goroutine after flushAfter.
+func (q *queue) armLocked() {
+	if !q.armed && !q.closed {
+		q.armed = true
+		q.timer.Reset(flushAfter)
+	}
+}
+
+// signal wakes the goroutine.
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes lines out until the queue is closed.
+func (q *queue) run() {
+	defer close(q.ended)
+	var spare []byte
+	for range q.wake {
+		lines, n, closed := q.take(spare)
+		_, err := q.out.Write(lines)
+		if spare = lines[:0]; cap(spare) > 4*batch {
+			spare = nil // it grew in a flood
+		}
+		q.reportDropped(n, err, closed)
+		if closed {
+			lines, _, _ := q.take(nil)
+			q.out.Write(lines)
+			return
+		}
+	}
+}
+
+// take returns all pending lines, and leaves an empty buffer in their place.
+func (q *queue) take(empty []byte) (lines []byte, n uint64, closed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	lines, n = q.pending, q.lines
+	q.pending, q.lines = empty, 0
+	q.timer.Stop()
+	q.armed = false
+	return lines, n, q.closed
+}
+
+// reportDropped reports the lines that were dropped, once in flushAfter, after
+// n lines were written. While writing fails it only counts: a report would fail
+// too.
+func (q *queue) reportDropped(n uint64, err error, closed bool) {
+	q.mu.Lock()
+	if err != nil {
+		q.dropped[droppedFull] += n
+	}
+	dropped := q.dropped
+	switch {
+	case err != nil, dropped == (droppedCounts{}):
+		q.mu.Unlock()
+		return
+	case !closed && time.Since(q.reported) < flushAfter:
+		q.armLocked()
+		q.mu.Unlock()
+		return
+	}
+	q.dropped = droppedCounts{}
+	q.mu.Unlock()
+	q.reported = time.Now()
+	q.report(dropped)
+}
+
+// close ends the goroutine once all pending lines are written, and waits for
+// that no longer than limit.
+func (q *queue) close(limit time.Duration) error {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.signal()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-q.ended:
+		return nil
+	case <-timer.C:
+		return errors.New("log: the last lines can't be written: nobody reads them")
+	}
+}
