@@ -62,6 +62,18 @@ type Balance struct {
 	// under way; `random_two`: to the less busy of two that are picked at
 	// random.
 	By string `yaml:"by" default:"round_robin" oneof:"round_robin least_conn random_two"`
+
+	// How many failures within `fail_timeout` take a server out. It counts if a
+	// server isn't reached, and apart from that, if a response doesn't begin in
+	// time, is malformed or cut off. The latter count ends with each response
+	// that succeeds, and never takes the last server out. A server that refuses
+	// connections is taken out at once. 0: failures take no server out.
+	MaxFails int `yaml:"max_fails" default:"3" range:"0..1000"`
+
+	// The time in which `max_fails` are counted, and the longest for which a
+	// server is taken out: 1s at first, and twice as long each time that it
+	// still fails then. While all are out, each is tried every second.
+	FailTimeout time.Duration `yaml:"fail_timeout" default:"10s" range:"1s..1h"`
 }
 
 // Health says how servers are asked whether they are well. They count as well

@@ -30,7 +30,7 @@ routes:
   - {backend: app}
 `)
 	app := FastCGI{
-		Addresses: []string{"127.0.0.1:9000"}, Root: "a.dir", Balance: Balance{By: "round_robin"},
+		Addresses: []string{"127.0.0.1:9000"}, Root: "a.dir", Balance: Balance{By: "round_robin", MaxFails: 3, FailTimeout: 10 * time.Second},
 		Health:      &Health{Path: "/ping", Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 		DialTimeout: 5 * time.Second, ResponseTimeout: time.Minute, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Second,
 		SendFile: &SendFile{Root: "b.dir"},
@@ -63,7 +63,7 @@ backends:
       cache_control: max-age=60
       hide: ["*.bak", vendor]
       env: {APP_ENV: prod, EMPTY: "", N: 1}
-      balance: {by: least_conn}
+      balance: {by: least_conn, max_fails: 1, fail_timeout: 1m}
       health: {path: /ping}
       dial_timeout: 1s
       response_timeout: 2s
@@ -89,7 +89,7 @@ limits: {spool: {memory: 1MiB, dir: c.dir, max_total: 1GiB}}
 		CacheControl: "max-age=60",
 		Hide:         []string{"*.bak", "vendor"},
 		Env:          map[string]string{"APP_ENV": "prod", "EMPTY": "", "N": "1"},
-		Balance:      Balance{By: "least_conn"},
+		Balance:      Balance{By: "least_conn", MaxFails: 1, FailTimeout: time.Minute},
 		Health:       &Health{Path: "/ping", Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 		DialTimeout:  time.Second, ResponseTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second,
 		KeepAlive: 4, IdleTimeout: 5 * time.Second, StreamBody: true,

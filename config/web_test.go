@@ -54,7 +54,7 @@ routes:
 	}
 	backend := &HTTPBackend{
 		Upstreams:       []Upstream{{URL: "http://a", Weight: 1}},
-		Balance:         Balance{By: "round_robin"},
+		Balance:         Balance{By: "round_robin", MaxFails: 3, FailTimeout: 10 * time.Second},
 		Health:          &Health{Path: "/", Interval: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3},
 		DialTimeout:     5 * time.Second,
 		ResponseTimeout: time.Minute,
@@ -113,7 +113,7 @@ backends:
   api:
     http:
       upstreams: [{url: "http://a:1", weight: 2}, {url: "https://[::1]"}, {url: "unix:run/api.sock"}]
-      balance: {by: least_conn}
+      balance: {by: least_conn, max_fails: 1, fail_timeout: 1m}
       health: {path: "/up?x=1", interval: 1s, timeout: 2s, status: 204, rise: 3, fall: 4}
       dial_timeout: 1s
       response_timeout: 2s
@@ -177,7 +177,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 	}
 	backends := []Backend{{Name: "api", HTTP: &HTTPBackend{
 		Upstreams:       []Upstream{{URL: "http://a:1", Weight: 2}, {URL: "https://[::1]", Weight: 1}, {URL: "unix:run/api.sock", Weight: 1}},
-		Balance:         Balance{By: "least_conn"},
+		Balance:         Balance{By: "least_conn", MaxFails: 1, FailTimeout: time.Minute},
 		Health:          &Health{Path: "/up?x=1", Interval: time.Second, Timeout: 2 * time.Second, Status: 204, Rise: 3, Fall: 4},
 		DialTimeout:     time.Second,
 		ResponseTimeout: 2 * time.Second,

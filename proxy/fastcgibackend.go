@@ -60,13 +60,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *logs.Logs) (*fastcgiB
 		f.spawned = spawned
 		addresses = []string{"unix:" + spawned.Address()}
 	}
-	f.balancer = &balance.Balancer{
-		By:       policy(c.Balance.By),
-		Health:   healthOf(c.Health),
-		Classify: f.classify,
-		Picked:   picked,
-		Logger:   logs.Backend(b.Name),
-	}
+	f.balancer = newBalancer(&c.Balance, c.Health, classifyFastCGI, logs.Backend(b.Name))
 	for _, address := range addresses {
 		t := f.newServer(address)
 		f.servers = append(f.servers, t)
@@ -160,8 +154,8 @@ func (f *fastcgiBackend) check(ctx context.Context, t *fastcgi.Transport) error 
 	return err
 }
 
-// classify tells the balancer what a failure means.
-func (f *fastcgiBackend) classify(err error) balance.Failure {
+// classifyFastCGI returns what a failure means to the balancer.
+func classifyFastCGI(err error) balance.Failure {
 	var e *fastcgi.Error
 	if !errors.As(err, &e) {
 		return balance.Failure{Sent: true}
@@ -172,10 +166,6 @@ func (f *fastcgiBackend) classify(err error) balance.Failure {
 		failure = balance.Failure{Blame: balance.BlameNobody}
 	case errors.Is(err, fastcgi.ErrBody), errors.Is(err, fastcgi.ErrParam), errors.Is(err, fastcgi.ErrLengthRequired):
 		failure.Blame = balance.BlameRequest
-	case e.Sent && e.Timeout() && len(f.servers) == 1:
-		// Scripts are slow, and nobody would be faster: no reason to keep other
-		// requests from the only server.
-		failure.Blame = balance.BlameNobody
 	}
 	return failure
 }

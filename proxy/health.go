@@ -5,12 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 
 	"mkd/config"
 	"mkd/proxy/balance"
 )
+
+// newBalancer returns a balancer without upstreams.
+func newBalancer(c *config.Balance, health *config.Health, classify func(error) balance.Failure, log *slog.Logger) *balance.Balancer {
+	maxFails := c.MaxFails
+	if maxFails == 0 {
+		maxFails = -1 // in package balance 0 is the default
+	}
+	return &balance.Balancer{
+		By:          policy(c.By),
+		MaxFails:    maxFails,
+		FailTimeout: c.FailTimeout,
+		Health:      healthOf(health),
+		Classify:    classify,
+		Picked:      picked,
+		Logger:      log,
+	}
+}
 
 // healthOf returns how often the balancer has servers asked. Without a check of
 // theirs it asks none.

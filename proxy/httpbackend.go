@@ -49,13 +49,7 @@ func newHTTPBackend(b *config.Backend, logs *logs.Logs) (*httpBackend, error) {
 		return nil, err
 	}
 	h := new(httpBackend)
-	h.balancer = &balance.Balancer{
-		By:       policy(c.Balance.By),
-		Classify: classify,
-		Health:   healthOf(c.Health),
-		Picked:   picked,
-		Logger:   logs.Backend(b.Name),
-	}
+	h.balancer = newBalancer(&c.Balance, c.Health, classify, logs.Backend(b.Name))
 	for i := range c.Upstreams {
 		s := newServer(c, c.Upstreams[i].URL, trust)
 		h.servers = append(h.servers, s)

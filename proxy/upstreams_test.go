@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -199,6 +200,57 @@ routes:
 				t.Errorf("%s: %q", way.name, answer)
 			}
 		}
+	}
+}
+
+// TestBadURLTakesNoServerAway has one client ask again and again for URLs that
+// the only server responds to wrongly, late or not at all. Others are served.
+func TestBadURLTakesNoServerAway(t *testing.T) {
+	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/malformed", "/cut":
+			conn, _, _ := http.NewResponseController(w).Hijack()
+			defer conn.Close()
+			if r.URL.Path == "/malformed" {
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nno field\r\n\r\n")
+			}
+		case "/slow":
+			<-r.Context().Done()
+		}
+		io.WriteString(w, "ok")
+	}))
+	t.Cleanup(u.Close)
+	f := startFPM(t, 4, map[string]string{"index.php": "<?php if ($_SERVER['REQUEST_URI'] === '/slow') sleep(1); elseif ($_SERVER['REQUEST_URI'] === '/cut') posix_kill(getmypid(), 9); " +
+		"elseif ($_SERVER['REQUEST_URI'] === '/malformed') header('Status: nonsense'); echo 'ok';"}, "request_terminate_timeout = 2s")
+	for name, backend := range map[string]string{
+		"http":    "http: {upstreams: [{url: " + u.URL + "}], response_timeout: 20ms}",
+		"fastcgi": `fastcgi: {addresses: ["unix:` + f.dir + `/s"], root: ` + f.public + `, try: ["/index.php"], response_timeout: 300ms}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {`+backend+`}
+routes:
+  - backend: api
+`))
+			bad, good := webSender(t, p), megakiSender(t, p)
+			for _, path := range []string{"/malformed", "/slow", "/cut"} {
+				for i := range 5 {
+					if status, _ := bad("GET", path, ""); status < 500 {
+						t.Errorf("%s: %d", path, status)
+					}
+					if i < 3 {
+						continue // so many in a row without anybody else
+					}
+					if status, got := good("GET", "/", ""); status != 200 || got != "ok" {
+						t.Errorf("after %s: %d %s", path, status, got)
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -44,17 +44,33 @@ type Upstream struct {
 // closed, the same one is tried a second time. Once there is an answer, whatever
 // its status, nothing is repeated.
 //
-// An upstream at which requests fail in a row is left out for a while: after 3
-// failures, or at once if it refuses connections, for 1 s at first and up to 10 s
-// if it goes on, or never more than 1 s if there is only one upstream. After that
-// time one request is tried, and another each second while it has no outcome; if
-// one is answered, the upstream is back. What isn't the upstream's fault doesn't
-// count: a client that goes away, a request that is wrong, a queue that is full,
-// an answer with a status of 5xx.
+// An upstream at which requests fail is left out for a while (ejected): after
+// MaxFails failures within FailTimeout, or at once if nobody listens at its
+// address. Two kinds of failures are counted apart:
+//
+//   - connecting: nothing of the request was sent, because the upstream wasn't
+//     reached in time, its TLS handshake failed, or the connection broke before
+//     the first byte;
+//   - responding: the response didn't begin in time, was malformed, or was cut
+//     off. Each response that succeeds sets this count to 0, and the last upstream
+//     that is up is never ejected for what it responded: so one client that asks
+//     for a bad URL takes no server away from others.
+//
+// What isn't the upstream's fault doesn't count: a client that goes away, a
+// request that is wrong, a queue that is full, a kept connection that turns out to
+// be closed. Nor does a response of any status.
+//
+// The first time is 1 s, and doubles up to FailTimeout while it goes on. Then one
+// request is tried, and another each second while it has no outcome; if one
+// succeeds, the upstream is back. While no upstream is up, each is tried every
+// second.
 type Balancer struct {
 	Upstreams []*Upstream
 	By        Policy // default: RoundRobin
 	Health    Health
+
+	MaxFails    int           // failures within FailTimeout that eject an upstream; less than 0: none do
+	FailTimeout time.Duration // see above
 
 	// Classify tells what an error of a Transport means. Default: the upstream is
 	// to blame, and the request may have been sent, unless a dial failed.
@@ -84,6 +100,9 @@ type Failure struct {
 	Stale    bool // a kept connection turned out to be closed
 	Blame    Blame
 }
+
+// connecting reports whether the upstream wasn't reached.
+func (f Failure) connecting() bool { return !f.Sent && !f.Answered }
 
 // Blame says whose fault a failure is. A context that has ended is seen without
 // it.
@@ -169,7 +188,7 @@ func (t *try) do(u *state, trial bool) (*http.Response, error) {
 		b.abandon(u, trial)
 	} else {
 		u.failed.Add(1)
-		b.fault(u, trial, err)
+		b.fault(u, trial, t.failure, err)
 	}
 	return nil, err
 }

@@ -41,7 +41,8 @@ func (b *Balancer) pick(tried []*state) (u *state, trial bool, wait time.Duratio
 	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	usable := func(s *state) bool { return s.mayTry(now) && !slices.Contains(tried, s) }
+	lastResort := !b.anyUp(nil)
+	usable := func(s *state) bool { return s.mayTry(now, lastResort) && !slices.Contains(tried, s) }
 	switch b.By {
 	case LeastConn:
 		u = b.leastConn(usable)
@@ -61,7 +62,7 @@ func (b *Balancer) pickAgain(u *state) (*state, bool) {
 	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !u.mayTry(now) {
+	if !u.mayTry(now, !b.anyUp(nil)) {
 		return nil, false
 	}
 	return u, u.begin(now)

@@ -218,7 +218,7 @@ func TestStale(t *testing.T) {
 		if *tries != c.tries || (err == nil) != (c.n == 1) {
 			t.Errorf("%d tries, %v", *tries, err)
 		}
-		if s := b.Status()[0]; !s.Up || s.Row != 0 {
+		if s := b.Status()[0]; !s.Up || s.Recent != 0 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -243,7 +243,7 @@ func TestEndedContext(t *testing.T) {
 	})
 	_, err := b.RoundTrip(get(t).WithContext(ctx))
 	var unreachable *UnreachableError
-	if *tries != 1 || errors.As(err, &unreachable) || b.Status()[0].Row != 0 {
+	if *tries != 1 || errors.As(err, &unreachable) || b.Status()[0].Recent != 0 {
 		t.Errorf("%d tries, %v, %+v", *tries, err, b.Status()[0])
 	}
 }

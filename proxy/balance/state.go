@@ -1,21 +1,26 @@
 package balance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// How an upstream at which requests fail is left out.
+// Defaults of the fields of Balancer that are zero.
 const (
-	maxFailures  = 3 // in a row
-	firstPause   = time.Second
-	longestPause = 10 * time.Second
-	trialTime    = time.Second // others wait so long for the outcome of a trial
+	DefaultMaxFails    = 3
+	DefaultFailTimeout = 10 * time.Second
 )
+
+// trialInterval is the first time for which an upstream is left out, the time
+// between trials while an outcome is missing, and the time between trials if no
+// upstream is up.
+const trialInterval = time.Second
 
 // state is what is known of an upstream.
 type state struct {
@@ -27,15 +32,32 @@ type state struct {
 	troubled atomic.Bool  // a success would change something
 
 	// What follows is guarded by Balancer.mu.
-	credit  int           // for turn
-	load    int           // for leastConn
-	row     int           // failures in a row
-	ejected bool          // left out until a trial succeeds
-	pause   time.Duration // how long it was left out last; 0: it wasn't since it was well
-	until   time.Time     // when it may be tried, if it is ejected
-	why     error         // it was ejected
-	checks  checkState
-	changed time.Time // when it went up or down
+	credit    int           // for turn
+	load      int           // for leastConn
+	connects  recent        // failures to connect
+	responses recent        // failures of responses since the last one that succeeded
+	ejected   bool          // left out until a trial succeeds
+	pause     time.Duration // how long it was left out last; 0: it wasn't since it was well
+	paused    time.Time     // when it was ejected, or tried last since then
+	until     time.Time     // when it may be tried, if it is ejected
+	why       error         // it was ejected
+	checks    checkState
+	changed   time.Time // when it went up or down
+}
+
+// recent counts failures within a time that begins with the first of them.
+type recent struct {
+	n     int
+	since time.Time
+}
+
+// add counts a failure, and returns how many there were within the time.
+func (r *recent) add(now time.Time, within time.Duration) int {
+	if r.n == 0 || now.Sub(r.since) > within {
+		*r = recent{since: now}
+	}
+	r.n++
+	return r.n
 }
 
 func (s *state) up() bool { return !s.ejected && !s.checks.down }
@@ -51,17 +73,33 @@ func (s *state) reason() error {
 	return nil
 }
 
-// mayTry tells whether a request may go there now.
-func (s *state) mayTry(now time.Time) bool {
-	return !s.checks.down && (!s.ejected || !now.Before(s.until))
+// due returns when an ejected upstream may be tried. The last resort, if no
+// upstream is up, is tried each second.
+func (s *state) due(lastResort bool) time.Time {
+	if last := s.paused.Add(trialInterval); lastResort && last.Before(s.until) {
+		return last
+	}
+	return s.until
 }
 
-// begin notes that a request goes there, and tells whether it is on trial.
+// mayTry reports whether a request may go there now.
+func (s *state) mayTry(now time.Time, lastResort bool) bool {
+	return !s.checks.down && (!s.ejected || !now.Before(s.due(lastResort)))
+}
+
+// begin notes that a request goes there, and reports whether it is on trial.
 func (s *state) begin(now time.Time) (trial bool) {
 	if s.ejected {
-		s.until = now.Add(trialTime)
+		s.paused, s.until = now, now.Add(trialInterval)
 	}
 	return s.ejected
+}
+
+// restore ends the time for which the upstream is left out.
+func (s *state) restore() {
+	s.connects, s.responses = recent{}, recent{}
+	s.ejected, s.pause, s.why = false, 0, nil
+	s.troubled.Store(false)
 }
 
 // underWay returns the number of requests that are under way.
@@ -74,43 +112,65 @@ func (s *state) underWay() int {
 
 // wait returns the time until an upstream may be tried, if none may now.
 func (b *Balancer) wait(now time.Time) time.Duration {
-	wait := longestPause
+	lastResort := !b.anyUp(nil)
+	wait := max(b.failTimeout(), b.Health.interval())
 	for _, s := range b.states {
 		next := b.Health.interval()
 		if !s.checks.down {
-			next = s.until.Sub(now)
+			next = s.due(lastResort).Sub(now)
 		}
 		wait = min(wait, next)
 	}
 	return max(wait, time.Millisecond)
 }
 
-// succeeded notes that u answered.
+// anyUp reports whether an upstream other than except is up.
+func (b *Balancer) anyUp(except *state) bool {
+	return slices.ContainsFunc(b.states, func(s *state) bool { return s != except && s.up() })
+}
+
+func (b *Balancer) failTimeout() time.Duration { return cmp.Or(b.FailTimeout, DefaultFailTimeout) }
+
+// succeeded notes that u responded.
 func (b *Balancer) succeeded(u *state) {
 	if !u.troubled.Load() {
 		return
 	}
 	b.change(u, func(time.Time) {
-		u.row, u.ejected, u.pause, u.why = 0, false, 0, nil
+		if u.ejected {
+			u.restore()
+			return
+		}
+		u.responses = recent{}
 		u.troubled.Store(false)
 	})
 }
 
 // fault notes that a request failed at u by u's fault. One that began before u
 // was ejected tells nothing new.
-func (b *Balancer) fault(u *state, trial bool, err error) {
+func (b *Balancer) fault(u *state, trial bool, f Failure, err error) {
 	b.change(u, func(now time.Time) {
-		u.row++
-		u.troubled.Store(true)
-		if u.ejected && !trial || !u.ejected && u.row < maxFailures && !refused(err) {
+		if u.ejected && !trial {
 			return
 		}
-		longest := longestPause
-		if len(b.states) == 1 {
-			longest = firstPause
+		count := &u.connects
+		if !f.connecting() {
+			if !b.anyUp(u) {
+				if u.ejected {
+					u.restore() // it is reached, and nobody would do better
+				}
+				return
+			}
+			count = &u.responses
+			u.troubled.Store(true)
 		}
-		u.pause = min(max(firstPause, 2*u.pause), longest)
-		u.ejected, u.until, u.why = true, now.Add(u.pause), err
+		n, most := count.add(now, b.failTimeout()), cmp.Or(b.MaxFails, DefaultMaxFails)
+		if most < 0 || !u.ejected && n < most && !refused(err) {
+			return
+		}
+		u.pause = min(max(trialInterval, 2*u.pause), b.failTimeout())
+		u.ejected, u.paused, u.until, u.why = true, now, now.Add(u.pause), err
+		u.troubled.Store(true)
 	})
 }
 
@@ -160,7 +220,7 @@ type Status struct {
 	Why      error     // it isn't up
 	Since    time.Time // when it went up or down; at first, when the Balancer began
 	Active   int       // requests under way
-	Row      int       // failed requests in a row
+	Recent   int       // failures that count, as MaxFails has it
 	Requests uint64    // that were sent there
 	Failed   uint64    // of these, by its fault
 }
@@ -174,7 +234,7 @@ func (b *Balancer) Status() []Status {
 	for _, s := range b.states {
 		all = append(all, Status{
 			Name: s.Name, Weight: s.weight, Up: s.up(), Why: s.reason(), Since: s.changed,
-			Active: s.underWay(), Row: s.row, Requests: s.requests.Load(), Failed: s.failed.Load(),
+			Active: s.underWay(), Recent: s.connects.n + s.responses.n, Requests: s.requests.Load(), Failed: s.failed.Load(),
 		})
 	}
 	return all

@@ -63,8 +63,8 @@ func scriptedBalancer(all ...*scripted) (*Balancer, *bytes.Buffer) {
 	return b, &log
 }
 
-// TestEjection leaves an upstream out after 3 failures in a row, for a time that
-// doubles, and takes it back when a trial succeeds.
+// TestEjection leaves an upstream out after 3 failures, for a time that doubles,
+// and takes it back when a trial succeeds.
 func TestEjection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad, good := &scripted{err: &fault{Failure: Failure{Sent: true, Answered: true}}}, &scripted{}
@@ -79,7 +79,7 @@ func TestEjection(t *testing.T) {
 			t.Fatalf("%d calls", bad.calls)
 		}
 		send(1)
-		if s := b.Status()[0]; s.Up || s.Row != 3 || s.Failed != 3 || s.Why != bad.err || s.Since != time.Now() {
+		if s := b.Status()[0]; s.Up || s.Recent != 3 || s.Failed != 3 || s.Why != bad.err || s.Since != time.Now() {
 			t.Fatalf("%+v", s)
 		}
 		calls := 3
@@ -98,7 +98,7 @@ func TestEjection(t *testing.T) {
 		bad.err = nil
 		time.Sleep(10 * time.Second)
 		send(10)
-		if bad.calls != calls+5 || !b.Status()[0].Up || b.Status()[0].Row != 0 {
+		if bad.calls != calls+5 || !b.Status()[0].Up || b.Status()[0].Recent != 0 {
 			t.Fatalf("%d calls, %+v", bad.calls-calls, b.Status()[0])
 		}
 		// It begins anew.
@@ -133,21 +133,114 @@ func TestInnocent(t *testing.T) {
 		for range 10 {
 			b.RoundTrip(get(t))
 		}
-		if st := b.Status()[0]; !st.Up || st.Row != 0 || st.Failed != 0 || log.Len() > 0 {
+		if st := b.Status()[0]; !st.Up || st.Recent != 0 || st.Failed != 0 || log.Len() > 0 {
 			t.Errorf("%+v: %+v", err, st)
 		}
 	}
-	// Successes in between end the row.
+	// Successes in between set the count of bad responses to 0.
 	s := &scripted{}
-	b, _ := scriptedBalancer(s)
-	for i := range 20 {
-		if s.err = nil; i%3 > 0 {
+	b, _ := scriptedBalancer(s, &scripted{})
+	for i := range 40 {
+		if s.err = nil; i/2%3 > 0 {
 			s.err = &fault{Failure: Failure{Sent: true, Answered: true}}
 		}
 		b.RoundTrip(get(t))
 	}
+	if st := b.Status()[0]; !st.Up || st.Failed < 10 {
+		t.Errorf("it is down: %+v", st)
+	}
+}
+
+// TestBadResponsesLeaveTheLastUpstream checks that what upstreams respond, in
+// whatever way it fails, takes the last one away from nobody.
+func TestBadResponsesLeaveTheLastUpstream(t *testing.T) {
+	for name, f := range map[string]*fault{
+		"malformed": {Failure: Failure{Sent: true, Answered: true}},
+		"too slow":  {Failure: Failure{Sent: true}, timeout: true},
+		"cut off":   {Failure: Failure{Sent: true}},
+	} {
+		for _, n := range []int{1, 2, 3} {
+			var all []*scripted
+			for range n {
+				all = append(all, &scripted{err: f})
+			}
+			b, _ := scriptedBalancer(all...)
+			for range 20 {
+				if _, err := b.RoundTrip(get(t)); errors.Is(err, ErrNoUpstream) {
+					t.Fatalf("%s, %d upstreams: %v", name, n, err)
+				}
+			}
+			up := 0
+			for _, s := range b.Status() {
+				if s.Up {
+					up++
+				}
+			}
+			if up != 1 {
+				t.Errorf("%s, %d upstreams: %d are up", name, n, up)
+			}
+		}
+	}
+}
+
+// TestReachedAgain checks that the last upstream is back when its trial shows
+// that it is reached, though the response is bad.
+func TestReachedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{err: errRefused}
+		b, _ := scriptedBalancer(s)
+		b.RoundTrip(get(t))
+		s.err = &fault{Failure: Failure{Sent: true, Answered: true}}
+		time.Sleep(time.Second)
+		b.RoundTrip(get(t))
+		if !b.Status()[0].Up {
+			t.Error("it is down")
+		}
+	})
+}
+
+// TestMaxFails counts failures to connect within a time, whatever succeeds
+// meanwhile.
+func TestMaxFails(t *testing.T) {
+	unreached := &fault{}
+	for _, c := range []struct {
+		maxFails int
+		pause    time.Duration // between two failures
+		want     int           // failures until it is down; 0: it isn't
+	}{
+		{0, time.Second, 3},
+		{0, 5 * time.Second, 3},
+		{0, 5001 * time.Millisecond, 0},
+		{1, time.Minute, 1},
+		{5, 100 * time.Millisecond, 5},
+		{-1, 0, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &scripted{}
+			b, _ := scriptedBalancer(s, &scripted{})
+			b.MaxFails = c.maxFails
+			got := 0
+			for i := 1; i <= 10 && got == 0; i++ {
+				s.err = unreached
+				b.RoundTrip(get(t)) // each upstream has a turn, and the failed one is repeated
+				s.err = nil
+				b.RoundTrip(get(t))
+				if !b.Status()[0].Up {
+					got = i
+				}
+				time.Sleep(c.pause)
+			}
+			if got != c.want {
+				t.Errorf("max fails %d, one each %v: down after %d failures, want %d", c.maxFails, c.pause, got, c.want)
+			}
+		})
+	}
+	// Not even refusing ejects if nothing is to.
+	b, _ := scriptedBalancer(&scripted{err: errRefused})
+	b.MaxFails = -1
+	b.RoundTrip(get(t))
 	if !b.Status()[0].Up {
-		t.Error("it is down")
+		t.Error("it is down though no failure is to eject it")
 	}
 }
 
@@ -258,7 +351,7 @@ func TestAllDown(t *testing.T) {
 		time.Sleep(time.Second) // both fail again
 		b.RoundTrip(get(t))
 		time.Sleep(500 * time.Millisecond)
-		if _, err := b.RoundTrip(get(t)); retryAfter(err) != 1500*time.Millisecond {
+		if _, err := b.RoundTrip(get(t)); retryAfter(err) != 500*time.Millisecond { // not 1.5 s: nobody else is up
 			t.Fatal(err)
 		}
 		if one.calls != 2 || two.calls != 2 {
