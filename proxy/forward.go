@@ -96,8 +96,7 @@ func gather(r *http.Request) error {
 	return nil
 }
 
-// gatherFirst waits for the first bytes of a body. One that ends by then is
-// small, whatever was announced.
+// gatherFirst waits for the first bytes of a body, or its end.
 func gatherFirst(r *http.Request) error {
 	first := make([]byte, 4<<10)
 	n, err := 0, error(nil)
@@ -105,15 +104,14 @@ func gatherFirst(r *http.Request) error {
 		n, err = r.Body.Read(first)
 	}
 	switch {
-	case err == nil:
-	case errors.Is(err, io.EOF) && r.ContentLength < 0:
-		setBody(r, first[:n])
-		r.ContentLength = int64(n)
-		return nil
-	case errors.Is(err, io.EOF):
-		return &clientBody{io.ErrUnexpectedEOF}
-	default:
+	case err != nil && !errors.Is(err, io.EOF):
 		return err
+	case n == 0 && r.ContentLength > 0:
+		return &clientBody{io.ErrUnexpectedEOF}
+	case n == 0:
+		setBody(r, nil)
+		r.ContentLength = 0
+		return nil
 	}
 	delete(r.Header, "Expect") // it has been met
 	r.Body = &startedBody{io.MultiReader(bytes.NewReader(first[:n]), r.Body), r.Body}
