@@ -2,7 +2,10 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
+	"strings"
 )
 
 // at returns where a field or a list element comes from. p points to it.
@@ -55,20 +58,50 @@ func (w *walker) check(cfg *Config) {
 	w.checkRoutes(cfg)
 }
 
+// checkAddresses looks for listeners that can't listen beside each other. Names
+// aren't looked up.
 func (w *walker) checkAddresses(cfg *Config) {
-	first := make(map[string]string)
+	type listener struct {
+		name, host string // the host is "" for all addresses
+	}
+	byPort := make(map[string][]listener)
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
 		address := l.address()
 		if address == nil || !w.sound(address) || isAnyPort(*address) {
 			continue
 		}
-		if name, taken := first[*address]; taken {
-			w.wrong(address, "the listener %s has this address already; take another port", name)
-			continue
+		port := portOf(*address)
+		this := listener{l.Name, listenHost(*address)}
+		for _, other := range byPort[port] {
+			switch {
+			case other.host == this.host:
+				w.wrong(address, "the listener %s has this address already; take another port", other.name)
+			case other.host == "":
+				w.wrong(address, "the listener %s has this port on all addresses already; take another port, or give %[1]s an address of its own", other.name)
+			case this.host == "":
+				w.wrong(address, "the listener %s has this port on %s already; take another port, or give this listener an address of its own", other.name, other.host)
+			default:
+				continue
+			}
+			break
 		}
-		first[*address] = l.Name
+		byPort[port] = append(byPort[port], this)
 	}
+}
+
+// listenHost returns the one form of the host that an address listens on, "" if
+// it is all addresses of the machine.
+func listenHost(address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	a, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return strings.ToLower(host)
+	case a.Unmap().IsUnspecified():
+		return ""
+	}
+	return a.Unmap().String()
 }
 
 // checkMemory checks that one message and its answer find room.

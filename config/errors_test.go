@@ -293,3 +293,39 @@ func TestBombs(t *testing.T) {
 		})
 	}
 }
+
+// TestListenersBesideEachOther: what can't listen beside another listener is an
+// error of the check, not of the start.
+func TestListenersBesideEachOther(t *testing.T) {
+	const (
+		same   = "the listener a has this address already; take another port"
+		behind = "the listener a has this port on all addresses already; take another port, or give a an address of its own"
+		before = "the listener a has this port on %s already; take another port, or give this listener an address of its own"
+	)
+	for _, c := range []struct{ a, b, want string }{
+		{"127.0.0.1:1", "127.0.0.2:1", ""},
+		{"127.0.0.1:1", "127.0.0.1:2", ""},
+		{"127.0.0.1:1", "[::1]:1", ""},
+		{":0", ":0", ""},
+		{"127.0.0.1:1", "[::ffff:127.0.0.1]:1", same},
+		{"[::1]:1", "[0:0:0:0:0:0:0:1]:1", same},
+		{"localhost:1", "LocalHost:1", same},
+		{":1", "0.0.0.0:1", same},
+		{":1", "[::]:1", same},
+		{":1", "127.0.0.1:1", behind},
+		{"0.0.0.0:1", "[::1]:1", behind},
+		{"[::]:1", "example.org:1", behind},
+		{"127.0.0.1:1", ":1", fmt.Sprintf(before, "127.0.0.1")},
+		{"[::1]:1", "0.0.0.0:1", fmt.Sprintf(before, "::1")},
+	} {
+		text := withLine("listeners", "listeners: {a: {http: {address: '"+c.a+"'}}, b: {http: {address: '"+c.b+"'}}}")
+		_, err := parse("config.yaml", []byte(text), ".", fakeStat)
+		have := ""
+		if err != nil {
+			_, have, _ = strings.Cut(err.Error(), "listeners.b.http.address: ")
+		}
+		if have != c.want {
+			t.Errorf("%s beside %s: %q, want %q", c.b, c.a, have, c.want)
+		}
+	}
+}

@@ -369,7 +369,7 @@ func TestWebWarnings(t *testing.T) {
 		{"other port beside http", withLine("listeners", `listeners: {web: {https: {address: ":8443", hosts: [a.b], `+acme+`}}, plain: {http: {address: ":80"}}}`), ""},
 		{"nowhere to redirect", withLine("listeners", `listeners: {app: {megaki: {address: ":1", keys: [k]}}, plain: {http: {address: ":80", redirect_https: true}}}`),
 			"2:103: listeners.plain.http.redirect_https: there is no https listener that clients could be sent to"},
-		{"any port", withLine("listeners", `listeners: {a: {http: {address: ":0"}}, b: {http: {address: ":0"}}, c: {http: {address: "127.0.0.1:80"}}, d: {http: {address: ":80"}}}`), ""},
+		{"any port", withLine("listeners", `listeners: {a: {http: {address: ":0"}}, b: {http: {address: ":0"}}, c: {http: {address: '127.0.0.1:81'}}, d: {http: {address: ":80"}}}`), ""},
 		{"queue", upstreams(`upstreams: [{url: http://a}], queue: 5, queue_timeout: 1s`),
 			"3:63: backends.site.http.queue: it has no effect without max_connections: no request waits for a connection\n" +
 				"3:81: backends.site.http.queue_timeout: it has no effect without max_connections: no request waits for a connection"},
