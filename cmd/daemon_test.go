@@ -33,7 +33,9 @@ type daemonOptions struct {
 	php    string   // options of the backend; "": one worker
 	script string   // "": one that echoes
 	log    string   // the section of config.yaml; "": no access lines
+	limits string   // the section of config.yaml
 	stderr *os.File // nil: shown if the test fails
+	plain  bool     // without the race detector
 }
 
 // startDaemon runs mkd with an echoing script until the test ends.
@@ -93,7 +95,8 @@ listeners: {app: {megaki: {address: "127.0.0.1:%s", keys: [server.key]}}}
 backends: {echo: {php: {script: script.php, %s}}}
 routes: [{match: {payload: raw}, backend: echo}]
 log: {%s}
-`, port, cmp.Or(o.php, "workers: {min: 1, max: 1}"), cmp.Or(o.log, "access: false")),
+limits: {%s}
+`, port, cmp.Or(o.php, "workers: {min: 1, max: 1}"), cmp.Or(o.log, "access: false"), o.limits),
 		"script.php": cmp.Or(o.script, `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => arca::$request];`),
 	}
 	for name, text := range files {
@@ -115,7 +118,14 @@ log: {%s}
 	if d.config.ClientKey, err = megaki.GenerateKey(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(bin, "mkd"), "run")
+	name := filepath.Join(bin, "mkd")
+	if o.plain {
+		name = filepath.Join(t.TempDir(), "mkd")
+		if out, err := exec.Command("go", "build", "-o", name, "./mkd").CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	cmd := exec.Command(name, "run")
 	cmd.Dir = dir
 	t.Cleanup(func() {
 		if cmd.Process != nil {

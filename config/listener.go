@@ -21,6 +21,17 @@ type Listener struct {
 // Address returns where the listener listens.
 func (l *Listener) Address() string { return *l.address() }
 
+// MaxConnections returns the most connections that the listener has open at once.
+func (l *Listener) MaxConnections() int {
+	switch {
+	case l.Megaki != nil:
+		return l.Megaki.MaxConnections
+	case l.HTTPS != nil:
+		return l.HTTPS.MaxConnections
+	}
+	return l.HTTP.MaxConnections
+}
+
 // address is nil if the listener has no kind.
 func (l *Listener) address() *string {
 	switch {

@@ -50,14 +50,14 @@ func hasHTTPS(cfg *Config) bool {
 
 // warnConnections warns of a bound of one client that bounds nothing.
 func (w *walker) warnConnections(l *Listener) {
-	all, perIP := 0, new(int)
+	all, perIP := l.MaxConnections(), new(int)
 	switch {
 	case l.Megaki != nil:
-		all, perIP = l.Megaki.MaxConnections, &l.Megaki.MaxConnectionsPerIP
+		perIP = &l.Megaki.MaxConnectionsPerIP
 	case l.HTTPS != nil:
-		all, perIP = l.HTTPS.MaxConnections, &l.HTTPS.MaxConnectionsPerIP
+		perIP = &l.HTTPS.MaxConnectionsPerIP
 	case l.HTTP != nil:
-		all, perIP = l.HTTP.MaxConnections, &l.HTTP.MaxConnectionsPerIP
+		perIP = &l.HTTP.MaxConnectionsPerIP
 	}
 	if *perIP >= all && *perIP > 0 {
 		w.odd(perIP, "it has no effect: max_connections is %d", all)

@@ -10,7 +10,7 @@ import (
 	"mkd/config"
 )
 
-// greet tells a person at a terminal what to try.
+// greet logs commands to try, for a person at a terminal.
 func (p *Proxy) greet() {
 	for _, d := range p.doors {
 		if d.cfg.Megaki == nil {
@@ -29,8 +29,8 @@ func (p *Proxy) greet() {
 	}
 }
 
-// reachable returns the address of a listener as a client on this machine
-// names it.
+// reachable returns the address of a listener that a client on this machine can
+// connect to.
 func reachable(a net.Addr) string {
 	if t, ok := a.(*net.TCPAddr); ok && t.IP.IsUnspecified() {
 		return net.JoinHostPort("localhost", strconv.Itoa(t.Port))
@@ -38,7 +38,8 @@ func reachable(a net.Addr) string {
 	return a.String()
 }
 
-// beside returns how to call a command that stands beside this one.
+// beside returns the path of a command in the folder of this one, as a user here
+// would type it, or else its bare name.
 func beside(name string) string {
 	if self, err := os.Executable(); err == nil {
 		path := filepath.Join(filepath.Dir(self), name)
@@ -49,8 +50,7 @@ func beside(name string) string {
 	return name
 }
 
-// fromHere returns a path as it is written from the working directory, if that
-// is shorter.
+// fromHere returns a path relative to the working directory, if that is shorter.
 func fromHere(path string) string {
 	here, err := os.Getwd()
 	if err != nil {

@@ -210,7 +210,7 @@ func (p *Proxy) stopBackends(ctx context.Context) error {
 }
 
 // Run starts the Proxy and serves until ctx ends or a listener fails. Then it
-// shuts down within the shutdown_timeout of the configuration.
+// shuts down within shutdown_timeout.
 func (p *Proxy) Run(ctx context.Context) error {
 	if err := p.Start(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
@@ -223,18 +223,18 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return p.serve(ctx)
 }
 
-// serve is Run after the start.
+// serve does what is left of Run after the start.
 func (p *Proxy) serve(ctx context.Context) error {
 	var failure error
 	select {
 	case <-ctx.Done():
-		p.logs.Main.Sugar().Infow("stopping: requests under way may end", "within", p.cfg.ShutdownTimeout)
+		p.logs.Main.Sugar().Infow("stopping: requests in flight may end", "within", p.cfg.ShutdownTimeout)
 	case failure = <-p.failed:
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.ShutdownTimeout)
 	defer cancel()
 	if err := p.Shutdown(drain); err != nil {
-		p.logs.Main.Sugar().Warnw("cut off at the end of shutdown_timeout", "error", err)
+		p.logs.Main.Sugar().Warnw("requests were cut off at the end of shutdown_timeout", "error", err)
 	}
 	p.logs.Main.Info("stopped")
 	return failure

@@ -126,6 +126,7 @@ func runCommand() *cobra.Command {
 		for _, w := range d.warnings {
 			d.logs.Main.Warn(w)
 		}
+		proxy.LimitMemory(d.cfg)
 		return d.proxy.Run(handleSignals(signals, d.logs))
 	}
 	return cmd

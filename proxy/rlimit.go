@@ -7,33 +7,26 @@ import (
 	"mkd/config"
 )
 
-// descriptorsBesides is how many descriptors the daemon needs besides one a
-// connection and six a worker.
+// descriptorsBesides is how many descriptors the daemon needs besides one for
+// each connection and six for each worker.
 const descriptorsBesides = 64
 
-// Check returns warnings about a configuration that is right in itself but
-// doesn't fit this machine: one a line, none if all is well.
+// Check returns warnings about a valid configuration that doesn't fit this
+// machine, one line each.
 func Check(cfg *config.Config) ([]string, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return nil, fmt.Errorf("asking for the limit of descriptors: %w", err)
+		return nil, fmt.Errorf("reading the limit of descriptors: %w", err)
 	}
 	return checkDescriptors(cfg, limit.Max), nil
 }
 
-// checkDescriptors compares what the configuration may open with the hard
-// limit, which Go's runtime makes use of.
+// checkDescriptors compares what the configuration may open with the hard limit,
+// to which Go's runtime raises the soft one.
 func checkDescriptors(cfg *config.Config, limit uint64) []string {
 	connections, workers := 0, 0
 	for i := range cfg.Listeners {
-		switch l := &cfg.Listeners[i]; {
-		case l.Megaki != nil:
-			connections += l.Megaki.MaxConnections
-		case l.HTTPS != nil:
-			connections += l.HTTPS.MaxConnections
-		default:
-			connections += l.HTTP.MaxConnections
-		}
+		connections += cfg.Listeners[i].MaxConnections()
 	}
 	for i := range cfg.Backends {
 		if p := cfg.Backends[i].PHP; p != nil {
