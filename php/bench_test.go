@@ -24,17 +24,17 @@ func BenchmarkHTTP(b *testing.B) {
 			"Cache-Control":   {"no-cache"},
 		}}}
 	for b.Loop() {
-		if err := p.DoHTTP(b.Context(), c, discardAnswer{io.Discard}); err != nil {
+		if err := p.DoHTTP(b.Context(), c, discardResponse{io.Discard}); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-type discardAnswer struct{ io.Writer }
+type discardResponse struct{ io.Writer }
 
-func (discardAnswer) Head(int, http.Header, int64) error { return nil }
-func (discardAnswer) EarlyHints(http.Header) error       { return nil }
-func (discardAnswer) Flush() error                       { return nil }
+func (discardResponse) Head(int, http.Header, int64) error { return nil }
+func (discardResponse) EarlyHints(http.Header) error       { return nil }
+func (discardResponse) Flush() error                       { return nil }
 
 func benchPool(b *testing.B) *Pool {
 	p, err := NewPool(Options{Script: "testdata/bench.php", MinWorkers: 1, MaxWorkers: 1, Logger: slog.New(slog.DiscardHandler)})

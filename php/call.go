@@ -54,7 +54,7 @@ func (c *Call) from() netip.Prefix { return c.Client }
 
 // call has the script answer a call. It returns how the worker has to leave
 // the pool, if it has to.
-func (w *worker) call(ctx context.Context, m message, answer *receiver, timeout time.Duration) (departure, error) {
+func (w *worker) call(ctx context.Context, m message, answer *receiver, timeout time.Duration) (eviction, error) {
 	if how, err := w.usable(ctx); err != nil {
 		return how, err
 	}
@@ -68,7 +68,7 @@ func (w *worker) call(ctx context.Context, m message, answer *receiver, timeout 
 			return w.failure(unread)
 		}
 		if sent == 0 {
-			return departKill, &unsentError{unread}
+			return evictKill, &unsentError{unread}
 		}
 		// It may have said why: the message was too large for its memory.
 	}
@@ -78,7 +78,7 @@ func (w *worker) call(ctx context.Context, m message, answer *receiver, timeout 
 
 // receive takes the frames of an answer. unread is why the worker hasn't read
 // the whole message, if it hasn't.
-func (w *worker) receive(id uint64, answer *receiver, unread error) (departure, error) {
+func (w *worker) receive(id uint64, answer *receiver, unread error) (eviction, error) {
 	for {
 		h, head, err := w.next(id)
 		if err != nil {
@@ -103,7 +103,7 @@ func (w *worker) receive(id uint64, answer *receiver, unread error) (departure, 
 			answer.moved()
 		case framePart:
 			flush := len(head) > 0 && head[0]&partFlush != 0
-			err := w.copyAnswer(answer, h.body, false)
+			err := w.copyResponse(answer, h.body, false)
 			if err == nil && flush {
 				answer.flush()
 			}
@@ -114,28 +114,28 @@ func (w *worker) receive(id uint64, answer *receiver, unread error) (departure, 
 				return w.failure(err)
 			}
 		case frameEnd:
-			w.reported = int64(binary.BigEndian.Uint64(head))
+			w.memoryUsed = int64(binary.BigEndian.Uint64(head))
 			leaves := len(head) > 8 && head[8]&endLeaves != 0
-			if err := w.copyAnswer(answer, h.body, true); err != nil {
+			if err := w.copyResponse(answer, h.body, true); err != nil {
 				return w.failure(err)
 			}
 			if leaves {
-				return departStop, answer.refused
+				return evictStop, answer.refused
 			}
-			return stay, answer.refused
+			return keep, answer.refused
 		case frameError:
 			fatal := head[0] != 0
 			if len(head) >= 9 {
-				w.reported = int64(binary.BigEndian.Uint64(head[1:]))
+				w.memoryUsed = int64(binary.BigEndian.Uint64(head[1:]))
 			}
 			text, err := w.frames.text(maxErrorText)
 			if err != nil {
 				return w.failure(err)
 			}
 			if fatal {
-				return departStop, &ScriptError{Message: text, Fatal: true}
+				return evictStop, &ScriptError{Message: text, Fatal: true}
 			}
-			return stay, &ScriptError{Message: text}
+			return keep, &ScriptError{Message: text}
 		default:
 			return w.failure(fmt.Errorf("%w: type %02x during a request", errFrame, byte(h.typ)))
 		}
@@ -152,7 +152,7 @@ func (w *worker) next(id uint64) (frameHeader, []byte, error) {
 }
 
 // ping asks the worker for a sign of life.
-func (w *worker) ping(ctx context.Context, timeout time.Duration) (departure, error) {
+func (w *worker) ping(ctx context.Context, timeout time.Duration) (eviction, error) {
 	if how, err := w.usable(ctx); err != nil {
 		return how, err
 	}
@@ -171,18 +171,18 @@ func (w *worker) ping(ctx context.Context, timeout time.Duration) (departure, er
 	if err != nil {
 		return w.failure(err)
 	}
-	return stay, nil
+	return keep, nil
 }
 
 // usable tells, before anything is sent, why a worker can't have a call.
-func (w *worker) usable(ctx context.Context) (departure, error) {
+func (w *worker) usable(ctx context.Context) (eviction, error) {
 	if ctx.Err() != nil { // it ended while the call waited
-		return stay, &unsentError{context.Cause(ctx)}
+		return keep, &unsentError{context.Cause(ctx)}
 	}
 	if w.frames.r.Buffered() > 0 || w.frames.left > 0 || !w.pipe.idle() {
-		return departKill, &unsentError{errors.New("it died, or wrote without being asked")}
+		return evictKill, &unsentError{errors.New("it died, or wrote without being asked")}
 	}
-	return stay, nil
+	return keep, nil
 }
 
 // send implements message.
@@ -237,10 +237,10 @@ func (w *worker) sendGone(id uint64, answer *receiver) error {
 	return err
 }
 
-// copyAnswer moves the body of the frame to the response. What the response
+// copyResponse moves the body of the frame to the response. What the response
 // doesn't take is dropped, and the worker can go on; the error is about the
 // worker only.
-func (w *worker) copyAnswer(answer *receiver, size int64, last bool) error {
+func (w *worker) copyResponse(answer *receiver, size int64, last bool) error {
 	known := answer.excess
 	n, err := answer.due(size, last)
 	if err != nil {
@@ -266,15 +266,15 @@ func (w *worker) copyAnswer(answer *receiver, size int64, last bool) error {
 }
 
 // failure says in the caller's terms why a call can't be brought to its end.
-func (w *worker) failure(err error) (departure, error) {
+func (w *worker) failure(err error) (eviction, error) {
 	var body *bodyError
 	switch {
 	case errors.As(err, &body):
-		return departKill, body.err
+		return evictKill, body.err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return departTerm, w.pipe.cause()
+		return evictTerm, w.pipe.cause()
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
-		err = w.proc.lost("during the request", patience)
+		err = w.proc.exitReason("during the request", patience)
 	}
-	return departKill, &WorkerError{PID: w.proc.PID, Err: err}
+	return evictKill, &WorkerError{PID: w.proc.PID, Err: err}
 }

@@ -44,7 +44,7 @@ type HTTPCall struct {
 //
 // When w doesn't take a part, the script is told to produce no more of them, and
 // the error is w's own, unless the script or its worker fails after that.
-func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w HTTPAnswer) error {
+func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error {
 	m := httpMessage{HTTPCall: c, script: &p.base}
 	var err error
 	if IsForm(c.Request) {

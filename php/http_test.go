@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// recorder is an HTTPAnswer that keeps what it gets.
+// recorder is an ResponseWriter that keeps what it gets.
 type recorder struct {
 	status  int
 	header  http.Header

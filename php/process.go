@@ -18,8 +18,8 @@ const stopWrite = 100 * time.Millisecond
 // phpProcess is a PHP process and the pipes to it.
 type phpProcess struct {
 	*process.Process
-	in  *os.File // calls to it
-	out *os.File // frames from it
+	in  *os.File // calls to the process
+	out *os.File // frames from the process
 }
 
 // startProcess starts PHP with Arcangelo and the script.
@@ -67,8 +67,9 @@ func (p *phpProcess) stop() {
 	p.in.Close()
 }
 
-// lost returns what happened to a process whose pipe is closed.
-func (p *phpProcess) lost(when string, within time.Duration) error {
+// exitReason describes what happened to a process whose pipe is closed. It waits
+// for the end of the process for a limited time.
+func (p *phpProcess) exitReason(when string, within time.Duration) error {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {

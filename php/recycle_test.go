@@ -64,7 +64,7 @@ func TestRecyclingOutlivesABrokenScript(t *testing.T) {
 	path := script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'first'];`)
 	p, log := start(t, Options{Script: path, MinWorkers: 1, MaxWorkers: 1, MaxAge: 50 * time.Millisecond})
 	rewrite(t, path, `syntax error`)
-	log.await(t, "a worker that has served long enough can't be replaced; it goes on")
+	log.await(t, "expired worker can't be replaced; it goes on")
 	if got := mustDo(t, p, "x"); got != "first" {
 		t.Errorf("%q", got)
 	}
@@ -78,8 +78,8 @@ func TestRecyclingOutlivesABrokenScript(t *testing.T) {
 func TestRecyclingGoesThroughAll(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 4, MaxWorkers: 4, MaxAge: time.Hour})
 	p.mu.Lock()
-	for pl := range p.places {
-		pl.worker.born = pl.worker.born.Add(-2 * time.Hour)
+	for s := range p.slots {
+		s.worker.born = s.worker.born.Add(-2 * time.Hour)
 	}
 	p.recycle()
 	p.mu.Unlock()

@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// Counts are a pool's, since its start.
+// Counts count events since the start of a pool.
 type Counts struct {
-	Requests      int64 // that a worker had
-	ScriptErrors  int64 // that ended with a *ScriptError
-	WorkerErrors  int64 // that ended with a *WorkerError
-	Timeouts      int64 // that ended with ErrTimeout or the context
-	QueueFull     int64 // refused with ErrQueueFull
-	QueueTimeouts int64 // refused with ErrQueueTimeout
+	Requests      int64 // calls that reached a worker
+	ScriptErrors  int64 // calls that ended with a *ScriptError
+	WorkerErrors  int64 // calls that ended with a *WorkerError
+	Timeouts      int64 // calls that ended with ErrTimeout or the context
+	QueueFull     int64 // calls refused with ErrQueueFull
+	QueueTimeouts int64 // calls refused with ErrQueueTimeout
 	Started       int64 // workers that became ready
 }
 
 // Status is the state of a pool.
 type Status struct {
-	Workers  []WorkerStatus // those that are ready, by process id
-	Starting int            // places whose worker isn't ready: it starts, or failed and is tried again later
-	Leaving  int            // processes that have left the pool, and haven't ended
+	Workers  []WorkerStatus // the workers that are ready, by process id
+	Starting int            // slots whose worker isn't ready: it starts, or failed and is tried again later
+	Exiting  int            // processes that were evicted and haven't ended
 	Waiting  int            // calls that wait for a worker
-	Failure  error          // why the last start of a worker failed, if it isn't mended
+	Failure  error          // why the last start of a worker failed; nil: it didn't
 	Counts   Counts
 }
 
@@ -32,9 +32,9 @@ type Status struct {
 type WorkerStatus struct {
 	PID      int
 	Busy     bool
-	For      time.Duration // in that state: the age of the current call, if Busy
+	For      time.Duration // how long it has been busy or idle
 	Age      time.Duration
-	Requests int64 // calls that it had
+	Requests int64 // calls that it served
 	Memory   int64 // bytes that PHP took from the system, as of the last call
 }
 
@@ -43,15 +43,15 @@ func (p *Pool) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	s := Status{Leaving: len(p.leaving), Waiting: p.queue.len(), Failure: p.failed, Counts: p.counts}
-	for pl := range p.places {
-		if pl.failed != nil {
-			s.Failure = pl.failed
+	st := Status{Exiting: len(p.exiting), Waiting: p.queue.len(), Failure: p.startError, Counts: p.counts}
+	for s := range p.slots {
+		if s.startError != nil {
+			st.Failure = s.startError
 		}
-		if w := pl.worker; w == nil {
-			s.Starting++
+		if w := s.worker; w == nil {
+			st.Starting++
 		} else {
-			s.Workers = append(s.Workers, WorkerStatus{
+			st.Workers = append(st.Workers, WorkerStatus{
 				PID:      w.proc.PID,
 				Busy:     w.busy,
 				For:      now.Sub(w.since),
@@ -61,12 +61,12 @@ func (p *Pool) Status() Status {
 			})
 		}
 	}
-	slices.SortFunc(s.Workers, func(a, b WorkerStatus) int { return cmp.Compare(a.PID, b.PID) })
-	return s
+	slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return cmp.Compare(a.PID, b.PID) })
+	return st
 }
 
-// count counts a call that a worker had, and how it ended.
-func (p *Pool) count(w *worker, how departure, err error) {
+// count counts a call that reached a worker.
+func (p *Pool) count(w *worker, how eviction, err error) {
 	var script *ScriptError
 	var broken *WorkerError
 	var unsent *unsentError
@@ -82,22 +82,22 @@ func (p *Pool) count(w *worker, how departure, err error) {
 		p.counts.ScriptErrors++
 	case errors.As(err, &broken):
 		p.counts.WorkerErrors++
-	case how == departTerm:
+	case how == evictTerm:
 		p.counts.Timeouts++
 	}
 }
 
-// report logs what became of a worker after its use, if it can't go on: reason
-// is why one that is in order leaves the pool.
-func (w *worker) report(how departure, err error, reason string) {
+// logEnd logs why a worker is evicted after its use, if it is. reason is why a
+// worker that works is evicted.
+func (w *worker) logEnd(how eviction, err error, reason string) {
 	var broken *WorkerError
 	var unsent *unsentError
 	switch {
-	case errors.As(err, &unsent) && how != stay:
+	case errors.As(err, &unsent) && how != keep:
 		w.log.Warn("worker ended before it had a request", "reason", unsent.err)
 	case errors.As(err, &broken):
 		w.log.Error("worker ended", "reason", broken.Err)
-	case how == departTerm:
+	case how == evictTerm:
 		w.log.Warn("worker ended", "reason", err)
 	case reason != "":
 		w.log.Debug("worker replaced", "reason", reason)

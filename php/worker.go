@@ -14,47 +14,47 @@ import (
 	"mkd/php/internal/process"
 )
 
-const frameBuffer = 8 << 10 // bytes; smaller answers are read in one piece
+const frameBuffer = 8 << 10 // bytes; smaller responses are read in one piece
 
-// worker is a PHP process that takes calls. One goroutine at a time uses it:
-// the one that started it, then those that take it from its pool.
+// worker is a PHP process that serves calls. One goroutine at a time uses it:
+// the one that started it, then those that acquire it from the pool.
 type worker struct {
 	proc   *phpProcess
 	output *output
 	log    *slog.Logger
 	pipe   *pipe
 	frames frameReader
-	buf    []byte // a call on its way
+	buf    []byte // a call to be sent
 
 	generation int // of the pool, when it started
 	takesHTTP  bool
 	php        string // its version
-	reported   int64  // memory in use after the last call, in bytes
+	memoryUsed int64  // bytes after the last call
 	born       time.Time
 	stuck      *atomic.Int64 // of the pool
 
-	// It is replaced after so many requests, and that age; then it goes on
-	// until the new one is ready, but not beyond mostRequests. 0: no limit.
+	// The worker expires after maxRequests or at maxAge. It goes on until its
+	// replacement is ready, but not beyond mostRequests. 0: no limit.
 	maxRequests, mostRequests int64
 	maxAge                    time.Duration
 
-	leave chan departure // how it is to leave the pool
-	gone  chan struct{}  // closed when it has left, and its place is free
+	evictions chan eviction // gets one
+	done      chan struct{} // closed when it is evicted and its slot is free
 
 	// Guarded by the pool's mutex.
-	place    *place
-	busy     bool      // somebody uses it
-	parted   bool      // it has left
-	how      departure // so
-	retiring bool      // it leaves once it is idle
-	ended    bool      // its process has
-	since    time.Time // of being busy or idle
+	slot     *slot
+	busy     bool // somebody uses it
+	evicted  bool
+	how      eviction
+	draining bool      // it is evicted once it is idle
+	exited   bool      // its process has ended
+	since    time.Time // when it became busy or idle
 	requests int64
 	memory   int64 // bytes
 }
 
-// startWorker starts a process, and waits until its script is ready. The
-// caller has the worker then.
+// startWorker starts a process and waits until its script is ready. The worker is
+// busy: the caller uses it.
 func (p *Pool) startWorker(generation int) (*worker, error) {
 	out := newOutput(p.log)
 	proc, err := p.startProcess(out.Output)
@@ -68,34 +68,34 @@ func (p *Pool) startWorker(generation int) (*worker, error) {
 		pipe:   newPipe(proc.in, proc.out),
 		buf:    make([]byte, 0, callBuffer),
 		born:   time.Now(),
-		leave:  make(chan departure, 1),
-		gone:   make(chan struct{}),
 		busy:   true,
 
+		evictions:  make(chan eviction, 1),
+		done:       make(chan struct{}),
 		generation: generation,
 		stuck:      &p.stuck,
 	}
 	w.frames.r = bufio.NewReaderSize(w.pipe, frameBuffer)
-	// So that they don't all end at once.
+	// Workers that start together don't end together.
 	n := int64(p.opt.MaxRequests)
 	w.maxRequests, w.mostRequests = process.Jitter(n), n+n/10
 	w.maxAge = time.Duration(process.Jitter(int64(p.opt.MaxAge)))
-	p.processes.Go(func() { p.watch(w) })
+	p.processes.Go(func() { p.supervise(w) })
 	if err := w.boot(p.ctx, p.opt.BootTimeout); err != nil {
 		p.mu.Lock()
-		p.part(w, departKill)
+		p.evict(w, evictKill)
 		p.mu.Unlock()
 		<-proc.Exited()
 		proc.AwaitOutput()
-		p.finish(w)
+		p.discard(w)
 		return nil, out.explain(err)
 	}
 	out.ForgetTail()
 	return w, nil
 }
 
-// old reports whether it is time to replace a worker that is in order.
-func (w *worker) old() bool {
+// expired reports whether it is time to replace a worker that works.
+func (w *worker) expired() bool {
 	return w.maxRequests > 0 && w.requests >= w.maxRequests || w.maxAge > 0 && time.Since(w.born) >= w.maxAge
 }
 
@@ -112,7 +112,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 			}
 			return fmt.Errorf("the script wasn't ready within %s", timeout)
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			select { // how it ended says more than that it did
+			select { // the exit status says more than the end of a file
 			case <-w.proc.Exited():
 				return fmt.Errorf("PHP ended before the script was ready: %s", w.proc.Ending())
 			case <-time.After(time.Second):

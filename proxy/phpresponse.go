@@ -20,7 +20,7 @@ type phpResponse struct {
 // errReplaced stops a script whose response is replaced by a file.
 var errReplaced = errors.New("a file replaces the response")
 
-// EarlyHints implements php.HTTPAnswer. A message has no room for them.
+// EarlyHints implements php.ResponseWriter. A message has no room for them.
 func (p *phpResponse) EarlyHints(header http.Header) error {
 	if p.x.message != nil || !p.r.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
 		return nil
@@ -28,7 +28,7 @@ func (p *phpResponse) EarlyHints(header http.Header) error {
 	return informational(p.w, http.StatusEarlyHints, header)
 }
 
-// Head implements php.HTTPAnswer.
+// Head implements php.ResponseWriter.
 func (p *phpResponse) Head(status int, header http.Header, length int64) error {
 	if p.sendFile.names(header) {
 		p.file = header
@@ -50,7 +50,7 @@ func (p *phpResponse) Head(status int, header http.Header, length int64) error {
 	return nil
 }
 
-// Write implements php.HTTPAnswer.
+// Write implements php.ResponseWriter.
 func (p *phpResponse) Write(b []byte) (int, error) {
 	p.x.partCame()
 	defer p.x.partAwaited()
@@ -60,7 +60,7 @@ func (p *phpResponse) Write(b []byte) (int, error) {
 	return p.w.Write(b)
 }
 
-// Flush implements php.HTTPAnswer.
+// Flush implements php.ResponseWriter.
 func (p *phpResponse) Flush() error {
 	if p.relay != nil {
 		return p.relay.Flush()

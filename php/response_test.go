@@ -48,8 +48,8 @@ func TestWorkersThatLie(t *testing.T) {
 		"no name":             frameText(frameHead, headOf(200, 0), "\x00a\x00") + end,
 		"a name alone":        frameText(frameHead, headOf(200, 0), "X\x00") + end,
 		"no NUL at the end":   frameText(frameHead, headOf(200, 0), "X\x00a\x00Y") + end,
-		"a large header":      frameText(frameHead, headOf(200, 0), "X\x00"+strings.Repeat("a", maxAnswerHeader)+"\x00") + end,
-		"many fields":         frameText(frameHead, headOf(200, 0), strings.Repeat("X\x00\x00", maxAnswerFields+1)) + end,
+		"a large header":      frameText(frameHead, headOf(200, 0), "X\x00"+strings.Repeat("a", maxResponseHeader)+"\x00") + end,
+		"many fields":         frameText(frameHead, headOf(200, 0), strings.Repeat("X\x00\x00", maxResponseFields+1)) + end,
 		"the frame of a call": frameText(frameHTTP, "", ""),
 	} {
 		t.Run(name, func(t *testing.T) {

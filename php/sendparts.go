@@ -31,7 +31,7 @@ func (w *worker) sendMore(id uint64, more io.Reader) error {
 	err := w.sendParts(id, parts, free)
 	close(stop)
 	if err != nil && !errors.As(err, new(*bodyError)) { // that one has returned
-		w.dismiss(more, stopped)
+		w.abandon(more, stopped)
 	}
 	return err
 }
@@ -78,7 +78,7 @@ func (w *worker) sendParts(id uint64, parts <-chan part, free chan<- []byte) err
 			return os.ErrDeadlineExceeded
 		case <-w.pipe.ctx.Done():
 			return os.ErrDeadlineExceeded
-		case <-w.gone:
+		case <-w.done:
 			return syscall.EPIPE
 		}
 		last := next.err == io.EOF
@@ -99,7 +99,7 @@ func (w *worker) sendParts(id uint64, parts <-chan part, free chan<- []byte) err
 
 // dismiss ends the reading of a message that isn't wanted any more. A reader
 // that doesn't end is left behind, and counted until it does.
-func (w *worker) dismiss(more io.Reader, stopped <-chan struct{}) {
+func (w *worker) abandon(more io.Reader, stopped <-chan struct{}) {
 	within := patience // it may be about to return
 	if c, ok := more.(io.Closer); ok {
 		c.Close()

@@ -64,7 +64,7 @@ func TestReadersLeftBehindAreBounded(t *testing.T) {
 	if err := stalled(); err != ErrTimeout {
 		t.Errorf("error %v", err)
 	}
-	if err := stalled(); err == nil || !strings.Contains(err.Error(), "1 readers of messages didn't return") {
+	if err := stalled(); err == nil || !strings.Contains(err.Error(), "1 readers of messages haven't returned") {
 		t.Errorf("another one: %v", err)
 	}
 	mustDo(t, p, "pid")

@@ -1,0 +1,124 @@
+package php
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// acquire returns a worker, which is busy then. It waits for one in the client's
+// turn.
+func (p *Pool) acquire(ctx context.Context, client netip.Prefix, until time.Time) (*worker, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if n := len(p.idle); n > 0 {
+		w := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.take(w)
+		p.mu.Unlock()
+		return w, nil
+	}
+	wt, evicted := p.queue.join(client)
+	if wt == nil {
+		p.grow(1)
+		p.counts.QueueFull++
+		p.mu.Unlock()
+		return nil, ErrQueueFull
+	}
+	if evicted != nil {
+		p.counts.QueueFull++
+		evicted.outcome <- outcome{err: ErrQueueFull}
+	}
+	p.grow(0)
+	p.mu.Unlock()
+	return p.wait(ctx, wt, until)
+}
+
+// wait waits for the outcome of a waiter.
+func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, error) {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	err := ErrQueueTimeout
+	select {
+	case o := <-wt.outcome:
+		return o.worker, o.err
+	case <-timer.C:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.queue.leave(wt) {
+		if err == ErrQueueTimeout {
+			p.counts.QueueTimeouts++
+		}
+		return nil, err
+	}
+	o := <-wt.outcome // it came meanwhile
+	return o.worker, o.err
+}
+
+// take marks a worker as busy.
+func (p *Pool) take(w *worker) {
+	w.busy, w.since = true, time.Now()
+	p.busy++
+}
+
+// offer gives a worker to the next call that waits, or makes it idle.
+func (p *Pool) offer(w *worker) {
+	w.busy, w.since = false, time.Now()
+	if wt := p.queue.next(); wt != nil {
+		p.take(w)
+		wt.outcome <- outcome{worker: w}
+		return
+	}
+	p.idle = append(p.idle, w)
+}
+
+// release returns a worker to the pool after its use. If it is evicted although it
+// works, release returns the reason.
+func (p *Pool) release(w *worker, how eviction) (reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy--
+	w.memory = w.memoryUsed
+	if how == keep && !w.evicted {
+		if reason = p.spent(w); reason != "" {
+			how = evictStop
+		} else if w.expired() {
+			p.recycle()
+		}
+	}
+	if how == keep && !w.evicted {
+		p.offer(w)
+	} else {
+		if w.requests == 0 {
+			w.busy = false // so that the slot backs off
+		}
+		p.evict(w, how)
+		w.busy = false
+		p.closePipes(w)
+	}
+	if p.closed && p.busy == 0 {
+		close(p.drained)
+	}
+	return reason
+}
+
+// spent returns why a worker can't serve another call, "" if it can.
+func (p *Pool) spent(w *worker) string {
+	switch {
+	case p.closed:
+		return "the pool is shut down"
+	case w.draining:
+		return "it is drained"
+	case w.mostRequests > 0 && w.requests >= w.mostRequests:
+		return "max_requests"
+	case p.opt.MemoryLimit > 0 && w.memory > p.opt.MemoryLimit:
+		return "memory_limit"
+	}
+	return ""
+}
