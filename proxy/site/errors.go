@@ -37,8 +37,9 @@ var (
 
 // Kinds of failure that don't leave the package.
 var (
-	errFolder = errors.New("is a folder")
-	errMoved  = errors.New("was replaced again and again while it was looked up")
+	errFolder   = errors.New("is a folder")
+	errNoScript = errors.New("leads to no script")
+	errMoved    = errors.New("was replaced again and again while it was looked up")
 )
 
 // failure is an error about a name. Its text is made when it is asked for: most

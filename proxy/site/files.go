@@ -44,8 +44,11 @@ type Files struct {
 	// to. nil: *.php* (so x.phps, x.php7, x.php~, x.php.bak and x.php.txt too),
 	// *.pht* (x.phtml), *.phar*, *.inc and *.inc~; empty: none.
 	Scripts []string
-	// Types has media types that the table of this package lacks or has
-	// otherwise, by extension in lower case (".html"). "" is for names without one.
+	// Charset is sent with the types text/* of the table of this package. Empty:
+	// none for text/html and text/plain, utf-8 for the others.
+	Charset string
+	// Types has media types besides and instead of those in the table of this
+	// package, by extension in lower case (".html"). "" is for names without one.
 	Types map[string]string
 
 	tree    tree

@@ -38,19 +38,18 @@ func checkPath(p string) error {
 	return nil
 }
 
-// encodedSeparator reports whether %2F or %5C stands in s. A router may leave
-// them so in a path, and the next one who decodes it would find a separator.
-func encodedSeparator(s string) bool {
-	for {
-		i := strings.IndexByte(s, '%')
-		if i < 0 || len(s) < i+3 {
-			return false
-		}
-		s = s[i+1:]
-		if s[0] == '2' && s[1]|0x20 == 'f' || s[0] == '5' && s[1]|0x20 == 'c' {
-			return true
+// encodedSeparator reports whether s contains %2F or %5C. A router may leave them
+// in a path, and whoever decodes it next would find a separator.
+func encodedSeparator(s string) bool { return encodedAt(s) >= 0 }
+
+// encodedAt returns the index of the first %2F or %5C in s, -1 if there is none.
+func encodedAt(s string) int {
+	for i := 0; i+2 < len(s); i++ {
+		if s[i] == '%' && (s[i+1] == '2' && s[i+2]|0x20 == 'f' || s[i+1] == '5' && s[i+2]|0x20 == 'c') {
+			return i
 		}
 	}
+	return -1
 }
 
 // hidden reports whether a segment of the path p is a dotfile or fits one of the

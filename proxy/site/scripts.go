@@ -130,15 +130,69 @@ func (s *Scripts) Find(u *url.URL) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	var found Found
+	return s.within(func(r *release) (Found, error) { return s.find(r, p) })
+}
+
+// FindEncoded is Find for a URL whose path may have an encoded slash or
+// backslash: some applications take a whole name with a slash for one segment. No
+// file has such a path. So only two scripts can be meant: one that the path
+// leads to before the segment with the encoded character, and one that Try names
+// without {path}. The PathInfo is decoded; what the client wrote is in its
+// request's REQUEST_URI.
+func (s *Scripts) FindEncoded(u *url.URL) (Found, error) {
+	escaped := u.EscapedPath()
+	at := encodedAt(escaped)
+	if at < 1 || escaped[0] != '/' {
+		return s.Find(u)
+	}
+	before, err := url.PathUnescape(escaped[:strings.LastIndexByte(escaped[:at], '/')])
+	if err != nil || !strings.HasPrefix(u.Path, before) {
+		return Found{}, notFound(escaped, "is malformed")
+	}
+	if before != "" {
+		if err := checkPath(before); err != nil {
+			return Found{}, err
+		}
+	}
+	return s.within(func(r *release) (Found, error) { return s.findEncoded(r, before, u.Path[len(before):]) })
+}
+
+// within calls find with the current release.
+func (s *Scripts) within(find func(*release) (Found, error)) (found Found, err error) {
 	err = s.Files.tree.with(s.Files.Root, func(r *release) (err error) {
-		found, err = s.find(r, p)
+		found, err = find(r)
 		return err
 	})
 	if err != nil {
 		return Found{}, err
 	}
 	return found, nil
+}
+
+// findEncoded finds the script for a path that consists of before, which has no
+// encoded separator, and rest, whose first segment has one.
+func (s *Scripts) findEncoded(r *release, before, rest string) (Found, error) {
+	for _, entry := range s.try() {
+		if entry == "=404" {
+			break
+		}
+		var found Found
+		var err error
+		if a, b, ok := cutPath(entry); !ok {
+			found, err = s.file(r, entry)
+		} else if a == "" && b == "" {
+			if found, err = s.scriptOn(r, before); err == errNoScript {
+				continue
+			}
+			found.PathInfo += rest
+		} else {
+			continue
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return found, err
+		}
+	}
+	return Found{}, notFound(before+rest, "leads to no script")
 }
 
 func (s *Scripts) find(r *release, p string) (Found, error) {
@@ -212,6 +266,20 @@ func (s *Scripts) folder(r *release, p string) (Found, error) {
 
 // file finds the script on a path, or the file to which the whole of it leads.
 func (s *Scripts) file(r *release, p string) (Found, error) {
+	found, err := s.scriptOn(r, p)
+	if err != errNoScript {
+		return found, err
+	}
+	found, err = s.static(r, p)
+	if err == errFolder {
+		err = notFound(p, "is a folder")
+	}
+	return found, err
+}
+
+// scriptOn finds the script on a path. The error is errNoScript if no segment
+// has an extension of scripts, apart from folders.
+func (s *Scripts) scriptOn(r *release, p string) (Found, error) {
 	for end := s.split(p, 0); end > 0; end = s.split(p, end) {
 		found, err := s.script(r, p[:end])
 		if err == nil {
@@ -222,11 +290,7 @@ func (s *Scripts) file(r *release, p string) (Found, error) {
 			return Found{}, err
 		}
 	}
-	found, err := s.static(r, p)
-	if err == errFolder {
-		err = notFound(p, "is a folder")
-	}
-	return found, err
+	return Found{}, errNoScript
 }
 
 // split returns where the first segment of p[from:] ends that has an extension

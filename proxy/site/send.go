@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,7 +43,11 @@ func (f *Files) setType(h http.Header, name string) {
 	extension := strings.ToLower(path.Ext(name))
 	mime, ok := f.Types[extension]
 	if !ok {
-		mime = mediaType(extension)
+		if mime = mediaType(extension); strings.HasPrefix(mime, "text/") {
+			if charset := cmp.Or(f.Charset, charsetOf(mime)); charset != "" {
+				mime += "; charset=" + charset
+			}
+		}
 	}
 	if mime == "" {
 		mime = unknownType

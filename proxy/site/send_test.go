@@ -133,7 +133,7 @@ func TestSeveralRanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(part)
-		if err != nil || string(got) != want.text || part.Header.Get("Content-Range") != want.contentRange || part.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
+		if err != nil || string(got) != want.text || part.Header.Get("Content-Range") != want.contentRange || part.Header.Get("Content-Type") != "text/plain" {
 			t.Errorf("%q, %v, %v", got, part.Header, err)
 		}
 	}
@@ -146,10 +146,10 @@ func TestTypes(t *testing.T) {
 	root := t.TempDir()
 	f := &Files{Root: root, Types: map[string]string{".conf": "text/plain", "": "text/x-none", ".css": "text/x-own"}}
 	for name, want := range map[string]string{
-		"a.html": "text/html; charset=utf-8", "A.HTM": "text/html; charset=utf-8", "a.js": "text/javascript; charset=utf-8",
+		"a.html": "text/html", "A.HTM": "text/html", "a.js": "text/javascript; charset=utf-8",
 		"a.mjs": "text/javascript; charset=utf-8", "a.svg": "image/svg+xml", "a.wasm": "application/wasm", "a.webmanifest": "application/manifest+json",
 		"a.avif": "image/avif", "a.webp": "image/webp", "a.woff2": "font/woff2", "a.json": "application/json", "a.js.map": "application/json",
-		"a.pdf": "application/pdf", "a.mp4": "video/mp4", "a.txt": "text/plain; charset=utf-8", "a.css": "text/x-own", "a.conf": "text/plain",
+		"a.pdf": "application/pdf", "a.mp4": "video/mp4", "a.txt": "text/plain", "a.css": "text/x-own", "a.conf": "text/plain",
 		"none": "text/x-none", "a.unknown": unknownType, "a.html.bak": unknownType, "a.": unknownType,
 	} {
 		// The content would be taken for a page, were it looked at.

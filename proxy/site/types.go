@@ -8,19 +8,19 @@ const unknownType = "application/octet-stream"
 // types don't change with the machine it is served from.
 //
 // Sources: the IANA registry of media types; RFC 9239 for JavaScript; RFC 8081
-// for fonts. Texts are taken to be in UTF-8. SVG and XML say their encoding
+// for fonts. Types of texts get a charset by charsetOf; SVG and XML declare theirs
 // themselves.
 func mediaType(extension string) string {
 	switch extension {
 	// Pages and what they consist of.
 	case ".html", ".htm":
-		return "text/html; charset=utf-8"
+		return "text/html"
 	case ".xhtml":
 		return "application/xhtml+xml"
 	case ".css":
-		return "text/css; charset=utf-8"
+		return "text/css"
 	case ".js", ".mjs":
-		return "text/javascript; charset=utf-8"
+		return "text/javascript"
 	case ".json", ".map":
 		return "application/json"
 	case ".jsonld":
@@ -42,17 +42,17 @@ func mediaType(extension string) string {
 
 	// Texts.
 	case ".txt", ".text", ".log":
-		return "text/plain; charset=utf-8"
+		return "text/plain"
 	case ".csv":
-		return "text/csv; charset=utf-8"
+		return "text/csv"
 	case ".md", ".markdown":
-		return "text/markdown; charset=utf-8"
+		return "text/markdown"
 	case ".ics":
-		return "text/calendar; charset=utf-8"
+		return "text/calendar"
 	case ".vcf":
-		return "text/vcard; charset=utf-8"
+		return "text/vcard"
 	case ".vtt":
-		return "text/vtt; charset=utf-8"
+		return "text/vtt"
 	case ".yaml", ".yml":
 		return "application/yaml"
 
@@ -177,4 +177,15 @@ func mediaType(extension string) string {
 		return "application/vnd.android.package-archive"
 	}
 	return ""
+}
+
+// charsetOf returns the charset that is sent with a media type of the table, ""
+// if none. Pages and plain texts may be older than UTF-8, and pages declare their
+// own charset, which one in the header would override.
+func charsetOf(mediaType string) string {
+	switch mediaType {
+	case "text/html", "text/plain":
+		return ""
+	}
+	return "utf-8"
 }
