@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -9,11 +10,14 @@ import (
 // all, that was reported before.
 func (w *walker) checkRoutes(cfg *Config) {
 	var listeners, backends []string
+	kinds := make(map[string]*Backend)
+	names := make(map[string]int) // of routes
 	for i := range cfg.Listeners {
 		listeners = append(listeners, cfg.Listeners[i].Name)
 	}
 	for i := range cfg.Backends {
 		backends = append(backends, cfg.Backends[i].Name)
+		kinds[cfg.Backends[i].Name] = &cfg.Backends[i]
 	}
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
@@ -26,6 +30,16 @@ func (w *walker) checkRoutes(cfg *Config) {
 		for i := range r.Match.Listeners {
 			w.checkName(&r.Match.Listeners[i], "listener", listeners)
 		}
+		if w.sound(&r.Name) && r.Name != "" {
+			if before, taken := names[r.Name]; taken {
+				w.wrong(&r.Name, "routes[%d] has this name already; take another", before)
+			} else {
+				names[r.Name] = i
+			}
+		}
+		if b := kinds[r.Backend]; b != nil {
+			w.checkBackendOptions(r, b)
+		}
 		w.checkRaw(r)
 		w.checkAnswer(r)
 		w.checkTwice(&r.Match.Headers)
@@ -34,6 +48,30 @@ func (w *walker) checkRoutes(cfg *Config) {
 		w.checkTwice(&r.Headers.Response.Set)
 		w.checkTwice(&r.Headers.Response.Add)
 	}
+}
+
+// checkBackendOptions checks that the backend of a route can do what the route
+// asks of it.
+func (w *walker) checkBackendOptions(r *Route, b *Backend) {
+	if r.RawPath && b.HTTP == nil && w.sound(&r.RawPath) {
+		w.wrong(&r.RawPath, "only http backends see the path as it was written; take raw_path out: PHP has it in REQUEST_URI anyway, and files have one path each")
+	}
+	if b.PHP == nil && b.FastCGI == nil {
+		return
+	}
+	for _, fields := range []*map[string]string{&r.Headers.Request.Set, &r.Headers.Request.Add} {
+		for _, name := range slices.Sorted(maps.Keys(*fields)) {
+			if w.sound(fields) && hiddenFromPHP(name) {
+				w.wrong(fields, "PHP would never see the field %s: one named Proxy, or with _ or . in its name, isn't passed to it, since PHP couldn't tell it from another; write - instead", name)
+				break
+			}
+		}
+	}
+}
+
+// hiddenFromPHP reports whether a field isn't passed to PHP, whoever sent it.
+func hiddenFromPHP(name string) bool {
+	return strings.EqualFold(name, "Proxy") || strings.ContainsAny(name, "_.")
 }
 
 func (w *walker) checkName(name *string, what string, names []string) {

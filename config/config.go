@@ -20,12 +20,19 @@ type Config struct {
 	// Limits of the whole daemon.
 	Limits Limits `yaml:"limits"`
 
-	// Networks and addresses of HTTP proxies in front of mkd, as in
-	// `10.0.0.0/8`, whose `X-Forwarded-For`, `X-Forwarded-Proto` and
-	// `X-Forwarded-Host` are believed. From others these fields are dropped.
-	// The client's address is the rightmost of `X-Forwarded-For` that isn't of
-	// such a network.
+	// Networks and addresses of HTTP proxies in front of mkd, as in `10.0.0.0/8`,
+	// whose reports about clients are believed: the field `client_ip_field`,
+	// `X-Forwarded-Proto` and `X-Forwarded-Host`. From others these fields are
+	// dropped.
 	TrustedProxies []string `yaml:"trusted_proxies" format:"network"`
+
+	// The field in which trusted proxies report the client's address.
+	// `X-Forwarded-For` is a list: the client is the rightmost address that isn't
+	// in `trusted_proxies`; without that field, `Forwarded` is used. `Forwarded`
+	// (RFC 7239) is such a list too, which also has the scheme and the host; take
+	// it if your proxies set no `X-Forwarded-For`. Any other field, as `X-Real-IP`
+	// or `CF-Connecting-IP`, has one address.
+	ClientIPField string `yaml:"client_ip_field" default:"X-Forwarded-For" format:"client-field"`
 
 	// The folder for what must outlive the daemon: certificates, their keys,
 	// and the ACME account. It is made when it is needed, for mkd's user alone.

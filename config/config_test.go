@@ -61,6 +61,7 @@ func TestDefaults(t *testing.T) {
 			Keys:              []string{"k"},
 			Payload:           PayloadAuto,
 			MaxMessage:        1 << 20,
+			MaxFields:         200,
 			MaxMessagesPerKey: 16384,
 			HandshakeTimeout:  30 * time.Second,
 			MessageTimeout:    60 * time.Second,
@@ -85,6 +86,7 @@ func TestDefaults(t *testing.T) {
 		}}},
 		Routes:          []Route{{Backend: "site", MaxBody: 100 * MiB}},
 		Limits:          Limits{MessageMemory: 256 << 20, Spool: Spool{Memory: 64 * KiB, MaxTotal: 4 * GiB}},
+		ClientIPField:   "X-Forwarded-For",
 		Storage:         "storage",
 		Sessions:        Sessions{TTL: 24 * time.Hour, Capacity: 100000},
 		Log:             Log{Level: "info", Format: "auto", Access: true, AccessRate: 5000},
@@ -99,7 +101,7 @@ func TestDefaults(t *testing.T) {
 // satisfies its own field, and that no tag is misspelt.
 func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "network", "host", "name", "server", "email", "url", "upstream",
-		"path", "prefix", "target", "location", "method", "value", "matched-header", "changed-header", "changed-field",
+		"path", "prefix", "target", "location", "method", "value", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
 		"socket", "folder", "filename", "extension", "try", "glob"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
@@ -201,6 +203,7 @@ shutdown_timeout: 5s
 				KeyPassphraseFile:   "pass",
 				Payload:             PayloadRaw,
 				MaxMessage:          64 * MiB,
+				MaxFields:           200,
 				MaxMessagesPerKey:   1,
 				HandshakeTimeout:    500 * time.Millisecond,
 				MessageTimeout:      90 * time.Minute,
@@ -216,6 +219,7 @@ shutdown_timeout: 5s
 				Keys:              []string{"k"},
 				Payload:           PayloadAuto,
 				MaxMessage:        MiB,
+				MaxFields:         200,
 				MaxMessagesPerKey: 16384,
 				HandshakeTimeout:  30 * time.Second,
 				MessageTimeout:    time.Minute,
@@ -250,6 +254,7 @@ shutdown_timeout: 5s
 		},
 		Limits:          Limits{MessageMemory: 129 * MiB, Spool: Spool{Memory: MiB, Dir: "spool.dir", MaxTotal: GiB}},
 		TrustedProxies:  []string{"192.0.2.1", "2001:db8::/32"},
+		ClientIPField:   "X-Forwarded-For",
 		Storage:         "/var/lib/mkd.dir",
 		Sessions:        Sessions{TTL: time.Minute, Capacity: 1},
 		Log:             Log{Level: "debug", Format: "json", AccessRate: 100},

@@ -37,6 +37,15 @@ type FastCGI struct {
 	// Cache-Control of files.
 	CacheControl string `yaml:"cache_control" default:"" format:"value"`
 
+	// The charset of files of the types text/*, as in `utf-8`. Empty: none for
+	// text/html and text/plain, since pages declare their own, and such files may
+	// be older than UTF-8; `utf-8` for the others, as text/css.
+	Charset string `yaml:"charset" default:"" format:"charset"`
+
+	// Media types by extension, besides and instead of mkd's own, as in
+	// `.gltf: model/gltf+json`. A type is sent as it is written here.
+	Types map[string]string `yaml:"types" format:"type"`
+
 	// Names that are hidden, besides those that begin with a dot: patterns, as
 	// in `*.bak`. Sources of scripts are never served.
 	Hide []string `yaml:"hide" format:"glob"`

@@ -42,8 +42,14 @@ func checkFormat(format, s string) error {
 		return checkLocation(s)
 	case "method":
 		return checkMethod(s)
-	case "changed-field":
-		return checkChangedField(s)
+	case "removed-field":
+		return checkRemovedField(s)
+	case "client-field":
+		return checkClientField(s)
+	case "route":
+		return checkRouteName(s)
+	case "charset":
+		return checkCharset(s)
 	case "value":
 		return checkFieldValue(s)
 	case "socket":
@@ -70,11 +76,21 @@ func checkText(format, key, value string) error {
 			return err
 		}
 		return checkFieldValue(value)
-	case "changed-header":
+	case "set-header":
 		if err := checkChangedField(key); err != nil {
 			return err
 		}
+		if strings.EqualFold(key, "Host") {
+			return checkHostField(value)
+		}
 		return checkFieldValue(value)
+	case "added-header":
+		if err := checkAddedField(key); err != nil {
+			return err
+		}
+		return checkFieldValue(value)
+	case "type":
+		return checkType(key, value)
 	}
 	switch {
 	case key == "":

@@ -41,6 +41,12 @@ type HTTPBackend struct {
 	// the host and port of the server's URL, `localhost` for a socket.
 	Host string `yaml:"host" default:"pass" oneof:"pass upstream"`
 
+	// Whether cookies that servers set for themselves are rewritten for the
+	// client: a `Domain` that is the server's host is removed, and `Path` gets the
+	// `strip_prefix` of the route. `Location` and `Refresh` fields that lead to
+	// the server itself are always rewritten.
+	RewriteCookies bool `yaml:"rewrite_cookies" default:"false"`
+
 	// How servers with an https URL are trusted.
 	TLS UpstreamTLS `yaml:"tls"`
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"mime"
 	"net/url"
 	"slices"
 	"strings"
@@ -126,6 +128,74 @@ func checkChangedField(s string) error {
 		return errNoField
 	case isFraming(s):
 		return errors.New("it can't be changed: it says where a message ends, or is about the connection")
+	}
+	return nil
+}
+
+// checkAddedField checks the name of a header field that a route adds.
+func checkAddedField(s string) error {
+	if strings.EqualFold(s, "Host") {
+		return errors.New("a request has one Host; use set, which replaces it")
+	}
+	return checkChangedField(s)
+}
+
+// checkRemovedField checks the name of a header field that a route removes.
+func checkRemovedField(s string) error {
+	if strings.EqualFold(s, "Host") {
+		return errors.New("a request must have a Host; use set, which replaces it")
+	}
+	return checkChangedField(s)
+}
+
+// checkHostField checks the value of a Host field: a host with or without a port.
+func checkHostField(s string) error {
+	u, err := url.Parse("http://" + s)
+	if err != nil || u.Host != s || u.Hostname() == "" || strings.HasSuffix(s, ":") || strings.Trim(u.Hostname(), wordBytes+".:") != "" {
+		return errors.New("want a host, with a port if need be, as in app.example.org or app:8080")
+	}
+	return nil
+}
+
+// checkClientField checks the name of the field with a client's address.
+func checkClientField(s string) error {
+	switch {
+	case !isToken(s), strings.EqualFold(s, "Host"), isFraming(s), strings.ContainsAny(s, "_."):
+		return errors.New("want the name of a header field with an address, as in X-Real-IP")
+	case strings.EqualFold(s, "X-Forwarded-Proto"), strings.EqualFold(s, "X-Forwarded-Host"):
+		return errors.New("it has no address; want a field such as X-Forwarded-For or X-Real-IP")
+	}
+	return nil
+}
+
+func checkRouteName(s string) error {
+	if !isName(s) {
+		return fmt.Errorf("a name has letters, digits, - and _ only, and %d at most", maxName)
+	}
+	return nil
+}
+
+func checkCharset(s string) error {
+	if !isToken(s) {
+		return errors.New("want the name of a charset, as in utf-8 or iso-8859-1")
+	}
+	return nil
+}
+
+// checkType checks an extension and its media type.
+func checkType(extension, mediaType string) error {
+	if err := checkExtension(extension); err != nil {
+		return err
+	}
+	if strings.ToLower(extension) != extension {
+		return fmt.Errorf("extensions are compared in lower case; write %s", strings.ToLower(extension))
+	}
+	if strings.Contains(extension[1:], ".") {
+		return errors.New("only what follows the last dot of a name counts, as in .gz")
+	}
+	base, _, err := mime.ParseMediaType(mediaType)
+	if err != nil || !strings.Contains(base, "/") || checkFieldValue(mediaType) != nil {
+		return errors.New("want a media type, as in text/plain; charset=utf-8")
 	}
 	return nil
 }

@@ -67,6 +67,10 @@ type Megaki struct {
 	// The largest message, in plaintext, both ways.
 	MaxMessage Size `yaml:"max_message" default:"1MiB" range:"1B..64MiB"`
 
+	// The most header fields of an HTTP request in a message; one with more gets
+	// 431.
+	MaxFields int `yaml:"max_fields" default:"200" range:"1..10000"`
+
 	// How many messages a client may send under one key. Then the connection
 	// closes after an answer, and the client resumes with a new key. Each
 	// takes up to 32 bytes of memory as long as the connection lives.

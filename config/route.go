@@ -5,6 +5,10 @@ import "time"
 // Route says what becomes of the requests that match: it has exactly one of
 // `backend`, `redirect` and `respond`.
 type Route struct {
+	// A name for logs, with letters, digits, `-` and `_`. No two routes have the
+	// same. Without it, logs have the route's place, as in `routes[2]`.
+	Name string `yaml:"name" default:"" format:"route"`
+
 	// What the route takes. Without it, every HTTP request.
 	Match Match `yaml:"match"`
 
@@ -26,6 +30,19 @@ type Route struct {
 	// `/api`, `/api/users` becomes `/users`, and `/api` becomes `/`; other paths,
 	// as `/apiary`, are handed on as they are.
 	StripPrefix string `yaml:"strip_prefix" default:"" format:"prefix"`
+
+	// Whether an `http` backend sees the path as the client wrote it, with double
+	// slashes and all escapes, as signed URLs need it. Routes match the cleaned
+	// path all the same; so a path with dot segments, or with bytes that aren't
+	// allowed in a path, is still cleaned. PHP always has the path as it was
+	// written, in REQUEST_URI.
+	RawPath bool `yaml:"raw_path" default:"false"`
+
+	// Whether a path with an encoded slash or backslash (`%2F`, `%5C`) reaches the
+	// scripts of a `fastcgi` backend: the script that the path leads to before it,
+	// or a front controller in `try`. Otherwise it gets 404. No file has such a
+	// path. Backends of the kinds `php` and `http` always see such paths.
+	EncodedSlashes bool `yaml:"encoded_slashes" default:"false"`
 
 	// Changes of header fields.
 	Headers Headers `yaml:"headers"`
@@ -73,7 +90,8 @@ type Match struct {
 	// and lower case differ.
 	Paths []string `yaml:"paths" format:"path"`
 
-	// Methods, as in `[GET, HEAD]`. `GET` alone doesn't take HEAD.
+	// Methods, as in `[GET, HEAD]`. `GET` alone doesn't take HEAD. TRACE gets 405
+	// unless it is named here.
 	Methods []string `yaml:"methods" format:"method"`
 
 	// Header fields and their values, one of which must be equal; `*` is any
@@ -125,7 +143,9 @@ type Raw struct {
 // Headers says what changes in header fields.
 type Headers struct {
 	// Those of the request, before the backend sees it. A `Host` that is set
-	// here is the one that it sees.
+	// here is the one that it sees; it can't be added or removed. PHP sees no
+	// field named `Proxy`, or with `_` or `.` in its name, so these can be set for
+	// `http` backends only.
 	Request HeaderChanges `yaml:"request"`
 
 	// Those of the answer, before the client sees it.
@@ -135,13 +155,13 @@ type Headers struct {
 // HeaderChanges says what changes: first `remove`, then `set`, then `add`.
 type HeaderChanges struct {
 	// Fields, with the value that takes the place of all they had.
-	Set map[string]string `yaml:"set" format:"changed-header"`
+	Set map[string]string `yaml:"set" format:"set-header"`
 
 	// Fields, with a value that comes after those they had.
-	Add map[string]string `yaml:"add" format:"changed-header"`
+	Add map[string]string `yaml:"add" format:"added-header"`
 
 	// Names of fields that are taken out.
-	Remove []string `yaml:"remove" format:"changed-field"`
+	Remove []string `yaml:"remove" format:"removed-field"`
 }
 
 // RateLimit limits requests. A raw message beyond it closes its connection.

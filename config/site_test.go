@@ -159,7 +159,7 @@ func TestSiteErrors(t *testing.T) {
 		{"files' index", files(`root: a.dir, index: [a/b]`), `3:48: backends.site.files.index[0]: got "a/b"; want the name of a file, as in index.html`},
 		{"files' pattern", files(`root: a.dir, hide: ["a/*"]`), `3:47: backends.site.files.hide[0]: got "a/*"; want a pattern of names, as in *.bak`},
 		{"files' list", files(`root: a.dir, hide: "*.bak"`), `3:46: backends.site.files.hide: got "*.bak"; want a list, as in [*.bak]`},
-		{"files list folders", files(`root: a.dir, autoindex: true`), "3:40: backends.site.files.autoindex: unknown key; known here: root, index, cache_control, hide"},
+		{"files list folders", files(`root: a.dir, autoindex: true`), "3:40: backends.site.files.autoindex: unknown key; known here: root, index, cache_control, charset, types, hide"},
 
 		{"spool's memory", spool(`memory: 512B`), `5:26: limits.spool.memory: got "512B"; want 1KiB to 1GiB`},
 		{"spool's folder", spool(`dir: missing`), "5:23: limits.spool.dir: missing doesn't exist; relative paths start at the folder of the configuration file"},

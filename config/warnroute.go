@@ -54,6 +54,7 @@ func (w *walker) warnRoutes(cfg *Config) {
 			w.odd(r, "this route never matches: the routes above it take all that it would")
 		default:
 			w.warnRoute(r, raw)
+			w.warnEncoded(r, cfg)
 			w.warnLoop(cfg, i)
 		}
 	}
@@ -87,7 +88,7 @@ func (l *Listener) hint() string {
 // messages come to it.
 func (w *walker) warnRoute(r *Route, raw bool) {
 	if r.Backend == "" {
-		for _, option := range []any{&r.StripPrefix, &r.Timeout, &r.Headers.Request} {
+		for _, option := range []any{&r.StripPrefix, &r.RawPath, &r.EncodedSlashes, &r.Timeout, &r.Headers.Request} {
 			if w.at(option).given {
 				w.odd(option, "it has no effect: no backend sees the requests of this route")
 			}
@@ -101,6 +102,15 @@ func (w *walker) warnRoute(r *Route, raw bool) {
 	}
 	if r.StripPrefix != "" && len(r.Match.Paths) > 0 && !prefixOccurs(r.StripPrefix, r.Match.Paths) {
 		w.odd(&r.StripPrefix, "it has no effect: no path of this route begins with it")
+	}
+}
+
+// warnEncoded looks for encoded_slashes where they pass anyway, or never can.
+func (w *walker) warnEncoded(r *Route, cfg *Config) {
+	for i := range cfg.Backends {
+		if b := &cfg.Backends[i]; r.EncodedSlashes && b.Name == r.Backend && b.FastCGI == nil {
+			w.odd(&r.EncodedSlashes, "it has no effect: only fastcgi backends refuse encoded slashes that a route doesn't let pass")
+		}
 	}
 }
 

@@ -59,6 +59,9 @@ type Web struct {
 	// gets 431.
 	MaxHeader Size `yaml:"max_header" default:"64KiB" range:"1KiB..1MiB"`
 
+	// The most header fields of a request; one with more gets 431.
+	MaxFields int `yaml:"max_fields" default:"200" range:"1..10000"`
+
 	// Connections open at once. More wait to be accepted. Each takes a
 	// descriptor: see `ulimit -Hn`, in systemd `LimitNOFILE=`.
 	MaxConnections int `yaml:"max_connections" default:"20000" range:"1..1000000"`

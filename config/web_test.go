@@ -37,6 +37,7 @@ routes:
 		WriteTimeout:   time.Minute,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeader:      64 * KiB,
+		MaxFields:      200,
 		MaxConnections: 20000,
 	}
 	for i, want := range []Listener{
@@ -91,6 +92,7 @@ listeners:
       write_timeout: 4s
       idle_timeout: 5s
       max_header: 6KiB
+      max_fields: 9
       max_connections: 7
       max_connections_per_ip: 3
       proxy_protocol: {from: [10.0.0.0/8]}
@@ -105,6 +107,7 @@ listeners:
       write_timeout: 4s
       idle_timeout: 5s
       max_header: 6KiB
+      max_fields: 9
       max_connections: 7
       max_connections_per_ip: 3
       proxy_protocol: {from: [10.0.0.0/8]}
@@ -123,6 +126,7 @@ backends:
       queue: 6
       queue_timeout: 7s
       host: upstream
+      rewrite_cookies: true
       tls: {ca: ca.pem, server_name: a.example.org, insecure: false}
 routes:
   - match:
@@ -134,6 +138,8 @@ routes:
       from: [192.0.2.0/24, "2001:db8::1"]
     backend: api
     strip_prefix: /api
+    name: web
+    raw_path: true
     headers:
       request: {set: {Host: a, X-B: ""}, add: {X-C: c}, remove: [Cookie]}
       response: {set: {X-D: d}, add: {Vary: Origin}, remove: [Server]}
@@ -144,6 +150,7 @@ routes:
   - {match: {paths: [/down]}, respond: {status: 503, body: later}}
   - {backend: api, raw: {method: PUT, path: "/in?a=b", content_type: text/plain}}
 trusted_proxies: [10.0.0.0/8]
+client_ip_field: CF-Connecting-IP
 storage: certs
 `
 
@@ -156,6 +163,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		WriteTimeout:        4 * time.Second,
 		IdleTimeout:         5 * time.Second,
 		MaxHeader:           6 * KiB,
+		MaxFields:           9,
 		MaxConnections:      7,
 		MaxConnectionsPerIP: 3,
 		ProxyProtocol:       ProxyProtocol{From: []string{"10.0.0.0/8"}},
@@ -167,6 +175,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		WriteTimeout:   time.Minute,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeader:      64 * KiB,
+		MaxFields:      200,
 		MaxConnections: 20000,
 	}
 	listeners := []Listener{
@@ -187,6 +196,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		Queue:           6,
 		QueueTimeout:    7 * time.Second,
 		Host:            "upstream",
+		RewriteCookies:  true,
 		TLS:             UpstreamTLS{CA: "ca.pem", ServerName: "a.example.org"},
 	}}}
 	routes := []Route{
@@ -199,8 +209,10 @@ func TestEverythingOfTheWeb(t *testing.T) {
 				Headers:   map[string]string{"x-a": "b", "Accept": "*", "N": "1"},
 				From:      []string{"192.0.2.0/24", "2001:db8::1"},
 			},
+			Name:        "web",
 			Backend:     "api",
 			StripPrefix: "/api",
+			RawPath:     true,
 			Headers: Headers{
 				Request:  HeaderChanges{Set: map[string]string{"Host": "a", "X-B": ""}, Add: map[string]string{"X-C": "c"}, Remove: []string{"Cookie"}},
 				Response: HeaderChanges{Set: map[string]string{"X-D": "d"}, Add: map[string]string{"Vary": "Origin"}, Remove: []string{"Server"}},
@@ -215,7 +227,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 	}
 	for _, part := range []struct{ have, want any }{
 		{have.Listeners, listeners}, {have.Backends, backends}, {have.Routes, routes},
-		{have.TrustedProxies, []string{"10.0.0.0/8"}}, {have.Storage, "certs.dir"},
+		{have.TrustedProxies, []string{"10.0.0.0/8"}}, {have.ClientIPField, "CF-Connecting-IP"}, {have.Storage, "certs.dir"},
 	} {
 		if !reflect.DeepEqual(part.have, part.want) {
 			t.Errorf("have %+v\nwant %+v", part.have, part.want)

@@ -66,6 +66,9 @@ func (c *compressor) decide(status int) {
 		return
 	}
 	if c.missing = lengthOf(h); !compressible(status, h, c.missing) {
+		if status == http.StatusPartialContent && h["Content-Encoding"] == nil && (isText(h.Get("Content-Type")) || isRanges(h)) {
+			addVary(h) // a part of what may be compressed as a whole
+		}
 		return
 	}
 	addVary(h)
@@ -182,6 +185,12 @@ func isText(contentType string) bool {
 		return true
 	}
 	return false
+}
+
+// isRanges reports whether a response consists of several ranges, whose type is
+// that of the whole.
+func isRanges(h http.Header) bool {
+	return strings.HasPrefix(h.Get("Content-Type"), "multipart/byteranges")
 }
 
 func lengthOf(h http.Header) int64 {

@@ -25,8 +25,10 @@ type exchange struct {
 	session  *megaki.Token  // nil if the client doesn't speak Megaki
 	message  *megaki.Request
 	upgrade  string // the protocol that a client wants to change to
+	asked    string // the Host that the client asked for
 	host     string // as it is compared: lower case, no port
 	path     string // as it is compared
+	written  string // as the client wrote it; empty if that could mean another path
 
 	answer   answer
 	started  time.Time
@@ -56,6 +58,18 @@ func (x *exchange) Value(key any) any {
 		return x
 	}
 	return x.timeoutContext.Value(key)
+}
+
+// requestURI returns the path and query that the client asked for, before the
+// route changed the path.
+func (x *exchange) requestURI(r *http.Request) string {
+	switch {
+	case x.written == "":
+		return x.prefix + r.URL.RequestURI()
+	case r.URL.RawQuery != "" || r.URL.ForceQuery:
+		return x.written + "?" + r.URL.RawQuery
+	}
+	return x.written
 }
 
 // exchangeOf returns the exchange that a request belongs to, nil if none.

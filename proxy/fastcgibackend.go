@@ -38,7 +38,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *logs.Logs) (*fastcgiB
 	c := b.FastCGI
 	f := &fastcgiBackend{cfg: c, logs: logs, name: b.Name, spool: sp}
 	f.scripts = &site.Scripts{
-		Files:     &site.Files{Root: c.Root, CacheControl: c.CacheControl, Hide: c.Hide},
+		Files:     &site.Files{Root: c.Root, CacheControl: c.CacheControl, Charset: c.Charset, Types: c.Types, Hide: c.Hide},
 		Index:     c.Index,
 		SplitPath: c.SplitPath,
 		Try:       c.Try,
@@ -120,7 +120,7 @@ func (f *fastcgiBackend) params(dst []fastcgi.Param, r *http.Request) ([]fastcgi
 		Name:         x.prefix + x.script.Name, // so that applications make links that lead back here
 		PathInfo:     x.script.PathInfo,
 		DocumentRoot: x.script.DocumentRoot,
-		RequestURI:   x.prefix + r.URL.RequestURI(),
+		RequestURI:   x.requestURI(r),
 		ServerAddr:   x.local,
 		RemoteAddr:   x.client,
 		HTTPS:        x.secure,
@@ -194,7 +194,11 @@ func (f *fastcgiBackend) shutdown(ctx context.Context) error {
 }
 
 func (f *fastcgiBackend) serve(x *exchange, w http.ResponseWriter, r *http.Request) error {
-	found, err := f.scripts.Find(r.URL)
+	find := f.scripts.Find
+	if x.route.cfg.EncodedSlashes {
+		find = f.scripts.FindEncoded
+	}
+	found, err := find(r.URL)
 	switch {
 	case err != nil:
 		return err

@@ -12,7 +12,7 @@ import (
 type filesBackend struct{ files *site.Files }
 
 func newFilesBackend(c *config.Files) (*filesBackend, error) {
-	f := &site.Files{Root: c.Root, Index: c.Index, CacheControl: c.CacheControl, Hide: c.Hide}
+	f := &site.Files{Root: c.Root, Index: c.Index, CacheControl: c.CacheControl, Charset: c.Charset, Types: c.Types, Hide: c.Hide}
 	return &filesBackend{f}, f.Check()
 }
 

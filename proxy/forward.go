@@ -18,7 +18,9 @@ import (
 // forwarder hands requests to an origin, and its answers to clients: what all
 // kinds of origins have in common.
 type forwarder struct {
-	origin  http.RoundTripper
+	origin http.RoundTripper
+	// rewrite changes the header of a response for the client. nil: nothing.
+	rewrite func(x *exchange, r *http.Request, h http.Header)
 	upgrade bool // whether the origin can change protocols
 	// instead may answer in place of the origin, whose header is h. It reports
 	// whether it did. nil: never.
@@ -62,6 +64,9 @@ func (f *forwarder) forward(x *exchange, w http.ResponseWriter, r *http.Request)
 	dropHopByHop(resp.Header)
 	if resp.StatusCode == http.StatusUpgradeRequired && upgrade != nil && r.ProtoMajor == 1 { // RFC 9110, section 15.5.22
 		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{strings.Join(upgrade, ", ")}
+	}
+	if f.rewrite != nil {
+		f.rewrite(x, r, resp.Header)
 	}
 	if f.instead != nil {
 		if done, err := f.instead(w, r, resp.Header); done {

@@ -311,7 +311,9 @@ func TestFPMStreamedBody(t *testing.T) {
 // client or the script.
 func TestSpoolFails(t *testing.T) {
 	for err, want := range map[error]int{
-		&spoolError{syscall.ENOSPC}:         500,
+		&spoolError{syscall.ENOSPC}:         507,
+		&spoolError{syscall.EDQUOT}:         507,
+		&spoolError{syscall.EIO}:            500,
 		errSpoolFull:                        503,
 		&clientBody{io.ErrUnexpectedEOF}:    400,
 		&clientBody{os.ErrDeadlineExceeded}: 408,

@@ -20,11 +20,12 @@ import (
 // finds the route of a request, has it answered, answers what went wrong, and
 // writes the access line.
 type gate struct {
-	routes  []listed
-	trusted []netip.Prefix // proxies before us
-	logs    *logs.Logs
-	base    context.Context                          // ends when requests are cut off
-	only    func(x *exchange, r *http.Request) error // answers all, in place of the routes
+	routes      []listed
+	trusted     []netip.Prefix // proxies before us
+	clientField string         // the field of a trusted proxy that has the client's address
+	logs        *logs.Logs
+	base        context.Context                          // ends when requests are cut off
+	only        func(x *exchange, r *http.Request) error // answers all, in place of the routes
 }
 
 // ServeHTTP implements http.Handler. The request's context must have an
@@ -103,11 +104,14 @@ func (g *gate) serve(x *exchange, r *http.Request) error {
 			return err
 		}
 	}
-	if g.only != nil {
-		return g.only(x, r)
-	}
 	rt := find(g.routes, x, r)
-	if rt == nil {
+	switch {
+	case r.Method == http.MethodTrace && (rt == nil || g.only != nil):
+		x.answer.Header()["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+		return errTrace
+	case g.only != nil:
+		return g.only(x, r)
+	case rt == nil:
 		return errNoRoute
 	}
 	x.route = rt
@@ -146,12 +150,31 @@ func (g *gate) admit(x *exchange, r *http.Request) (err error) {
 		return err
 	}
 	x.path = httpmsg.MatchPath(r.URL)
+	if written, same := httpmsg.WrittenPath(r.RequestURI); same {
+		x.written = written
+	}
+	if err := oneHost(r); err != nil {
+		return err
+	}
+	x.asked = r.Host
 	if r.Host != "" { // HTTP/1.0 may have none
 		if x.host, err = httpmsg.CleanHost(r.Host); err != nil {
 			return err
 		}
 	}
-	g.identify(x, r)
+	return g.identify(x, r)
+}
+
+// oneHost makes r.Host the only place that has the host. An HTTP/2 request may
+// have a Host field beside its :authority. If they differ, it is malformed (RFC
+// 9113, section 8.3.1): a route would match the one and an upstream serve the
+// other.
+func oneHost(r *http.Request) error {
+	fields := r.Header["Host"]
+	if len(fields) > 1 || len(fields) == 1 && !strings.EqualFold(fields[0], r.Host) {
+		return &badRequest{errors.New("the Host field differs from :authority")}
+	}
+	delete(r.Header, "Host")
 	return nil
 }
 
@@ -171,8 +194,15 @@ func (rt *route) bound(x *exchange, r *http.Request) error {
 
 // rewrite changes a request as the route says.
 func (rt *route) rewrite(x *exchange, r *http.Request) {
-	if prefix := rt.cfg.StripPrefix; prefix != "" && stripPrefix(r.URL, prefix) {
+	prefix := rt.cfg.StripPrefix
+	if prefix != "" && stripPrefix(r.URL, prefix) {
 		x.prefix = prefix
+	}
+	if rt.cfg.RawPath {
+		useWritten(r.URL, x.written, x.prefix)
+	}
+	if p, ok := rt.action.(preparer); ok {
+		p.prepare(x, r)
 	}
 	if rt.request != nil {
 		rt.request.applyRequest(r)
@@ -197,6 +227,24 @@ func stripPrefix(u *url.URL, prefix string) bool {
 	return true
 }
 
+// useWritten makes the path of a URL the one that the client wrote, without the
+// prefix that was taken off it. The URL stays as it is if there is no such path,
+// or if the prefix is written in another way.
+func useWritten(u *url.URL, written, prefix string) {
+	if written == "" {
+		return
+	}
+	rest := &url.URL{}
+	var err error
+	if rest.Path, err = url.PathUnescape(written); err != nil {
+		return
+	}
+	rest.RawPath = written
+	if prefix == "" || stripPrefix(rest, prefix) {
+		u.Path, u.RawPath = rest.Path, rest.RawPath
+	}
+}
+
 // requestOfRaw makes a request of a raw message.
 func requestOfRaw(r *http.Request, c *config.Raw, x *exchange) error {
 	method, target, contentType := http.MethodPost, "/", "application/octet-stream"
@@ -214,6 +262,5 @@ func requestOfRaw(r *http.Request, c *config.Raw, x *exchange) error {
 	r.ContentLength = int64(len(message))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(message)), nil }
 	r.Body, _ = r.GetBody()
-	setForwarded(x, r)
 	return nil
 }

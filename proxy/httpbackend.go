@@ -14,6 +14,7 @@ import (
 
 	"mkd/config"
 	"mkd/proxy/balance"
+	"mkd/proxy/certs"
 	"mkd/proxy/logs"
 	"mkd/proxy/upstream"
 )
@@ -59,7 +60,16 @@ func newHTTPBackend(b *config.Backend, logs *logs.Logs) (*httpBackend, error) {
 		}
 		h.balancer.Upstreams = append(h.balancer.Upstreams, u)
 	}
-	h.forwarder = forwarder{origin: h.balancer, upgrade: true}
+	h.forwarder = forwarder{origin: h.balancer, upgrade: true, rewrite: func(x *exchange, r *http.Request, header http.Header) {
+		in := &inside{asked: x.asked, prefix: x.prefix, upstream: upstreamOf(x.upstream), seen: parseHostPort(r.Host)}
+		if c.Host == "upstream" || r.Host == "" {
+			in.seen = in.upstream
+		}
+		if in.seen == (hostPort{}) {
+			in.seen.host = "localhost" // of a socket
+		}
+		in.header(header, c.RewriteCookies)
+	}}
 	return h, nil
 }
 
@@ -92,7 +102,7 @@ func newServer(c *config.HTTPBackend, address string, trust *tls.Config) *server
 }
 
 func upstreamTLS(c *config.UpstreamTLS) (*tls.Config, error) {
-	cfg := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.Insecure, MinVersion: tls.VersionTLS12}
+	cfg := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.Insecure, MinVersion: tls.VersionTLS12, CipherSuites: certs.AEADSuites()}
 	if c.CA != "" {
 		pem, err := os.ReadFile(c.CA)
 		if err != nil {
@@ -161,6 +171,9 @@ func (h *httpBackend) shutdown(context.Context) error {
 	}
 	return nil
 }
+
+// prepare implements preparer.
+func (h *httpBackend) prepare(x *exchange, r *http.Request) { setForwarded(x, r) }
 
 func (h *httpBackend) serve(x *exchange, w http.ResponseWriter, r *http.Request) error {
 	return h.forward(x, w, r)

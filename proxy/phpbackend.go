@@ -114,6 +114,7 @@ func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Reque
 	}
 	c := &php.HTTPCall{
 		Request:    r,
+		RequestURI: x.requestURI(r),
 		Prefix:     x.prefix,
 		ClientAddr: x.client,
 		ServerAddr: x.local,

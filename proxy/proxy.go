@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 
 	"mkd/config"
@@ -96,10 +97,11 @@ func (p *Proxy) buildDoors() error {
 	for i := range p.cfg.Listeners {
 		l := &p.cfg.Listeners[i]
 		g := &gate{
-			routes:  routesOf(l.Name, routes),
-			trusted: networks(p.cfg.TrustedProxies),
-			logs:    p.logs,
-			base:    p.ctx,
+			routes:      routesOf(l.Name, routes),
+			trusted:     networks(p.cfg.TrustedProxies),
+			clientField: http.CanonicalHeaderKey(p.cfg.ClientIPField),
+			logs:        p.logs,
+			base:        p.ctx,
 		}
 		d, err := p.newDoor(l, g, shared)
 		if err != nil {

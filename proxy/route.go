@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -13,7 +15,7 @@ import (
 // route is one of config.yaml's.
 type route struct {
 	cfg    *config.Route
-	name   string // in logs: its place in the configuration
+	name   string // in logs: its name, or its place in the configuration
 	target string // what answers, in logs
 	action action
 	match  match
@@ -30,13 +32,19 @@ type action interface {
 	serve(x *exchange, w http.ResponseWriter, r *http.Request) error
 }
 
+// preparer is an action that adds fields to a request before the route changes
+// its header: so the operator's changes have the last word.
+type preparer interface {
+	prepare(x *exchange, r *http.Request)
+}
+
 func newRoutes(all []config.Route, backends map[string]backend) []*route {
 	var routes []*route
 	for i := range all {
 		c := &all[i]
 		r := &route{
 			cfg:      c,
-			name:     fmt.Sprintf("routes[%d]", i),
+			name:     cmp.Or(c.Name, fmt.Sprintf("routes[%d]", i)),
 			match:    newMatch(&c.Match),
 			maxBody:  int64(c.MaxBody),
 			request:  newHeaderChanges(&c.Headers.Request),
@@ -77,7 +85,8 @@ func routesOf(listener string, all []*route) []listed {
 	return routes
 }
 
-// find returns the first route that takes a request, nil if none does.
+// find returns the first route that takes a request, nil if none does. A route
+// takes TRACE, which shows what fields a server receives, only if it names it.
 func find(routes []listed, x *exchange, r *http.Request) *route {
 	for _, l := range routes {
 		if x.payload == config.PayloadRaw {
@@ -86,7 +95,7 @@ func find(routes []listed, x *exchange, r *http.Request) *route {
 			}
 			continue
 		}
-		if l.http && l.match.all(x, r) {
+		if l.http && l.match.all(x, r) && (r.Method != http.MethodTrace || len(l.match.methods) > 0) {
 			return l.route
 		}
 	}
@@ -196,6 +205,9 @@ type redirect struct {
 }
 
 func (d redirect) serve(x *exchange, w http.ResponseWriter, r *http.Request) error {
+	if x.host == "" && strings.Contains(d.to, "{host}") {
+		return &badRequest{errors.New("the request has no Host, so there is nowhere to redirect it to")}
+	}
 	to := strings.NewReplacer("{host}", x.host, "{path}", r.URL.EscapedPath(), "{uri}", r.URL.RequestURI()).Replace(d.to)
 	w.Header().Set("Location", to)
 	return answerText(w.(answer), d.status, fmt.Sprintf("%d %s\n\n%s\n", d.status, http.StatusText(d.status), to))
@@ -256,8 +268,8 @@ func (c *headerChanges) apply(h http.Header) {
 // applyRequest is apply for a request, whose Host isn't in its header.
 func (c *headerChanges) applyRequest(r *http.Request) {
 	c.apply(r.Header)
-	if host := r.Header.Get("Host"); host != "" {
-		r.Host = host
+	if host := r.Header["Host"]; host != nil { // the operator's: oneHost removed the client's
+		r.Host = host[0]
 		delete(r.Header, "Host")
 	}
 }

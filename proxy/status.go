@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"mkd/config"
@@ -28,6 +29,9 @@ var (
 	errStopping   = errors.New("cut off at the end of shutdown_timeout")
 	errAborted    = errors.New("a handler gave the answer up")
 )
+
+// errTrace is for TRACE where no route names it.
+var errTrace = &httpmsg.Error{Status: http.StatusMethodNotAllowed, Reason: "TRACE isn't served here"}
 
 // panicError says that mkd itself failed.
 type panicError struct{ value any }
@@ -91,6 +95,8 @@ func statusOf(err error) int {
 		return siteStatus(err)
 	case errors.As(err, &message):
 		return message.Status
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT): // a body that was being received
+		return http.StatusInsufficientStorage
 	case errors.As(err, new(*badRequest)):
 		return http.StatusBadRequest
 	case errors.As(err, new(*tooLarge)):

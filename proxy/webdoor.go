@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"mkd/config"
+	"mkd/proxy/httpmsg"
 	"mkd/proxy/listen"
 	"mkd/proxy/logs"
 )
@@ -106,6 +108,9 @@ func (d *webDoor) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.Context = r.Context()
 	x.answer = &webAnswer{ResponseWriter: w, control: control, timeout: d.cfg.WriteTimeout, head: r.Method == http.MethodHead}
+	if r.ProtoMajor == 2 {
+		x.refused = tooManyFields(r.Header, d.cfg.MaxFields)
+	}
 	r = r.WithContext(x)
 	if r.Body != http.NoBody && r.Body != nil && r.ContentLength != 0 {
 		x.body = &body{ReadCloser: r.Body, control: control, timeout: d.cfg.BodyTimeout, rate: int64(d.cfg.MinRate)}
@@ -125,6 +130,18 @@ func (d *webDoor) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	d.requests.Add(1)
 	defer d.requests.Done()
 	d.gate.ServeHTTP(x.answer, r)
+}
+
+// tooManyFields returns an error for a header with more than limit fields.
+func tooManyFields(h http.Header, limit int) error {
+	n := 0
+	for _, values := range h {
+		n += len(values)
+	}
+	if n <= limit {
+		return nil
+	}
+	return &httpmsg.Error{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: fmt.Sprintf("the head has more than %d fields", limit)}
 }
 
 // webAnswer is an answer of an HTTP door.
@@ -245,9 +262,6 @@ func (a *webAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // with a port.
 func redirectToHTTPS(port int) func(x *exchange, r *http.Request) error {
 	return func(x *exchange, r *http.Request) error {
-		if x.host == "" {
-			return &badRequest{errors.New("without a Host there is nowhere to go")}
-		}
 		to := "https://{host}"
 		if port != 443 {
 			to += ":" + strconv.Itoa(port)

@@ -46,7 +46,7 @@ final class Globals
         self::$common = array_filter(getenv(), fn (string|int $name) => !str_starts_with((string) $name, 'HTTP_'), ARRAY_FILTER_USE_KEY) + [
             'SCRIPT_FILENAME' => $script,
             'DOCUMENT_ROOT' => getcwd(),
-            'SERVER_SOFTWARE' => 'mkd',
+            'SERVER_SOFTWARE' => 'mkd (like nginx)', // WordPress takes no other for one that can rewrite
             'GATEWAY_INTERFACE' => 'CGI/1.1',
         ];
         self::$order = strtoupper(ini_get('request_order') ?: ini_get('variables_order') ?: 'GP');

@@ -104,8 +104,9 @@ func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	}
 
 	config := &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
+		MinVersion:   tls.VersionTLS12,
+		CipherSuites: AEADSuites(),
+		NextProtos:   []string{"h2", "http/1.1"},
 	}
 	log := m.log.With(zap.String("listener", listener))
 	var s source

@@ -20,7 +20,7 @@ type Script struct {
 	DocumentURI  string // DOCUMENT_URI; default: Name and PathInfo
 	RequestURI   string // REQUEST_URI; default: that of the request's URL
 
-	Software   string         // SERVER_SOFTWARE; default: mkd
+	Software   string         // SERVER_SOFTWARE; default: the constant Software
 	ServerName string         // SERVER_NAME; default: the request's host without its port
 	ServerAddr netip.AddrPort // SERVER_ADDR, SERVER_PORT: where the request came in
 	RemoteAddr netip.AddrPort // REMOTE_ADDR, REMOTE_PORT; default: the request's RemoteAddr
@@ -30,6 +30,13 @@ type Script struct {
 	// Env is added at the end. A name that is there already gets the value of Env.
 	Env []Param
 }
+
+// Software is the default of SERVER_SOFTWARE. Applications look for the names of
+// servers in it: WordPress offers permalinks without index.php only to servers
+// that it knows to rewrite (got_url_rewrite in wp-admin/includes/misc.php, in 6.1
+// Apache, nginx and Microsoft-IIS). Of these, nginx is the one that mkd is like: a
+// front controller by configuration, no .htaccess, and X-Accel-Redirect.
+const Software = "mkd (like nginx)"
 
 // AppendParams appends the parameters of a request in an order that is always
 // the same: those of RFC 3875, section 4.1, those that PHP applications expect,
@@ -69,7 +76,7 @@ func (s *Script) AppendParams(dst []Param, r *http.Request) []Param {
 		add("CONTENT_LENGTH", strconv.FormatInt(max(0, r.ContentLength), 10))
 	}
 
-	add("SERVER_SOFTWARE", cmp.Or(s.Software, "mkd"))
+	add("SERVER_SOFTWARE", cmp.Or(s.Software, Software))
 	local, remote := plainAddr(s.ServerAddr), plainAddr(s.RemoteAddr)
 	name := cmp.Or(s.ServerName, hostname(r.Host))
 	if name == "" && local.IsValid() {

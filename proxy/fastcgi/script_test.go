@@ -78,7 +78,7 @@ func TestScriptDefaults(t *testing.T) {
 	got := (&Script{Filename: "/f.php", Name: "/f.php"}).AppendParams(nil, r)
 	want := []Param{
 		{"SCRIPT_FILENAME", "/f.php"}, {"SCRIPT_NAME", "/f.php"}, {"DOCUMENT_ROOT", ""}, {"DOCUMENT_URI", "/f.php"},
-		{"REQUEST_URI", "/"}, {"QUERY_STRING", ""}, {"REQUEST_METHOD", "GET"}, {"SERVER_SOFTWARE", "mkd"},
+		{"REQUEST_URI", "/"}, {"QUERY_STRING", ""}, {"REQUEST_METHOD", "GET"}, {"SERVER_SOFTWARE", "mkd (like nginx)"},
 		{"SERVER_NAME", "[::1]"}, {"SERVER_PORT", "80"}, {"SERVER_PROTOCOL", "HTTP/1.1"}, {"GATEWAY_INTERFACE", "CGI/1.1"},
 		{"REMOTE_ADDR", "192.0.2.7"}, {"REMOTE_PORT", "80"}, {"REQUEST_SCHEME", "http"}, {"REDIRECT_STATUS", "200"},
 		{"HTTP_HOST", "[::1]:8080"},

@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// TestHostBesideAuthority: a Host field beside :authority got to upstreams as
+// soon as a route changed a field, though the route had matched the authority.
+func TestHostBesideAuthority(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - {match: {hosts: [public.test]}, headers: {request: {set: {X-Set: a}}}, backend: api}
+  - {match: {hosts: [set.test]}, headers: {request: {set: {Host: inner.test}}}, backend: api}
+`)
+	const public = "public.test"
+	for _, c := range []struct {
+		authority string
+		hosts     []string
+		status    int
+		seen      string
+	}{
+		{public, nil, 200, public},
+		{public, []string{public}, 200, public},
+		{public, []string{"PUBLIC.test"}, 200, public},
+		{public, []string{"admin.test"}, 400, ""},
+		{public, []string{public, "admin.test"}, 400, ""},
+		{public, []string{"admin.test", public}, 400, ""},
+		{public, []string{public, public}, 400, ""},
+		{public, []string{""}, 400, ""},
+		{public, []string{public + ":8443"}, 400, ""},
+		{"", []string{public}, 200, public},
+		{"", []string{public, "admin.test"}, 400, ""},
+		{"set.test", []string{"set.test"}, 200, "inner.test"},
+		{"set.test", []string{"admin.test"}, 400, ""},
+	} {
+		fields := []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: "/"}}
+		if c.authority != "" {
+			fields = append(fields, hpack.HeaderField{Name: ":authority", Value: c.authority})
+		}
+		for _, h := range c.hosts {
+			fields = append(fields, hpack.HeaderField{Name: "host", Value: h})
+		}
+		g := sendHTTP2(t, dialTLS(t, p, "h2"), fields, "")
+		saw := rec.take()
+		if g.status != c.status || (c.status == 200) != (len(saw) == 1) {
+			t.Errorf("%q and %q: %d %q; seen: %q", c.authority, c.hosts, g.status, g.body, saw)
+			continue
+		}
+		if len(saw) == 1 && (saw[0].host != c.seen || strings.Contains("\n"+saw[0].headers, "\nHost: ")) {
+			t.Errorf("%q and %q: seen %q", c.authority, c.hosts, saw)
+		}
+	}
+	for _, way := range everyWay { // the operator's Host
+		if g := way.send(t, p, &asked{method: "GET", target: "/", fields: []string{"Host: set.test"}}); g.status != 200 {
+			t.Errorf("%s: %+v", way.name, g)
+		}
+		if saw := rec.take(); len(saw) != 1 || saw[0].host != "inner.test" || !strings.Contains(saw[0].headers, "X-Forwarded-Host: set.test\n") {
+			t.Errorf("%s: %q", way.name, saw)
+		}
+	}
+}
+
+// TestTrace: no route takes TRACE that doesn't name it.
+func TestTrace(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - {match: {paths: [/named], methods: [TRACE, GET]}, backend: api}
+  - {match: {paths: [/fixed]}, respond: {status: 200}}
+  - backend: api
+`)
+	for _, way := range everyWay {
+		for target, want := range map[string]int{"/named": 200, "/fixed": 405, "/": 405} {
+			g := way.send(t, p, &asked{method: "TRACE", target: target, fields: []string{"Host: x", "Cookie: secret"}})
+			if g.status != want || strings.Contains(g.body, "secret") || want == 405 && g.header.Get("Allow") == "" {
+				t.Errorf("%s: TRACE %s: %+v", way.name, target, g)
+			}
+			if saw := rec.take(); (want == 200) != (len(saw) == 1) {
+				t.Errorf("%s: TRACE %s: seen %q", way.name, target, saw)
+			}
+		}
+	}
+}
+
+// TestRedirectWithoutHost: a redirect to {host} of a request without one led to
+// https:///.
+func TestRedirectWithoutHost(t *testing.T) {
+	p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: "http://127.0.0.1:1"}]}}
+routes:
+  - {match: {paths: [/path]}, redirect: {to: "/new"}}
+  - {match: {paths: [/*]}, redirect: {to: "https://{host}{uri}"}}
+  - backend: api
+`)
+	for target, want := range map[string]string{"/path": "/new", "/": ""} {
+		request := "GET " + target + " HTTP/1.0\r\n\r\n"
+		message, err := client(t, p, "app").Send(t.Context(), []byte(request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, response := range map[string][]byte{"http": sendWeb(t, p, request), "megaki": message} {
+			resp, _ := parseAnswer(t, response, "GET")
+			if resp.Header.Get("Location") != want || (want == "") != (resp.StatusCode == 400) {
+				t.Errorf("%s: %s: %q", name, target, response)
+			}
+		}
+	}
+}
+
+// TestMaxFields: HTTP/2 requests with more fields than max_fields get 431.
+func TestMaxFields(t *testing.T) {
+	p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: "http://127.0.0.1:1"}]}}
+routes:
+  - {match: {paths: [/]}, respond: {body: fine}}
+  - backend: api
+`)
+	for n, want := range map[int]int{200: 200, 201: 431} {
+		a := &asked{method: "GET", target: "/", fields: []string{"Host: x"}}
+		for i := range n {
+			a.fields = append(a.fields, fmt.Sprintf("X-%d: a", i/2))
+		}
+		if g := sendHTTP2(t, dialTLS(t, p, "h2"), a.http2(), ""); g.status != want {
+			t.Errorf("%d fields: %+v", n, g)
+		}
+	}
+}
