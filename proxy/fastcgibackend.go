@@ -101,6 +101,7 @@ func (f *fastcgiBackend) newServer(address string) *fastcgi.Transport {
 		KeepAlive:       f.cfg.KeepAlive,
 		IdleTimeout:     f.cfg.IdleTimeout,
 		Stderr:          f.logLine,
+		Excess:          excessLog(f.logs, f.name),
 	}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		t.Network, t.Address = "unix", path
@@ -134,11 +135,7 @@ func (f *fastcgiBackend) params(dst []fastcgi.Param, r *http.Request) ([]fastcgi
 
 // logLine logs what a script wrote to its error output.
 func (f *fastcgiBackend) logLine(r *http.Request, line string) {
-	log := f.logs.Backend(f.name)
-	if x := exchangeOf(r.Context()); x != nil {
-		log = log.With("client", x.client.String(), "method", r.Method, "path", logs.Shorten(x.path, logs.MaxPath))
-	}
-	log.Warn("script says", "text", line)
+	requestLog(f.logs, f.name, r).Warn("script says", "text", line)
 }
 
 // check asks a server for its ping.path.

@@ -114,8 +114,8 @@ func gatherFirst(r *http.Request) error {
 	case n == 0 && r.ContentLength > 0:
 		return &clientBody{io.ErrUnexpectedEOF}
 	case n == 0:
-		setBody(r, nil)
-		r.ContentLength = 0
+		delete(r.Header, "Expect")
+		r.Body, r.ContentLength = http.NoBody, 0
 		return nil
 	}
 	delete(r.Header, "Expect") // it has been met

@@ -53,6 +53,7 @@ func newHTTPBackend(b *config.Backend, logs *logs.Logs) (*httpBackend, error) {
 	h.balancer = newBalancer(&c.Balance, c.Health, classify, logs.Backend(b.Name))
 	for i := range c.Upstreams {
 		s := newServer(c, c.Upstreams[i].URL, trust)
+		s.Excess = excessLog(logs, b.Name)
 		h.servers = append(h.servers, s)
 		u := &balance.Upstream{Name: c.Upstreams[i].URL, Weight: c.Upstreams[i].Weight, Transport: s, Active: s.Active}
 		if c.Health != nil {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 
 	"mkd/config"
@@ -11,6 +12,23 @@ import (
 // NewLogs returns the logs of a configuration, which go to out.
 func NewLogs(cfg config.Log, out io.Writer) (*logs.Logs, error) {
 	return logs.New(out, logs.Options{Level: cfg.Level, Format: cfg.Format, Access: cfg.Access, AccessRate: cfg.AccessRate})
+}
+
+// requestLog returns the log of a backend for what it does with a request.
+func requestLog(l *logs.Logs, backend string, r *http.Request) *slog.Logger {
+	log := l.Backend(backend)
+	if x := exchangeOf(r.Context()); x != nil {
+		log = log.With("client", x.client.String(), "method", r.Method, "path", logs.Shorten(x.path, logs.MaxPath))
+	}
+	return log
+}
+
+// excessLog returns a function that logs that a response has more bytes than its
+// Content-Length.
+func excessLog(l *logs.Logs, backend string) func(r *http.Request) {
+	return func(r *http.Request) {
+		requestLog(l, backend, r).Warn("the response has more bytes than its Content-Length; the rest is dropped")
+	}
 }
 
 // logRequest logs a request that has ended.

@@ -26,9 +26,6 @@ var (
 	ErrProtocol = errors.New("the FastCGI server broke the protocol")
 	// ErrHeader says that an answer's header isn't one, or is too long.
 	ErrHeader = errors.New("the answer's header is wrong")
-	// ErrContentLength says that an answer has more bytes than its
-	// Content-Length. One with fewer is cut: io.ErrUnexpectedEOF.
-	ErrContentLength = errors.New("the answer is longer than its Content-Length")
 	// ErrClosed says that the answer's body was closed before its end.
 	ErrClosed = errors.New("the answer's body is closed")
 )

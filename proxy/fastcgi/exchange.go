@@ -38,6 +38,7 @@ type exchange struct {
 	answered  bool          // a byte came
 	bodyless  bool          // the answer has no body, whatever the server sends
 	left      int64         // bytes that are missing from Content-Length; less than 0: unknown
+	excess    int           // bytes beyond it
 	limit     time.Duration // for what is being waited for; 0: none
 	began     time.Time
 	since     time.Time   // when the wait began
@@ -126,7 +127,7 @@ func (e *exchange) readBody(p []byte) (int, error) {
 		return 0, err
 	}
 	if e.left == 0 {
-		return 0, ErrContentLength
+		return 0, e.dropExcess()
 	}
 	if e.left > 0 && int64(len(p)) > e.left {
 		p = p[:e.left]
@@ -136,6 +137,32 @@ func (e *exchange) readBody(p []byte) (int, error) {
 		e.left -= int64(n)
 	}
 	return n, err
+}
+
+// maxExcess is how many bytes beyond the Content-Length are read to reach the end
+// of the script. It isn't waited for if it has more to say.
+const maxExcess = 1 << 20
+
+// dropExcess passes over what comes after Content-Length bytes, and returns io.EOF
+// at the end. awaitStdout has said that there is some: a file that readfile sends
+// is often followed by the line end after ?>.
+func (e *exchange) dropExcess() error {
+	if e.t.Excess != nil {
+		e.t.Excess(e.r)
+	}
+	for e.excess < maxExcess {
+		p, err := e.records.peek()
+		if err != nil {
+			return err
+		}
+		e.records.discard(len(p))
+		e.excess += len(p)
+		e.armed = false
+		if err := e.awaitStdout(); err != nil {
+			return err
+		}
+	}
+	return io.EOF
 }
 
 // awaitStdout reads records until there is content of STDOUT to be read. It
@@ -229,7 +256,7 @@ func (e *exchange) finish(op string, err error) error {
 	e.over = true
 	aborted := e.aborted
 	e.mu.Unlock()
-	keep := err == io.EOF && aborted == nil && sent && e.t.KeepAlive > 0
+	keep := err == io.EOF && aborted == nil && sent && e.excess == 0 && e.t.KeepAlive > 0
 	if keep {
 		e.conn.SetDeadline(time.Time{})
 		e.t.keep(e.conn)

@@ -41,8 +41,6 @@ func TestFaults(t *testing.T) {
 		{name: "END_REQUEST's padding cut", says: half + record(1, 3, 1, strings.Repeat("\x00", 8), 9)[:17], want: io.ErrUnexpectedEOF, body: true},
 		{name: "too short for its length", says: stdout("Content-Length: 5\r\n\r\nhalf") + end(0), want: io.ErrUnexpectedEOF, text: "shorter", body: true},
 		{name: "nothing of its length", says: stdout("Content-Length: 5\r\n\r\n") + end(0), want: io.ErrUnexpectedEOF, text: "shorter", body: true},
-		{name: "too long for its length", says: stdout("Content-Length: 3\r\n\r\nhalf") + end(0), want: ErrContentLength, body: true},
-		{name: "a body of length 0", says: stdout("Content-Length: 0\r\n\r\nx") + end(0), want: ErrContentLength, body: true},
 		{name: "declines: multiplexing", says: end(1), want: CannotMultiplex},
 		{name: "declines: overloaded", says: end(2), want: Overloaded},
 		{name: "declines: role", says: end(3), want: UnknownRole},
@@ -89,6 +87,49 @@ func TestFaults(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestMoreThanContentLength checks that bytes beyond the Content-Length are
+// dropped, that this is reported once, and that the connection isn't used again.
+func TestMoreThanContentLength(t *testing.T) {
+	noLeaks(t)
+	flood := strings.Repeat(stdout(strings.Repeat("x", 60_000)), 1000)
+	for _, c := range []struct{ name, says, want string }{
+		{"in one record", stdout("Content-Length: 3\r\n\r\nabc\n") + end(0), "abc"},
+		{"in another record", stdout("Content-Length: 3\r\n\r\nabc") + stdout("\n") + end(0), "abc"},
+		{"in many records", stdout("Content-Length: 3\r\n\r\nabc") + strings.Repeat(stdout("\n"), 1000) + stdout("") + end(0), "abc"},
+		{"length 0", stdout("Content-Length: 0\r\n\r\nx") + end(0), ""},
+		{"error output in between", stdout("Content-Length: 3\r\n\r\nabc") + stderr("oops\n") + stdout("x") + end(0), "abc"},
+		{"60 MB", stdout("Content-Length: 3\r\n\r\nabc") + flood + end(0), "abc"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr, s := serve(t, func(f *fakeConn) {
+				if _, err := f.readRequest(); err == nil {
+					f.say(c.says)
+				}
+			})
+			reports := 0
+			tr.KeepAlive, tr.Excess = 1, func(*http.Request) { reports++ }
+			for n := range 2 {
+				resp, body, err := exchangeAll(tr, newRequest(t, "GET", ""))
+				if err != nil || body != c.want || resp.ContentLength != int64(len(c.want)) {
+					t.Errorf("%.100q, %v", body, err)
+				}
+				if reports != n+1 || idle(tr) != 0 || s.connections() != n+1 {
+					t.Errorf("%d reports of %d responses; %d idle connections of %d", reports, n+1, idle(tr), s.connections())
+				}
+			}
+		})
+	}
+	// A response that is cut after it stays one that is cut.
+	tr, _ := serve(t, func(f *fakeConn) {
+		if _, err := f.readRequest(); err == nil {
+			f.say(stdout("Content-Length: 3\r\n\r\nabc") + stdout("x"))
+		}
+	})
+	if _, body, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%q, %v", body, err)
 	}
 }
 

@@ -78,6 +78,12 @@ type Transport struct {
 	// of the body. Default: nothing.
 	Stderr func(r *http.Request, line string)
 
+	// Excess is called once for a response that has more bytes than its
+	// Content-Length. They are dropped, and its connection isn't used again. A
+	// response with fewer is cut: io.ErrUnexpectedEOF. It is called by Read of the
+	// body. Default: nothing.
+	Excess func(r *http.Request)
+
 	mu   sync.Mutex
 	idle []*conn // the one used last is the last
 

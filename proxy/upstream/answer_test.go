@@ -186,6 +186,36 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
+// TestMoreThanContentLength checks that bytes beyond the Content-Length are
+// dropped, that this is reported once, and that the connection isn't used again.
+func TestMoreThanContentLength(t *testing.T) {
+	noLeaks(t)
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+	for _, size := range []int{0, 4, readerSize, readerSize + 1, 1 << 20} {
+		for _, excess := range []string{"\n", ok, strings.Repeat("x", 100_000)} {
+			body := strings.Repeat("b", size)
+			tr, s := serve(t, func(f *fakeConn) {
+				for {
+					if _, err := f.read(); err != nil {
+						return
+					}
+					f.say(fmt.Sprintf(head, size), body, excess)
+				}
+			})
+			reports := 0
+			tr.Excess = func(*http.Request) { reports++ }
+			for n := range 2 {
+				if _, got, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil || got != body {
+					t.Errorf("%d bytes: %d came, %v", size, len(got), err)
+				}
+				if reports != n+1 || idle(tr) != 0 || s.connections() != n+1 {
+					t.Errorf("%d bytes and %d: %d reports of %d responses; %d idle connections of %d", size, len(excess), reports, n+1, idle(tr), s.connections())
+				}
+			}
+		}
+	}
+}
+
 // TestEveryCut cuts answers at each byte: none of the pieces passes for whole.
 func TestEveryCut(t *testing.T) {
 	noLeaks(t)

@@ -277,6 +277,12 @@ func (x *exchange) finish(op string, err error) error {
 func (x *exchange) giveBack(exchanged, intact bool) {
 	if c := x.conn; c != nil {
 		c.x = nil
+		if exchanged && x.excess() {
+			c.ended = true // nothing that it says can be trusted any more
+			if x.t.Excess != nil {
+				x.t.Excess(x.r)
+			}
+		}
 		keep := intact && !c.ended && x.failed == nil && x.br.Buffered() == 0
 		hint := time.Duration(-1)
 		if exchanged {
@@ -301,6 +307,19 @@ func (x *exchange) giveBack(exchanged, intact bool) {
 		x.t.release()
 	}
 	x.t.active.Add(-1)
+}
+
+// excess reports whether bytes have come that aren't part of the response. The
+// end of a long one is often read straight from the socket, so that what comes
+// after it is still there.
+func (x *exchange) excess() bool {
+	if x.br.Buffered() > 0 {
+		return true
+	}
+	if x.ending != atLength || x.resp.ContentLength <= readerSize || x.conn.ended {
+		return false
+	}
+	return !x.conn.quiet() && !x.conn.ended
 }
 
 // reason returns why the exchange failed, which may be another thing than what

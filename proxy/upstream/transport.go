@@ -82,6 +82,11 @@ type Transport struct {
 
 	MaxHeader int // bytes of the answer's head, with the 1xx answers before it
 
+	// Excess is called for a response that is followed by bytes that aren't part
+	// of it, as one with more bytes than its Content-Length. They are dropped, and
+	// the connection isn't used again. Default: nothing.
+	Excess func(r *http.Request)
+
 	active atomic.Int64
 
 	mu      sync.Mutex
