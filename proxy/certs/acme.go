@@ -32,6 +32,9 @@ const (
 	stopTimeout   = 5 * time.Second // for what is under way when it's to end
 )
 
+// DefaultCA is the directory of the CA if ACME.CA is empty: Let's Encrypt.
+const DefaultCA = certmagic.LetsEncryptProductionCA
+
 // ACME says how certificates are issued by a certificate authority.
 type ACME struct {
 	// Email is where the CA can write to. It may be left out.
@@ -40,7 +43,7 @@ type ACME struct {
 	// AgreeTerms says that you agree to the terms of the CA, which it has to.
 	AgreeTerms bool
 
-	// CA is the URL of the CA's directory. Default: Let's Encrypt.
+	// CA is the URL of the CA's directory. Default: DefaultCA.
 	CA string
 
 	// CARoot is a PEM file of the certificates that the CA's own HTTPS is
@@ -95,7 +98,7 @@ func (i issuer) PreCheck(ctx context.Context, names []string, _ bool) error {
 
 // addACME adds a listener with certificates by ACME.
 func (m *Manager) addACME(o ACME, h *hosts, log *zap.Logger) (*acmeSource, error) {
-	o.CA = cmp.Or(o.CA, certmagic.LetsEncryptProductionCA)
+	o.CA = cmp.Or(o.CA, DefaultCA)
 	template, err := o.template(h.list)
 	if err != nil {
 		return nil, err
