@@ -84,7 +84,7 @@ func BenchmarkHandshakeServer(b *testing.B) {
 	copy(secret.symmetric(), h.ServerSymmetric)
 	b.ReportAllocs()
 	for b.Loop() {
-		plain, clientKey, err := openSYN(f.syn(), keys, nil)
+		plain, clientKey, err := openSYN(f.syn(), keys, decryptOAEP)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func BenchmarkResumeServer(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		copy(p, rstor)
-		r, ok := acceptResume(record, p)
+		r, ok := acceptResume(record, p, nil, verifyUnder)
 		if !ok {
 			b.Fatal("refused")
 		}

@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// maxFailedResumes is how many connections in a row may end while they resume
-// a session, before a handshake is tried in its place. A single one may be an
-// accident of the network.
+// maxFailedResumes is the number of connections in a row that may end while they
+// resume a session, before the Client does a handshake instead. A single one may
+// be an accident of the network.
 const maxFailedResumes = 3
 
-// Client keeps a session with a server over as many connections as it takes:
-// it connects when there is something to send, resumes the session when the
-// server has closed the connection, and does a handshake when the session is
-// forgotten. It is safe for use by several goroutines; messages go one after
+// Client keeps a session with a server over as many connections as needed. It
+// connects when there is something to send, resumes the session when the server
+// has closed the connection, and does a handshake when the server has forgotten
+// the session. It is safe for use by several goroutines; messages go one after
 // the other.
 type Client struct {
 	// Address of the server, HOST:PORT.
@@ -25,7 +25,7 @@ type Client struct {
 	Config Config
 
 	once sync.Once
-	turn chan struct{} // full while someone uses what follows
+	turn chan struct{} // full while a goroutine uses what follows
 
 	conn   *Conn
 	key    *rsa.PrivateKey // made here if Config has none
@@ -36,16 +36,16 @@ type Client struct {
 	session *Session
 }
 
-// Send sends a message and returns the answer. It waits for its turn first;
-// the context bounds that as well. A message that may have reached the server
-// isn't sent again: whether to do so after an error is the caller's to decide.
+// Send sends a message and returns the response. It waits for its turn first;
+// the context bounds that as well. It never sends a message again that may have
+// reached the server: after an error the caller decides whether to do that.
 func (c *Client) Send(ctx context.Context, message []byte) ([]byte, error) {
 	if err := c.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer c.release()
 	for {
-		if c.conn != nil && c.conn.count >= c.conn.maxMessages {
+		if c.conn != nil && c.conn.session.spent() {
 			c.drop()
 		}
 		kept := c.conn != nil
@@ -54,14 +54,14 @@ func (c *Client) Send(ctx context.Context, message []byte) ([]byte, error) {
 				return nil, err
 			}
 		}
-		answer, err := c.conn.RoundTrip(ctx, message)
+		response, err := c.conn.RoundTrip(ctx, message)
 		if c.conn.broken != nil {
 			c.drop()
 		}
 		if kept && errors.Is(err, errStale) {
 			continue // on a new connection
 		}
-		return answer, err
+		return response, err
 	}
 }
 
@@ -78,7 +78,7 @@ func (c *Client) Session() *Session {
 	return &clone
 }
 
-// Close waits for the message under way, if any, and closes the connection.
+// Close waits for the message in flight, if any, and closes the connection.
 // The client can be used again.
 func (c *Client) Close() error {
 	if err := c.acquire(context.Background()); err != nil {

@@ -51,7 +51,7 @@ func TestClientSendsOnlyOnce(t *testing.T) {
 	c := &Client{Address: addr, Config: *clientConfig()}
 	defer c.Close()
 	_, err := c.Send(t.Context(), []byte("first"))
-	checkError(t, err, "closed the connection without a whole answer")
+	checkError(t, err, "closed the connection without a whole response")
 	if answer, err := c.Send(t.Context(), []byte("second")); err != nil || string(answer) != "answer" {
 		t.Errorf("%q, %v", answer, err)
 	}
@@ -97,7 +97,7 @@ func TestClientKeepsItsConnection(t *testing.T) {
 			<-ctx.Done()
 		}
 		cancel()
-		if c.conn.stale() || c.conn != first {
+		if stale(c.conn) || c.conn != first {
 			t.Fatal("another connection")
 		}
 	}

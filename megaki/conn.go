@@ -8,18 +8,22 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"sync"
 	"time"
 )
 
-// ErrKeyUsed says that a connection has carried the messages that one key may
-// have. Nothing was sent: a connection that resumes the session can send it.
+// ErrKeyUsed is returned for a message on a connection that has carried as many
+// as one key may. Nothing was sent: a connection that resumes the session can
+// send it.
 var ErrKeyUsed = errors.New("the messages that one key may have are used up; resume the session on a new connection")
 
-// errStale says that a connection ended before a message: nothing was sent.
+// errStale is returned for a message on a connection that had ended before it:
+// nothing was sent.
 var errStale = errors.New("the server has closed the connection, or sent something out of turn; nothing was sent")
 
-// Session is what resuming takes. Whoever has it can speak as the client: keep
-// it as a secret.
+// Session is what resuming a session takes. Whoever has it can act as the
+// client: keep it secret.
 type Session struct {
 	Token Token
 	Key   [symmetricKey]byte // the master key
@@ -43,8 +47,9 @@ func (s *Session) UnmarshalBinary(p []byte) error {
 	return nil
 }
 
-// Config is a client's. The zero value of a field means its default; ServerKey
-// has none. A Config may be shared, and must not be changed once it is used.
+// Config configures a client. The zero value of a field means its default, which
+// is the constant of the same name with Default before it; ServerKey has none.
+// A Config may be shared, and must not be changed once it is used.
 type Config struct {
 	// ServerKey is the pinned key of the server.
 	ServerKey *rsa.PublicKey
@@ -64,7 +69,7 @@ type Config struct {
 	makeKey func() (*rsa.PrivateKey, error) // in place of ClientKey; nil: GenerateKey
 }
 
-// check refuses what would fail later, or give a secret away.
+// check refuses what would fail later, or disclose a secret.
 func (cfg *Config) check() error {
 	if cfg.ServerKey == nil {
 		return errors.New("megaki: a Config needs the ServerKey")
@@ -78,25 +83,34 @@ func (cfg *Config) check() error {
 		}
 	}
 	if cfg.MaxMessage < 0 || cfg.MaxMessage > MaxMessageLimit {
-		return fmt.Errorf("megaki: a MaxMessage of %d bytes: it is from 1 to %d, or 0 for the default", cfg.MaxMessage, MaxMessageLimit)
+		return fmt.Errorf("megaki: a MaxMessage of %d bytes: want 1 to %d, or 0 for the default", cfg.MaxMessage, MaxMessageLimit)
 	}
 	return nil
 }
 
-// Conn is a connection of a client with a session begun on it. It isn't safe
-// for use by several goroutines, but for Close.
-type Conn struct {
-	conn    net.Conn
-	wire    *wire
-	box     *box
-	seen    *seenMACs
-	session Session
-	resumed bool
+func (cfg *Config) maxMessage() int { return cmp.Or(cfg.MaxMessage, DefaultMaxMessage) }
+func (cfg *Config) maxMessagesPerKey() int {
+	return cmp.Or(cfg.MaxMessagesPerKey, DefaultMaxMessagesPerKey)
+}
+func (cfg *Config) handshakeTimeout() time.Duration {
+	return cmp.Or(cfg.HandshakeTimeout, DefaultHandshakeTimeout)
+}
 
-	maxMessages int
-	count       int
-	expect      expectation
-	broken      error // why the connection can't be used any more
+// Conn is a connection of a client with a session on it. It is not safe for use
+// by several goroutines, except for Close.
+type Conn struct {
+	conn       net.Conn
+	mem        *memoryClient
+	wire       *wire
+	maxMessage int
+	resumed    bool
+	broken     error // why the connection can't be used any more
+
+	// mu is held by a round trip. Close, which ends the round trip, waits for
+	// it before it drops the keys.
+	mu      sync.Mutex
+	session session
+	resume  Session // the zero value once closed
 }
 
 // Dial connects to a server and begins a session. The context bounds both.
@@ -117,8 +131,8 @@ func Dial(ctx context.Context, network, address string, cfg *Config) (*Conn, err
 	return c, nil
 }
 
-// NewConn begins a session on a connection. On an error the connection is the
-// caller's to close.
+// NewConn begins a session on a connection. After an error the caller closes the
+// connection.
 func NewConn(ctx context.Context, conn net.Conn, cfg *Config) (*Conn, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -130,61 +144,31 @@ func NewConn(ctx context.Context, conn net.Conn, cfg *Config) (*Conn, error) {
 	if mem == nil {
 		mem = defaultMemory()
 	}
-	c := &Conn{
-		conn:        conn,
-		wire:        newWire(conn, mem),
-		maxMessages: cmp.Or(cfg.MaxMessagesPerKey, DefaultMaxMessagesPerKey),
-		expect:      expectation{state: "MSG", types: []byte{typeMSG}, maxMsg: cmp.Or(cfg.MaxMessage, DefaultMaxMessage)},
-	}
+	c := &Conn{conn: conn, mem: mem.join(netip.Addr{}), maxMessage: cfg.maxMessage()}
+	c.wire = newWire(conn, c.mem)
 	defer c.wire.release()
-	stop := c.within(ctx, time.Now().Add(cmp.Or(cfg.HandshakeTimeout, DefaultHandshakeTimeout)))
-	err := c.hello(cfg)
+	stop := c.within(ctx, time.Now().Add(cfg.handshakeTimeout()))
+	h := clientHandshake{wire: c.wire, cfg: cfg}
+	var err error
+	c.resume, c.resumed, err = h.run()
 	if err = stop(err); err != nil {
 		return nil, err
 	}
+	seen := newSeenMACs(nil) // bounded by MaxMessagesPerKey alone
+	c.session = newSessionV1(c.resume.Token, &c.resume.Key, seen, 0, cfg.maxMessage(), cfg.maxMessagesPerKey())
 	return c, nil
 }
 
-// defaultMemory is a client's: enough for the largest message, its answer, and
-// the buffers that one of them outgrows.
+// defaultMemory returns a client's Memory: enough for the largest message, its
+// response, and the buffers that one of them outgrows.
 func defaultMemory() *Memory { return NewMemory(4 * (MaxMessageLimit + bufferSlack)) }
 
-func (c *Conn) hello(cfg *Config) error {
-	if cfg.Session != nil {
-		resumed, err := c.resume(*cfg.Session)
-		if err != nil {
-			return &resumeError{err}
-		}
-		if c.resumed = resumed; resumed {
-			return nil
-		}
-	}
-	key := cfg.ClientKey
-	if key == nil {
-		makeKey := cfg.makeKey
-		if makeKey == nil {
-			makeKey = GenerateKey
-		}
-		var err error
-		if key, err = makeKey(); err != nil {
-			return fmt.Errorf("making the client key: %w", err)
-		}
-	}
-	return c.handshake(key, cfg.ServerKey)
-}
-
-func (c *Conn) begin(s Session) {
-	c.session = s
-	c.box = newBox(&s.Key)
-	c.seen = newSeenMACs()
-}
-
 // within bounds what follows by a deadline, if not zero, and by ctx. The
-// function it returns ends that: it takes the error of the work, and returns
+// function that it returns ends that: it takes the error of the work, and returns
 // it, or the context's if that was what ended the work. Work that was done in
 // spite of the context is done.
 //
-// The context's deadline isn't made the connection's: the two would run out in
+// The context's deadline is not made the connection's: the two would expire in
 // either order, with another error each time.
 func (c *Conn) within(ctx context.Context, deadline time.Time) (stop func(error) error) {
 	if !deadline.IsZero() {
@@ -212,49 +196,63 @@ func (c *Conn) within(ctx context.Context, deadline time.Time) (stop func(error)
 	}
 }
 
-// Session returns the session, to be resumed later: by another connection, or
-// by another process.
-func (c *Conn) Session() Session { return c.session }
+// Session returns the session, to be resumed later by another connection or
+// another process. Close drops it: after Close, Session returns the zero value.
+func (c *Conn) Session() Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.resume
+}
 
-// Resumed reports whether the session was resumed, not made by a handshake.
+// Resumed reports whether the session was resumed rather than made by a
+// handshake.
 func (c *Conn) Resumed() bool { return c.resumed }
 
-// Close closes the connection, and ends a RoundTrip under way. The session can
-// still be resumed.
-func (c *Conn) Close() error { return c.conn.Close() }
+// Close closes the connection, ends a RoundTrip in flight, and drops the keys.
+// Whoever has a copy of the Session can still resume it.
+func (c *Conn) Close() error {
+	err := c.conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session.close()
+	c.resume = Session{}
+	return err
+}
 
-// RoundTrip sends a message, of at least one byte, and returns the answer,
-// which may be empty. Where nothing was sent the connection can still be used:
-// for a message that is empty or too long (a *TooLongError), with ErrKeyUsed,
-// without memory for the message, or with a context that had ended before.
-// After any other error the connection can't be used any more, and unless the
-// error tells otherwise the server may have handled the message or not.
+// RoundTrip sends a message, of at least one byte, and returns the response,
+// which may be empty. If nothing was sent, the connection can still be used:
+// that is so for a message that is empty or too long (a *TooLongError), with
+// ErrKeyUsed, without memory for the message, or with a context that had ended
+// before. After any other error the connection can't be used any more, and
+// unless the error says otherwise the server may have handled the message or
+// not.
 func (c *Conn) RoundTrip(ctx context.Context, request []byte) ([]byte, error) {
 	return c.AppendRoundTrip(ctx, nil, request)
 }
 
-// AppendRoundTrip is RoundTrip that appends the answer to dst.
+// AppendRoundTrip is RoundTrip that appends the response to dst.
 func (c *Conn) AppendRoundTrip(ctx context.Context, dst, request []byte) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case c.broken != nil:
 		return dst, fmt.Errorf("the connection failed before: %w", c.broken)
 	case len(request) == 0:
 		return dst, errors.New("megaki: a message has at least one byte")
-	case len(request) > c.expect.maxMsg:
-		return dst, &TooLongError{Length: int64(len(request)), Limit: c.expect.maxMsg}
-	case c.count >= c.maxMessages:
+	case len(request) > c.maxMessage:
+		return dst, &TooLongError{Length: int64(len(request)), Limit: c.maxMessage}
+	case c.session.spent():
 		return dst, ErrKeyUsed
 	case ctx.Err() != nil:
 		return dst, context.Cause(ctx)
-	case c.wire.readable(): // else it would be taken for the answer
+	case c.wire.readable(): // else it would be taken for the response
 		c.broken = errStale
 		return dst, errStale
 	}
-	buf, err := c.wire.mem.get(msgHeaderSize + padded(len(request)))
+	buf, err := c.mem.get(c.session.headroom() + len(request) + c.session.tailroom())
 	if err != nil {
 		return dst, err
 	}
-	c.count++
 	stop := c.within(ctx, time.Time{})
 	if err = c.send(buf, request); err == nil {
 		dst, err = c.receive(dst)
@@ -266,46 +264,35 @@ func (c *Conn) AppendRoundTrip(ctx context.Context, dst, request []byte) ([]byte
 
 // send seals the request in buf, writes it, and gives buf back.
 func (c *Conn) send(buf *buffer, request []byte) error {
-	defer c.wire.mem.put(buf)
-	p := msgPacket(buf.b[:msgHeaderSize+padded(len(request))])
-	copy(p[msgHeaderSize:], request)
-	c.box.seal(p, typeMSG, c.session.Token[:], len(request))
-	c.seen.add(p.mac(), len(p.ciphertext()))
-	if err := c.wire.writePacket(p, 0); err != nil {
+	defer c.mem.put(buf)
+	copy(buf.b[c.session.headroom():], request)
+	frame, err := c.session.seal(buf.b, len(request))
+	if err != nil {
+		return err
+	}
+	if err := c.wire.write(frame, 0); err != nil {
 		return fmt.Errorf("writing a message: %w", err)
 	}
 	return nil
 }
 
-// receive appends the plaintext of the answer to dst.
+// receive appends the plaintext of the response to dst.
 func (c *Conn) receive(dst []byte) ([]byte, error) {
-	in, err := c.wire.packet(&c.expect)
+	frame, err := c.wire.packet(c.session)
 	if err != nil {
-		return dst, fmt.Errorf("waiting for the answer: %w", orClosed(err, "without a whole answer"))
+		return dst, fmt.Errorf("waiting for the response: %w", orClosed(err, "without a whole response"))
 	}
-	p := msgPacket(in)
-	if !c.box.verify(p) {
-		return dst, errors.New("answer with a wrong MAC")
+	plain, err := c.session.open(frame)
+	if err != nil {
+		return dst, fmt.Errorf("opening the response: %w", err)
 	}
-	if !c.seen.add(p.mac(), len(p.ciphertext())) {
-		return dst, errors.New("answer that was sent before")
-	}
-	return append(dst, c.box.open(p)...), nil
+	return append(dst, plain...), nil
 }
 
-// orClosed puts the end of the stream, where a packet was due, in words.
+// orClosed puts the end of the stream, where a packet was expected, in words.
 func orClosed(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the server closed the connection " + what)
 	}
 	return err
-}
-
-// stale reports whether the server has closed the connection, or sent
-// something out of turn, since the last answer.
-func (c *Conn) stale() bool {
-	if c.broken != nil {
-		return true
-	}
-	return c.wire.readable()
 }

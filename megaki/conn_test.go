@@ -118,22 +118,22 @@ func TestAnswersThatAreWrong(t *testing.T) {
 		says string
 		do   func(s *script, request msgPacket, first msgPacket)
 	}{
-		{"closed the connection without a whole answer", func(s *script, request, first msgPacket) {}},
-		{"closed the connection without a whole answer", func(s *script, request, first msgPacket) {
+		{"closed the connection without a whole response", func(s *script, request, first msgPacket) {}},
+		{"closed the connection without a whole response", func(s *script, request, first msgPacket) {
 			s.write(s.answer("a whole answer")[:80])
 		}},
-		{"closed the connection without a whole answer", func(s *script, request, first msgPacket) {
+		{"closed the connection without a whole response", func(s *script, request, first msgPacket) {
 			s.write(s.answer("a whole answer")[:3])
 		}},
-		{"answer that was sent before", func(s *script, request, first msgPacket) { s.write(first) }},
-		{"answer that was sent before", func(s *script, request, first msgPacket) { s.write(request) }},
-		{"answer with a wrong MAC", func(s *script, request, first msgPacket) {
+		{"opening the response: the packet is not genuine: it was sent before", func(s *script, request, first msgPacket) { s.write(first) }},
+		{"opening the response: the packet is not genuine: it was sent before", func(s *script, request, first msgPacket) { s.write(request) }},
+		{"opening the response: the packet is not genuine: wrong MAC", func(s *script, request, first msgPacket) {
 			p := s.answer("x")
 			p.ciphertext()[0] ^= 1
 			s.write(p)
 		}},
-		{"answer with a wrong MAC", func(s *script, request, first msgPacket) {
-			s.write(sealed(newBox(new([symmetricKey]byte)), typeMSG, s.token, []byte("x")))
+		{"opening the response: the packet is not genuine: wrong MAC", func(s *script, request, first msgPacket) {
+			s.write(sealed(newBox(new([symmetricKey]byte)), typeMSG, s.token[:], []byte("x")))
 		}},
 		{"out of turn", func(s *script, request, first msgPacket) {
 			s.write(append(s.answer("x"), s.answer("y")...))
@@ -142,7 +142,7 @@ func TestAnswersThatAreWrong(t *testing.T) {
 			s.write([]byte{'M', 'G', 'K', 0xAA, 0xCA, typeREQREHS})
 		}},
 		{"type 06, while waiting for MSG", func(s *script, request, first msgPacket) {
-			s.write(sealed(s.box, typeRSTORACK, s.token, make([]byte, symmetricKey)))
+			s.write(sealed(s.box, typeRSTORACK, s.token[:], make([]byte, symmetricKey)))
 		}},
 		{"no magic", func(s *script, request, first msgPacket) { s.write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }},
 		{"message of 1001 bytes is over the limit of 1000", func(s *script, request, first msgPacket) {
@@ -160,7 +160,7 @@ func TestAnswersThatAreWrong(t *testing.T) {
 			head := s.read(msgHeaderSize)
 			request := append(head, s.read(padded(msgPacket(head).length()))...)
 			c.do(s, request, first)
-			s.conn.(*net.TCPConn).CloseWrite()
+			s.Conn.(*net.TCPConn).CloseWrite()
 			s.end()
 		})
 		mem := NewMemory(1 << 20)

@@ -12,7 +12,7 @@ import (
 	"hash"
 )
 
-// derive mixes two keys: NOT a XOR b. Master keys come of it.
+// derive mixes two keys into a master key: NOT a XOR b.
 func derive(a, b *[symmetricKey]byte) (out [symmetricKey]byte) {
 	for i := range out {
 		out[i] = ^a[i] ^ b[i]
@@ -34,31 +34,51 @@ func decryptOAEP(key *rsa.PrivateKey, block []byte) ([]byte, error) {
 	return rsa.DecryptOAEP(sha1.New(), nil, key, block, nil)
 }
 
-// ivSetter is what the standard library's CBC modes offer to be used again.
+// mac computes HMAC-SHA-256 under one key. It keeps its state, so that a packet
+// builds none anew.
+type mac struct {
+	state hash.Hash
+	sum   [macSize]byte
+}
+
+func newMAC(key *[symmetricKey]byte) *mac { return &mac{state: hmac.New(sha256.New, key[:])} }
+
+// authenticate returns the MAC of p. It is valid until the next call.
+func (m *mac) authenticate(p []byte) []byte {
+	m.state.Reset()
+	m.state.Write(p)
+	return m.state.Sum(m.sum[:0])
+}
+
+// verify reports whether the packet's MAC is right.
+func (m *mac) verify(p msgPacket) bool {
+	return hmac.Equal(p.mac(), m.authenticate(p.signed()))
+}
+
+// ivSetter is how the standard library's CBC modes can be used again.
 type ivSetter interface {
 	cipher.BlockMode
 	SetIV([]byte)
 }
 
-// box seals and opens under one symmetric key. It keeps the states of HMAC
-// and CBC, so that a message builds none anew. It isn't safe for use by
+// box seals and opens packets under one symmetric key. It keeps the states of
+// HMAC and CBC, so that a message builds none anew. It is not safe for use by
 // several goroutines.
 type box struct {
+	*mac
 	block cipher.Block
 	enc   cipher.BlockMode
 	dec   cipher.BlockMode
-	mac   hash.Hash
-	sum   [macSize]byte
 
-	random [ivSize + blockSize - 1]byte // IV and filling, drawn at once
+	random [ivSize + blockSize - 1]byte // IV and padding, drawn at once
 }
 
 func newBox(key *[symmetricKey]byte) *box {
 	block, err := aes.NewCipher(key[:])
-	if err != nil { // a key of 32 bytes is always right
+	if err != nil { // impossible with a key of 32 bytes
 		panic(err)
 	}
-	return &box{block: block, mac: hmac.New(sha256.New, key[:])}
+	return &box{mac: newMAC(key), block: block}
 }
 
 func (b *box) encrypt(iv, p []byte) {
@@ -79,30 +99,18 @@ func (b *box) decrypt(iv, p []byte) {
 	b.dec.CryptBlocks(p, p)
 }
 
-// authenticate returns the MAC of p. It is valid until the next call.
-func (b *box) authenticate(p []byte) []byte {
-	b.mac.Reset()
-	b.mac.Write(p)
-	return b.mac.Sum(b.sum[:0])
-}
-
 // seal makes a packet in place: p has room for the header of a MSG, then the
-// plaintext of length bytes, then room for the filling, up to 15 bytes.
+// plaintext of length bytes, then room for the padding, up to 15 bytes.
 func (b *box) seal(p msgPacket, typ byte, token []byte, length int) {
 	putHeader(p, typ)
 	binary.BigEndian.PutUint32(p[6:10], uint32(length))
 	copy(p.token(), token)
-	filling := p[msgHeaderSize+length:]
-	rand.Read(b.random[:ivSize+len(filling)])
+	padding := p[msgHeaderSize+length:]
+	rand.Read(b.random[:ivSize+len(padding)])
 	copy(p.iv(), b.random[:ivSize])
-	copy(filling, b.random[ivSize:])
+	copy(padding, b.random[ivSize:])
 	b.encrypt(p.iv(), p.ciphertext())
 	copy(p.mac(), b.authenticate(p.signed()))
-}
-
-// verify tells whether the packet's MAC is right.
-func (b *box) verify(p msgPacket) bool {
-	return hmac.Equal(p.mac(), b.authenticate(p.signed()))
 }
 
 // open decrypts a verified packet in place, and returns its plaintext, which

@@ -2,10 +2,10 @@ package megaki
 
 import "fmt"
 
-// errorMark fills the token of a SYN-ACK that carries an error.
+// errorMark is each byte of the token of a SYN-ACK that carries an error.
 const errorMark = 0xEE
 
-// Code is the reason that an error SYN-ACK gives.
+// Code is the reason in an error SYN-ACK.
 type Code uint16
 
 // The codes of the protocol.
@@ -15,7 +15,7 @@ const (
 	CodeBlacklisted Code = 0x03FF // the server's key is blacklisted
 )
 
-// bytes is the code as it travels: filled with zeros.
+// bytes returns the code as it is sent: zero-padded.
 func (c Code) bytes() (p [symmetricKey]byte) {
 	p[0], p[1] = byte(c>>8), byte(c)
 	return p
@@ -33,9 +33,9 @@ func (c Code) String() string {
 	return fmt.Sprintf("unknown code %04x", uint16(c))
 }
 
-// ServerError is the error that a server answered a SYN with. Whether it is an
-// error at all is authenticated by nothing: someone on the path can make it of
-// a good answer.
+// ServerError is the error that a server sent in response to a SYN. Nothing
+// authenticates that it is one: someone on the path can make it of a good
+// SYN-ACK.
 type ServerError struct{ Code Code }
 
 func (e *ServerError) Error() string { return "the server refuses the handshake: " + e.Code.String() }

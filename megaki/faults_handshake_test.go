@@ -2,6 +2,7 @@ package megaki
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -128,7 +129,7 @@ func TestFaultFailuresLookTheSame(t *testing.T) {
 	}
 	msg := func(change func(m msgPacket)) func(*testing.T) {
 		return func(t *testing.T) {
-			p := session(t, addr)
+			p := established(t, addr)
 			m := p.msg("twenty bytes of text")
 			change(m)
 			p.refusedAfter(m)
@@ -192,16 +193,17 @@ func TestSYNPiecesHaveTheirSizes(t *testing.T) {
 	// Where the second piece ends with a zero, it hashes the same with that
 	// byte left out.
 	syn, plain := newSYN(t, func(p *synPlain) { p[293] = p[79] })
-	if !decryptSYN(new(synPlain), syn, testKey(), nil) {
-		t.Fatal("the packet to begin with is wrong")
+	keys := []*rsa.PrivateKey{testKey()}
+	if _, _, err := openSYN(syn, keys, decryptOAEP); err != nil {
+		t.Fatalf("the packet to begin with: %v", err)
 	}
 	folded := *plain
 	folded.fold()
 	if err := encryptOAEP(syn.block1(), &testKey().PublicKey, folded[oaepMax:len(folded)-1]); err != nil {
 		t.Fatal(err)
 	}
-	if decryptSYN(new(synPlain), syn, testKey(), nil) {
-		t.Error("a second piece of 79 bytes is taken")
+	if _, _, err := openSYN(syn, keys, decryptOAEP); !errors.Is(err, errCrypto) {
+		t.Errorf("a second piece of 79 bytes: %v", err)
 	}
 }
 
@@ -210,5 +212,5 @@ func TestTwoServerKeys(t *testing.T) {
 	s := &Server{}
 	s.Keys = append(s.Keys, testClientKey(), testKey())
 	addr := start(t, s)
-	session(t, addr).echoes("x")
+	established(t, addr).echoes("x")
 }

@@ -10,7 +10,7 @@ import (
 // key of an evicted other client."
 func TestFaultResumeBeforeACK(t *testing.T) {
 	addr := start(t, &Server{})
-	other := session(t, addr)
+	other := established(t, addr)
 	p := connect(t, addr)
 	ack := p.hello()
 	real := p.key
@@ -54,7 +54,7 @@ func TestFaultResumeAfterWrongACK(t *testing.T) {
 // the connection goes on with a SYN.
 func TestFaultRefusedResumes(t *testing.T) {
 	addr := start(t, &Server{})
-	p := session(t, addr)
+	p := established(t, addr)
 	good, _ := p.rstor()
 	change := func(change func(m msgPacket)) msgPacket {
 		m := bytes.Clone(good)
@@ -106,10 +106,10 @@ func TestFaultRefusedResumes(t *testing.T) {
 // "Eviction reuses table slots that live connections still point at."
 func TestFaultEviction(t *testing.T) {
 	addr := start(t, &Server{Sessions: NewMemoryStore(2)})
-	p := session(t, addr)
+	p := established(t, addr)
 	p.echoes("before")
 	for range 3 {
-		session(t, addr).echoes("another")
+		established(t, addr).echoes("another")
 	}
 	p.echoes("after") // the live connection owns its key
 	rstor, _ := p.rstor()
@@ -120,7 +120,7 @@ func TestFaultEviction(t *testing.T) {
 // "Resuming a token breaks its older live connection."
 func TestFaultResumingBreaksTheOlderConnection(t *testing.T) {
 	addr := start(t, &Server{})
-	all := []*peer{session(t, addr)}
+	all := []*peer{established(t, addr)}
 	for range 5 {
 		newest := all[len(all)-1]
 		q := newest.resume(addr)
@@ -145,7 +145,7 @@ func TestFaultReplayedMessage(t *testing.T) {
 		return echo(w, r)
 	})})
 	for _, size := range []int{1, 16, 32, 100} {
-		p := session(t, addr)
+		p := established(t, addr)
 		handled.Store(0)
 		m := p.packet(typeMSG, make([]byte, size))
 		p.send(m)
@@ -162,7 +162,7 @@ func TestFaultReplayedMessage(t *testing.T) {
 func TestFaultReflectedAnswer(t *testing.T) {
 	addr := start(t, &Server{})
 	for _, size := range []int{1, 32, 100} {
-		p := session(t, addr)
+		p := established(t, addr)
 		p.send(p.packet(typeMSG, make([]byte, size)))
 		_, answer := p.answer()
 		p.refusedAfter(answer)
@@ -172,21 +172,21 @@ func TestFaultReflectedAnswer(t *testing.T) {
 // "A packet can be sent back to its sender; an old answer can be sent again":
 // to the client.
 func TestFaultClientTakesEachAnswerOnce(t *testing.T) {
-	for name, attack := range map[string]func(p *scriptedServer, request, first msgPacket) msgPacket{
-		"the request reflected": func(p *scriptedServer, request, first msgPacket) msgPacket { return request },
-		"an old answer":         func(p *scriptedServer, request, first msgPacket) msgPacket { return first },
-		"an old answer with another token": func(p *scriptedServer, request, first msgPacket) msgPacket {
+	for name, attack := range map[string]func(p *script, request, first msgPacket) msgPacket{
+		"the request reflected": func(p *script, request, first msgPacket) msgPacket { return request },
+		"an old answer":         func(p *script, request, first msgPacket) msgPacket { return first },
+		"an old answer with another token": func(p *script, request, first msgPacket) msgPacket {
 			clear(first.token())
 			return first
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := scriptedConn(t, func(p *scriptedServer) {
+			c := scriptedConn(t, func(p *script) {
 				p.handshake()
-				p.read(typeMSG)
+				p.readPacket(typeMSG)
 				first := p.packet(typeMSG, []byte("an answer"))
-				p.Write(first)
-				p.Write(attack(p, p.read(typeMSG), first))
+				p.write(first)
+				p.write(attack(p, p.readPacket(typeMSG), first))
 			})
 			if got, err := c.RoundTrip(t.Context(), []byte("one")); err != nil || string(got) != "an answer" {
 				t.Fatalf("%q, %v", got, err)
@@ -210,7 +210,7 @@ func TestFaultMessageRetypedAsRSTOR(t *testing.T) {
 	for _, resumed := range []bool{false, true} {
 		for _, alive := range []bool{true, false} {
 			for _, size := range []int{17, 24, 32} {
-				p := session(t, addr)
+				p := established(t, addr)
 				if resumed {
 					p = p.resume(addr)
 				}
@@ -239,7 +239,7 @@ func TestFaultMessageRetypedAsRSTOR(t *testing.T) {
 // not, promoted or not; and as a MSG on its owner's connection.
 func TestFaultReplayedRSTOR(t *testing.T) {
 	addr := start(t, &Server{})
-	p := session(t, addr)
+	p := established(t, addr)
 	rstor, augment := p.rstor()
 	q := connect(t, addr)
 	q.send(rstor)
@@ -271,7 +271,7 @@ func TestFaultReplayedRSTOR(t *testing.T) {
 // client resumes.
 func TestMaxMessagesPerKey(t *testing.T) {
 	addr := start(t, &Server{MaxMessagesPerKey: 5})
-	p := session(t, addr)
+	p := established(t, addr)
 	for range 3 { // each key anew
 		for range 5 {
 			p.echoes("thirty-two bytes make it a RSTOR.")
@@ -303,7 +303,7 @@ func TestMaxMessagesPerKey(t *testing.T) {
 // forgot the old key."
 func TestFaultLostRSTORACK(t *testing.T) {
 	addr := start(t, &Server{})
-	p := session(t, addr)
+	p := established(t, addr)
 	for i := range MaxPending {
 		if !p.loseRSTORACK(addr) {
 			t.Fatalf("resumption %d under the old key is refused", i+1)
@@ -317,7 +317,7 @@ func TestFaultLostRSTORACK(t *testing.T) {
 	asksForHandshake(t, addr, rstor)
 
 	// One that arrives in time promotes its key, and the count starts anew.
-	p = session(t, addr)
+	p = established(t, addr)
 	for range 3 {
 		for range MaxPending - 1 {
 			if !p.loseRSTORACK(addr) {
@@ -339,7 +339,7 @@ func TestFaultLostRSTORACK(t *testing.T) {
 // A client may resume under a key that answered its RSTOR, without a MSG.
 func TestPromotionByRSTOR(t *testing.T) {
 	addr := start(t, &Server{})
-	p := session(t, addr)
+	p := established(t, addr)
 	first, second := p.resume(addr), p.resume(addr)
 	if first == nil || second == nil {
 		t.Fatal("not resumed")

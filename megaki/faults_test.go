@@ -21,7 +21,7 @@ import (
 // the request reaches PHP cut off."
 func TestFaultLargeMessages(t *testing.T) {
 	addr := start(t, &Server{})
-	p := session(t, addr)
+	p := established(t, addr)
 	for _, size := range []int{4016, 4017, 4022, 8192, 8193, 65536} {
 		p.echoes(strings.Repeat("m", size))
 	}
@@ -40,12 +40,12 @@ func TestFaultLengthBeforeItIsChecked(t *testing.T) {
 			putHeader(header, typ)
 			binary.BigEndian.PutUint32(header[6:], length)
 			connect(t, addr).refusedAfter(header)
-			session(t, addr).refusedAfter(header)
+			established(t, addr).refusedAfter(header)
 		}
 	}
 	holdsNothing(t, s)
 	// Refused without a byte of memory beyond the smallest buffer.
-	mem := NewMemory(int64(classSize(0)))
+	mem := memory(int64(classSize(0)))
 	for _, length := range lengths {
 		header := make([]byte, headerSize+4)
 		putHeader(header, typeMSG)
@@ -89,13 +89,13 @@ func TestFaultOneLimit(t *testing.T) {
 		return echo(w, r)
 	})}
 	addr := start(t, s)
-	p := session(t, addr)
+	p := established(t, addr)
 	p.echoes(strings.Repeat("m", DefaultMaxMessage))
 	p.refusedAfter(p.msg(strings.Repeat("m", DefaultMaxMessage+1)))
 	if n := entered.Load(); n != 1 {
 		t.Errorf("the handler saw %d messages", n)
 	}
-	p = session(t, addr)
+	p = established(t, addr)
 	p.refusedAfter(p.msg("too much"))
 	holdsNothing(t, s)
 }
@@ -177,9 +177,9 @@ func TestFaultPiecewise(t *testing.T) {
 // Both sides keep to strict turns: bytes after a packet are an error.
 func TestBytesOutOfTurn(t *testing.T) {
 	addr := start(t, &Server{})
-	p := session(t, addr)
+	p := established(t, addr)
 	p.refusedAfter(append(p.msg("x"), 'M'))
-	p = session(t, addr)
+	p = established(t, addr)
 	p.refusedAfter(append(p.msg("x"), p.msg("y")...))
 	syn, _ := newSYN(t, nil)
 	connect(t, addr).refusedAfter(append(syn[:], 0))
@@ -189,9 +189,9 @@ func TestBytesOutOfTurn(t *testing.T) {
 // empty answer is right.
 func TestEmptyMessageAndEmptyAnswer(t *testing.T) {
 	addr := start(t, &Server{Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error { return nil })})
-	p := session(t, addr)
+	p := established(t, addr)
 	p.refusedAfter(p.packet(typeMSG, nil))
-	p = session(t, addr)
+	p = established(t, addr)
 	for range 3 {
 		p.send(p.msg("x"))
 		if got, packet := p.answer(); len(got) != 0 || len(packet) != msgHeaderSize {
@@ -212,7 +212,7 @@ func TestRubbishToken(t *testing.T) {
 		told.Store(r.Session)
 		return echo(w, r)
 	})})
-	p := session(t, addr)
+	p := established(t, addr)
 	q := p.resume(addr)
 	for _, p := range []*peer{p, q} {
 		for _, token := range []Token{{}, {1, 2, 3}, Token(bytes.Repeat([]byte{0xFF}, 16)), p.token} {
@@ -233,7 +233,7 @@ func TestRubbishToken(t *testing.T) {
 func TestHalfClosed(t *testing.T) {
 	s := &Server{}
 	addr := start(t, s)
-	p := session(t, addr)
+	p := established(t, addr)
 	p.send(p.msg("last words"))
 	p.Conn.(*net.TCPConn).CloseWrite()
 	if got, _ := p.answer(); string(got) != "last words" {

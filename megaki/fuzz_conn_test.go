@@ -53,12 +53,11 @@ func FuzzAnswer(f *testing.F) {
 	for _, p := range flow.packets() {
 		f.Add(p, uint8(255))
 	}
-	mem := NewMemory(1 << 16)
+	mem := memory(1 << 16)
 	f.Fuzz(func(t *testing.T, in []byte, segment uint8) {
 		conn := &fuzzConn{in: in, segment: 1 + int(segment)}
-		c := &Conn{conn: conn, wire: newWire(conn, mem), maxMessages: 2,
-			expect: expectation{state: "MSG", types: []byte{typeMSG}, maxMsg: 1000}}
-		c.begin(session)
+		c := &Conn{conn: conn, mem: mem, wire: newWire(conn, mem), maxMessage: 1000,
+			session: newSessionV1(session.Token, &session.Key, newSeenMACs(nil), 0, 1000, 2)}
 		answer, err := c.AppendRoundTrip(t.Context(), []byte("kept"), []byte("x"))
 		if mem.InUse() != 0 {
 			t.Fatal("memory is held")
@@ -176,11 +175,12 @@ func FuzzServer(f *testing.F) {
 			t.Fatalf("not resumed: %v", err)
 		}
 		client.SetDeadline(time.Now().Add(10 * time.Second))
-		last := sealed(c.box, typeRSTOR, s.Token[:], make([]byte, symmetricKey))
+		box := c.session.(*sessionV1).box
+		last := sealed(box, typeRSTOR, s.Token[:], make([]byte, symmetricKey))
 		for len(steps) > 1 {
 			what, n := steps[0]%6, int(steps[1])
 			steps = steps[2:]
-			p := sealed(c.box, typeMSG, s.Token[:], append([]byte{0}, steps[:min(n, len(steps))]...))
+			p := sealed(box, typeMSG, s.Token[:], append([]byte{0}, steps[:min(n, len(steps))]...))
 			switch what {
 			case 0:
 			case 1: // bytes
@@ -203,16 +203,16 @@ func FuzzServer(f *testing.F) {
 				finish(t, client, append(p, 'M'), nil)
 				return
 			case 5: // empty
-				finish(t, client, edited(sealed(c.box, typeMSG, s.Token[:], nil), 6, 0, 0, 0, 0), nil)
+				finish(t, client, edited(sealed(box, typeMSG, s.Token[:], nil), 6, 0, 0, 0, 0), nil)
 				return
 			}
 			last = bytes.Clone(p)
 			send(t, client, p)
 			answer := msgPacket(receive(t, client, len(p)))
-			if !c.box.verify(answer) || !bytes.Equal(answer.token(), p.token()) {
+			if !box.verify(answer) || !bytes.Equal(answer.token(), p.token()) {
 				t.Fatal("not a genuine answer")
 			}
-			if got, want := c.box.open(answer), c.box.open(p); !bytes.Equal(got, want) {
+			if got, want := box.open(answer), box.open(p); !bytes.Equal(got, want) {
 				t.Fatalf("%x came back as %x", want, got)
 			}
 		}
@@ -230,7 +230,7 @@ func finish(t *testing.T, conn net.Conn, p, syn []byte) {
 	}()
 	conn.Write(p)
 	e := fuzzStates(1000)[5]
-	if size, err := e.size(p); syn != nil || err == nil && (size == 0 || size > len(p)) {
+	if size, err := e.frameSize(p); syn != nil || err == nil && (size == 0 || size > len(p)) {
 		conn.Close() // the server may wait for more
 	}
 	all := <-got

@@ -40,7 +40,7 @@ func FuzzSize(f *testing.F) {
 		e := states[int(state)%len(states)]
 		known, failed := 0, false
 		for i := range len(p) + 1 {
-			size, err := e.size(p[:i])
+			size, err := e.frameSize(p[:i])
 			switch {
 			case failed && err == nil:
 				t.Fatalf("%d bytes are right after fewer were wrong", i)
@@ -73,7 +73,7 @@ func FuzzSealAndOpen(f *testing.F) {
 		b := newBox(&k)
 		p := sealed(b, typeMSG, tok[:], plain)
 		e := expectation{state: "MSG", types: []byte{typeMSG}, maxMsg: len(plain)}
-		if n, err := e.size(p); err != nil || n != len(p) {
+		if n, err := e.frameSize(p); err != nil || n != len(p) {
 			t.Fatalf("size %d of %d: %v", n, len(p), err)
 		}
 		for _, q := range []msgPacket{p[:len(p):len(p)], msgPacket(bytes.Clone(p))} {
@@ -193,7 +193,7 @@ func FuzzOpenSYNACKWithRightMAC(f *testing.F) {
 func FuzzOpenSYN(f *testing.F) {
 	flow := loadFlow(f)
 	keys := []*rsa.PrivateKey{flow.serverKey(f)}
-	genuine, _, err := openSYN(flow.syn(), keys, nil)
+	genuine, _, err := openSYN(flow.syn(), keys, decryptOAEP)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func FuzzOpenSYN(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, key, err := openSYN(syn, keys, nil)
+		got, key, err := openSYN(syn, keys, decryptOAEP)
 		want, keyErr := unpackKey(plain.publicKey())
 		switch {
 		case (err == nil) != (keyErr == nil):
@@ -230,7 +230,7 @@ func FuzzAcceptResume(f *testing.F) {
 	fuzzPacket(f, flow.Resumption.Packets[0].Hex, 26, func(p []byte) bool {
 		copy(p, flow.Resumption.Packets[0].Hex[:10]) // type and length are checked before
 		old := record()
-		r, ok := acceptResume(old, p)
+		r, ok := acceptResume(old, p, nil, verifyUnder)
 		if ok && (len(r.next.Pending) != 2 || len(r.next.Resumes) != 1 || r.next.Current.Key != old.Current.Key || r.key.Key == old.Current.Key) {
 			f.Errorf("next record: %+v", r.next)
 		}

@@ -17,39 +17,78 @@ var (
 	expectRSTORACK = expectation{state: "MSG-RSTOR-ACK or REQ-REHS", types: []byte{typeRSTORACK, typeREQREHS}}
 )
 
+// clientHandshake brings a connection to a session, on the client's side.
+type clientHandshake struct {
+	wire *wire
+	cfg  *Config
+}
+
+// run resumes the Config's session or, if there is none or the server does not
+// know it, makes a new one. It reports whether it resumed one.
+func (h *clientHandshake) run() (s Session, resumed bool, err error) {
+	if h.cfg.Session != nil {
+		s, resumed, err = h.resume(h.cfg.Session)
+		if err != nil {
+			return s, false, &resumeError{err}
+		}
+		if resumed {
+			return s, true, nil
+		}
+	}
+	key, err := h.clientKey()
+	if err != nil {
+		return s, false, fmt.Errorf("making the client key: %w", err)
+	}
+	s, err = h.handshake(key)
+	return s, false, err
+}
+
+func (h *clientHandshake) clientKey() (*rsa.PrivateKey, error) {
+	switch {
+	case h.cfg.ClientKey != nil:
+		return h.cfg.ClientKey, nil
+	case h.cfg.makeKey != nil:
+		return h.cfg.makeKey()
+	}
+	return GenerateKey()
+}
+
 // handshake makes a new session.
-func (c *Conn) handshake(clientKey *rsa.PrivateKey, serverKey *rsa.PublicKey) error {
+func (h *clientHandshake) handshake(clientKey *rsa.PrivateKey) (s Session, err error) {
 	var plain synPlain
+	defer clear(plain[:])
 	clientKey.N.FillBytes(plain.modulus())
 	binary.BigEndian.PutUint32(plain.exponent(), uint32(clientKey.E))
 	rand.Read(plain.ephemeral())
 	copy(plain.version(), version[:])
-	syn, err := sealSYN(&plain, serverKey)
+	syn, err := sealSYN(&plain, h.cfg.ServerKey)
 	if err != nil {
-		return err
+		return s, err
 	}
-	if err := c.wire.writePacket(syn[:], 0); err != nil {
-		return fmt.Errorf("writing SYN: %w", err)
+	if err := h.wire.write(syn[:], 0); err != nil {
+		return s, fmt.Errorf("writing SYN: %w", err)
 	}
-	p, err := c.wire.packet(&expectSYNACK)
+	p, err := h.wire.packet(&expectSYNACK)
 	if err != nil {
-		return fmt.Errorf("waiting for SYN-ACK: %w", orClosed(err,
-			"instead: either it doesn't have the private key of the pinned one (compare the keys), or it refuses handshakes from here for now (its log tells)"))
+		return s, fmt.Errorf("waiting for SYN-ACK: %w", orClosed(err,
+			"instead: either it doesn't have the private key of the pinned one (compare the keys), or it refuses handshakes from here for now (see its log)"))
 	}
 	secret, err := openSYNACK((*synAckPacket)(p), plain.ephemeral(), clientKey)
 	if err != nil {
-		return err
+		return s, err
 	}
+	defer clear(secret[:])
 	ack, half := sealACK(secret, plain.ephemeral())
-	if err := c.wire.writePacket(ack[:], 0); err != nil {
-		return fmt.Errorf("writing ACK: %w", err)
+	defer clear(half[:])
+	if err := h.wire.write(ack[:], 0); err != nil {
+		return s, fmt.Errorf("writing ACK: %w", err)
 	}
-	if _, err := c.wire.packet(&expectACKACK); err != nil {
-		return fmt.Errorf("waiting for ACK-ACK: %w", orClosed(err, "instead"))
+	if _, err := h.wire.packet(&expectACKACK); err != nil {
+		return s, fmt.Errorf("waiting for ACK-ACK: %w", orClosed(err, "instead"))
 	}
-	serverHalf := [symmetricKey]byte(secret.symmetric())
-	c.begin(Session{Token: Token(secret.token()), Key: derive(&serverHalf, half)})
-	return nil
+	s.Token = Token(secret.token())
+	s.Key = derive((*[symmetricKey]byte)(secret.symmetric()), half)
+	return s, nil
 }
 
 // sealSYN encrypts a SYN to the server's key.
@@ -70,7 +109,7 @@ func sealSYN(plain *synPlain, serverKey *rsa.PublicKey) (*synPacket, error) {
 }
 
 // openSYNACK checks a SYN-ACK and returns the secret in it, or the
-// *ServerError in it, of either form. Nothing is believed before the MAC.
+// *ServerError in it, of either form. It believes nothing before the MAC.
 func openSYNACK(p *synAckPacket, ephemeral []byte, clientKey *rsa.PrivateKey) (*secretPlain, error) {
 	if !hmac.Equal(p.mac(), newBox((*[symmetricKey]byte)(ephemeral)).authenticate(p.block())) {
 		return nil, errors.New("SYN-ACK with a wrong MAC: the server doesn't have the private key of the pinned one (compare the keys), or someone on the path changed the packet")
@@ -116,35 +155,33 @@ func sealACK(secret *secretPlain, ephemeral []byte) (*ackPacket, *[symmetricKey]
 	return p, half
 }
 
-// resumeError is what went wrong on a connection that was to resume a session.
+// resumeError is the error of a connection that was to resume a session.
 type resumeError struct{ error }
 
 func (e *resumeError) Unwrap() error { return e.error }
 
-// resume takes up a session. It reports false if the server asks for a
-// handshake.
-func (c *Conn) resume(s Session) (bool, error) {
+// resume resumes a session. It reports false if the server asks for a handshake.
+func (h *clientHandshake) resume(old *Session) (s Session, resumed bool, err error) {
 	var p rstorPacket
 	augment := new([symmetricKey]byte)
 	rand.Read(augment[:])
 	copy(p[msgHeaderSize:], augment[:])
-	newBox(&s.Key).seal(p[:], typeRSTOR, s.Token[:], symmetricKey)
-	if err := c.wire.writePacket(p[:], 0); err != nil {
-		return false, fmt.Errorf("writing MSG-RSTOR: %w", err)
+	newBox(&old.Key).seal(p[:], typeRSTOR, old.Token[:], symmetricKey)
+	if err := h.wire.write(p[:], 0); err != nil {
+		return s, false, fmt.Errorf("writing MSG-RSTOR: %w", err)
 	}
-	answer, err := c.wire.packet(&expectRSTORACK)
+	response, err := h.wire.packet(&expectRSTORACK)
 	if err != nil {
-		return false, fmt.Errorf("waiting for MSG-RSTOR-ACK: %w", orClosed(err, "instead"))
+		return s, false, fmt.Errorf("waiting for MSG-RSTOR-ACK: %w", orClosed(err, "instead"))
 	}
-	if answer[5] == typeREQREHS {
-		return false, nil
+	if response[5] == typeREQREHS {
+		return s, false, nil
 	}
-	key, err := openRSTORACK(answer, &s.Key, augment)
+	key, err := openRSTORACK(response, &old.Key, augment)
 	if err != nil {
-		return false, err
+		return s, false, err
 	}
-	c.begin(Session{Token: s.Token, Key: key})
-	return true, nil
+	return Session{Token: old.Token, Key: key}, true, nil
 }
 
 // openRSTORACK checks a MSG-RSTOR-ACK and returns the new master key.

@@ -80,7 +80,7 @@ func TestSYNACKThatIsWrong(t *testing.T) {
 		{"waiting for SYN-ACK: the server closed the connection", func(s *script) {
 			s.readSYN()
 			s.write(s.synAck(s.secret.token())[:309])
-			s.conn.Close()
+			s.Conn.Close()
 		}},
 		{"two tokens", func(s *script) {
 			s.readSYN()
@@ -109,7 +109,7 @@ func TestSYNACKThatIsWrong(t *testing.T) {
 	} {
 		addr := scripted(t, func(s *script) {
 			c.do(s)
-			if tcp, ok := s.conn.(*net.TCPConn); ok {
+			if tcp, ok := s.Conn.(*net.TCPConn); ok {
 				tcp.CloseWrite()
 			}
 			s.end()
@@ -211,7 +211,7 @@ func TestWrongResumption(t *testing.T) {
 	} {
 		addr := scripted(t, func(s *script) {
 			c.do(s, s.read(len(rstorPacket{})))
-			s.conn.(*net.TCPConn).CloseWrite()
+			s.Conn.(*net.TCPConn).CloseWrite()
 			s.end()
 		})
 		cfg := clientConfig()

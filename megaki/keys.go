@@ -23,11 +23,11 @@ const (
 	pinnedKeySize = rsaSize + 4
 )
 
-// convertKey tells what to do with an encrypted key that isn't read here.
+// convertKey is the remedy for an encrypted key that can't be read here.
 const convertKey = "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW"
 
-// ErrPassphrase says that a private key is encrypted and that the passphrase
-// is missing or wrong.
+// ErrPassphrase is returned for a private key that is encrypted if the
+// passphrase is missing or wrong.
 var ErrPassphrase = errors.New("the private key is encrypted, and the passphrase is missing or wrong")
 
 // GenerateKey makes an RSA-2048 key, for a server or for a client.
@@ -36,8 +36,8 @@ func GenerateKey() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader
 // ParsePrivateKey reads a server's RSA-2048 private key from PEM: PKCS#1,
 // plain or with legacy PEM encryption (RFC 1421; "Proc-Type: 4,ENCRYPTED"), or
 // PKCS#8, plain or encrypted with PBES2 (RFC 8018, section 6.2). The
-// passphrase counts only if the key is encrypted; ErrPassphrase tells that it
-// does.
+// passphrase matters only if the key is encrypted; then ErrPassphrase is the
+// error of a missing or wrong one.
 func ParsePrivateKey(data, passphrase []byte) (*rsa.PrivateKey, error) {
 	block, err := findPEM(data, "RSA PRIVATE KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
 	if err != nil {
@@ -100,13 +100,13 @@ func findPEM(data []byte, types ...string) (*pem.Block, error) {
 
 // decryptLegacy undoes the encryption of RFC 1423 as OpenSSL does it.
 func decryptLegacy(block *pem.Block, passphrase []byte) ([]byte, error) {
-	// Names in lower case and spaces occur; OpenSSL takes them.
+	// Names in lower case and spaces occur; OpenSSL accepts them.
 	name, iv, _ := strings.Cut(block.Headers["DEK-Info"], ",")
 	name = strings.ToUpper(strings.TrimSpace(name))
 	switch name {
 	case "DES-CBC", "DES-EDE3-CBC", "AES-128-CBC", "AES-192-CBC", "AES-256-CBC":
 	default:
-		return nil, fmt.Errorf("the private key is encrypted with %q, which isn't known here; %s", name, convertKey)
+		return nil, fmt.Errorf("the private key is encrypted with %q, which isn't supported; %s", name, convertKey)
 	}
 	if len(passphrase) == 0 {
 		return nil, ErrPassphrase
@@ -123,9 +123,9 @@ func decryptLegacy(block *pem.Block, passphrase []byte) ([]byte, error) {
 	return der, nil
 }
 
-// looksLikeKey tells a decrypted key from the noise that a wrong passphrase
-// makes: in PKCS#1 and PKCS#8 alike it is one sequence that begins with the
-// version.
+// looksLikeKey distinguishes a decrypted key from the noise that a wrong
+// passphrase makes: in PKCS#1 and PKCS#8 alike it is one sequence that begins
+// with the version.
 func looksLikeKey(der []byte) bool {
 	input := cryptobyte.String(der)
 	var key cryptobyte.String
@@ -198,7 +198,7 @@ func PinnedKey(key *rsa.PublicKey) ([]byte, error) {
 func unpackKey(p []byte) (*rsa.PublicKey, error) {
 	e := binary.BigEndian.Uint32(p[rsaSize:])
 	if e > math.MaxInt32 {
-		return nil, fmt.Errorf("an RSA exponent of %d, at most %d is taken", e, math.MaxInt32)
+		return nil, fmt.Errorf("an RSA exponent of %d, want at most %d", e, math.MaxInt32)
 	}
 	key := &rsa.PublicKey{N: new(big.Int).SetBytes(p[:rsaSize]), E: int(e)}
 	if err := checkKey(key); err != nil {
@@ -207,8 +207,8 @@ func unpackKey(p []byte) (*rsa.PublicKey, error) {
 	return key, nil
 }
 
-// checkKey refuses keys that would give a secret away. The largest exponent is
-// what Go takes.
+// checkKey refuses keys that would disclose a secret. The largest exponent is
+// the largest that Go supports.
 func checkKey(key *rsa.PublicKey) error {
 	switch {
 	case key.N == nil:

@@ -134,7 +134,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		{"scrypt", scrypt, "convert it: openssl pkcs8"},
 		{"PBES1", pbes1, "convert it: openssl pkcs8"},
 		{"too many iterations", many, "10000001 iterations"},
-		{"unknown cipher", bytes.Replace(legacy, []byte("AES-128-CBC"), []byte("CAMELLIA-128-CBC"), 1), `"CAMELLIA-128-CBC", which isn't known here; convert it`},
+		{"unknown cipher", bytes.Replace(legacy, []byte("AES-128-CBC"), []byte("CAMELLIA-128-CBC"), 1), `"CAMELLIA-128-CBC", which isn't supported; convert it`},
 		{"no DEK-Info", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}, Bytes: make([]byte, 16)}), `convert it`},
 		{"short IV", bytes.Replace(legacy, []byte("AES-128-CBC,"), []byte("AES-128-CBC,00"), 1), "incorrect IV size"},
 		{"cut short", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("\x30\x82\x05")}), "convert it"},

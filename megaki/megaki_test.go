@@ -183,7 +183,7 @@ func TestClientReconnects(t *testing.T) {
 	defer c.Close()
 	for i := range 20 {
 		if i%5 == 0 && c.conn != nil {
-			for !c.conn.stale() { // the server closes it when it was idle
+			for !stale(c.conn) { // the server closes it when it was idle
 				time.Sleep(time.Millisecond)
 			}
 		}

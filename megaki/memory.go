@@ -3,45 +3,81 @@ package megaki
 import (
 	"errors"
 	"math/bits"
+	"net/netip"
 	"sync"
-	"sync/atomic"
+
+	"mkd/share"
 )
 
-// ErrMemory says that the buffers of all messages together have reached the
-// limit of their Memory.
+// ErrMemory is returned when a buffer would exceed the limit of its Memory, or
+// its client's share of that.
 var ErrMemory = errors.New("message memory is used up")
 
 const (
 	minBuffer = 1 << 10 // bytes; a SYN fits
-	// Beyond a power of two a buffer has room for a MSG's header and filling,
-	// so that a message of a round size needs no buffer of twice its size.
+	// A buffer is a power of two plus bufferSlack, which holds the header and
+	// the padding of a MSG. So a message of a round size needs no buffer of
+	// twice its size.
 	bufferSlack   = 128
 	bufferClasses = 17 // up to 64 MiB
 
-	// smallShare is the part of a Memory, one in so many, that only buffers of
-	// the smallest size may take: clients that send or take large messages
-	// slowly can't keep handshakes and small messages out.
+	// One part in smallShare of a Memory is reserved for buffers of the smallest
+	// size: clients that send or receive large messages slowly cannot keep
+	// handshakes and small messages out.
 	smallShare = 8
+	// One part in idleShare of a Memory may stay allocated, unused, for each
+	// buffer size.
+	idleShare = 64
+	// One part in replayShare of a Memory, on top of its limit, is for the MACs
+	// that live connections remember.
+	replayShare = 4
 )
 
 // MaxMessageLimit is the largest limit that a message may have, in bytes.
 const MaxMessageLimit = 64 << 20
 
-// Memory bounds the bytes that message buffers take, of all connections of
-// the servers that share it, and pools the buffers. Connections without a
-// message under way hold none. An eighth of it is kept for messages of up to
-// about 1 KiB.
+// Memory bounds the bytes that the message buffers of all connections take,
+// and keeps some buffers for reuse. Servers may share one. Connections without
+// a message in flight hold no buffer. An eighth of the limit is reserved for
+// messages of up to about 1 KiB. While more than 75 % of the limit is in use, a
+// client (an IPv4 address or an IPv6 /64) gets no more than its share: see
+// package share.
+//
+// Live connections remember the MACs of their packets: 11 to 21 bytes each. What
+// goes beyond the first 12 of a connection comes from a second amount, a quarter
+// of the limit, which clients share by the same rule. A connection that gets no
+// more of it is closed after a response, and its client resumes with a new key.
 type Memory struct {
-	limit int64
-	used  atomic.Int64
-	pools [bufferClasses]sync.Pool
+	buffers *share.Pool
+	replay  *share.Pool
+	idle    [bufferClasses]freeList
 }
 
 // NewMemory returns a Memory of limit bytes.
-func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
+func NewMemory(limit int64) *Memory {
+	return &Memory{buffers: share.NewPool(limit, 0), replay: share.NewPool(limit/replayShare, 0)}
+}
 
-// InUse returns how many bytes buffers take now.
-func (m *Memory) InUse() int64 { return m.used.Load() }
+// InUse returns the number of bytes that buffers take now.
+func (m *Memory) InUse() int64 { return m.buffers.InUse() }
+
+// join returns the part of a client. An address that is not valid is exempt
+// from shares.
+func (m *Memory) join(client netip.Addr) *memoryClient {
+	return &memoryClient{Memory: m, buffers: m.buffers.Join(client), replay: m.replay.Join(client)}
+}
+
+// memoryClient is a client's view of a Memory.
+type memoryClient struct {
+	*Memory
+	buffers, replay *share.Client
+}
+
+// leave ends what join began. The client has given back all that it took.
+func (c *memoryClient) leave() {
+	c.buffers.Leave()
+	c.replay.Leave()
+}
 
 // buffer is a piece of a Memory.
 type buffer struct {
@@ -58,51 +94,73 @@ func classOf(size int) int {
 
 func classSize(class int) int { return minBuffer<<class + bufferSlack }
 
-// get takes a buffer of at least size bytes.
-func (m *Memory) get(size int) (*buffer, error) {
+// get returns a buffer of at least size bytes.
+func (c *memoryClient) get(size int) (*buffer, error) {
 	class := classOf(size)
-	n := int64(classSize(class))
-	if !m.take(n, class) {
+	reserve := int64(0)
+	if class > 0 {
+		reserve = c.Memory.buffers.Limit() / smallShare
+	}
+	if !c.buffers.Take(int64(classSize(class)), reserve) {
 		return nil, ErrMemory
 	}
-	if b, ok := m.pools[class].Get().(*buffer); ok {
+	if b := c.idle[class].get(); b != nil {
 		return b, nil
 	}
-	return &buffer{b: make([]byte, n), class: class}, nil
-}
-
-// take counts n bytes as used, if there are so many. A call that fails never
-// shows in the count, so that it can't make another fail.
-func (m *Memory) take(n int64, class int) bool {
-	limit := m.limit
-	if class > 0 {
-		limit -= m.limit / smallShare
-	}
-	for {
-		used := m.used.Load()
-		if n > limit-used {
-			return false
-		}
-		if m.used.CompareAndSwap(used, used+n) {
-			return true
-		}
-	}
+	return &buffer{b: make([]byte, classSize(class)), class: class}, nil
 }
 
 // put gives a buffer back.
-func (m *Memory) put(b *buffer) {
-	m.used.Add(-int64(len(b.b)))
-	m.pools[b.class].Put(b)
+func (c *memoryClient) put(b *buffer) {
+	c.buffers.Give(int64(len(b.b)))
+	least := c.Memory.buffers.Limit() / idleShare / (minBuffer << b.class)
+	c.idle[b.class].put(b, int(least))
 }
 
 // grow returns a buffer of at least size bytes that begins with the first
-// keep bytes of b. On success b is given back; else the caller keeps it.
-func (m *Memory) grow(b *buffer, keep, size int) (*buffer, error) {
-	bigger, err := m.get(size)
+// keep bytes of b. On success it gives b back; otherwise the caller keeps b.
+func (c *memoryClient) grow(b *buffer, keep, size int) (*buffer, error) {
+	bigger, err := c.get(size)
 	if err != nil {
 		return b, err
 	}
 	copy(bigger.b, b.b[:keep])
-	m.put(b)
+	c.put(b)
 	return bigger, nil
+}
+
+// freeList keeps buffers of one size for reuse. It keeps no more than are in
+// use: so a flood, which uses many at once, leaves only the least number behind
+// when it ends.
+type freeList struct {
+	mu    sync.Mutex
+	inUse int
+	free  []*buffer
+}
+
+// get returns a free buffer, nil if there is none, and counts one as in use.
+func (l *freeList) get() (b *buffer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inUse++
+	if n := len(l.free) - 1; n >= 0 {
+		b, l.free[n] = l.free[n], nil
+		l.free = l.free[:n]
+	}
+	return b
+}
+
+// put keeps b unless there are enough. It keeps at least least buffers.
+func (l *freeList) put(b *buffer, least int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inUse--
+	keep := max(l.inUse, least)
+	if len(l.free) < keep {
+		l.free = append(l.free, b)
+	}
+	for n := len(l.free); n > keep; n = len(l.free) {
+		l.free[n-1] = nil
+		l.free = l.free[:n-1]
+	}
 }

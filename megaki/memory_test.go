@@ -2,7 +2,6 @@ package megaki
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -36,7 +35,7 @@ func TestMemoryClasses(t *testing.T) {
 
 func TestMemoryBounds(t *testing.T) {
 	small := int64(classSize(0))
-	m := NewMemory(3*small + 1)
+	m := memory(3*small + 1)
 	var all []*buffer
 	for range 3 {
 		b, err := m.get(1)
@@ -60,7 +59,7 @@ func TestMemoryBounds(t *testing.T) {
 }
 
 func TestMemoryGrowKeepsWhatItHolds(t *testing.T) {
-	m := NewMemory(1 << 20)
+	m := memory(1 << 20)
 	b, err := m.get(100)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +78,7 @@ func TestMemoryGrowKeepsWhatItHolds(t *testing.T) {
 func TestMemoryKeepsAPartForSmallMessages(t *testing.T) {
 	const limit = 1 << 20
 	for _, size := range []int{classSize(0) + 1, 10_000, 100_000} {
-		m := NewMemory(limit)
+		m := memory(limit)
 		var all []*buffer
 		for {
 			b, err := m.get(size)
@@ -112,7 +111,7 @@ func TestMemoryKeepsAPartForSmallMessages(t *testing.T) {
 // No buffer has two owners, and the limit holds at every moment.
 func TestMemoryConcurrency(t *testing.T) {
 	const limit = 200_000
-	m := NewMemory(limit)
+	m := memory(limit)
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
@@ -146,7 +145,7 @@ func TestMemoryConcurrency(t *testing.T) {
 func TestMemoryGrowsWithWhatArrives(t *testing.T) {
 	s := &Server{}
 	addr := start(t, s)
-	p := session(t, addr)
+	p := established(t, addr)
 	holdsNothing(t, s)
 	m := p.msg(strings.Repeat("m", DefaultMaxMessage))
 	sent := 0
@@ -172,7 +171,7 @@ func TestMemoryGrowsWithWhatArrives(t *testing.T) {
 func TestMemorySlowLargeMessages(t *testing.T) {
 	s := &Server{Memory: NewMemory(4 << 20)}
 	addr := start(t, s)
-	witness := session(t, addr)
+	witness := established(t, addr)
 	large := bytes.Repeat([]byte("m"), 1<<20)
 	refused := make(chan error, 16)
 	var slow []*peer
@@ -182,7 +181,7 @@ func TestMemorySlowLargeMessages(t *testing.T) {
 		witness = p
 		slow = append(slow, p)
 	}
-	witness = session(t, addr)
+	witness = established(t, addr)
 	for _, p := range slow {
 		m := p.packet(typeMSG, large)
 		go func() {
@@ -196,7 +195,7 @@ func TestMemorySlowLargeMessages(t *testing.T) {
 	<-refused // the first that finds no memory
 	for range 10 {
 		witness.echoes("a small message")
-		session(t, addr).echoes("after a new handshake")
+		established(t, addr).echoes("after a new handshake")
 	}
 	if n := s.memory.InUse(); n < 1<<20 {
 		t.Errorf("%d bytes in use: nobody holds memory any more", n)
@@ -212,7 +211,7 @@ func TestMemorySlowLargeMessages(t *testing.T) {
 // That memory is used up doesn't end a connection on which nothing comes.
 func TestIdleConnectionOutlivesUsedUpMemory(t *testing.T) {
 	a, b := socketPair(t)
-	m := NewMemory(int64(classSize(0)))
+	m := memory(int64(classSize(0)))
 	taken, err := m.get(1)
 	if err != nil {
 		t.Fatal(err)
@@ -238,8 +237,8 @@ func TestIdleConnectionOutlivesUsedUpMemory(t *testing.T) {
 // half of that while it grows.
 func TestResponseGrowsByDoubling(t *testing.T) {
 	for _, size := range []int{0, 1, 1072, 1073, 5000, 100_000, 1 << 20} {
-		m := NewMemory(16 << 20)
-		w := ResponseWriter{mem: m, limit: 1 << 20}
+		m := memory(16 << 20)
+		w := ResponseWriter{mem: m, limit: 1 << 20, session: newSessionV1(Token{}, new([symmetricKey]byte), newSeenMACs(nil), 0, 1<<20, 1)}
 		if err := w.begin(); err != nil {
 			t.Fatal(err)
 		}
@@ -247,7 +246,7 @@ func TestResponseGrowsByDoubling(t *testing.T) {
 		if n, err := w.ReadFrom(struct{ *bytes.Buffer }{bytes.NewBuffer(want)}); err != nil || n != int64(size) || w.Len() != size {
 			t.Fatalf("%d bytes: %d, %v", size, n, err)
 		}
-		if got := w.packet()[msgHeaderSize:][:size]; !bytes.Equal(got, want) {
+		if !bytes.Equal(w.Bytes(), want) {
 			t.Errorf("%d bytes became others", size)
 		}
 		if most := int64(2*(size+msgHeaderSize+blockSize) + classSize(0)); m.InUse() > most {
@@ -257,64 +256,5 @@ func TestResponseGrowsByDoubling(t *testing.T) {
 		if m.InUse() != 0 {
 			t.Errorf("%d in use", m.InUse())
 		}
-	}
-}
-
-func TestSeenMACs(t *testing.T) {
-	s := newSeenMACs()
-	mac := func(n uint64) []byte {
-		m := make([]byte, macSize)
-		binary.BigEndian.PutUint64(m, n*0x9E3779B97F4A7C15)
-		return m
-	}
-	const n = 5000
-	for i := range uint64(n) {
-		size := symmetricKey
-		if i%2 == 1 {
-			size = 16
-		}
-		if !s.add(mac(i), size) {
-			t.Fatalf("MAC %d is taken for one of before", i)
-		}
-	}
-	for i := range uint64(n) {
-		for _, size := range []int{16, symmetricKey} {
-			if s.add(mac(i), size) {
-				t.Fatalf("MAC %d is taken again", i)
-			}
-		}
-	}
-	if len(s.table) > 2*n {
-		t.Errorf("a table of %d for %d MACs", len(s.table), n)
-	}
-	s.retire()
-	s.retire()
-	if s.table != nil || len(s.short) != n/2 {
-		t.Errorf("%d MACs are kept, %d could pass for a RSTOR", len(s.short), n/2)
-	}
-	for i := uint64(0); i < n; i += 2 {
-		if s.add(mac(i), symmetricKey) {
-			t.Fatalf("MAC %d is taken again after the connection ended", i)
-		}
-	}
-	if !s.add(mac(n+1), symmetricKey) || s.add(mac(n+1), symmetricKey) {
-		t.Error("a new RSTOR is taken once")
-	}
-}
-
-// The prefix that marks a free place is a MAC's like any other.
-func TestSeenMACsOfZeros(t *testing.T) {
-	zero := make([]byte, macSize)
-	s := newSeenMACs()
-	if !s.add(zero, 16) || s.add(zero, 16) {
-		t.Error("it is taken once")
-	}
-	s = newSeenMACs()
-	if !s.add(zero, symmetricKey) || s.add(zero, symmetricKey) {
-		t.Error("it is taken once")
-	}
-	s.retire()
-	if s.add(zero, symmetricKey) {
-		t.Error("it is taken again after the connection ended")
 	}
 }

@@ -1,6 +1,7 @@
 package megaki
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func (p *synPacket) hash() []byte   { return p[6:38] }
 func (p *synPacket) block0() []byte { return p[38:294] }
 func (p *synPacket) block1() []byte { return p[294:550] }
 
-// synPlain is what a SYN says.
+// synPlain is the plaintext of a SYN.
 //
 //	0    256  modulus of the client's key
 //	256  4    its exponent
@@ -64,14 +65,15 @@ func (p *synPlain) publicKey() []byte { return p[0:260] }
 func (p *synPlain) ephemeral() []byte { return p[260:292] }
 func (p *synPlain) version() []byte   { return p[292:294] }
 
-// fold XORs bytes 214..293 with bytes 0..79, as they travel in block 1. It is its own inverse.
+// fold XORs bytes 214..293 with bytes 0..79, as block 1 carries them. It is its
+// own inverse.
 func (p *synPlain) fold() {
 	for i := range p[oaepMax:] {
 		p[oaepMax+i] ^= p[i]
 	}
 }
 
-// synAckPacket answers a SYN.
+// synAckPacket is the response to a SYN.
 //
 //	0    6    magic, type 02
 //	6    32   MAC under the ephemeral key, over the RSA block
@@ -92,7 +94,7 @@ type secretPlain [tokenSize + symmetricKey]byte
 func (p *secretPlain) token() []byte     { return p[0:16] }
 func (p *secretPlain) symmetric() []byte { return p[16:48] }
 
-// ackPacket answers a SYN-ACK.
+// ackPacket is the response to a SYN-ACK.
 //
 //	0    6    magic, type 03
 //	6    32   MAC under the ephemeral key, over IV and ciphertext
@@ -133,14 +135,14 @@ func putHeader(p []byte, typ byte) {
 	p[5] = typ
 }
 
-// padded is the size of the ciphertext of n bytes of plaintext. The caller has
-// bounded n, so the sum can't wrap.
+// padded returns the size of the ciphertext of n bytes of plaintext. The caller
+// has bounded n, so the sum can't wrap.
 func padded(n int) int { return (n + blockSize - 1) &^ (blockSize - 1) }
 
-// errMalformed says that bytes can't be the packet that is due.
+// errMalformed is returned for bytes that can't be the expected packet.
 var errMalformed = errors.New("malformed packet")
 
-// expectation says which packets are due in a state of a connection, and how
+// expectation is which packets may come in a state of a connection, and how
 // long a MSG may be.
 type expectation struct {
 	state  string // for errors: what the connection waits for
@@ -149,10 +151,9 @@ type expectation struct {
 	maxMsg int // largest
 }
 
-// size returns the whole size of the packet that begins with prefix, 0 when
-// that takes more bytes to know. Nothing is believed that the state doesn't
-// allow: a length before any key is agreed, a type out of turn.
-func (e *expectation) size(prefix []byte) (int, error) {
+// frameSize implements framer. It believes nothing that the state does not
+// allow: no length before a key is agreed, no type out of turn.
+func (e *expectation) frameSize(prefix []byte) (int, error) {
 	for i := range min(len(prefix), len(magic)) {
 		if prefix[i] != magic[i] {
 			return 0, fmt.Errorf("%w: no magic, while waiting for %s", errMalformed, e.state)
@@ -162,11 +163,7 @@ func (e *expectation) size(prefix []byte) (int, error) {
 		return 0, nil
 	}
 	typ := prefix[5]
-	due := false
-	for _, t := range e.types {
-		due = due || t == typ
-	}
-	if !due {
+	if bytes.IndexByte(e.types, typ) < 0 {
 		return 0, fmt.Errorf("%w: type %02x, while waiting for %s", errMalformed, typ, e.state)
 	}
 	switch typ {
@@ -188,7 +185,7 @@ func (e *expectation) size(prefix []byte) (int, error) {
 		least, most = symmetricKey, symmetricKey
 	}
 	if int64(length) < int64(least) {
-		return 0, fmt.Errorf("%w: %s of %d bytes, at least %d are due", errMalformed, typeName(typ), length, least)
+		return 0, fmt.Errorf("%w: %s of %d bytes, want at least %d", errMalformed, typeName(typ), length, least)
 	}
 	if int64(length) > int64(most) {
 		return 0, &TooLongError{Length: int64(length), Limit: most}
@@ -218,8 +215,8 @@ func typeName(t byte) string {
 	return fmt.Sprintf("packet of type %02x", t)
 }
 
-// TooLongError says that a message is longer than the limit of the side that
-// sends or receives it. Both figures are bytes of plaintext.
+// TooLongError is returned for a message that is longer than the limit of the
+// side that sends or receives it. Both figures are bytes of plaintext.
 type TooLongError struct {
 	Length int64
 	Limit  int

@@ -17,13 +17,13 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// maxIterations bounds the work that a key file may ask of us. OpenSSL writes
-// 2,048; careful people write some millions.
+// maxIterations bounds the work that a key file may cause. OpenSSL writes 2,048;
+// careful people write some millions.
 const maxIterations = 10_000_000
 
 type oid = encoding_asn1.ObjectIdentifier
 
-var errPBES2 = errors.New("the private key isn't encrypted in a way that is known here (PBES2 with PBKDF2); " + convertKey)
+var errPBES2 = errors.New("the private key isn't encrypted in a supported way (PBES2 with PBKDF2); " + convertKey)
 
 // pbes2 is an EncryptedPrivateKeyInfo (RFC 5958, section 3) that is encrypted
 // with PBES2 and PBKDF2 (RFC 8018, appendix A.4).
@@ -132,7 +132,7 @@ func (k *pbes2) readPBKDF2(s cryptobyte.String) error {
 		return errPBES2
 	}
 	if k.iterations < 1 || k.iterations > maxIterations {
-		return fmt.Errorf("the private key's encryption asks for %d iterations, 1 to %d are done; %s", k.iterations, maxIterations, convertKey)
+		return fmt.Errorf("the private key's encryption asks for %d iterations, want 1 to %d; %s", k.iterations, maxIterations, convertKey)
 	}
 	if params.PeekASN1Tag(asn1.INTEGER) {
 		var n int

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -43,8 +44,8 @@ func newPeer(t testing.TB, conn net.Conn) *peer {
 	return &peer{t: t, Conn: conn}
 }
 
-// session opens a connection and does a handshake.
-func session(t testing.TB, addr string) *peer {
+// established opens a connection and does a handshake.
+func established(t testing.TB, addr string) *peer {
 	t.Helper()
 	p := connect(t, addr)
 	p.handshake()
@@ -77,7 +78,7 @@ func readPacket(r io.Reader, types ...byte) ([]byte, error) {
 		if n += m; err != nil {
 			return nil, fmt.Errorf("reading a packet of %s: %w", e.state, err)
 		}
-		switch size, err := e.size(packet); {
+		switch size, err := e.frameSize(packet); {
 		case err != nil:
 			return nil, err
 		case size == n:
@@ -261,6 +262,12 @@ func retyped(packet msgPacket, typ byte) msgPacket {
 	binary.BigEndian.PutUint32(p[6:10], symmetricKey)
 	return p
 }
+
+// stale reports whether a connection can't carry a message any more.
+func stale(c *Conn) bool { return c.broken != nil || c.wire.readable() }
+
+// memory returns a client's part of a new Memory that is exempt from shares.
+func memory(limit int64) *memoryClient { return NewMemory(limit).join(netip.Addr{}) }
 
 // eventually waits for a state that others bring about.
 func eventually(t testing.TB, what string, state func() bool) {

@@ -2,13 +2,14 @@ package megaki
 
 import "io"
 
-// ResponseWriter takes the answer to a message. It fills the packet in place.
-// It is valid until the handler returns.
+// ResponseWriter collects the response to a message. It fills the outgoing
+// packet in place. It is valid until the handler returns.
 type ResponseWriter struct {
-	mem   *Memory
-	limit int // bytes of plaintext
-	buf   *buffer
-	n     int // bytes of plaintext written
+	mem     *memoryClient
+	session session
+	limit   int // bytes of plaintext
+	buf     *buffer
+	n       int // bytes of plaintext written
 }
 
 func (w *ResponseWriter) begin() (err error) {
@@ -27,37 +28,41 @@ func (w *ResponseWriter) release() {
 // Len returns the number of bytes written so far.
 func (w *ResponseWriter) Len() int { return w.n }
 
-// Bytes returns what was written so far, to be changed in place. It is valid
+// Bytes returns what was written so far, which the caller may change. It is valid
 // until the next call of another method.
-func (w *ResponseWriter) Bytes() []byte { return w.buf.b[msgHeaderSize : msgHeaderSize+w.n] }
+func (w *ResponseWriter) Bytes() []byte {
+	head := w.session.headroom()
+	return w.buf.b[head : head+w.n]
+}
 
-// Limit returns how many bytes an answer may have.
+// Limit returns the number of bytes that a response may have.
 func (w *ResponseWriter) Limit() int { return w.limit }
 
 // Reset drops what was written.
 func (w *ResponseWriter) Reset() { w.n = 0 }
 
 // Grow makes room for n more bytes. It fails with a *TooLongError if the
-// answer would pass its limit, and with ErrMemory.
+// response would exceed its limit, and with ErrMemory.
 func (w *ResponseWriter) Grow(n int) error {
 	if n > w.limit-w.n {
 		return &TooLongError{Length: int64(w.n) + int64(n), Limit: w.limit}
 	}
-	need := msgHeaderSize + padded(w.n+n)
+	head := w.session.headroom()
+	need := head + w.n + n + w.session.tailroom()
 	if need <= len(w.buf.b) {
 		return nil
 	}
 	var err error
-	w.buf, err = w.mem.grow(w.buf, msgHeaderSize+w.n, need)
+	w.buf, err = w.mem.grow(w.buf, head+w.n, need)
 	return err
 }
 
-// Write adds p to the answer. Its errors are those of Grow.
+// Write appends p to the response. Its errors are those of Grow.
 func (w *ResponseWriter) Write(p []byte) (int, error) {
 	if err := w.Grow(len(p)); err != nil {
 		return 0, err
 	}
-	copy(w.buf.b[msgHeaderSize+w.n:], p)
+	copy(w.buf.b[w.session.headroom()+w.n:], p)
 	w.n += len(p)
 	return len(p), nil
 }
@@ -67,18 +72,18 @@ func (w *ResponseWriter) WriteString(s string) (int, error) {
 	if err := w.Grow(len(s)); err != nil {
 		return 0, err
 	}
-	copy(w.buf.b[msgHeaderSize+w.n:], s)
+	copy(w.buf.b[w.session.headroom()+w.n:], s)
 	w.n += len(s)
 	return len(s), nil
 }
 
-// ReadFrom reads r to its end, straight into the answer.
+// ReadFrom reads r to its end, directly into the response.
 func (w *ResponseWriter) ReadFrom(r io.Reader) (total int64, err error) {
 	for empty := 0; ; {
-		at := msgHeaderSize + w.n
+		at := w.session.headroom() + w.n
 		room := w.room()
 		if room <= 0 && w.n < w.limit {
-			double := (2*len(w.buf.b) - bufferSlack - msgHeaderSize) &^ (blockSize - 1)
+			double := 2*len(w.buf.b) - bufferSlack - w.overhead() // what the next larger buffer holds
 			more := min(w.limit, double) - w.n
 			if lr, ok := r.(*io.LimitedReader); ok { // the size is known
 				more = int(min(int64(w.limit-w.n), max(1, lr.N)))
@@ -113,12 +118,11 @@ func (w *ResponseWriter) ReadFrom(r io.Reader) (total int64, err error) {
 	}
 }
 
-// room is how many bytes more the buffer takes, filling included.
-func (w *ResponseWriter) room() int {
-	return min((len(w.buf.b)-msgHeaderSize)&^(blockSize-1), w.limit) - w.n
-}
+// overhead returns the bytes of a buffer that are not for plaintext.
+func (w *ResponseWriter) overhead() int { return w.session.headroom() + w.session.tailroom() }
 
-// packet returns the bytes that the sealed answer takes.
-func (w *ResponseWriter) packet() msgPacket {
-	return w.buf.b[:msgHeaderSize+padded(w.n)]
-}
+// room returns how many more bytes of plaintext the buffer holds.
+func (w *ResponseWriter) room() int { return min(len(w.buf.b)-w.overhead(), w.limit) - w.n }
+
+// seal returns the sealed response, which is valid until release.
+func (w *ResponseWriter) seal() ([]byte, error) { return w.session.seal(w.buf.b, w.n) }

@@ -36,7 +36,7 @@ func TestLostRace(t *testing.T) {
 		}
 	}
 	addr := start(t, &Server{Sessions: store})
-	p := session(t, addr)
+	p := established(t, addr)
 	store.first = touch
 	rstor, _ := p.rstor()
 	asksForHandshake(t, addr, rstor)
@@ -56,7 +56,7 @@ func TestLostRace(t *testing.T) {
 	}
 
 	// The session is forgotten under a connection whose key is pending.
-	p = session(t, addr)
+	p = established(t, addr)
 	q = p.resume(addr)
 	store.first = func(token Token) {
 		sh := store.shard(token)
@@ -83,7 +83,7 @@ func (failingStore) CompareAndSwap(context.Context, Token, *Record, *Record) (bo
 // A store that is out of order costs resumability and nothing else.
 func TestFailingStore(t *testing.T) {
 	addr := start(t, &Server{Sessions: failingStore{}})
-	p := session(t, addr)
+	p := established(t, addr)
 	p.echoes("x")
 	rstor, _ := p.rstor()
 	asksForHandshake(t, addr, rstor)
@@ -108,7 +108,7 @@ func (s keyStore) Load(ctx context.Context, t Token) (*Record, error) {
 // is taken, and costs its owner nothing but one of the pending keys.
 func TestStoreOfKeysAlone(t *testing.T) {
 	addr := start(t, &Server{Sessions: keyStore{NewMemoryStore(10)}})
-	p := session(t, addr)
+	p := established(t, addr)
 	m := p.packet(typeMSG, []byte(strings.Repeat("m", 32)))
 	p.send(m)
 	p.answer()
@@ -129,26 +129,26 @@ func TestStoreOfKeysAlone(t *testing.T) {
 
 // The bounds of a record, which its owner alone can reach.
 func TestAcceptResumeBounds(t *testing.T) {
-	key := SessionKey{Key: [symmetricKey]byte{1}, seen: newSeenMACs()}
+	key := SessionKey{Key: [symmetricKey]byte{1}, seen: newSeenMACs(nil)}
 	p := &peer{token: Token{2}, box: newBox(&key.Key)}
 	rstor := func() msgPacket { m, _ := p.rstor(); return m }
-	if r, ok := acceptResume(&Record{Current: key}, rstor()); !ok || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
+	if r, ok := acceptResume(&Record{Current: key}, rstor(), nil, verifyUnder); !ok || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
 		t.Error("a good RSTOR is refused")
 	}
-	if _, ok := acceptResume(&Record{Current: key, Resumes: make([][8]byte, MaxResumes)}, rstor()); ok {
+	if _, ok := acceptResume(&Record{Current: key, Resumes: make([][8]byte, MaxResumes)}, rstor(), nil, verifyUnder); ok {
 		t.Error("more RSTORs than there may be")
 	}
-	if _, ok := acceptResume(&Record{Current: key, Pending: make([]SessionKey, MaxPending)}, rstor()); ok {
+	if _, ok := acceptResume(&Record{Current: key, Pending: make([]SessionKey, MaxPending)}, rstor(), nil, verifyUnder); ok {
 		t.Error("more pending keys than there may be")
 	}
 	m := rstor()
-	if _, ok := acceptResume(&Record{Current: SessionKey{Key: key.Key}, Resumes: [][8]byte{[8]byte(m.mac())}}, m); ok {
+	if _, ok := acceptResume(&Record{Current: SessionKey{Key: key.Key}, Resumes: [][8]byte{[8]byte(m.mac())}}, m, nil, verifyUnder); ok {
 		t.Error("a RSTOR whose MAC the record has")
 	}
 	// Under a pending key the bounds of the current one end with it.
 	other := SessionKey{Key: [symmetricKey]byte{9}}
 	full := &Record{Current: other, Pending: []SessionKey{other, other, other, key}, Resumes: make([][8]byte, MaxResumes)}
-	r, ok := acceptResume(full, rstor())
+	r, ok := acceptResume(full, rstor(), nil, verifyUnder)
 	if !ok || r.next.Current.Key != key.Key || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
 		t.Errorf("%v, %+v", ok, r.next)
 	}
@@ -157,7 +157,7 @@ func TestAcceptResumeBounds(t *testing.T) {
 	}
 	zero := (&peer{token: Token{2}, box: newBox(new([symmetricKey]byte))}).packet(typeRSTOR, make([]byte, symmetricKey))
 	for _, record := range []*Record{nil, {Current: key}, full} {
-		if _, ok := acceptResume(record, bytes.Clone(zero)); ok {
+		if _, ok := acceptResume(record, bytes.Clone(zero), nil, verifyUnder); ok {
 			t.Error("a RSTOR under a key of zeros")
 		}
 	}

@@ -1,35 +1,79 @@
 package megaki
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
+	"errors"
+	"io"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 )
 
-// scriptedServer is a server that is driven packet by packet, so that it can
-// send what a Server never would.
-type scriptedServer struct {
+// script is a connection of a server that does what a test wants, right or
+// wrong. Its methods end the script when they fail.
+type script struct {
 	net.Conn
-	token Token
-	key   [symmetricKey]byte
-	box   *box
-
-	// change, if set, may change what is sent. If it returns nil, the script ends.
+	t testing.TB
+	// tampered is set where the client may close at any time, because what it
+	// receives is changed: then reading and writing may fail.
+	tampered bool
+	// change, if set, may change what is written. If it returns nil, the script ends.
 	change func(packet []byte) []byte
+
+	// From readSYN on.
+	plain     *synPlain
+	clientKey *rsa.PublicKey
+	secret    secretPlain
+
+	// From handshake or resume on.
+	token Token
+	box   *box
 }
 
-// scriptedPipe runs a script at the other end of a connection, which is closed after
-// it. The script ends as well when the client closes it.
-func scriptedPipe(t testing.TB, run func(s *scriptedServer)) net.Conn {
+// scripted serves one connection after the other by the scripts, and returns
+// the address. A script's connection is closed at its end.
+func scripted(t *testing.T, scripts ...func(s *script)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, f := range scripts {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				defer conn.Close()
+				f(&script{t: t, Conn: conn})
+			}()
+			<-ended
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+// scriptedPipe runs a script that tampers at the other end of a pipe, which is
+// closed after it. The script also ends when the client closes the pipe.
+func scriptedPipe(t testing.TB, run func(s *script)) net.Conn {
 	client, server := net.Pipe()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer server.Close()
-		run(&scriptedServer{Conn: server})
+		run(&script{t: t, Conn: server, tampered: true})
 	}()
 	t.Cleanup(func() {
 		client.Close()
@@ -38,8 +82,8 @@ func scriptedPipe(t testing.TB, run func(s *scriptedServer)) net.Conn {
 	return client
 }
 
-// scriptedConn is a Conn with a script at its other end.
-func scriptedConn(t testing.TB, run func(s *scriptedServer)) *Conn {
+// scriptedConn returns a Conn with a script that tampers at its other end.
+func scriptedConn(t testing.TB, run func(s *script)) *Conn {
 	t.Helper()
 	c, err := NewConn(context.Background(), scriptedPipe(t, run), clientConfig())
 	if err != nil {
@@ -48,75 +92,133 @@ func scriptedConn(t testing.TB, run func(s *scriptedServer)) *Conn {
 	return c
 }
 
-func (s *scriptedServer) send(packet []byte) {
-	if s.change != nil {
-		packet = s.change(packet)
+func (s *script) fail(err error) {
+	if !s.tampered {
+		s.t.Errorf("script: %v", err)
 	}
-	if packet == nil {
-		runtime.Goexit()
-	}
-	if _, err := s.Write(packet); err != nil {
-		runtime.Goexit()
-	}
+	runtime.Goexit()
 }
 
-// read reads a packet of one of the types.
-func (s *scriptedServer) read(types ...byte) []byte {
-	p, err := readPacket(s, types...)
-	if err != nil {
-		runtime.Goexit() // the client has closed, as it should
+// read reads n bytes.
+func (s *script) read(n int) []byte {
+	p := make([]byte, n)
+	if _, err := io.ReadFull(s.Conn, p); err != nil {
+		s.fail(err)
 	}
 	return p
 }
 
-func (s *scriptedServer) handshake() {
-	plain, clientKey, err := openSYN((*synPacket)(s.read(typeSYN)), []*rsa.PrivateKey{testKey()}, nil)
+// readPacket reads a packet of one of the types.
+func (s *script) readPacket(types ...byte) []byte {
+	p, err := readPacket(s.Conn, types...)
 	if err != nil {
-		panic(err)
+		s.fail(err)
 	}
-	secret := new(secretPlain)
-	rand.Read(secret[:])
-	synAck, err := sealSYNACK(secret.token(), secret, plain.ephemeral(), clientKey)
+	return p
+}
+
+func (s *script) write(p []byte) {
+	if s.change != nil {
+		if p = s.change(p); p == nil {
+			runtime.Goexit()
+		}
+	}
+	if _, err := s.Conn.Write(p); err != nil {
+		s.fail(err)
+	}
+}
+
+// header writes a packet that is a header alone.
+func (s *script) header(typ byte) {
+	var p [headerSize]byte
+	putHeader(p[:], typ)
+	s.write(p[:])
+}
+
+// end waits until the client closes, and checks that it sends nothing before.
+func (s *script) end() {
+	if n, _ := io.Copy(io.Discard, s.Conn); n > 0 {
+		s.t.Errorf("the client sent %d bytes more", n)
+	}
+}
+
+func (s *script) readSYN() {
+	var err error
+	s.plain, s.clientKey, err = openSYN((*synPacket)(s.readPacket(typeSYN)), []*rsa.PrivateKey{testKey()}, decryptOAEP)
 	if err != nil {
-		panic(err)
+		s.fail(err)
 	}
-	s.send(synAck[:])
-	clientHalf, err := openACK((*ackPacket)(s.read(typeACK)), plain.ephemeral(), secret)
+	copy(s.secret[:], bytes.Repeat([]byte("secret"), len(s.secret)/6))
+}
+
+// synAck makes a SYN-ACK with the outer token given.
+func (s *script) synAck(outer []byte) *synAckPacket {
+	p, err := sealSYNACK(outer, &s.secret, s.plain.ephemeral(), s.clientKey)
 	if err != nil {
-		panic(err)
+		s.fail(err)
 	}
-	serverHalf := [symmetricKey]byte(secret.symmetric())
-	s.begin(Token(secret.token()), derive(&serverHalf, &clientHalf))
+	return p
+}
+
+func (s *script) handshake() {
+	s.readSYN()
+	s.write(s.synAck(s.secret.token())[:])
+	half, err := openACK((*ackPacket)(s.readPacket(typeACK)), s.plain.ephemeral(), &s.secret)
+	if err != nil {
+		s.fail(err)
+	}
+	s.begin(Token(s.secret.token()), derive((*[symmetricKey]byte)(s.secret.symmetric()), &half))
 	s.header(typeACKACK)
 }
 
 // resume answers a MSG-RSTOR under a key.
-func (s *scriptedServer) resume(key [symmetricKey]byte) {
-	p := msgPacket(s.read(typeRSTOR))
-	record := &Record{Current: SessionKey{Key: key}}
-	r, ok := acceptResume(record, p)
+func (s *script) resume(key [symmetricKey]byte) {
+	p := msgPacket(s.readPacket(typeRSTOR))
+	r, ok := acceptResume(&Record{Current: SessionKey{Key: key}}, p, nil, verifyUnder)
 	if !ok {
-		panic("the client sent a wrong MSG-RSTOR")
+		s.t.Error("the client sent a wrong MSG-RSTOR")
+		runtime.Goexit()
 	}
-	ack := make(msgPacket, msgHeaderSize+symmetricKey)
-	copy(ack[msgHeaderSize:], r.augment[:])
-	newBox(&r.mid).seal(ack, typeRSTORACK, p.token(), symmetricKey)
 	s.begin(Token(p.token()), r.key.Key)
-	s.send(ack)
+	s.write(sealed(newBox(&r.mid), typeRSTORACK, p.token(), r.augment[:]))
 }
 
-func (s *scriptedServer) begin(token Token, key [symmetricKey]byte) {
-	s.token, s.key, s.box = token, key, newBox(&key)
+// refuseResume answers a MSG-RSTOR by asking for a handshake.
+func (s *script) refuseResume() {
+	s.readPacket(typeRSTOR)
+	s.header(typeREQREHS)
 }
 
-// header sends a packet that is a header alone.
-func (s *scriptedServer) header(typ byte) {
-	p := make([]byte, headerSize)
-	putHeader(p, typ)
-	s.send(p)
+func (s *script) begin(token Token, key [symmetricKey]byte) { s.token, s.box = token, newBox(&key) }
+
+// message reads a whole MSG, and returns it decrypted.
+func (s *script) message() msgPacket {
+	p := msgPacket(s.readPacket(typeMSG))
+	if !s.box.verify(p) {
+		s.fail(errors.New("message with a wrong MAC"))
+	}
+	s.box.open(p)
+	return p
 }
+
+// answer makes a response.
+func (s *script) answer(plain string) msgPacket { return s.packet(typeMSG, []byte(plain)) }
 
 // packet makes a packet under the session's key.
-func (s *scriptedServer) packet(typ byte, plain []byte) msgPacket {
-	return (&peer{token: s.token, box: s.box}).packet(typ, plain)
+func (s *script) packet(typ byte, plain []byte) msgPacket {
+	return sealed(s.box, typ, s.token[:], plain)
+}
+
+func checkError(t *testing.T, err error, says string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("got the error %v, want one that contains %q", err, says)
+	}
+}
+
+// waitStale waits until something of the server has arrived.
+func waitStale(c *Conn) {
+	for !stale(c) {
+		runtime.Gosched()
+	}
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Defaults of the fields of Server and Config that are zero.
+// Defaults for the zero fields of a Server and a Config.
 const (
 	DefaultMaxMessage        = 1 << 20 // bytes of plaintext
 	DefaultMaxMessagesPerKey = 16384   // round trips
@@ -31,14 +31,14 @@ const (
 // ErrServerClosed is returned by Serve after Shutdown or Close.
 var ErrServerClosed = errors.New("megaki: server closed")
 
-// Handler answers the messages of clients. The answer is what was written to w
-// when ServeMegaki returns nil, none at all included: an empty answer. An
-// error, or a panic, closes the connection without an answer.
+// Handler handles the messages of clients. The response is what was written to w
+// when ServeMegaki returns nil; it may be empty. An error, or a panic, closes
+// the connection without a response.
 type Handler interface {
 	ServeMegaki(w *ResponseWriter, r *Request) error
 }
 
-// HandlerFunc is a function as a Handler.
+// HandlerFunc makes a Handler of a function.
 type HandlerFunc func(w *ResponseWriter, r *Request) error
 
 // ServeMegaki calls f.
@@ -51,23 +51,23 @@ type Request struct {
 	Body []byte
 	// Session is the token of the session.
 	Session Token
-	// Client is the address that the client connected from.
+	// Client is the address of the client.
 	Client netip.AddrPort
-	// Count is the number of the message on its connection, from 1.
+	// Count numbers the messages of a connection from 1.
 	Count int
 
 	conn *serverConn
-	ctx  *requestContext // nil until it is asked for
+	ctx  *requestContext // nil before the first call of Context
 }
 
-// Context is canceled when the client closes its connection, or its own
-// direction of it, when the server is closed without waiting, and when the
-// handler returns. The connection is
-// watched from the first call of the context's Done on; until then the context
-// costs next to nothing. Only the handler's own goroutine may call Context; what
-// it returns is for all.
+// Context returns the request's context. It is canceled when the client closes
+// its connection or its own direction of it, when the server is closed without
+// waiting, and when the handler returns. The connection is watched from the
+// first call of the context's Done on; until then the context costs next to
+// nothing. Only the handler's own goroutine may call Context; any may use what
+// it returns.
 func (r *Request) Context() context.Context {
-	if r.conn == nil { // made by a test of a handler
+	if r.conn == nil { // in a test of a handler
 		return context.Background()
 	}
 	if r.ctx == nil {
@@ -76,42 +76,47 @@ func (r *Request) Context() context.Context {
 	return r.ctx
 }
 
-// Server serves Megaki. The zero value of a field means its default; Keys and
-// Handler have none. A Server must not be changed once it serves.
+// Server serves Megaki. The zero value of a field means its default, which is
+// the constant of the same name with Default before it; Keys and Handler have
+// none. A Server must not be changed once it serves.
 type Server struct {
 	Keys    []*rsa.PrivateKey // tried in turn; RSA-2048
 	Handler Handler
 
 	MaxMessage        int // bytes of plaintext, both ways; at most MaxMessageLimit
-	MaxMessagesPerKey int // round trips; then the connection is closed after an answer
+	MaxMessagesPerKey int // round trips; then the connection is closed after a response
 	MaxConnections    int // at once, one of them for each listener's next; more wait to be accepted
 
 	HandshakeTimeout time.Duration // absolute, from accept to ACK-ACK
 	MessageTimeout   time.Duration // from a message's first byte to its last
-	WriteTimeout     time.Duration // of an answer
-	IdleTimeout      time.Duration // between an answer and the next message
+	WriteTimeout     time.Duration // of a response
+	IdleTimeout      time.Duration // between a response and the next message
 
 	Sessions   SessionStore  // default: a MemoryStore of DefaultSessions
 	SessionTTL time.Duration // absolute, from the handshake
 
-	Memory *Memory // for message buffers; default: DefaultMessageMemory
+	Memory *Memory // for message buffers; default: of DefaultMessageMemory
 
-	// AllowHandshake, if set, is asked before the RSA work of a handshake.
+	// AllowHandshake, if set, is called before the RSA work of a handshake, and
+	// reports whether to do it.
 	AllowHandshake func(client netip.Addr) bool
 
-	// Logger gets why connections ended: at level debug in order, at level
-	// info for a peer's fault, at warn and error for a fault here. Default:
-	// nothing.
+	// Logger logs why connections ended: at level debug if that was normal, at
+	// level info if it was the peer's fault, at warn and error if it was a fault
+	// here. Default: nothing is logged.
 	Logger *slog.Logger
 
 	once     sync.Once
 	initErr  error
 	sessions SessionStore
+	toucher  Toucher // nil if sessions is none
 	memory   *Memory
 	slots    *slots
 	places   chan struct{} // one for each connection
 	ctx      context.Context
 	cancel   context.CancelFunc
+	decrypt  decryptFunc
+	verify   verifyFunc
 
 	closed    atomic.Bool
 	mu        sync.Mutex
@@ -166,8 +171,15 @@ func (s *Server) init() error {
 		if s.sessions = s.Sessions; s.sessions == nil {
 			s.sessions = NewMemoryStore(DefaultSessions)
 		}
+		s.toucher, _ = s.sessions.(Toucher)
 		if s.memory = s.Memory; s.memory == nil {
 			s.memory = NewMemory(DefaultMessageMemory)
+		}
+		if s.decrypt == nil {
+			s.decrypt = decryptOAEP
+		}
+		if s.verify == nil {
+			s.verify = verifyUnder
 		}
 		s.slots = newSlots()
 		s.places = make(chan struct{}, s.maxConnections())
@@ -266,10 +278,10 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
-// Shutdown stops accepting, closes the connections that have no message under
-// way, and waits for the answers of the others. When ctx ends first, it closes
-// those as well, cancels the requests' contexts, waits until the handlers have
-// returned, and returns the context's error.
+// Shutdown stops accepting, closes the connections that have no message in
+// flight, and waits for the responses of the others. When ctx ends first, it
+// closes those as well, cancels the requests' contexts, waits until the handlers
+// have returned, and returns the context's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.init(); err != nil {
 		return err
@@ -302,7 +314,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// Close ends everything at once, and waits until the handlers have returned.
+// Close closes all connections at once, and waits until the handlers have
+// returned.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -30,7 +30,7 @@ func TestShutdownThatTakesTooLong(t *testing.T) {
 		<-done
 		return nil
 	})}
-	p := session(t, start(t, s))
+	p := established(t, start(t, s))
 	p.send(p.msg("x"))
 	<-entered
 	cause := errors.New("enough")
@@ -73,7 +73,7 @@ func TestShutdownAmongMessages(t *testing.T) {
 	for range 20 {
 		s := &Server{Logger: slog.New(slog.DiscardHandler)}
 		addr := start(t, s)
-		peers := []*peer{session(t, addr)}
+		peers := []*peer{established(t, addr)}
 		for len(peers) < 4 {
 			peers = append(peers, peers[len(peers)-1].resume(addr))
 		}
@@ -144,7 +144,7 @@ func TestSeveralListeners(t *testing.T) {
 		go func() { done <- s.Serve(l) }()
 		addrs = append(addrs, l.Addr().String())
 	}
-	p := session(t, addrs[0])
+	p := established(t, addrs[0])
 	for _, addr := range addrs[1:] { // they share their sessions
 		if p = p.resume(addr); p == nil {
 			t.Fatal("not resumed")
@@ -219,9 +219,9 @@ func TestHandlerThatFails(t *testing.T) {
 		}),
 	}
 	addr := start(t, s)
-	witness := session(t, addr)
+	witness := established(t, addr)
 	for _, body := range []string{"panic", "exit", "error", "end"} {
-		p := session(t, addr)
+		p := established(t, addr)
 		p.echoes("x")
 		p.refusedAfter(p.msg(body))
 		witness.echoes("after " + body)
@@ -275,7 +275,7 @@ func TestAllowHandshake(t *testing.T) {
 		return allowed
 	}}
 	addr := start(t, s)
-	p := session(t, addr)
+	p := established(t, addr)
 	mu.Lock()
 	allowed = false
 	mu.Unlock()
@@ -303,7 +303,7 @@ func TestRequest(t *testing.T) {
 		requests <- Request{Session: r.Session, Client: r.Client, Count: r.Count}
 		return nil
 	})})
-	p := session(t, addr)
+	p := established(t, addr)
 	for count := 1; count <= 3; count++ {
 		p.send(p.msg("x"))
 		p.answer()
@@ -320,7 +320,7 @@ func TestManyIdleSessions(t *testing.T) {
 	s := &Server{Logger: slog.New(slog.DiscardHandler)}
 	addr := start(t, s)
 	goroutines := runtime.NumGoroutine()
-	peers := []*peer{session(t, addr)}
+	peers := []*peer{established(t, addr)}
 	for len(peers) < n {
 		p := peers[len(peers)-1].resume(addr)
 		if p == nil {
@@ -347,7 +347,7 @@ func TestManyIdleSessions(t *testing.T) {
 func TestAllocationsOfAMessage(t *testing.T) {
 	const runs = 500
 	s := &Server{Logger: slog.New(slog.DiscardHandler)}
-	p := session(t, start(t, s))
+	p := established(t, start(t, s))
 	answer := make([]byte, msgHeaderSize+96)
 	packets := make([]msgPacket, 2*runs+1)
 	for i := range packets {

@@ -17,48 +17,44 @@ import (
 
 // States of a connection, for Shutdown.
 const (
-	connIdle   = iota // no message under way
-	connActive        // from a message's first byte to its answer's last
+	connIdle   = iota // no message in flight
+	connActive        // from a message's first byte to its response's last
 	connClosed        // by Shutdown
 )
 
-// Reasons for the end of a connection that are in order, or told elsewhere.
+// Reasons for the end of a connection that are normal, or logged elsewhere.
 var (
-	errGone    = errors.New("closed by the client")
-	errIdle    = errors.New("no message came for too long")
-	errKeyUsed = errors.New("the messages that one key may have are used up")
-	errHandler = errors.New("the handler gave no answer")
+	errClosedByClient = errors.New("closed by the client")
+	errIdle           = errors.New("no message came for too long")
+	errSpent          = errors.New("the key may carry no further message")
+	errHandler        = errors.New("the handler failed")
 )
 
-// serverConn is a connection of a server. One goroutine owns it.
+// serverConn is a connection of a server. One goroutine owns it. It knows
+// nothing of keys and packets: a handshake gives it a session.
 type serverConn struct {
 	srv    *Server
 	conn   net.Conn
+	mem    *memoryClient
 	wire   *wire
 	ctx    context.Context
 	remote netip.AddrPort
 	state  atomic.Int32
 
-	// The session, from begin on.
-	token   Token
-	key     SessionKey
-	box     *box
-	pending bool // the key isn't known yet to be the client's
-	count   int  // messages
-	expect  expectation
+	agreement           // session is nil before the handshake
+	count     int       // messages
+	touched   time.Time // when the store was last told that the session is used
 
 	request  Request
 	response ResponseWriter
 }
 
 func newServerConn(s *Server, conn net.Conn) *serverConn {
-	c := &serverConn{srv: s, conn: conn, wire: newWire(conn, s.memory), ctx: s.ctx}
-	c.response = ResponseWriter{mem: s.memory, limit: s.maxMessage()}
-	return c
+	return &serverConn{srv: s, conn: conn, ctx: s.ctx}
 }
 
-// addrPort is the address of a connection's peer, the zero value where that
-// isn't an IP address.
+// addrPort returns the address of a connection's peer, or the zero value if
+// that is not an IP address.
 func addrPort(conn net.Conn) netip.AddrPort {
 	addr := conn.RemoteAddr()
 	if addr == nil {
@@ -71,38 +67,25 @@ func addrPort(conn net.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// begin starts the session that hello has led to.
-func (c *serverConn) begin(token Token, key SessionKey, pending bool) {
-	if key.seen == nil {
-		key.seen = newSeenMACs()
-	}
-	c.token, c.key, c.pending = token, key, pending
-	c.box = newBox(&key.Key)
-	c.request.Session, c.request.Client, c.request.conn = token, c.remote, c
-	c.expect = expectation{state: "MSG", types: []byte{typeMSG}, minMsg: 1, maxMsg: c.srv.maxMessage()}
-}
-
 func (c *serverConn) serve() {
-	defer func() {
-		if v := recover(); v != nil {
-			c.srv.log().Error("a handler panicked; its connection is closed", "client", c.remote, "panic", v, "stack", string(debug.Stack()))
-		}
-		c.response.release()
-		c.wire.release()
-		c.conn.Close()
-		if c.key.seen != nil {
-			c.key.seen.retire()
-		}
-	}()
+	defer c.close()
 	start := time.Now()
 	deadline := start.Add(c.srv.handshakeTimeout())
 	c.conn.SetDeadline(deadline)
 	ctx, cancel := context.WithDeadline(c.ctx, deadline)
 	defer cancel()
-	// Not before the deadline is set, and not on the goroutine that accepts:
-	// where a proxy tells the address, it has to be read from the connection.
+	// Not before the deadline is set, and not on the goroutine that accepts: the
+	// address may have to be read from the connection, where a proxy sends it.
 	c.remote = addrPort(c.conn)
-	err := c.hello(ctx)
+	c.mem = c.srv.memory.join(c.remote.Addr())
+	c.wire = newWire(c.conn, c.mem)
+
+	h := serverHandshake{srv: c.srv, wire: c.wire, mem: c.mem, client: c.remote}
+	var err error
+	if c.agreement, err = h.run(ctx); err == nil {
+		c.response = ResponseWriter{mem: c.mem, limit: c.srv.maxMessage(), session: c.session}
+		c.request = Request{Session: c.token, Client: c.remote, conn: c}
+	}
 	cancel()
 	for err == nil { // each message sets the deadlines of its own
 		err = c.message()
@@ -110,13 +93,31 @@ func (c *serverConn) serve() {
 	c.logEnd(err, time.Since(start))
 }
 
-// logEnd tells why the connection ended.
+// close ends the connection and drops what it holds, after a panic too.
+func (c *serverConn) close() {
+	if v := recover(); v != nil {
+		c.srv.log().Error("a handler panicked; its connection is closed", "client", c.remote, "panic", v, "stack", string(debug.Stack()))
+	}
+	c.response.release()
+	if c.wire != nil {
+		c.wire.release()
+	}
+	if c.session != nil {
+		c.session.close() // first: the client resumes once it sees the connection closed
+	}
+	c.conn.Close()
+	if c.mem != nil {
+		c.mem.leave()
+	}
+}
+
+// logEnd logs why the connection ended.
 func (c *serverConn) logEnd(err error, duration time.Duration) {
 	level := slog.LevelInfo
 	switch {
 	case c.state.Load() == connClosed, c.ctx.Err() != nil, errors.Is(err, ErrServerClosed):
 		level, err = slog.LevelDebug, ErrServerClosed
-	case errors.Is(err, errGone), errors.Is(err, errIdle), errors.Is(err, errKeyUsed), errors.Is(err, errHandler):
+	case errors.Is(err, errClosedByClient), errors.Is(err, errIdle), errors.Is(err, errSpent), errors.Is(err, errHandler):
 		level = slog.LevelDebug
 	}
 	c.srv.log().Log(c.ctx, level, "connection ended", "client", c.remote, "reason", err,
@@ -132,40 +133,79 @@ func (c *serverConn) message() error {
 	c.conn.SetReadDeadline(time.Now().Add(c.srv.idleTimeout()))
 	switch err := c.wire.first(); {
 	case errors.Is(err, io.EOF):
-		return errGone
+		return errClosedByClient
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errIdle
-	case errors.Is(err, syscall.ECONNRESET): // it left without reading its answer
-		return errGone
+	case errors.Is(err, syscall.ECONNRESET): // it left without reading its response
+		return errClosedByClient
 	case err != nil:
 		return fmt.Errorf("waiting for a message: %w", err)
 	}
 	if !c.state.CompareAndSwap(connIdle, connActive) {
 		return ErrServerClosed
 	}
-	if size, _ := c.expect.size(c.wire.buf.b[:c.wire.n]); size != c.wire.n {
-		c.conn.SetReadDeadline(time.Now().Add(c.srv.messageTimeout()))
+	now := time.Now()
+	if size, _ := c.session.frameSize(c.wire.buf.b[:c.wire.n]); size != c.wire.n {
+		c.conn.SetReadDeadline(now.Add(c.srv.messageTimeout()))
 	}
-	p, err := c.wire.rest(&c.expect)
+	frame, err := c.wire.rest(c.session)
 	if err != nil {
 		return fmt.Errorf("reading a message: %w", err)
 	}
-	answer, err := c.answer(p)
+	response, err := c.respond(frame, now)
 	if err != nil {
 		return err
 	}
-	err = c.wire.writePacket(answer, c.srv.writeTimeout())
+	err = c.wire.write(response, c.srv.writeTimeout())
 	c.response.release()
 	if err != nil {
-		return fmt.Errorf("writing an answer: %w", err)
+		return fmt.Errorf("writing a response: %w", err)
 	}
-	if c.count >= c.srv.maxMessagesPerKey() {
-		return errKeyUsed
+	if c.session.spent() {
+		return errSpent
 	}
 	return nil
 }
 
-// handle has the handler answer the request.
+// respond opens a frame, calls the handler, and returns the sealed response,
+// which is valid until the response is released. It releases the request's
+// buffer.
+func (c *serverConn) respond(frame []byte, now time.Time) ([]byte, error) {
+	body, err := c.session.open(frame)
+	if err != nil {
+		return nil, fmt.Errorf("opening a message: %w", err)
+	}
+	c.count++
+	c.markUsed(now)
+	if err := c.response.begin(); err != nil {
+		return nil, err
+	}
+	c.request.Body, c.request.Count = body, c.count
+	err = c.handle()
+	c.request.Body = nil
+	c.wire.release()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errHandler, err)
+	}
+	return c.response.seal()
+}
+
+// markUsed confirms the session with the first message, and lets the store know
+// that the session is used.
+func (c *serverConn) markUsed(now time.Time) {
+	if c.confirm != nil {
+		if err := c.confirm(); err != nil {
+			c.srv.log().Warn("session can't be resumed: the store failed", "client", c.remote, "error", err)
+		}
+		c.confirm = nil
+	}
+	if c.srv.toucher != nil && now.Sub(c.touched) >= TouchInterval {
+		c.touched = now
+		c.srv.toucher.Touch(c.token)
+	}
+}
+
+// handle calls the handler.
 func (c *serverConn) handle() error {
 	defer func() { // after a panic too
 		if c.request.ctx != nil {
@@ -176,43 +216,7 @@ func (c *serverConn) handle() error {
 	return c.srv.Handler.ServeMegaki(&c.response, &c.request)
 }
 
-// answer opens a MSG, has it handled, and returns the sealed answer, which is
-// valid until the response is released. The request's buffer is given back.
-func (c *serverConn) answer(p msgPacket) ([]byte, error) {
-	if !c.box.verify(p) {
-		return nil, fmt.Errorf("message: %w: wrong MAC", errCrypto)
-	}
-	if !c.key.seen.add(p.mac(), len(p.ciphertext())) {
-		return nil, fmt.Errorf("message: %w: it was sent before", errCrypto)
-	}
-	if c.pending {
-		c.pending = false
-		ctx, cancel := context.WithTimeout(c.ctx, c.srv.messageTimeout())
-		err := c.promote(ctx)
-		cancel()
-		if err != nil {
-			c.srv.log().Warn("session can't be resumed: the store failed", "client", c.remote, "error", err)
-		}
-	}
-	c.count++
-	carried := Token(p.token())
-	if err := c.response.begin(); err != nil {
-		return nil, err
-	}
-	c.request.Body, c.request.Count = c.box.open(p), c.count
-	err := c.handle()
-	c.request.Body = nil
-	c.wire.release()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errHandler, err)
-	}
-	out := c.response.packet()
-	c.box.seal(out, typeMSG, carried[:], c.response.n)
-	c.key.seen.add(out.mac(), len(out.ciphertext()))
-	return out, nil
-}
-
-// closeIfIdle closes the connection unless a message is under way.
+// closeIfIdle closes the connection unless a message is in flight.
 func (c *serverConn) closeIfIdle() {
 	if c.state.CompareAndSwap(connIdle, connClosed) {
 		c.conn.Close()

@@ -9,20 +9,20 @@ import (
 	"sync"
 )
 
-// errBusy says that the queue for RSA work is full, or took too long.
+// errBusy is returned if the queue for RSA work is full, or took too long.
 var errBusy = errors.New("too many handshakes are waiting")
 
 const maxSlotQueue = 4096 // handshakes that may wait for RSA work, of all clients
 
-// slots bounds the RSA work done at once. Clients that wait are served in turn
-// by their address, so that one that floods waits behind itself.
+// slots bounds the RSA work done at once. Waiting clients are served in turn by
+// their network, so that a client that floods waits behind itself.
 type slots struct {
 	mu      sync.Mutex
 	limit   int // of waiting
 	free    int
 	waiting int
 	queues  map[netip.Prefix]*slotQueue
-	turns   []*slotQueue // addresses with waiters, the next first
+	turns   []*slotQueue // networks with waiters, the next first
 }
 
 type slotQueue struct {
@@ -31,22 +31,11 @@ type slotQueue struct {
 }
 
 type slotWaiter struct {
-	granted chan bool // false: pushed out by a client that had fewer waiting
+	granted chan bool // false: evicted by a client that had fewer waiting
 }
 
 func newSlots() *slots {
 	return &slots{limit: maxSlotQueue, free: runtime.GOMAXPROCS(0), queues: make(map[netip.Prefix]*slotQueue)}
-}
-
-// clientNetwork is what counts as one client: an IPv4 address or an IPv6 /64.
-func clientNetwork(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits) // the zero Prefix for an address that is none
-	return p
 }
 
 // acquire waits for a slot until ctx ends.
@@ -83,24 +72,13 @@ func (s *slots) acquire(ctx context.Context, client netip.Prefix) error {
 	return fmt.Errorf("%w: %w", errBusy, context.Cause(ctx))
 }
 
-// tryAcquire takes a slot only if one is free and nobody waits.
-func (s *slots) tryAcquire() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.free == 0 || s.waiting > 0 {
-		return false
-	}
-	s.free--
-	return true
-}
-
 func (s *slots) release() {
 	s.mu.Lock()
 	s.hand()
 	s.mu.Unlock()
 }
 
-// hand gives a slot to the next in turn, or back.
+// hand gives a slot to the next in turn, or makes it free.
 func (s *slots) hand() {
 	if len(s.turns) == 0 {
 		s.free++
@@ -118,8 +96,8 @@ func (s *slots) hand() {
 	w.granted <- true
 }
 
-// enqueue puts a client at the end of its address's queue. When too many wait,
-// the last of the longest queue gives way to an address with a shorter one.
+// enqueue puts a client at the end of its network's queue. If too many wait,
+// it evicts the last of the longest queue in favour of a shorter one.
 func (s *slots) enqueue(client netip.Prefix) (*slotWaiter, error) {
 	q := s.queues[client]
 	if s.waiting >= s.limit {
@@ -151,7 +129,7 @@ func (s *slots) enqueue(client netip.Prefix) (*slotWaiter, error) {
 	return w, nil
 }
 
-// withdraw takes a waiter out of its queue.
+// withdraw removes a waiter from its queue.
 func (s *slots) withdraw(client netip.Prefix, w *slotWaiter) {
 	q := s.queues[client]
 	for i := range q.waiters {

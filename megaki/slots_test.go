@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mkd/share"
 )
 
 // slotsOf is n slots for a queue of limit waiters.
@@ -21,7 +23,7 @@ func slotsOf(n, limit int) *slots {
 	return s
 }
 
-func network(address string) netip.Prefix { return clientNetwork(netip.MustParseAddr(address)) }
+func network(address string) netip.Prefix { return share.Network(netip.MustParseAddr(address)) }
 
 func TestClientNetwork(t *testing.T) {
 	for _, test := range []struct{ a, b string }{
@@ -36,7 +38,7 @@ func TestClientNetwork(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.a, got, test.b)
 		}
 	}
-	if got := clientNetwork(netip.Addr{}); got != (netip.Prefix{}) {
+	if got := share.Network(netip.Addr{}); got != (netip.Prefix{}) {
 		t.Errorf("no address: %s", got)
 	}
 }
@@ -186,27 +188,6 @@ func TestSlotsPushOut(t *testing.T) {
 	})
 }
 
-func TestTryAcquireNeverOvertakes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := slotsOf(1, 10)
-		if !s.tryAcquire() || s.tryAcquire() {
-			t.Error("one slot is free, once")
-		}
-		granted, _ := queue(t, s, clientA)
-		if s.tryAcquire() {
-			t.Error("taken while none is free")
-		}
-		s.release()
-		if s.tryAcquire() || len(granted()) != 1 {
-			t.Error("a client that waited was overtaken")
-		}
-		s.release()
-		if !s.tryAcquire() {
-			t.Error("one is free")
-		}
-	})
-}
-
 // check holds the parts of slots against each other.
 func (s *slots) check(t *testing.T, held, total int) {
 	t.Helper()
@@ -262,7 +243,7 @@ func TestSlotsModel(t *testing.T) {
 			})
 		}
 		for range 400 {
-			client := clientNetwork(netip.AddrFrom4([4]byte{192, 0, 2, byte(random.IntN(5))}))
+			client := share.Network(netip.AddrFrom4([4]byte{192, 0, 2, byte(random.IntN(5))}))
 			switch random.IntN(5) {
 			case 0, 1:
 				if s.free > 0 && s.waiting == 0 {
@@ -276,7 +257,10 @@ func TestSlotsModel(t *testing.T) {
 					t.Fatalf("refused with %d waiting", s.waiting)
 				}
 			case 2:
-				if s.tryAcquire() {
+				if s.free > 0 && s.waiting == 0 {
+					if err := s.acquire(t.Context(), client); err != nil {
+						t.Fatal(err)
+					}
 					held++
 				}
 			case 3:
@@ -305,7 +289,7 @@ func TestSlotsModel(t *testing.T) {
 func TestFloodOfHandshakes(t *testing.T) {
 	s := &Server{HandshakeTimeout: time.Hour}
 	addr := start(t, s)
-	established := session(t, addr)
+	established := established(t, addr)
 	// The test holds every slot but does no work with it.
 	slots := s.slots
 	slots.mu.Lock()

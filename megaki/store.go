@@ -1,11 +1,10 @@
 package megaki
 
 import (
-	"container/list"
 	"context"
 	"encoding/hex"
+	"net/netip"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -23,29 +22,33 @@ const (
 )
 
 // SessionKey is a master key. A store that keeps the values as they are keeps
-// with them the MACs that were seen under the key; one that writes Key alone,
-// to a disk or for other nodes, leaves them out, and then a replayed RSTOR can
-// at most cost the session's owner a handshake.
+// with them the MACs that were seen under the key. A store that writes Key alone,
+// to a disk or for other nodes, leaves them out; then a replayed RSTOR can at
+// most cost the session's owner a handshake.
 type SessionKey struct {
 	Key  [symmetricKey]byte
 	seen *seenMACs
 }
 
-// Record is what resuming a session takes.
+// Record is what a server needs to resume a session.
 type Record struct {
-	// Revision is the store's: it tells whether a record changed meanwhile.
+	// Revision is the store's: it shows whether a record has changed meanwhile.
 	// The store sets it, whatever the caller left there.
 	Revision uint64
 	// Current is the key that the client is known to have.
 	Current SessionKey
-	// Pending are the keys that answered a RSTOR under Current. The client has
-	// one of them, or none if the answer was lost. At most MaxPending.
+	// Pending are the keys that were the response to a RSTOR under Current. The
+	// client has one of them, or none if the response was lost. At most
+	// MaxPending.
 	Pending []SessionKey
 	// Resumes are the first 8 bytes of the MACs of the RSTORs seen under
 	// Current. At most MaxResumes.
 	Resumes [][8]byte
-	// Expires is absolute, from the handshake; resuming doesn't move it.
+	// Expires is absolute, from the handshake; resuming does not move it.
 	Expires time.Time
+	// Client is the network of the client at the handshake: an IPv4 address or
+	// an IPv6 /64. The zero Prefix if it has no IP address.
+	Client netip.Prefix
 }
 
 func (r *Record) clone() *Record {
@@ -64,113 +67,17 @@ type SessionStore interface {
 	Load(ctx context.Context, t Token) (*Record, error)
 	// CompareAndSwap puts next in the place of the record that Load returned;
 	// old is nil if there was none. It reports false, and changes nothing, if
-	// the record is another by now.
+	// the record has changed meanwhile.
 	CompareAndSwap(ctx context.Context, t Token, old, next *Record) (bool, error)
 }
 
-// MemoryStore is a SessionStore in memory. When it is full, the session that
-// was used least recently is forgotten; a store of more than 127 sessions is
-// divided by token into parts, up to 64, and that goes for each part.
-type MemoryStore struct {
-	shards []memoryShard
+// Toucher is a SessionStore that forgets the sessions used least recently.
+type Toucher interface {
+	// Touch marks a session as used. A server calls it for the first message of
+	// a connection, and then at most once in TouchInterval for each connection.
+	// It must not wait.
+	Touch(t Token)
 }
 
-type memoryShard struct {
-	mu       sync.Mutex
-	capacity int
-	revision uint64 // of the last record; no two have the same
-	entries  map[Token]*list.Element
-	recent   list.List // of *memoryEntry, the last used in front
-}
-
-type memoryEntry struct {
-	token  Token
-	record *Record
-}
-
-// NewMemoryStore returns a store of at most capacity sessions. A session takes
-// about 0.5 KiB, and up to 128 KiB more if its client sent many messages of 17
-// to 32 bytes under one key.
-func NewMemoryStore(capacity int) *MemoryStore {
-	n := min(64, max(1, capacity/64))
-	s := &MemoryStore{shards: make([]memoryShard, n)}
-	for i := range s.shards {
-		s.shards[i].capacity = capacity / n
-		if i < capacity%n {
-			s.shards[i].capacity++
-		}
-		s.shards[i].entries = make(map[Token]*list.Element)
-	}
-	return s
-}
-
-// Len returns the number of sessions kept.
-func (s *MemoryStore) Len() int {
-	n := 0
-	for i := range s.shards {
-		sh := &s.shards[i]
-		sh.mu.Lock()
-		n += len(sh.entries)
-		sh.mu.Unlock()
-	}
-	return n
-}
-
-func (s *MemoryStore) shard(t Token) *memoryShard {
-	return &s.shards[int(t[0])%len(s.shards)] // tokens are random
-}
-
-// Load implements SessionStore.
-func (s *MemoryStore) Load(_ context.Context, t Token) (*Record, error) {
-	sh := s.shard(t)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	r := sh.find(t)
-	if r == nil {
-		return nil, nil
-	}
-	return r.clone(), nil
-}
-
-// CompareAndSwap implements SessionStore.
-func (s *MemoryStore) CompareAndSwap(_ context.Context, t Token, old, next *Record) (bool, error) {
-	next = next.clone()
-	sh := s.shard(t)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	now := sh.find(t)
-	if (now == nil) != (old == nil) || now != nil && now.Revision != old.Revision {
-		return false, nil
-	}
-	sh.revision++
-	next.Revision = sh.revision
-	if now != nil {
-		sh.entries[t].Value.(*memoryEntry).record = next
-		return true, nil
-	}
-	sh.entries[t] = sh.recent.PushFront(&memoryEntry{t, next})
-	for len(sh.entries) > sh.capacity {
-		sh.remove(sh.recent.Back())
-	}
-	return true, nil
-}
-
-// find returns the record itself, and marks it as used.
-func (sh *memoryShard) find(t Token) *Record {
-	e := sh.entries[t]
-	if e == nil {
-		return nil
-	}
-	r := e.Value.(*memoryEntry).record
-	if !time.Now().Before(r.Expires) {
-		sh.remove(e)
-		return nil
-	}
-	sh.recent.MoveToFront(e)
-	return r
-}
-
-func (sh *memoryShard) remove(e *list.Element) {
-	delete(sh.entries, e.Value.(*memoryEntry).token)
-	sh.recent.Remove(e)
-}
+// TouchInterval is the least time between two calls of Touch for a connection.
+const TouchInterval = time.Second

@@ -67,7 +67,7 @@ func TestStoreExpiry(t *testing.T) {
 func TestResumingDoesNotMoveTheExpiry(t *testing.T) {
 	store := NewMemoryStore(10)
 	addr := start(t, &Server{Sessions: store})
-	p := session(t, addr)
+	p := established(t, addr)
 	expires := load(t, store, p.token).Expires
 	for range 3 {
 		p = p.resume(addr)

@@ -130,7 +130,7 @@ func tamper(t *testing.T, typ byte, all []tampering, due func(t *testing.T) (*pe
 func TestTamperedPacketsToTheServer(t *testing.T) {
 	s := &Server{Logger: slog.New(slog.DiscardHandler)}
 	addr := start(t, s)
-	witness := session(t, addr)
+	witness := established(t, addr)
 	witness.SetDeadline(time.Time{})
 	goroutines := runtime.NumGoroutine()
 
@@ -151,7 +151,7 @@ func TestTamperedPacketsToTheServer(t *testing.T) {
 
 	for part := range parts {
 		for _, name := range []string{"MSG", "MSG-RSTOR"} {
-			owners[fmt.Sprintf("%s/%d", name, part)] = session(t, addr)
+			owners[fmt.Sprintf("%s/%d", name, part)] = established(t, addr)
 		}
 	}
 	owner := func(t *testing.T) *peer {
@@ -196,7 +196,7 @@ func TestTamperedPacketsToTheServer(t *testing.T) {
 
 // tamperedAnswers has a client meet changed packets of one type. run does what
 // leads to the packet, and returns what the client got, or its error.
-func tamperedAnswers(t *testing.T, typ byte, all []tampering, serve func(s *scriptedServer), run func(conn net.Conn) (string, error)) {
+func tamperedAnswers(t *testing.T, typ byte, all []tampering, serve func(s *script), run func(conn net.Conn) (string, error)) {
 	t.Run(typeName(typ), func(t *testing.T) {
 		for part := range parts {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
@@ -204,7 +204,7 @@ func tamperedAnswers(t *testing.T, typ byte, all []tampering, serve func(s *scri
 				for i := part; i < len(all); i += parts {
 					m := all[i]
 					var met atomic.Bool
-					conn := scriptedPipe(t, func(s *scriptedServer) {
+					conn := scriptedPipe(t, func(s *script) {
 						s.change = func(packet []byte) []byte {
 							if packet[5] != typ {
 								return packet
@@ -215,7 +215,7 @@ func tamperedAnswers(t *testing.T, typ byte, all []tampering, serve func(s *scri
 								return packet
 							}
 							go io.Copy(io.Discard, s) // a client that goes on isn't held up
-							s.Write(packet)
+							s.Conn.Write(packet)
 							return nil
 						}
 						defer s.Close()
@@ -242,8 +242,8 @@ func TestTamperedPacketsToTheClient(t *testing.T) {
 		_, err := NewConn(context.Background(), conn, clientConfig())
 		return "a connection", err
 	}
-	tamperedAnswers(t, typeSYNACK, tamperings(len(synAckPacket{}), false), (*scriptedServer).handshake, handshake)
-	tamperedAnswers(t, typeACKACK, tamperings(headerSize, true), (*scriptedServer).handshake, handshake)
+	tamperedAnswers(t, typeSYNACK, tamperings(len(synAckPacket{}), false), (*script).handshake, handshake)
+	tamperedAnswers(t, typeACKACK, tamperings(headerSize, true), (*script).handshake, handshake)
 
 	old := Session{Token: Token{1}, Key: [symmetricKey]byte{2}}
 	resume := func(conn net.Conn) (string, error) {
@@ -259,16 +259,16 @@ func TestTamperedPacketsToTheClient(t *testing.T) {
 		got, err := c.RoundTrip(context.Background(), []byte("x"))
 		return string(got), err
 	}
-	answer := func(s *scriptedServer) {
+	answer := func(s *script) {
 		s.resume(old.Key)
-		s.read(typeMSG)
-		s.send(s.packet(typeMSG, []byte(twentyBytes)))
+		s.readPacket(typeMSG)
+		s.write(s.packet(typeMSG, []byte(twentyBytes)))
 	}
 	// A RSTOR-ACK is accepted where the message after it comes through.
 	tamperedAnswers(t, typeRSTORACK, tamperings(msgHeaderSize+symmetricKey, true), answer, resume)
 	tamperedAnswers(t, typeMSG, tamperings(msgHeaderSize+padded(len(twentyBytes)), true), answer, resume)
-	tamperedAnswers(t, typeREQREHS, tamperings(headerSize, true), func(s *scriptedServer) {
-		s.read(typeRSTOR)
+	tamperedAnswers(t, typeREQREHS, tamperings(headerSize, true), func(s *script) {
+		s.readPacket(typeRSTOR)
 		s.header(typeREQREHS)
 	}, resume)
 }

@@ -97,7 +97,7 @@ func (f *flow) ack() *ackPacket       { return (*ackPacket)(f.Handshake.Packets[
 // checkSize has the state machine judge the packet's header.
 func checkSize(t *testing.T, e *expectation, packet []byte) {
 	t.Helper()
-	if n, err := e.size(packet); err != nil || n != len(packet) {
+	if n, err := e.frameSize(packet); err != nil || n != len(packet) {
 		t.Fatalf("waiting for %s: a packet of %d bytes is taken for one of %d: %v", e.state, len(packet), n, err)
 	}
 }
@@ -117,7 +117,7 @@ func TestRecordedHandshake(t *testing.T) {
 	}
 
 	// The server reads the SYN. openSYN checks its hash.
-	plain, clientPublic, err := openSYN(f.syn(), []*rsa.PrivateKey{f.serverKey(t)}, nil)
+	plain, clientPublic, err := openSYN(f.syn(), []*rsa.PrivateKey{f.serverKey(t)}, decryptOAEP)
 	if err != nil {
 		t.Fatalf("SYN: %v", err)
 	}
@@ -182,7 +182,7 @@ func TestRecordedResumption(t *testing.T) {
 
 	// The server accepts the MSG-RSTOR. openRSTORACK is the client's side.
 	record := &Record{Current: SessionKey{Key: s.Key}}
-	resumption, ok := acceptResume(record, bytes.Clone(r.Packets[0].Hex))
+	resumption, ok := acceptResume(record, bytes.Clone(r.Packets[0].Hex), nil, verifyUnder)
 	if !ok {
 		t.Fatal("the recorded MSG-RSTOR is refused")
 	}
@@ -212,7 +212,7 @@ func TestRecordedUnknownToken(t *testing.T) {
 	equal(t, "token", msgPacket(rstor).token(), s.Token[:])
 	checkSize(t, &expectHello, rstor)
 	checkSize(t, &expectRSTORACK, f.Unknown.Packets[1].Hex)
-	if _, ok := acceptResume(nil, bytes.Clone(rstor)); ok {
+	if _, ok := acceptResume(nil, bytes.Clone(rstor), nil, verifyUnder); ok {
 		t.Error("resumed without a record")
 	}
 

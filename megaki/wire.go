@@ -14,7 +14,7 @@ import (
 type wire struct {
 	conn net.Conn
 	raw  syscall.RawConn // nil where conn has none
-	mem  *Memory
+	mem  *memoryClient
 
 	buf  *buffer
 	n    int // bytes of buf that are filled
@@ -25,17 +25,17 @@ type wire struct {
 	tryErr error
 }
 
-// unbuffered is a connection that wraps a socket, and says by its method that it
-// keeps no bytes that were read from it.
+// unbuffered is a connection that wraps a socket. By having the method it
+// promises that it keeps no bytes that were read from the socket.
 type unbuffered interface {
 	syscall.Conn
 	Unbuffered()
 }
 
-func newWire(conn net.Conn, mem *Memory) *wire {
+func newWire(conn net.Conn, mem *memoryClient) *wire {
 	w := &wire{conn: conn, mem: mem}
-	// Only the connections of package net: what wraps one may have bytes of
-	// its own to give, which the socket below doesn't have any more.
+	// Only the connections of package net: what wraps one may have buffered
+	// bytes, which the socket below doesn't have any more.
 	switch c := conn.(type) {
 	case *net.TCPConn:
 		w.raw, _ = c.SyscallConn()
@@ -84,10 +84,10 @@ func (w *wire) first() error {
 
 // rest reads until the packet is whole, and returns it. The buffer grows with
 // the bytes that have arrived, never with what the header promises. Bytes
-// after the packet are an error: both sides keep to strict turns.
-func (w *wire) rest(e *expectation) ([]byte, error) {
+// after the packet are an error: both sides take strict turns.
+func (w *wire) rest(f framer) ([]byte, error) {
 	for {
-		size, err := e.size(w.buf.b[:w.n])
+		size, err := f.frameSize(w.buf.b[:w.n])
 		if err != nil {
 			return nil, err
 		}
@@ -116,11 +116,11 @@ func (w *wire) rest(e *expectation) ([]byte, error) {
 }
 
 // packet reads one whole packet.
-func (w *wire) packet(e *expectation) ([]byte, error) {
+func (w *wire) packet(f framer) ([]byte, error) {
 	if err := w.first(); err != nil {
 		return nil, err
 	}
-	return w.rest(e)
+	return w.rest(f)
 }
 
 func orEOF(err error) error {
@@ -130,8 +130,8 @@ func orEOF(err error) error {
 	return err
 }
 
-// writePacket writes a whole packet before the deadline.
-func (w *wire) writePacket(p []byte, timeout time.Duration) error {
+// write writes a whole packet within timeout; 0 keeps the deadline that is set.
+func (w *wire) write(p []byte, timeout time.Duration) error {
 	if timeout > 0 {
 		if err := w.conn.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 			return err

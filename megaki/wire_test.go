@@ -41,7 +41,7 @@ func TestWireOfAConnectionThatWrapsASocket(t *testing.T) {
 	syn, _ := newSYN(t, nil)
 	b.Write(syn[100:])
 	a.SetDeadline(time.Now().Add(patience))
-	w := newWire(bufferedConn{a.(*net.TCPConn), io.MultiReader(bytes.NewReader(syn[:100]), a)}, NewMemory(1<<20))
+	w := newWire(bufferedConn{a.(*net.TCPConn), io.MultiReader(bytes.NewReader(syn[:100]), a)}, memory(1<<20))
 	if p, err := w.packet(&expectHello); err != nil || !bytes.Equal(p, syn[:]) {
 		t.Errorf("%d bytes, %v", len(p), err)
 	}
@@ -63,7 +63,7 @@ func TestWireEnds(t *testing.T) {
 				}
 				b.Close()
 			}()
-			m := NewMemory(1 << 20)
+			m := memory(1 << 20)
 			w := newWire(a, m)
 			want := io.ErrUnexpectedEOF
 			if n == 0 {
@@ -121,7 +121,7 @@ func TestExpectationSize(t *testing.T) {
 		{msg, header(typeMSG, 0xFF, 0xFF, 0xFF, 0xF5), 0, func(err error) bool { return errors.As(err, &tooLong) }},
 		{msg, header(0xE4), 0, isMalformed},
 	} {
-		size, err := test.e.size(test.prefix)
+		size, err := test.e.frameSize(test.prefix)
 		if size != test.size || (err == nil) != (test.err == nil) || err != nil && !test.err(err) {
 			t.Errorf("% x, waiting for %s: %d, %v; want %d", test.prefix, test.e.state, size, err, test.size)
 		}

@@ -12,8 +12,8 @@ import (
 const canTryRead = true
 
 // tryRead is called when the socket may be readable. It takes a buffer for the
-// attempt, and gives it back if there is nothing to read yet. That memory is
-// used up ends a connection only if there is something to read.
+// attempt, and gives it back if there is nothing to read yet. A lack of memory
+// ends a connection only if there is something to read.
 func (w *wire) tryRead(fd uintptr) bool {
 	w.buf, w.tryErr = w.mem.get(minBuffer)
 	if w.tryErr != nil {
@@ -52,8 +52,8 @@ func (w *wire) readable() bool {
 	return err != nil || ready
 }
 
-// waitReadable waits until there is something to read, as readable means it. It
-// fails when the read deadline passes, or the connection is closed here.
+// waitReadable waits until readable would report true. It fails when the read
+// deadline passes, or the connection is closed here.
 func (w *wire) waitReadable() error {
 	if w.raw == nil {
 		return errors.ErrUnsupported
@@ -61,7 +61,7 @@ func (w *wire) waitReadable() error {
 	return w.raw.Read(func(fd uintptr) bool { return !wouldBlock(fd) })
 }
 
-// wouldBlock reports that a socket has nothing to read.
+// wouldBlock reports whether a socket has nothing to read.
 func wouldBlock(fd uintptr) bool {
 	var p [1]byte
 	for {

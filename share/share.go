@@ -1,11 +1,11 @@
 // Package share divides an amount that all clients use together, such as
 // connections or bytes of memory, so that one client cannot take it all.
 //
-// The rule: a client may hold at most three times what is still free. While no
-// more than 75 % of the amount is in use, this refuses nobody, however much one
-// client holds: many phones behind one carrier NAT are one client here. Beyond
-// 75 % it refuses the client that holds the most first, and those that hold
-// little last.
+// The rule: a client gets more only if it then holds at most three times what
+// was free before. While no more than 75 % of the amount is in use, this refuses
+// nobody, however much one client holds: many phones behind one carrier NAT are
+// one client here. Beyond 75 % it refuses the client that holds the most first,
+// and those that hold little last.
 package share
 
 import (

@@ -265,7 +265,7 @@ func TestRedirects(t *testing.T) {
 func TestServerThatFails(t *testing.T) {
 	s := raw(t, func([]byte) ([]byte, error) { return nil, errGone })
 	for _, args := range [][]string{{"/"}, {"-i", "/"}} {
-		if got := s.get(args...); got.code != 1 || got.out != "" || !strings.Contains(got.log, "the server closed the connection without a whole answer") {
+		if got := s.get(args...); got.code != 1 || got.out != "" || !strings.Contains(got.log, "the server closed the connection without a whole response") {
 			t.Errorf("%v", got)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 
 // requestContext is the context of a message that is being handled. It ends
 // when the client closes the connection, or when the server is closed without
-// waiting. Watching a connection takes a goroutine: it starts with the first
-// call of Done, which most messages never see.
+// waiting. Watching a connection takes a goroutine. It starts with the first
+// call of Done, which most handlers never make.
 type requestContext struct {
 	context.Context // the server's
 	conn            *serverConn
@@ -70,7 +70,7 @@ func (r *requestContext) watch() {
 		return
 	}
 	if err == nil {
-		r.cancel(context.Canceled) // the client's end, or a packet out of turn
+		r.cancel(context.Canceled) // the client closed, or sent a packet out of turn
 	}
 }
 
