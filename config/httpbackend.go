@@ -38,7 +38,8 @@ type HTTPBackend struct {
 	QueueTimeout time.Duration `yaml:"queue_timeout" default:"10s" range:"1ms..24h"`
 
 	// The Host that servers see: `pass`, what the client asked for; `upstream`,
-	// the host and port of the server's URL, `localhost` for a socket.
+	// the host and port of the server's URL, `localhost` for a socket. A `Host`
+	// that a route sets comes before both.
 	Host string `yaml:"host" default:"pass" oneof:"pass upstream"`
 
 	// Whether cookies that servers set for themselves are rewritten for the

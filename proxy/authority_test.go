@@ -136,3 +136,21 @@ routes:
 		}
 	}
 }
+
+// TestRouteNames: logs have a route's name, or its place.
+func TestRouteNames(t *testing.T) {
+	p, log := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: "http://127.0.0.1:1"}]}}
+routes:
+  - {name: front-page, match: {paths: [/]}, respond: {status: 200}}
+  - {match: {paths: [/other]}, respond: {status: 200}}
+  - backend: api
+`)
+	for _, way := range everyWay {
+		way.send(t, p, &asked{method: "GET", target: "/", fields: []string{"Host: x"}})
+		way.send(t, p, &asked{method: "GET", target: "/other", fields: []string{"Host: x"}})
+	}
+	awaitLog(t, log, `"path":"/","route":"front-page"`)
+	awaitLog(t, log, `"path":"/other","route":"routes[1]"`)
+}

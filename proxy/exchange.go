@@ -38,6 +38,7 @@ type exchange struct {
 
 	route    *route
 	prefix   string     // of the path, which the route took off
+	hostSet  bool       // the route set the Host, which a backend must keep
 	script   site.Found // for FastCGI
 	upstream string     // the address that answered
 	refused  error      // by the door, before there was a request

@@ -205,7 +205,7 @@ func (rt *route) rewrite(x *exchange, r *http.Request) {
 		p.prepare(x, r)
 	}
 	if rt.request != nil {
-		rt.request.applyRequest(r)
+		x.hostSet = rt.request.applyRequest(r)
 	}
 }
 

@@ -35,7 +35,7 @@ type server struct {
 
 // RoundTrip implements http.RoundTripper.
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
-	if s.override || r.Host == "" {
+	if x := exchangeOf(r.Context()); r.Host == "" || s.override && (x == nil || !x.hostSet) {
 		copied := *r
 		copied.Host = s.host
 		r = &copied
@@ -63,11 +63,10 @@ func newHTTPBackend(b *config.Backend, logs *logs.Logs) (*httpBackend, error) {
 	}
 	h.forwarder = forwarder{origin: h.balancer, upgrade: true, rewrite: func(x *exchange, r *http.Request, header http.Header) {
 		in := &inside{asked: x.asked, prefix: x.prefix, upstream: upstreamOf(x.upstream), seen: parseHostPort(r.Host)}
-		if c.Host == "upstream" || r.Host == "" {
-			in.seen = in.upstream
-		}
-		if in.seen == (hostPort{}) {
-			in.seen.host = "localhost" // of a socket
+		if r.Host == "" || c.Host == "upstream" && !x.hostSet {
+			if in.seen = in.upstream; in.upstream == (hostPort{}) {
+				in.seen.host = "localhost" // of a socket
+			}
 		}
 		in.header(header, c.RewriteCookies)
 	}}

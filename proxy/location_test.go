@@ -117,6 +117,7 @@ routes:
   - {match: {paths: [/own/*]}, strip_prefix: /own, backend: own}
   - {match: {paths: [/cookies/*]}, strip_prefix: /cookies, backend: cookies}
   - {match: {paths: [/set/*]}, strip_prefix: /set, headers: {request: {set: {Host: inner.test}}}, backend: passed}
+  - {match: {paths: [/kept/*]}, strip_prefix: /kept, headers: {request: {set: {Host: inner.test}}}, backend: own}
   - {match: {paths: [/passed/*]}, strip_prefix: /passed, backend: passed}
   - backend: passed
 `)
@@ -126,6 +127,7 @@ routes:
 			"/own/x":     {"/own/next", "5; url=/own/again", "a=b; Path=/; Domain=" + host},
 			"/cookies/x": {"/cookies/next", "5; url=/cookies/again", "a=b; Path=/cookies"},
 			"/set/x":     {"/set/next", "5; url=/set/again", "a=b; Path=/; Domain=inner.test"},
+			"/kept/x":    {"/kept/next", "5; url=/kept/again", "a=b; Path=/; Domain=inner.test"}, // host: upstream overrode it
 			"/passed/x":  {"http://public.test/passed/next", "5; url=/passed/again", "a=b; Path=/; Domain=public.test"},
 			"/x":         {"http://public.test/next", "5; url=/again", "a=b; Path=/; Domain=public.test"},
 		} {

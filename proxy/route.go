@@ -265,11 +265,14 @@ func (c *headerChanges) apply(h http.Header) {
 	}
 }
 
-// applyRequest is apply for a request, whose Host isn't in its header.
-func (c *headerChanges) applyRequest(r *http.Request) {
+// applyRequest is apply for a request, whose Host isn't in its header. It reports
+// whether the Host was set.
+func (c *headerChanges) applyRequest(r *http.Request) bool {
 	c.apply(r.Header)
-	if host := r.Header["Host"]; host != nil { // the operator's: oneHost removed the client's
+	host := r.Header["Host"] // the operator's: oneHost removed the client's
+	if host != nil {
 		r.Host = host[0]
 		delete(r.Header, "Host")
 	}
+	return host != nil
 }
