@@ -37,6 +37,9 @@ func TestRouteErrors(t *testing.T) {
 		hidden    = "it can never match: fields about the connection, and those with _ or . in their names, are taken out before routes are looked at"
 		notRaw    = "raw messages have no host, path, method or header, so that none can match"
 	)
+	unseen := func(name string) string {
+		return "PHP would never see the field " + name + ": one named Proxy, or with _ or . in its name, isn't passed to it, since PHP couldn't tell it from another; write - instead"
+	}
 	type c struct{ name, text, want string }
 	of := func(name string, f func(a, b string) (string, string), a, b string) c {
 		text, want := f(a, b)
@@ -130,6 +133,17 @@ func TestRouteErrors(t *testing.T) {
 		change("field's name", "55", "remove", "['X-A:']", `[0]: got "X-A:"; want the name of a header field, as in X-Frame-Options`),
 		change("field twice", "51", "set", "{X-A: b, x-a: c}", ": the field x-a stands twice; upper and lower case don't differ"),
 		change("field's value", "52", "set", `{X-A: "b\nc"}`, ".X-A: the value of a header field has no line ends and no other control characters"),
+		change("Host added", "52", "add", "{host: a}", ".host: a request has one Host; use set, which replaces it"),
+		change("Host removed", "55", "remove", "[Host]", `[0]: got "Host"; a request must have a Host; use set, which replaces it`),
+		change("no host", "52", "set", `{Host: "a b"}`, ".Host: want a host, with a port if need be, as in app.example.org or app:8080"),
+		change("empty host", "52", "set", `{Host: ""}`, ".Host: want a host, with a port if need be, as in app.example.org or app:8080"),
+		change("hidden from PHP", "51", "set", `{X_A: b}`, ": "+unseen("X_A")),
+		change("Proxy for PHP", "51", "add", `{X-A: b, proxy: c}`, ": "+unseen("proxy")),
+		{"raw path for PHP", routes("[{backend: site, raw_path: true}]"), "4:36: routes[0].raw_path: only http backends see the path as it was written; take raw_path out: PHP has it in REQUEST_URI anyway, and files have one path each"},
+		{"route's name", routes("[{backend: site, name: 'a b'}]"), `4:32: routes[0].name: got "a b"; a name has letters, digits, - and _ only, and 64 at most`},
+		{"name twice", routes("[{match: {paths: [/a]}, backend: site, name: a}, {backend: site, name: a}]"), `4:80: routes[1].name: routes[0] has this name already; take another`},
+		{"client's field", minimal + "client_ip_field: X Real IP\n", `5:18: client_ip_field: got "X Real IP"; want the name of a header field with an address, as in X-Real-IP`},
+		{"client's field without an address", minimal + "client_ip_field: x-forwarded-host\n", `5:18: client_ip_field: got "x-forwarded-host"; it has no address; want a field such as X-Forwarded-For or X-Real-IP`},
 		{"timeout", routes("[{backend: site, timeout: 5}]"), "4:35: routes[0].timeout: got the number 5; the unit is missing; write 5s, or 5ms, 5m, 5h"},
 		{"no rate", routes("[{backend: site, rate_limit: {}}]"), "4:26: routes[0].rate_limit.rate: the key is missing, and must be given"},
 		{"rate", routes("[{backend: site, rate_limit: {rate: 0}}]"), "4:45: routes[0].rate_limit.rate: got the number 0; want 0.000001 to 1000000"},
@@ -218,6 +232,7 @@ func TestRouteWarnings(t *testing.T) {
 		{"options without a backend", routes("[{match: {paths: [/a]}, respond: {}, strip_prefix: /a, timeout: 1s, headers: {request: {remove: [A]}, response: {remove: [B]}}}, {backend: site}]"), "4:60: routes[0].strip_prefix: it has no effect: no backend sees the requests of this route\n" +
 			"4:73: routes[0].timeout: it has no effect: no backend sees the requests of this route\n" +
 			"4:96: routes[0].headers.request: it has no effect: no backend sees the requests of this route"},
+		{"encoded slashes for workers", routes("[{encoded_slashes: true, backend: site}]"), "4:28: routes[0].encoded_slashes: it has no effect: only fastcgi backends refuse encoded slashes that a route doesn't let pass"},
 		{"prefix of no path", routes("[{match: {paths: [/api/*, /apiary]}, strip_prefix: /app, backend: site}]"), "4:60: routes[0].strip_prefix: it has no effect: no path of this route begins with it"},
 		{"prefix of a path", routes("[{match: {paths: [/x, /api/*]}, strip_prefix: /api, backend: site}]"), ""},
 		{"longer prefix", routes("[{match: {paths: [/api/*]}, strip_prefix: /api/v1, backend: site}]"), ""},

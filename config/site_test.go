@@ -72,10 +72,12 @@ backends:
       idle_timeout: 5s
       stream_body: true
       send_file: {root: b.dir, prefix: /protected}
-  assets: {files: {root: a.dir, index: [start.html], cache_control: no-cache, hide: ["*~"]}}
+      charset: iso-8859-1
+      types: {.glb: model/gltf-binary}
+  assets: {files: {root: a.dir, index: [start.html], cache_control: no-cache, hide: ["*~"], charset: utf-8, types: {.x: text/x; charset=y}}}
 routes:
   - {match: {paths: [/assets/*]}, backend: assets, compress: true}
-  - {backend: app}
+  - {backend: app, encoded_slashes: true}
 limits: {spool: {memory: 1MiB, dir: c.dir, max_total: 1GiB}}
 `)
 	app := &FastCGI{
@@ -94,12 +96,13 @@ limits: {spool: {memory: 1MiB, dir: c.dir, max_total: 1GiB}}
 		DialTimeout:  time.Second, ResponseTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second,
 		KeepAlive: 4, IdleTimeout: 5 * time.Second, StreamBody: true,
 		SendFile: &SendFile{Root: "b.dir", Prefix: "/protected"},
+		Charset:  "iso-8859-1", Types: map[string]string{".glb": "model/gltf-binary"},
 	}
-	assets := &Files{Root: "a.dir", Index: []string{"start.html"}, CacheControl: "no-cache", Hide: []string{"*~"}}
+	assets := &Files{Root: "a.dir", Index: []string{"start.html"}, CacheControl: "no-cache", Hide: []string{"*~"}, Charset: "utf-8", Types: map[string]string{".x": "text/x; charset=y"}}
 	for _, part := range []struct{ have, want any }{
 		{cfg.Backends[0].FastCGI, app}, {cfg.Backends[1].Files, assets},
 		{cfg.Limits.Spool, Spool{Memory: MiB, Dir: "c.dir", MaxTotal: GiB}},
-		{cfg.Routes[0].Compress, true}, {cfg.Routes[1].Compress, false},
+		{cfg.Routes[0].Compress, true}, {cfg.Routes[1].EncodedSlashes, true}, {cfg.Routes[1].Compress, false},
 	} {
 		if !reflect.DeepEqual(part.have, part.want) {
 			t.Errorf("have %+v\nwant %+v", part.have, part.want)
@@ -150,6 +153,7 @@ func TestSiteErrors(t *testing.T) {
 		{"send_file's prefix", at(`send_file: {root: b.dir, prefix: x/}`), `3:95: backends.site.fastcgi.send_file.prefix: got "x/"; want a path without a / or * at its end, as in /api`},
 		{"balance", at(`balance: {by: ip_hash}`), `3:76: backends.site.fastcgi.balance.by: got "ip_hash"; want round_robin, least_conn or random_two`},
 		{"health's status", at(`health: {path: /ping, status: 100}`), "3:92: backends.site.fastcgi.health.status: got 100; want 200 to 599, or 0 for any from 200 to 399"},
+		{"types", at(`types: {.a: "a/b\nc"}`), `3:70: backends.site.fastcgi.types..a: want a media type, as in text/plain; charset=utf-8`},
 		{"mistyped", at(`keepalive: 1`), `3:62: backends.site.fastcgi.keepalive: unknown key; did you mean "keep_alive"?`},
 		{"health of spawn", fpm(`spawn: {}, health: {path: /ping}`), "3:61: backends.site.fastcgi.health: php-cgi has no ping.path, so every check would fail; take it out: mkd sees itself whether its processes run"},
 		{"spawn's workers", fpm(`spawn: {workers: 0}`), "3:59: backends.site.fastcgi.spawn.workers: got the number 0; want 1 to 1024"},
@@ -159,6 +163,11 @@ func TestSiteErrors(t *testing.T) {
 		{"files' index", files(`root: a.dir, index: [a/b]`), `3:48: backends.site.files.index[0]: got "a/b"; want the name of a file, as in index.html`},
 		{"files' pattern", files(`root: a.dir, hide: ["a/*"]`), `3:47: backends.site.files.hide[0]: got "a/*"; want a pattern of names, as in *.bak`},
 		{"files' list", files(`root: a.dir, hide: "*.bak"`), `3:46: backends.site.files.hide: got "*.bak"; want a list, as in [*.bak]`},
+		{"files' charset", files(`root: a.dir, charset: "utf 8"`), `3:49: backends.site.files.charset: got "utf 8"; want the name of a charset, as in utf-8 or iso-8859-1`},
+		{"files' extension", files(`root: a.dir, types: {gltf: model/gltf+json}`), `3:48: backends.site.files.types.gltf: want the end of a name, as in .php`},
+		{"files' long extension", files(`root: a.dir, types: {.tar.gz: a/b}`), `3:48: backends.site.files.types..tar.gz: only what follows the last dot of a name counts, as in .gz`},
+		{"files' upper extension", files(`root: a.dir, types: {.GLB: a/b}`), `3:48: backends.site.files.types..GLB: extensions are compared in lower case; write .glb`},
+		{"files' type", files(`root: a.dir, types: {.glb: model}`), `3:48: backends.site.files.types..glb: want a media type, as in text/plain; charset=utf-8`},
 		{"files list folders", files(`root: a.dir, autoindex: true`), "3:40: backends.site.files.autoindex: unknown key; known here: root, index, cache_control, charset, types, hide"},
 
 		{"spool's memory", spool(`memory: 512B`), `5:26: limits.spool.memory: got "512B"; want 1KiB to 1GiB`},
