@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"context"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 
 	"mkd/config"
 )
@@ -37,4 +40,51 @@ func memoryLimit(cfg *config.Config) int64 {
 		limit += connectionMemory * int64(cfg.Listeners[i].MaxConnections())
 	}
 	return limit
+}
+
+const (
+	memoryInterval = 30 * time.Second
+	memoryGrowth   = 64 << 20 // bytes
+)
+
+// returnMemory gives memory back to the system after a flood, until ctx ends. The
+// runtime does so by itself while it collects garbage, but an idle process collects
+// every two minutes, and keeps the buffers of pools for two collections more.
+// returnMemory collects when the heap has grown by memoryGrowth and no collection
+// was needed for memoryInterval; so it does nothing under load, and nothing in a
+// process that stays idle.
+func returnMemory(ctx context.Context) {
+	ticker := time.NewTicker(memoryInterval)
+	defer ticker.Stop()
+	low, cycles := heap()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		size, now := heap()
+		if now == cycles && size > low+memoryGrowth {
+			debug.FreeOSMemory()
+			debug.FreeOSMemory() // the first leaves what pools held
+			low, _ = heap()
+		}
+		low, cycles = min(low, size), now
+	}
+}
+
+// heap returns the resident bytes of the heap, and the number of collections that
+// nobody forced.
+func heap() (size, cycles uint64) {
+	samples := []metrics.Sample{
+		{Name: "/gc/cycles/automatic:gc-cycles"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
+	metrics.Read(samples)
+	for _, s := range samples[1:] {
+		size += s.Value.Uint64()
+	}
+	return size, samples[0].Value.Uint64()
 }

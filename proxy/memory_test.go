@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"math"
 	"runtime/debug"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestLimitMemory: the limit is what the configuration lets the daemon use, and
@@ -23,4 +27,33 @@ func TestLimitMemory(t *testing.T) {
 	if limit := LimitMemory(cfg); limit != 0 || debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		t.Errorf("with GOMEMLIMIT the limit is %d, the runtime's is %d", limit, debug.SetMemoryLimit(-1))
 	}
+}
+
+// TestReturnMemory: what was used in a flood, and waits in pools, goes back to the
+// system within a minute.
+func TestReturnMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		debug.FreeOSMemory()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go returnMemory(ctx)
+		synctest.Wait()
+		before, _ := heap()
+		pool := new(sync.Pool)
+		buffers := make([][]byte, 256)
+		for i := range buffers {
+			buffers[i] = make([]byte, 1<<20)
+		}
+		for i := range buffers {
+			pool.Put(&buffers[i])
+		}
+		if flood, _ := heap(); flood < before+200<<20 {
+			t.Fatalf("the heap has %d MiB, before %d", flood>>20, before>>20)
+		}
+		time.Sleep(2*memoryInterval + time.Second)
+		synctest.Wait()
+		if after, _ := heap(); after > before+32<<20 {
+			t.Errorf("the heap has %d MiB, before %d", after>>20, before>>20)
+		}
+	})
 }

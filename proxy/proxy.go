@@ -222,6 +222,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return err
 	}
 	p.greet()
+	go returnMemory(p.ctx)
 	return p.serve(ctx)
 }
 
