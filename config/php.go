@@ -123,6 +123,7 @@ type Workers struct {
 	// Workers that always run.
 	Min int `yaml:"min" default:"2" range:"1..1024"`
 
-	// Workers at most.
+	// Workers at most. While old workers end, there may be more processes, but
+	// never more than twice as many.
 	Max int `yaml:"max" default:"16" range:"1..1024"`
 }

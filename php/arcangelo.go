@@ -12,10 +12,10 @@ import (
 //go:embed arcangelo/*.php
 var arcangelo embed.FS
 
-// loopFiles are the files of Arcangelo in the order they are run.
+// loopFiles are the files of Arcangelo in the order in which they run.
 var loopFiles = [...]string{"Userspace", "Wire", "Worker", "Exchange", "Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "main"}
 
-// filePrologue is how each of them begins.
+// filePrologue is the beginning of each of them.
 const filePrologue = "<?php\n\ndeclare(strict_types=1);\n\n"
 
 // loopCode returns Arcangelo as one file.
@@ -29,15 +29,15 @@ func loopCode() ([]byte, error) {
 		}
 		body, ok := strings.CutPrefix(string(text), filePrologue)
 		if !ok {
-			return nil, fmt.Errorf("%s.php doesn't begin as it should", name)
+			return nil, fmt.Errorf("%s.php doesn't begin with the common prologue", name)
 		}
 		code.WriteString(body)
 	}
 	return code.Bytes(), nil
 }
 
-// openLoop returns Arcangelo as a file that PHP can open through its descriptor. It has
-// no name any more, so that nothing is left behind however the daemon ends.
+// openLoop returns Arcangelo as a file that PHP can open by its descriptor. The
+// file has no name, so that nothing is left however the daemon ends.
 func openLoop() (*os.File, error) {
 	code, err := loopCode()
 	if err != nil {

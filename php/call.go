@@ -19,7 +19,7 @@ import (
 type Call struct {
 	ClientAddr netip.AddrPort
 	Session    [16]byte // the session's token
-	Route      string   // named in log lines
+	Route      string   // for log lines
 
 	// Client is whose turn the call waits for, as an IPv4 address or an IPv6 /64.
 	// Each call with the zero Prefix counts as a client of its own.
@@ -28,10 +28,10 @@ type Call struct {
 	// Body is the message. It isn't copied.
 	Body []byte
 	// More, if not nil, has the rest of the message. It is read to its end
-	// before the script is called, within the call's time; an error of it ends
-	// the worker, and is the call's. If the call ends while a Read is under
-	// way, More is closed if it is an io.Closer, which should end that Read;
-	// otherwise, or if it doesn't within a second, Do returns before Read does.
+	// before the script is called, within the time of the call. If it fails, the
+	// worker ends, and Do returns its error. If the call ends during a Read,
+	// More is closed if it is an io.Closer, which should end that Read.
+	// Otherwise, or if Read doesn't return within a second, Do returns first.
 	More io.Reader
 }
 
@@ -40,10 +40,10 @@ const (
 	maxErrorText = 64 << 10 // bytes of a script's error
 )
 
-// message is a call on its way to a worker.
+// message is what is sent to a worker.
 type message interface {
-	// send writes the call to the worker, and returns how much was written of
-	// what comes before the parts.
+	// send writes the message to the worker, and returns how many bytes of what
+	// comes before the parts were written.
 	send(w *worker, id uint64) (int, error)
 	route() string
 	from() netip.Prefix // whose turn it waits for
@@ -52,9 +52,9 @@ type message interface {
 func (c *Call) route() string      { return c.Route }
 func (c *Call) from() netip.Prefix { return c.Client }
 
-// call has the script answer a call. It returns how the worker has to leave
-// the pool, if it has to.
-func (w *worker) call(ctx context.Context, m message, answer *receiver, timeout time.Duration) (eviction, error) {
+// call sends a message and receives the response. It returns how the worker is
+// evicted from the pool, if it must be.
+func (w *worker) call(ctx context.Context, m message, resp *receiver, timeout time.Duration) (eviction, error) {
 	if how, err := w.usable(ctx); err != nil {
 		return how, err
 	}
@@ -70,15 +70,15 @@ func (w *worker) call(ctx context.Context, m message, answer *receiver, timeout 
 		if sent == 0 {
 			return evictKill, &unsentError{unread}
 		}
-		// It may have said why: the message was too large for its memory.
+		// It may have sent an error: the message was too large for its memory.
 	}
-	answer.extend = func() { w.pipe.extend(time.Now().Add(timeout)) }
-	return w.receive(id, answer, unread)
+	resp.extend = func() { w.pipe.extend(time.Now().Add(timeout)) }
+	return w.receive(id, resp, unread)
 }
 
-// receive takes the frames of an answer. unread is why the worker hasn't read
-// the whole message, if it hasn't.
-func (w *worker) receive(id uint64, answer *receiver, unread error) (eviction, error) {
+// receive receives the frames of a response. unread is why the worker hasn't read
+// the whole message, nil if it has.
+func (w *worker) receive(id uint64, resp *receiver, unread error) (eviction, error) {
 	for {
 		h, head, err := w.next(id)
 		if err != nil {
@@ -93,36 +93,36 @@ func (w *worker) receive(id uint64, answer *receiver, unread error) (eviction, e
 				return w.failure(err)
 			}
 		case frameHead:
-			err := answer.head(head, &w.frames)
+			err := resp.head(head, &w.frames)
 			if err == nil {
-				err = w.sendGone(id, answer)
+				err = w.sendGone(id, resp)
 			}
 			if err != nil {
 				return w.failure(err)
 			}
-			answer.moved()
+			resp.moved()
 		case framePart:
 			flush := len(head) > 0 && head[0]&partFlush != 0
-			err := w.copyResponse(answer, h.body, false)
+			err := w.copyResponse(resp, h.body, false)
 			if err == nil && flush {
-				answer.flush()
+				resp.flush()
 			}
 			if err == nil {
-				err = w.sendGone(id, answer)
+				err = w.sendGone(id, resp)
 			}
 			if err != nil {
 				return w.failure(err)
 			}
 		case frameEnd:
 			w.memoryUsed = int64(binary.BigEndian.Uint64(head))
-			leaves := len(head) > 8 && head[8]&endLeaves != 0
-			if err := w.copyResponse(answer, h.body, true); err != nil {
+			ends := len(head) > 8 && head[8]&endExits != 0
+			if err := w.copyResponse(resp, h.body, true); err != nil {
 				return w.failure(err)
 			}
-			if leaves {
-				return evictStop, answer.refused
+			if ends {
+				return evictStop, resp.refused
 			}
-			return keep, answer.refused
+			return keep, resp.refused
 		case frameError:
 			fatal := head[0] != 0
 			if len(head) >= 9 {
@@ -151,7 +151,7 @@ func (w *worker) next(id uint64) (frameHeader, []byte, error) {
 	return h, head, err
 }
 
-// ping asks the worker for a sign of life.
+// ping checks that the worker responds.
 func (w *worker) ping(ctx context.Context, timeout time.Duration) (eviction, error) {
 	if how, err := w.usable(ctx); err != nil {
 		return how, err
@@ -174,13 +174,13 @@ func (w *worker) ping(ctx context.Context, timeout time.Duration) (eviction, err
 	return keep, nil
 }
 
-// usable tells, before anything is sent, why a worker can't have a call.
+// usable returns, before anything is sent, why a worker can't serve a call.
 func (w *worker) usable(ctx context.Context) (eviction, error) {
 	if ctx.Err() != nil { // it ended while the call waited
 		return keep, &unsentError{context.Cause(ctx)}
 	}
 	if w.frames.r.Buffered() > 0 || w.frames.left > 0 || !w.pipe.idle() {
-		return evictKill, &unsentError{errors.New("it died, or wrote without being asked")}
+		return evictKill, &unsentError{errors.New("it died or wrote without a request")}
 	}
 	return keep, nil
 }
@@ -188,7 +188,7 @@ func (w *worker) usable(ctx context.Context) (eviction, error) {
 // send implements message.
 func (c *Call) send(w *worker, id uint64) (int, error) {
 	if int64(len(c.Body)) > math.MaxUint32 {
-		return 0, &bodyError{errors.New("the length of a frame has 4 bytes: give more than 4 GiB in parts")}
+		return 0, &bodyError{errors.New("the length of a frame has 4 bytes: send more than 4 GiB in parts")}
 	}
 	var flags byte
 	if c.More != nil {
@@ -226,38 +226,37 @@ func appendCallHead(buf []byte, flags byte, session *[16]byte, client netip.Addr
 }
 
 // sendGone tells the worker, once, that the rest of its response is dropped.
-func (w *worker) sendGone(id uint64, answer *receiver) error {
-	if !answer.unwanted() || answer.gone {
+func (w *worker) sendGone(id uint64, resp *receiver) error {
+	if !resp.unwanted() || resp.gone {
 		return nil
 	}
-	answer.gone = true
+	resp.gone = true
 	var frame [frameHeaderSize]byte
 	(&frameHeader{typ: frameGone, id: id}).put(frame[:])
 	_, err := w.pipe.Write(frame[:])
 	return err
 }
 
-// copyResponse moves the body of the frame to the response. What the response
-// doesn't take is dropped, and the worker can go on; the error is about the
-// worker only.
-func (w *worker) copyResponse(answer *receiver, size int64, last bool) error {
-	known := answer.excess
-	n, err := answer.due(size, last)
+// copyResponse copies the body of a frame to the response. What the response
+// refuses is dropped, and the worker goes on. The error is the worker's.
+func (w *worker) copyResponse(resp *receiver, size int64, last bool) error {
+	known := resp.excess
+	n, err := resp.due(size, last)
 	if err != nil {
 		return err
 	}
-	if answer.excess && !known {
+	if resp.excess && !known {
 		w.output.Write(slog.LevelWarn, "the body is longer than its Content-Length; the rest is dropped")
 	}
 	if n > 0 && n <= int64(w.frames.r.Buffered()) { // most are this short
 		p, _ := w.frames.r.Peek(int(n))
-		_, err := answer.writer().Write(p)
+		_, err := resp.writer().Write(p)
 		w.frames.r.Discard(int(n))
 		w.frames.left -= n
-		answer.refuse(err)
+		resp.refuse(err)
 	} else if n > 0 {
-		_, err := io.CopyN(answer.writer(), &w.frames, n)
-		answer.refuse(err)
+		_, err := io.CopyN(resp.writer(), &w.frames, n)
+		resp.refuse(err)
 	}
 	if w.frames.err == nil && w.frames.left > 0 {
 		io.Copy(io.Discard, &w.frames)
@@ -265,7 +264,8 @@ func (w *worker) copyResponse(answer *receiver, size int64, last bool) error {
 	return w.frames.err
 }
 
-// failure says in the caller's terms why a call can't be brought to its end.
+// failure returns the error of a call that can't be completed, and how the worker
+// is evicted.
 func (w *worker) failure(err error) (eviction, error) {
 	var body *bodyError
 	switch {

@@ -5,29 +5,29 @@ import (
 	"fmt"
 )
 
-// Errors of Pool.Do, besides *ScriptError, *WorkerError, the context's error,
-// and an error of the answer's writer.
+// Errors of Pool.Do, besides *ScriptError, *WorkerError, the error of the context,
+// and that of the writer of the response.
 var (
-	// ErrQueueFull says that as many calls wait for a worker as may.
+	// ErrQueueFull reports that the queue for a worker has no room for the call.
 	ErrQueueFull = errors.New("all PHP workers are busy, and the queue is full")
-	// ErrQueueTimeout says that no worker became free in time.
+	// ErrQueueTimeout reports that no worker became free in time.
 	ErrQueueTimeout = errors.New("no PHP worker became free in time")
-	// ErrTimeout says that the script took too long. It was ended.
+	// ErrTimeout reports that the script took too long. Its worker was ended.
 	ErrTimeout = errors.New("the PHP script took too long and was ended")
-	// ErrClosed says that the pool is shut down.
+	// ErrClosed reports that the pool is shut down.
 	ErrClosed = errors.New("the PHP pool is shut down")
 )
 
-// ScriptError says that the script threw, called exit, or met a fatal error.
+// ScriptError reports that the script threw, called exit, or had a fatal error.
 type ScriptError struct {
 	Message string // PHP's own, with file, line and trace
-	Fatal   bool   // whether the worker ended by it
+	Fatal   bool   // whether the worker ended
 }
 
 func (e *ScriptError) Error() string { return "PHP script: " + e.Message }
 
-// WorkerError says that the worker that had the call died, or wrote what isn't
-// a frame. The script may have done its work or not.
+// WorkerError reports that the worker that had the call died or broke the framing.
+// The script may have done its work or not.
 type WorkerError struct {
 	PID int
 	Err error
@@ -35,16 +35,16 @@ type WorkerError struct {
 
 func (e *WorkerError) Error() string { return fmt.Sprintf("PHP worker %d: %v", e.PID, e.Err) }
 
-// Unwrap returns the reason.
+// Unwrap returns Err.
 func (e *WorkerError) Unwrap() error { return e.Err }
 
-// unsentError says that a worker was gone before a byte of the call reached it.
+// unsentError reports that a worker ended before a byte of the call reached it.
 type unsentError struct{ err error }
 
 func (e *unsentError) Error() string { return "the call didn't reach the worker: " + e.err.Error() }
 
-// bodyError says that a message couldn't be read while it was being sent. It
-// hides what the reader's error is: a deadline there isn't the call's.
+// bodyError reports that reading the message failed while it was sent. It hides the
+// reader's error: a deadline there isn't the call's.
 type bodyError struct{ err error }
 
 func (e *bodyError) Error() string { return "reading the message: " + e.err.Error() }

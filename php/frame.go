@@ -23,24 +23,24 @@ const (
 	frameHeaderSize = 16
 )
 
-// frameType says what a frame is. Those below 0x10 go to the worker.
+// frameType is the type of a frame. Types below 0x10 go to the worker.
 type frameType byte
 
 const (
 	frameCall  frameType = 0x01 // head: flags (1), token (16), port (2), address; body: the message, or its first part
 	frameBody  frameType = 0x02 // body: a further part of the message
 	frameLast  frameType = 0x03 // body: the last part
-	framePing  frameType = 0x04 // wants a PONG
-	frameStop  frameType = 0x05 // wants the worker to end
-	frameHTTP  frameType = 0x06 // head: as of a CALL; body: the request but for its body
-	frameGone  frameType = 0x07 // nobody takes the rest of the answer
+	framePing  frameType = 0x04 // asks for a PONG
+	frameStop  frameType = 0x05 // ends the worker
+	frameHTTP  frameType = 0x06 // head: as of a CALL; body: the request without its body
+	frameGone  frameType = 0x07 // the rest of the response is dropped
 	frameReady frameType = 0x11 // head: process id (4), flags (1); body: version of PHP
-	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8), flags (1) or not; body: the answer, or its last part
-	framePart  frameType = 0x13 // head: flags (1) or nothing; body: a part of the answer
-	frameError frameType = 0x14 // head: 00 the worker goes on, 01 it ends; body: what went wrong
+	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8), flags (1) or not; body: the response, or its last part
+	framePart  frameType = 0x13 // head: flags (1) or nothing; body: a part of the response
+	frameError frameType = 0x14 // head: 00 the worker goes on, 01 it ends; body: the error
 	frameLog   frameType = 0x15 // head: a logKind; body: text
 	frameHead  frameType = 0x16 // head: status (2), length (8); body: the header's fields
-	framePong  frameType = 0x17 // answers a PING
+	framePong  frameType = 0x17 // responds to a PING
 )
 
 // Flags of a CALL or an HTTP frame.
@@ -49,30 +49,29 @@ const (
 	callForm = 0x02 // the body is a form's fields, however they came
 )
 
-// partFlush is the flag of a PART that shouldn't wait for the next one.
+// partFlush is the flag of a PART that is flushed.
 const partFlush = 0x01
 
-// endLeaves is the flag of an END whose worker ends too.
-const endLeaves = 0x01
+// endExits is the flag of an END after which the worker ends.
+const endExits = 0x01
 
-// logKind says where the text of a LOG comes from.
+// logKind is the origin of the text of a LOG.
 type logKind byte
 
 const (
 	logPrinted logKind = 0x01 // what the script printed
 	logWritten logKind = 0x02 // arca::log
 	logWarning logKind = 0x03 // PHP's warnings and notes
-	logFailure logKind = 0x04 // an error that the answer doesn't show
+	logFailure logKind = 0x04 // an error that the response doesn't show
 )
 
-// readyHTTP is the flag of a READY whose script has a handler of its own for
-// HTTP requests.
+// readyHTTP is the flag of a READY whose script has a handler for HTTP requests.
 const readyHTTP = 0x01
 
 // maxHead bounds the head of a frame from a worker, in bytes. No type needs more.
 const maxHead = 64
 
-// errFrame says that a worker wrote what isn't a frame that is due.
+// errFrame reports that a worker wrote something other than an expected frame.
 var errFrame = errors.New("the worker broke the framing")
 
 // frameHeader is the header of a frame.
@@ -93,7 +92,7 @@ func (h *frameHeader) put(p []byte) {
 // putID sets the id of a frame.
 func putID(frame []byte, id uint64) { binary.BigEndian.PutUint64(frame[8:], id) }
 
-// parseFrameHeader reads the header of a frame from a worker.
+// parseFrameHeader parses the header of a frame from a worker.
 func parseFrameHeader(p []byte) (frameHeader, error) {
 	h := frameHeader{
 		typ:  frameType(p[1]),
@@ -124,17 +123,17 @@ func parseFrameHeader(p []byte) (frameHeader, error) {
 	return h, nil
 }
 
-// frameReader reads the frames of a worker. Its Read gives the body of the
-// frame that next has returned, and io.EOF at the body's end.
+// frameReader reads the frames of a worker. Read reads the body of the frame that
+// next returned, and returns io.EOF at the end of the body.
 type frameReader struct {
 	r    *bufio.Reader
 	head [maxHead]byte
-	left int64 // bytes of the body that weren't read
+	left int64 // unread bytes of the body
 	err  error // why no more can be read
 }
 
-// next returns the next frame's header and head. What is left of the body
-// before it is passed over. The head is valid until the next call.
+// next returns the header and the head of the next frame. It drops the rest of the
+// body before it. The head is valid until the next call.
 func (f *frameReader) next() (frameHeader, []byte, error) {
 	if f.left > 0 {
 		if _, err := io.Copy(io.Discard, f); err != nil {
@@ -172,7 +171,7 @@ func (f *frameReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// text returns the body as text, of which it keeps at most limit bytes.
+// text returns the body as text, cut to limit bytes.
 func (f *frameReader) text(limit int64) (string, error) {
 	p, err := io.ReadAll(io.LimitReader(f, limit))
 	if err == nil && f.left > 0 {
@@ -184,7 +183,7 @@ func (f *frameReader) text(limit int64) (string, error) {
 
 func (f *frameReader) fail(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
-		err = io.ErrUnexpectedEOF // a worker never ends the stream by itself
+		err = io.ErrUnexpectedEOF // a worker never ends the stream
 	}
 	f.err = err
 	return err

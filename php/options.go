@@ -25,15 +25,15 @@ const (
 	DefaultUploadTotal   = 4 << 30 // bytes
 )
 
-// Options describe a Pool. Script has no default.
+// Options configure a Pool. All fields but Script have defaults.
 type Options struct {
 	Script string            // the userspace script
-	PHP    string            // the binary; default: php, looked up on the PATH
+	PHP    string            // the binary; default: php, looked up in PATH
 	Dir    string            // working directory of the workers; default: the script's folder
-	User   string            // whom the workers run as; default: as this process. It takes root
+	User   string            // the user that the workers run as, which takes root; default: this process's
 	Group  string            // default: the user's own
 	Env    map[string]string // added to the environment
-	Ini    map[string]string // settings of PHP, as with php -d
+	Ini    map[string]string // PHP settings, as with php -d
 
 	// ClearEnv leaves workers only PATH of this process's environment.
 	ClearEnv bool
@@ -41,34 +41,34 @@ type Options struct {
 	// is set, and they have no capabilities. A set-user-ID sendmail fails then.
 	Sandbox bool
 
-	MinWorkers int // workers that are always there
+	MinWorkers int // workers that always run
 	MaxWorkers int // workers under load; there are never more than twice as many processes
 
-	// Queue is how many calls may wait for a worker; less than 0: none. If there
-	// are more, the client that has most of them loses its newest one.
+	// Queue is how many calls may wait for a worker; negative: none. If more come,
+	// the client that has most of them in the queue loses its newest one.
 	Queue        int
-	QueueTimeout time.Duration // how long one waits
-	Timeout      time.Duration // wall-clock time of a call in a worker; of an HTTPCall until its answer begins, and then between two parts
-	BootTimeout  time.Duration // from the start of a process to its readiness
-	IdleTimeout  time.Duration // after which a worker above MinWorkers ends
+	QueueTimeout time.Duration // how long a call may wait
+	Timeout      time.Duration // wall-clock time of a call in a worker; of an HTTPCall until its response begins, and then between two parts
+	BootTimeout  time.Duration // from the start of a process until it is ready
+	IdleTimeout  time.Duration // how long a worker above MinWorkers may be idle
 
-	MaxRequests   int           // after which a worker is replaced, give or take a tenth; 0: no limit
-	MaxAge        time.Duration // after which a worker is replaced; 0: no limit
+	MaxRequests   int           // a worker is replaced after so many, give or take a tenth; 0: no limit
+	MaxAge        time.Duration // a worker is replaced at this age; 0: no limit
 	MemoryLimit   int64         // bytes; a worker that uses more is replaced after its call; 0: no limit
 	MemoryCeiling int64         // bytes; PHP's memory_limit, which ends a script in the middle
 
-	// Of HTTP requests' forms with files.
+	// For forms with files of HTTP requests.
 	UploadDir     string // where a folder for the files is made; default: os.TempDir()
 	MaxUploads    int    // files in a form, as PHP's max_file_uploads; more are refused
-	MaxUploadSize int64  // bytes of a file, as PHP's upload_max_filesize; a larger one is left out, and $_FILES says so; 0: no limit
-	UploadTotal   int64  // bytes of all files and fields of requests under way
+	MaxUploadSize int64  // bytes of a file, as PHP's upload_max_filesize; a larger one is dropped, and $_FILES has the error; 0: no limit
+	UploadTotal   int64  // bytes of all files and fields of requests in flight
 
-	// Logger gets what the scripts print and log, PHP's warnings, and what
-	// becomes of the workers. Default: nothing.
+	// Logger logs what the scripts print and log, PHP's warnings, and why workers
+	// end. Default: none.
 	Logger *slog.Logger
 }
 
-// withDefaults returns the options with nothing left to decide.
+// withDefaults checks the options and fills in the defaults.
 func (o Options) withDefaults() (Options, error) {
 	if o.Script == "" {
 		return o, errors.New("php: a Pool needs a Script")
@@ -82,7 +82,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	name := cmp.Or(o.PHP, "php")
 	if o.PHP, err = exec.LookPath(name); err != nil {
-		return o, fmt.Errorf("PHP isn't there: %w; install it (Debian: apt-get install php-cli), or say where it is", err)
+		return o, fmt.Errorf("PHP not found: %w; install it (Debian: apt-get install php-cli), or set php to its path", err)
 	}
 	if o.PHP, err = filepath.Abs(o.PHP); err != nil { // the workers have another working directory
 		return o, err

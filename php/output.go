@@ -28,7 +28,7 @@ func newOutput(log *slog.Logger) *output {
 	return o
 }
 
-// begin sets the request that what comes from now on belongs to.
+// begin sets the request that later output belongs to.
 func (o *output) begin(id uint64, route string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -8,12 +8,11 @@ import (
 	"time"
 )
 
-// patience is how long a call goes on before its context is watched: most are
-// over by then, and are spared the cost.
+// patience is how long a call goes on before its context is watched: most calls
+// have ended by then, and avoid the cost.
 const patience = 100 * time.Millisecond
 
-// pipe is the two pipes of a worker, read and written under the deadline and
-// the context of a call.
+// pipe is the two pipes of a worker, with the deadline and the context of a call.
 type pipe struct {
 	in, out *os.File // calls to the worker; frames from it
 	raw     syscall.RawConn
@@ -23,7 +22,7 @@ type pipe struct {
 	watching bool
 	unwatch  func()
 
-	quiet bool // what look found
+	quiet bool // the result of look
 	look  func(fd uintptr) bool
 }
 
@@ -44,8 +43,8 @@ func newPipe(in, out *os.File) *pipe {
 	return p
 }
 
-// idle reports whether the worker keeps quiet, as it has to between calls: its
-// end or a byte from it show that it can't be used.
+// idle reports whether the worker is quiet, as it must be between calls. If it has
+// ended or written a byte, it can't be used.
 func (p *pipe) idle() bool {
 	p.quiet = false
 	err := p.raw.Read(p.look)
@@ -71,11 +70,12 @@ func (p *pipe) extend(deadline time.Time) {
 		deadline = sooner(deadline, time.Now().Add(patience))
 	}
 	p.set(deadline)
-	if p.watching && p.ctx.Err() != nil { // perhaps the deadline that its end has set is lost
+	if p.watching && p.ctx.Err() != nil { // the deadline that its end set may be lost
 		p.set(time.Unix(1, 0))
 	}
 }
 
+// sooner returns the earlier of two times.
 func sooner(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -88,18 +88,18 @@ func (p *pipe) set(deadline time.Time) {
 	p.out.SetReadDeadline(deadline)
 }
 
-// end ends what begin began.
+// end removes the bounds that begin set.
 func (p *pipe) end() {
 	if p.unwatch != nil {
 		p.unwatch()
 	}
 	p.set(time.Time{})
-	p.ctx = nil // what it holds on to needn't wait for the next call
+	p.ctx = nil // so that it can be collected
 }
 
-// wait is called when a read or write met its deadline. It reports whether
+// goesOn is called when a read or write reached its deadline. It reports whether
 // that was only the end of patience.
-func (p *pipe) wait() bool {
+func (p *pipe) goesOn() bool {
 	if p.watching || !time.Now().Before(p.deadline) {
 		return false
 	}
@@ -115,13 +115,13 @@ func (p *pipe) wait() bool {
 	})
 	p.unwatch = func() {
 		if !stop() {
-			<-done // it must not touch the next call's deadline
+			<-done // it must not change the deadline of the next call
 		}
 	}
 	return true
 }
 
-// cause says why a call's time is over.
+// cause returns why the time of a call has ended.
 func (p *pipe) cause() error {
 	if p.ctx.Err() != nil {
 		return context.Cause(p.ctx)
@@ -135,7 +135,7 @@ func (p *pipe) cause() error {
 func (p *pipe) Read(b []byte) (int, error) {
 	for {
 		n, err := p.out.Read(b)
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.wait() {
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.goesOn() {
 			continue
 		}
 		return n, err
@@ -147,7 +147,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 	for {
 		n, err := p.in.Write(b[total:])
 		total += n
-		if errors.Is(err, os.ErrDeadlineExceeded) && p.wait() {
+		if errors.Is(err, os.ErrDeadlineExceeded) && p.goesOn() {
 			continue
 		}
 		return total, err

@@ -153,9 +153,9 @@ func tooManyStuck(n int64) error {
 }
 
 // call sends a message to a worker and receives the response.
-func (p *Pool) call(ctx context.Context, m message, answer *receiver) error {
+func (p *Pool) call(ctx context.Context, m message, resp *receiver) error {
 	return p.with(ctx, m.from(), func(w *worker) (eviction, error) {
-		how, err := w.call(ctx, m, answer, p.opt.Timeout)
+		how, err := w.call(ctx, m, resp, p.opt.Timeout)
 		p.count(w, how, err)
 		return how, err
 	})

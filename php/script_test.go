@@ -163,7 +163,7 @@ func TestBootErrors(t *testing.T) {
 	if err := p.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "nowhere.php") {
 		t.Errorf("Start: %v", err)
 	}
-	if _, err := NewPool(Options{Script: "testdata/kit.php", PHP: "no-such-php"}); err == nil || !strings.Contains(err.Error(), "PHP isn't there") {
+	if _, err := NewPool(Options{Script: "testdata/kit.php", PHP: "no-such-php"}); err == nil || !strings.Contains(err.Error(), "PHP not found") {
 		t.Errorf("NewPool: %v", err)
 	}
 }

@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-const partSize = 64 << 10 // bytes of a part of a message: what a pipe holds
+const partSize = 64 << 10 // bytes of a part of a message: the capacity of a pipe
 
-// part is a part of a message, with room in front for a frame's header.
+// part is a part of a message, with room for a frame header in front.
 type part struct {
 	buf []byte
 	n   int // bytes of the message
 	err error
 }
 
-// sendMore writes the rest of a message, in parts. It doesn't wait for the
-// message's reader longer than the call may take, or the worker lives.
+// sendMore writes the rest of a message in parts. It doesn't wait for the reader of
+// the message beyond the time of the call or the end of the worker.
 func (w *worker) sendMore(id uint64, more io.Reader) error {
 	parts, free := make(chan part), make(chan []byte, 2)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	free <- make([]byte, frameHeaderSize+partSize)
-	free <- make([]byte, frameHeaderSize+partSize) // is read into while the other one is written
+	free <- make([]byte, frameHeaderSize+partSize) // one is filled while the other is written
 	go func() {
 		defer close(stopped)
 		readParts(more, parts, free, stop)
 	}()
 	err := w.sendParts(id, parts, free)
 	close(stop)
-	if err != nil && !errors.As(err, new(*bodyError)) { // that one has returned
+	if err != nil && !errors.As(err, new(*bodyError)) { // then the reader has returned
 		w.abandon(more, stopped)
 	}
 	return err
 }
 
-// readParts reads a message to its end, or until it is told to stop.
+// readParts reads a message to its end, or until stop is closed.
 func readParts(more io.Reader, parts chan<- part, free <-chan []byte, stop <-chan struct{}) {
 	for {
 		select {
@@ -56,8 +56,8 @@ func readParts(more io.Reader, parts chan<- part, free <-chan []byte, stop <-cha
 	}
 }
 
-// readPart fills buf as far as it can. Unlike io.ReadFull it keeps a message
-// that was cut off (io.ErrUnexpectedEOF) apart from one that is complete.
+// readPart fills buf as far as possible. Unlike io.ReadFull it distinguishes a
+// message that was cut off (io.ErrUnexpectedEOF) from a complete one.
 func readPart(more io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var m int
@@ -67,6 +67,7 @@ func readPart(more io.Reader, buf []byte) (n int, err error) {
 	return n, err
 }
 
+// sendParts writes the parts of a message until the last one.
 func (w *worker) sendParts(id uint64, parts <-chan part, free chan<- []byte) error {
 	timer := time.NewTimer(time.Until(w.pipe.deadline))
 	defer timer.Stop()
@@ -97,8 +98,8 @@ func (w *worker) sendParts(id uint64, parts <-chan part, free chan<- []byte) err
 	}
 }
 
-// dismiss ends the reading of a message that isn't wanted any more. A reader
-// that doesn't end is left behind, and counted until it does.
+// abandon ends the reading of a message that isn't needed any more. A reader that
+// doesn't return is left behind, and counted until it does.
 func (w *worker) abandon(more io.Reader, stopped <-chan struct{}) {
 	within := patience // it may be about to return
 	if c, ok := more.(io.Closer); ok {

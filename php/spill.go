@@ -10,11 +10,11 @@ import (
 // spillMemory is how many bytes of a spill are kept in memory.
 const spillMemory = 64 << 10
 
-// buffers are for what is copied.
+// buffers are for copying.
 var buffers = sync.Pool{New: func() any { return new([partSize]byte) }}
 
-// spill keeps a text that may be long: its beginning in memory, and the rest in
-// a file without a name.
+// spill stores a text that may be long: its beginning in memory and the rest in a
+// file without a name.
 type spill struct {
 	dir  string
 	size int64 // bytes
@@ -42,7 +42,7 @@ func (s *spill) write(text []byte) error {
 	return err
 }
 
-// reader returns what was written, from the beginning.
+// reader returns a reader of the whole text.
 func (s *spill) reader() io.Reader {
 	if s.file == nil {
 		return strings.NewReader(s.head.String())

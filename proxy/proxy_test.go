@@ -379,7 +379,7 @@ func TestBuildFails(t *testing.T) {
 	}
 	for _, c := range []struct{ old, new, want string }{
 		{"KEY", write("garbage", "no key"), "no PEM of type"},
-		{"workers:", "php: no-such-php, workers:", "PHP isn't there"},
+		{"workers:", "php: no-such-php, workers:", "PHP not found"},
 		{"workers:", "user: no-such-user, workers:", "user"},
 	} {
 		if _, err := Build(load(t, strings.Replace(oneDoor, c.old, c.new, 1)), logs); err == nil || !strings.Contains(err.Error(), c.want) {
