@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"mkd/httptoken"
 )
 
 // checkPathPattern checks /exact, /below/* and *.suffix.
@@ -94,7 +96,7 @@ func checkLocation(s string) error {
 }
 
 func checkMethod(s string) error {
-	if !isToken(s) || strings.ToUpper(s) != s {
+	if !httptoken.Valid(s) || strings.ToUpper(s) != s {
 		return errors.New("want a method in capitals, as in GET")
 	}
 	return nil
@@ -111,7 +113,7 @@ func isFraming(name string) bool {
 // checkMatchedField checks the name of a header field that a route asks for.
 func checkMatchedField(s string) error {
 	switch {
-	case !isToken(s):
+	case !httptoken.Valid(s):
 		return errNoField
 	case strings.EqualFold(s, "Host"):
 		return errors.New("the host is asked for by hosts, beside headers")
@@ -124,7 +126,7 @@ func checkMatchedField(s string) error {
 // checkChangedField checks the name of a header field that a route changes.
 func checkChangedField(s string) error {
 	switch {
-	case !isToken(s):
+	case !httptoken.Valid(s):
 		return errNoField
 	case isFraming(s):
 		return errors.New("it can't be changed: it says where a message ends, or is about the connection")
@@ -160,7 +162,7 @@ func checkHostField(s string) error {
 // checkClientField checks the name of the field with a client's address.
 func checkClientField(s string) error {
 	switch {
-	case !isToken(s), strings.EqualFold(s, "Host"), isFraming(s), strings.ContainsAny(s, "_."):
+	case !httptoken.Valid(s), strings.EqualFold(s, "Host"), isFraming(s), strings.ContainsAny(s, "_."):
 		return errors.New("want the name of a header field with an address, as in X-Real-IP")
 	case strings.EqualFold(s, "X-Forwarded-Proto"), strings.EqualFold(s, "X-Forwarded-Host"):
 		return errors.New("it has no address; want a field such as X-Forwarded-For or X-Real-IP")
@@ -176,7 +178,7 @@ func checkRouteName(s string) error {
 }
 
 func checkCharset(s string) error {
-	if !isToken(s) {
+	if !httptoken.Valid(s) {
 		return errors.New("want the name of a charset, as in utf-8 or iso-8859-1")
 	}
 	return nil
@@ -210,11 +212,6 @@ func checkFieldValue(s string) error {
 		return errors.New("the value of a header field has no spaces at its ends")
 	}
 	return nil
-}
-
-// isToken reports whether s is a token (RFC 9110, section 5.6.2).
-func isToken(s string) bool {
-	return s != "" && strings.Trim(s, wordBytes+"!#$%&'*+.^`|~") == ""
 }
 
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"mkd/httptoken"
 )
 
 // connectionFields are the fields that belong to the connection (RFC 9110, section
@@ -24,7 +26,7 @@ func parseFields(text string) (http.Header, error) {
 		var name, value string
 		name, text, _ = strings.Cut(text, "\x00")
 		value, text, _ = strings.Cut(text, "\x00")
-		if !isFieldName(name) {
+		if !httptoken.Valid(name) {
 			return nil, fmt.Errorf("%w: invalid field name %q", errFrame, name)
 		}
 		if !printable(value) {
@@ -42,20 +44,6 @@ func parseFields(text string) (http.Header, error) {
 		header[name] = append(header[name], value)
 	}
 	return header, nil
-}
-
-// isFieldName reports whether a text is a valid field name (RFC 9110, section 5.6.2).
-func isFieldName(s string) bool {
-	for i := range len(s) {
-		if !isToken(s[i]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func isToken(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
 // printable reports whether a text has no control characters except tabs.

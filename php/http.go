@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"mkd/httptoken"
 )
 
 // HTTPCall is an HTTP request for a script's on_http.
@@ -238,7 +240,7 @@ func orString(s, otherwise string) string {
 // length have places of their own.
 func passes(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; c == '_' || c == '.' || !isToken(c) {
+		if c := name[i]; c == '_' || c == '.' || !httptoken.IsByte(c) {
 			return false
 		}
 	}

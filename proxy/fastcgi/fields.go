@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"mkd/httptoken"
 )
 
 // appendFields appends the fields of a request's header, sorted by name.
@@ -59,7 +61,7 @@ func passes(name string) bool {
 		return false
 	}
 	for i := range len(name) {
-		if c := name[i]; c == '_' || c == '.' || !isToken(c) {
+		if c := name[i]; c == '_' || c == '.' || !httptoken.IsByte(c) {
 			return false
 		}
 	}
@@ -91,9 +93,4 @@ func join(meta string, values []string) string {
 		return strings.Join(values, "; ")
 	}
 	return strings.Join(values, ", ")
-}
-
-// isToken tells whether a byte may stand in a field's name (RFC 9110, section 5.6.2).
-func isToken(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"mkd/httptoken"
 )
 
 // errShort says that an answer ended before its Content-Length.
@@ -103,7 +105,7 @@ func parseFields(text string) (http.Header, error) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || name == "" || strings.IndexFunc(name, notToken) >= 0 {
+		if !ok || !httptoken.Valid(name) {
 			return nil, fmt.Errorf("%w: %.80q isn't a field", ErrHeader, line)
 		}
 		value = strings.Trim(value, " \t")
@@ -122,8 +124,6 @@ func parseFields(text string) (http.Header, error) {
 	}
 	return h, nil
 }
-
-func notToken(r rune) bool { return r >= 0x80 || !isToken(byte(r)) }
 
 // takeStatus returns the answer's status, and removes its field (RFC 3875,
 // section 6.3.3).

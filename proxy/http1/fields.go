@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mkd/proxy/httpmsg"
+	"mkd/httptoken"
 )
 
 var noDeadline time.Time
@@ -43,7 +43,7 @@ func appendStatusLine(dst []byte, status int) []byte {
 // appendField appends a line for each value. A name that isn't one is left out,
 // and a line end in a value becomes a space: neither can begin another line.
 func appendField(dst []byte, name string, values []string) []byte {
-	if !httpmsg.IsToken(name) {
+	if !httptoken.Valid(name) {
 		return dst
 	}
 	for _, value := range values {
@@ -69,7 +69,7 @@ func (w *Response) announceTrailers() {
 	for _, line := range w.header["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if httpmsg.IsToken(name) && !isFraming(name) {
+			if httptoken.Valid(name) && !isFraming(name) {
 				w.trailers = append(w.trailers, name)
 			}
 		}

@@ -5,10 +5,6 @@ const (
 	digitsLo  = (1<<10 - 1) << '0'
 	lettersHi = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64)
 
-	// token: RFC 9110, section 5.6.2.
-	tokenLo = digitsLo | 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
-	tokenHi = lettersHi | 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
-
 	// unreserved: RFC 3986, section 2.3.
 	unreservedLo = digitsLo | 1<<'-' | 1<<'.'
 	unreservedHi = lettersHi | 1<<('_'-64) | 1<<('~'-64)
@@ -26,9 +22,6 @@ const (
 
 // has tells whether c is in a set. A shift by 64 or more leaves nothing.
 func has(c byte, lo, hi uint64) bool { return (lo>>c|hi>>(c-64))&1 != 0 }
-
-// isToken tells whether c may stand in a token, as a method or a field's name.
-func isToken(c byte) bool { return has(c, tokenLo, tokenHi) }
 
 func isUnreserved(c byte) bool { return has(c, unreservedLo, unreservedHi) }
 
@@ -96,15 +89,4 @@ func lower(c byte) byte {
 		return c + 'a' - 'A'
 	}
 	return c
-}
-
-// IsToken reports whether s is a token, as a method or a field's name is (RFC
-// 9110, section 5.6.2).
-func IsToken(s string) bool {
-	for i := range len(s) {
-		if !isToken(s[i]) {
-			return false
-		}
-	}
-	return s != ""
 }

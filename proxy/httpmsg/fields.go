@@ -5,6 +5,8 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+
+	"mkd/httptoken"
 )
 
 // fields reads the lines after the request line (RFC 9112, section 5).
@@ -47,7 +49,7 @@ func (p *Parser) fields(text string) error {
 // cutField takes a field line to pieces, and checks each byte.
 func (p *Parser) cutField(line string) (name, value string, err error) {
 	n := 0
-	for n < len(line) && isToken(line[n]) {
+	for n < len(line) && httptoken.IsByte(line[n]) {
 		n++
 	}
 	switch {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"mkd/httptoken"
 )
 
 // Default limits of a request's head.
@@ -152,7 +154,7 @@ func (p *Parser) requestLine(line string) error {
 		return bad(1, "no request line: that is a method, a path, and HTTP/1.1, with a space between each")
 	}
 	for i := range len(method) {
-		if !isToken(method[i]) {
+		if !httptoken.IsByte(method[i]) {
 			return bad(1, "the byte 0x%02x in the method", method[i])
 		}
 	}

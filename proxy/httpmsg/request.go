@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+
+	"mkd/httptoken"
 )
 
 // maxMethod is the longest method in bytes; the longest registered one has 17.
@@ -14,7 +16,7 @@ const maxMethod = 32
 // ParseRequest tells whether it is one.
 func IsRequest(msg []byte) bool {
 	n := 0
-	for n < len(msg) && isToken(msg[n]) {
+	for n < len(msg) && httptoken.IsByte(msg[n]) {
 		n++
 	}
 	if n == 0 || n == len(msg) || msg[n] != ' ' {

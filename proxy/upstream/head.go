@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mkd/httptoken"
 )
 
 // framing says how a request's body is sent.
@@ -22,7 +24,7 @@ func appendHead(dst []byte, r *http.Request, f framing, names []string) ([]byte,
 	if method == "" {
 		method = http.MethodGet
 	}
-	if !isTokenString(method) {
+	if !httptoken.Valid(method) {
 		return dst, fmt.Errorf("%w: its method isn't one", ErrRequest)
 	}
 	if method == http.MethodConnect {
@@ -79,7 +81,7 @@ func appendHead(dst []byte, r *http.Request, f framing, names []string) ([]byte,
 func appendFields(dst []byte, h http.Header, names []string) ([]byte, error) {
 	names = names[:0]
 	for name := range h {
-		if !isTokenString(name) {
+		if !httptoken.Valid(name) {
 			return dst, fmt.Errorf("%w: %.80q isn't the name of a field", ErrRequest, name)
 		}
 		if passes(name) {
@@ -157,20 +159,6 @@ func hasToken(values []string, token string) bool {
 		}
 	}
 	return false
-}
-
-// isToken tells whether a byte may stand in a field's name (RFC 9110, section 5.6.2).
-func isToken(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || strings.IndexByte("!#$%&'*+.^_`|~", c) >= 0
-}
-
-func isTokenString(s string) bool {
-	for i := range len(s) {
-		if !isToken(s[i]) {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // isValue tells whether s can be a field's value (RFC 9110, section 5.5).

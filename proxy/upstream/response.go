@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mkd/httptoken"
 )
 
 // ending says how the end of an answer's body is found.
@@ -71,7 +73,7 @@ func parseFields(text string) (http.Header, error) {
 		switch {
 		case line[0] == ' ' || line[0] == '\t':
 			return nil, fmt.Errorf("%w: a field is folded", ErrHeader)
-		case !ok || !isTokenString(name):
+		case !ok || !httptoken.Valid(name):
 			return nil, fmt.Errorf("%w: a line of it isn't a field", ErrHeader)
 		}
 		value = strings.Trim(value, " \t")
@@ -176,7 +178,7 @@ func takeTrailer(resp *http.Response) {
 	resp.Trailer = make(http.Header)
 	for _, v := range values {
 		for name := range strings.SplitSeq(v, ",") {
-			if name = strings.Trim(name, " \t"); isTokenString(name) && trails(name) {
+			if name = strings.Trim(name, " \t"); httptoken.Valid(name) && trails(name) {
 				resp.Trailer[http.CanonicalHeaderKey(name)] = nil
 			}
 		}

@@ -1,0 +1,22 @@
+// Package httptoken recognizes tokens of HTTP (RFC 9110, section 5.6.2): methods,
+// names of fields and of parameters.
+package httptoken
+
+// The characters of a token: a bit for each of 0 to 63, and for each of 64 to 127.
+const (
+	low  = (1<<10-1)<<'0' | 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
+	high = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64) | 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
+)
+
+// IsByte reports whether c may occur in a token.
+func IsByte(c byte) bool { return (uint64(low)>>c|uint64(high)>>(c-64))&1 != 0 } // a shift by 64 or more leaves nothing
+
+// Valid reports whether s is a token.
+func Valid(s string) bool {
+	for i := range len(s) {
+		if !IsByte(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
