@@ -8,68 +8,28 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"mkd/internal/testserver/phpfpm"
 	"mkd/proxy/fastcgi"
 )
 
 // startFPM starts a PHP-FPM, and returns what has testdata/globals.php answer.
 func startFPM(t *testing.T) http.RoundTripper {
 	t.Helper()
-	binary, err := exec.LookPath("php-fpm")
-	if found, _ := filepath.Glob("/usr/sbin/php-fpm*"); err != nil && len(found) > 0 {
-		binary, err = found[len(found)-1], nil
-	}
-	if err != nil {
-		t.Fatal("php-fpm isn't there: install it (Debian: apt-get install php-fpm)")
-	}
-	dir, err := os.MkdirTemp("", "fpm") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil { // its workers may be another user's
-		t.Fatal(err)
-	}
-	conf := fmt.Sprintf("[global]\nerror_log = %s/log\ndaemonize = no\n[test]\nlisten = %[1]s/s\nlisten.mode = 0666\npm = static\npm.max_children = 1\n"+
-		"php_admin_value[post_max_size] = 200M\nphp_admin_value[upload_max_filesize] = 200M\n", dir)
-	if os.Geteuid() == 0 {
-		conf += "user = www-data\ngroup = www-data\n"
-	}
 	script, err := os.ReadFile("testdata/globals.php")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"conf": conf, "http.php": string(script)} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command(binary, "-F", "-y", filepath.Join(dir, "conf"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
-		if log, _ := os.ReadFile(filepath.Join(dir, "log")); t.Failed() {
-			t.Logf("PHP-FPM logged:\n%s", log)
-		}
-	})
-	eventually(t, "PHP-FPM listens", func() bool {
-		_, err := os.Stat(filepath.Join(dir, "s"))
-		return err == nil
-	})
-	return &fastcgi.Transport{Network: "unix", Address: filepath.Join(dir, "s"), ReadTimeout: time.Minute,
+	f := phpfpm.Start(t, 1)
+	f.Write(t, "http.php", string(script))
+	return &fastcgi.Transport{Network: f.Network, Address: f.Address, ReadTimeout: time.Minute,
 		Params: func(dst []fastcgi.Param, r *http.Request) ([]fastcgi.Param, error) {
 			c := httpCall("GET", "/", nil, "")
-			s := fastcgi.Script{Filename: filepath.Join(dir, "http.php"), Name: "/http.php", DocumentRoot: dir,
+			s := fastcgi.Script{Filename: filepath.Join(f.Dir, "http.php"), Name: "/http.php", DocumentRoot: f.Dir,
 				ServerAddr: c.ServerAddr, RemoteAddr: c.ClientAddr}
 			return s.AppendParams(dst, r), nil
 		}}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"mkd/proxy/certs/pebbletest"
+	"mkd/internal/testserver/pebble"
 )
 
 // TestACME has an authority issue a certificate through the daemon's own
@@ -21,14 +21,14 @@ func TestACME(t *testing.T) {
 			if c.way == "tls-alpn-01" {
 				httpPort, tlsPort = nobody, web
 			}
-			pebble := pebbletest.Start(t, number(t, httpPort), number(t, tlsPort), time.Hour)
+			ca := pebble.Start(t, number(t, httpPort), number(t, tlsPort), time.Hour)
 			start(t, load(t, `
 listeners:
   web:
     https:
       address: 127.0.0.1:`+web+`
       hosts: [`+c.host+`]
-      tls: {acme: {email: me@example.org, agree_terms: true, ca: `+pebble.Directory+`, ca_root: `+pebble.RootFile+`}}
+      tls: {acme: {email: me@example.org, agree_terms: true, ca: `+ca.Directory+`, ca_root: `+ca.RootFile+`}}
   plain: {http: {address: "127.0.0.1:`+plain+`", redirect_https: true}}
 backends:
   api: {http: {upstreams: [{url: `+rec.URL+`}]}}
@@ -36,7 +36,7 @@ routes:
   - backend: api
 `))
 			client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-				TLSClientConfig: &tls.Config{ServerName: c.host, RootCAs: pebble.Roots}, DisableKeepAlives: true}}
+				TLSClientConfig: &tls.Config{ServerName: c.host, RootCAs: ca.Roots}, DisableKeepAlives: true}}
 			for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 				r, err := http.NewRequest("GET", "https://127.0.0.1:"+web+"/", nil)
 				if err != nil {

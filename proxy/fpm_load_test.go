@@ -181,8 +181,8 @@ func TestFPMUnderLoad(t *testing.T) {
 			{"restarted", nil, "&us=2000", func(l *fpmLoad, f *fpm) {
 				for range 2 {
 					l.more(50)
-					f.stop()
-					f.start(l.t)
+					f.Stop()
+					f.Start(l.t)
 				}
 				l.more(50)
 			}, []string{"200", "502", "503", "cut"}},
@@ -216,11 +216,11 @@ func TestFPMUnderLoad(t *testing.T) {
 // reload has PHP-FPM read its configuration anew, and waits until it has.
 func (f *fpm) reload(t testing.TB) {
 	t.Helper()
-	ready := strings.Count(f.log(), "ready to handle connections")
-	f.cmd.Process.Signal(syscall.SIGUSR2)
-	for deadline := time.Now().Add(30 * time.Second); strings.Count(f.log(), "ready to handle connections") <= ready; time.Sleep(5 * time.Millisecond) {
+	ready := strings.Count(f.Log(), "ready to handle connections")
+	f.Signal(syscall.SIGUSR2)
+	for deadline := time.Now().Add(30 * time.Second); strings.Count(f.Log(), "ready to handle connections") <= ready; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("PHP-FPM doesn't reload:\n%s", f.log())
+			t.Fatalf("PHP-FPM doesn't reload:\n%s", f.Log())
 		}
 	}
 }

@@ -3,130 +3,31 @@
 package proxy
 
 import (
-	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"mkd/internal/testserver/phpfpm"
 )
 
 // fpm is a real PHP-FPM for a site.
 type fpm struct {
+	*phpfpm.Server
 	dir    string // has the socket s and, in public, the site
 	public string
-	cmd    *exec.Cmd
-	done   chan struct{} // closed when it has ended
-}
-
-// fpmBinary returns the program, which Debian names after its version.
-func fpmBinary(t testing.TB) string {
-	t.Helper()
-	if path, err := exec.LookPath("php-fpm"); err == nil {
-		return path
-	}
-	for _, pattern := range []string{"/usr/sbin/php-fpm*", "/usr/local/sbin/php-fpm*"} {
-		if found, _ := filepath.Glob(pattern); len(found) > 0 {
-			return found[len(found)-1]
-		}
-	}
-	t.Fatal("php-fpm isn't there: install it (Debian: apt-get install php-fpm)")
-	return ""
 }
 
 // startFPM starts PHP-FPM with the files of a site, by their paths below public,
 // and settings of its pool.
 func startFPM(t testing.TB, workers int, files map[string]string, settings ...string) *fpm {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "fpm") // a socket's path must be short, and others must reach the site
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	f := &fpm{dir: dir, public: filepath.Join(dir, "public")}
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	conf := fmt.Sprintf("[global]\nerror_log = %s/log\ndaemonize = no\n[test]\nlisten = %[1]s/s\nlisten.mode = 0666\n"+
-		"pm = static\npm.max_children = %d\nping.path = /ping\nphp_admin_flag[log_errors] = on\n"+
-		"php_admin_value[post_max_size] = 300M\nphp_admin_value[upload_max_filesize] = 300M\nphp_admin_value[session.save_path] = %[1]s\n", dir, workers)
-	if os.Geteuid() == 0 {
-		conf += "user = www-data\ngroup = www-data\n"
-	}
-	conf += strings.Join(settings, "\n") + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(f.public, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	s := phpfpm.Start(t, workers, settings...)
 	for name, content := range files {
-		path := filepath.Join(f.public, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		s.Write(t, filepath.Join("public", name), content)
 	}
-	t.Cleanup(func() {
-		f.stop()
-		if t.Failed() {
-			t.Logf("PHP-FPM logged:\n%s", f.log())
-		}
-	})
-	f.start(t)
-	return f
-}
-
-func (f *fpm) start(t testing.TB) {
-	t.Helper()
-	f.cmd = exec.Command(fpmBinary(t), "-F", "-y", filepath.Join(f.dir, "conf"))
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	started := make(chan error)
-	f.done = make(chan struct{})
-	go func(cmd *exec.Cmd, done chan struct{}) {
-		// The signal comes when the thread ends that has started the process.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(done)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-		}
-	}(f.cmd, f.done)
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.Dial("unix", filepath.Join(f.dir, "s"))
-		if err == nil {
-			conn.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("PHP-FPM doesn't start: %v\n%s", err, f.log())
-		}
-	}
-}
-
-// log is what PHP-FPM has logged.
-func (f *fpm) log() string {
-	log, _ := os.ReadFile(filepath.Join(f.dir, "log"))
-	return string(log)
-}
-
-func (f *fpm) stop() {
-	if f.cmd != nil {
-		f.cmd.Process.Signal(syscall.SIGTERM) // at once, with its workers
-		<-f.done
-		f.cmd = nil
-	}
+	return &fpm{s, s.Dir, filepath.Join(s.Dir, "public")}
 }
 
 const echo = `<?php

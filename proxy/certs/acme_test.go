@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"mkd/proxy/certs/pebbletest"
+	"mkd/internal/testserver/pebble"
 )
 
 func listenTCP(t *testing.T) net.Listener {
@@ -34,7 +34,7 @@ type site struct {
 	t           *testing.T
 	https, http net.Listener
 	storage     string
-	pebble      *pebbletest.Server
+	pebble      *pebble.Server
 	logs        *observer.ObservedLogs
 	manager     *Manager
 	config      *tls.Config // from serve on
@@ -49,7 +49,7 @@ func newSite(t *testing.T, life time.Duration) *site {
 	t.Helper()
 	t.Parallel()
 	s := &site{t: t, https: listenTCP(t), http: listenTCP(t), storage: t.TempDir()}
-	s.pebble = pebbletest.Start(t, port(s.http), port(s.https), life)
+	s.pebble = pebble.Start(t, port(s.http), port(s.https), life)
 	logger, logs := observed()
 	s.logs, s.manager = logs, New(s.storage, logger)
 	s.manager.renewCheck = 100 * time.Millisecond
@@ -266,7 +266,7 @@ func TestRenewal(t *testing.T) {
 func TestCADown(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	s.pebble.Down.Store(true)
-	other := pebbletest.Start(t, port(s.http), port(s.https), 24*time.Hour)
+	other := pebble.Start(t, port(s.http), port(s.https), 24*time.Hour)
 	internal, err := s.manager.Add("internal", Options{Hosts: []string{"localhost"}, Internal: true})
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func TestChallengesThatFail(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	elsewhere := listenTCP(t)
 	elsewhere.Close() // the CA finds nobody there
-	s.pebble = pebbletest.Start(t, port(elsewhere), port(elsewhere), 24*time.Hour)
+	s.pebble = pebble.Start(t, port(elsewhere), port(elsewhere), 24*time.Hour)
 	s.serve(Options{Hosts: []string{"fail.example.org"}, ACME: s.acme()})
 	s.manager.Start(t.Context())
 	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })

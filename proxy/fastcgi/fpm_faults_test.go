@@ -178,8 +178,7 @@ func TestFPMRestarted(t *testing.T) {
 	readPID(t, resp)
 	f.do(t, "POST", "do=pid", "") // which is kept
 
-	f.cmd.Process.Signal(syscall.SIGTERM)
-	<-f.done
+	f.Stop()
 	if b, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%q, %v", b, err)
 	}
@@ -187,7 +186,7 @@ func TestFPMRestarted(t *testing.T) {
 	if e := failure(t, err); e.Sent || e.Answered {
 		t.Errorf("%+v", e)
 	}
-	f.start(t)
+	f.Start(t)
 	if _, after := f.do(t, "POST", "do=pid", "body"); after == before {
 		t.Errorf("process %s is still there", after)
 	}
@@ -218,7 +217,7 @@ func TestFPMReloaded(t *testing.T) {
 		}
 		for range 3 {
 			_, before := f.do(t, "GET", "do=pid", "")
-			f.cmd.Process.Signal(syscall.SIGUSR2)
+			f.Signal(syscall.SIGUSR2)
 			eventually(t, "other workers are there", func() bool {
 				resp, after, err := exchangeAll(f.tr, f.request(t, "GET", "do=pid", ""))
 				return err == nil && resp.StatusCode == 200 && after != before

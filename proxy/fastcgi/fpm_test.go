@@ -3,130 +3,38 @@
 package fastcgi
 
 import (
-	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"mkd/internal/testserver/phpfpm"
 )
 
 // fpm is a real PHP-FPM that serves testdata/kit.php.
 type fpm struct {
-	dir  string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	tr   *Transport
-}
-
-// fpmBinary returns the program, which Debian names after its version.
-func fpmBinary(t testing.TB) string {
-	t.Helper()
-	if path, err := exec.LookPath("php-fpm"); err == nil {
-		return path
-	}
-	for _, pattern := range []string{"/usr/sbin/php-fpm*", "/usr/local/sbin/php-fpm*"} {
-		if found, _ := filepath.Glob(pattern); len(found) > 0 {
-			return found[len(found)-1]
-		}
-	}
-	t.Fatal("php-fpm isn't there: install it (Debian: apt-get install php-fpm)")
-	return ""
+	*phpfpm.Server
+	dir string
+	tr  *Transport
 }
 
 // startFPM starts PHP-FPM with a fixed number of workers, and settings of its pool.
 func startFPM(t testing.TB, workers int, settings ...string) *fpm {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "fpm") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil { // its workers are another user's
-		t.Fatal(err)
-	}
 	kit, err := os.ReadFile("testdata/kit.php")
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := fmt.Sprintf("[global]\nerror_log = %s/log\ndaemonize = no\n[test]\nlisten = %[1]s/s\nlisten.mode = 0666\n"+
-		"pm = static\npm.max_children = %d\nping.path = /ping\n"+
-		"php_admin_flag[log_errors] = on\nphp_admin_value[output_buffering] = 0\nphp_admin_value[post_max_size] = 100M\nphp_admin_value[upload_max_filesize] = 100M\n", dir, workers)
-	if os.Geteuid() == 0 {
-		conf += "user = www-data\ngroup = www-data\n"
-	}
-	conf += strings.Join(settings, "\n") + "\n"
-	for name, content := range map[string]string{"kit.php": string(kit), "conf": conf} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f := &fpm{dir: dir}
-	f.tr = &Transport{Network: "unix", Address: filepath.Join(dir, "s"), Params: f.params}
-	for _, s := range settings {
-		if address, ok := strings.CutPrefix(s, "listen = "); ok {
-			f.tr.Network, f.tr.Address = "tcp", address
-		}
-	}
-	t.Cleanup(func() {
-		f.stop()
-		if log, _ := os.ReadFile(filepath.Join(dir, "log")); t.Failed() {
-			t.Logf("PHP-FPM logged:\n%s", log)
-		}
-	})
-	f.start(t)
+	s := phpfpm.Start(t, workers, append([]string{"php_admin_value[output_buffering] = 0"}, settings...)...)
+	s.Write(t, "kit.php", string(kit))
+	f := &fpm{Server: s, dir: s.Dir}
+	f.tr = &Transport{Network: s.Network, Address: s.Address, Params: f.params}
+	t.Cleanup(f.tr.CloseIdleConnections)
 	return f
-}
-
-func (f *fpm) start(t testing.TB) {
-	t.Helper()
-	f.cmd = exec.Command(fpmBinary(t), "-F", "-y", filepath.Join(f.dir, "conf"))
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	started := make(chan error)
-	f.done = make(chan struct{})
-	go func(cmd *exec.Cmd, done chan struct{}) {
-		// The signal comes when the thread ends that has started the process.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(done)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-		}
-	}(f.cmd, f.done)
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	ping := &Transport{Network: f.tr.Network, Address: f.tr.Address, Params: func(dst []Param, r *http.Request) ([]Param, error) {
-		return (&Script{Filename: "/ping", Name: "/ping"}).AppendParams(dst, r), nil
-	}}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		_, body, err := exchangeAll(ping, newRequest(t, "GET", ""))
-		if err == nil && body == "pong" {
-			return
-		}
-		if time.Now().After(deadline) {
-			log, _ := os.ReadFile(filepath.Join(f.dir, "log"))
-			t.Fatalf("PHP-FPM doesn't start: %v\n%s", err, log)
-		}
-	}
-}
-
-func (f *fpm) stop() {
-	f.tr.CloseIdleConnections()
-	if f.cmd != nil {
-		f.cmd.Process.Signal(syscall.SIGTERM) // at once, with its workers
-		<-f.done
-		f.cmd = nil
-	}
 }
 
 func (f *fpm) params(dst []Param, r *http.Request) ([]Param, error) {

@@ -1,6 +1,6 @@
-// Package pebbletest runs Pebble, Let's Encrypt's ACME server for tests, in the
+// Package pebble runs Pebble, Let's Encrypt's ACME server for tests, in the
 // process of a test.
-package pebbletest
+package pebble
 
 import (
 	"crypto/x509"
