@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// TestClientThatLeaves: a generator that nobody listens to ends, and the worker
-// goes on.
+// TestClientThatLeaves: a generator whose client has left ends, and the worker goes
+// on.
 func TestClientThatLeaves(t *testing.T) {
 	p, _ := httpPool(t)
 	pid := get(t, p, "/pid").body.String()
-	gone := errors.New("the client is gone")
+	gone := errors.New("the client has left")
 	for name, w := range map[string]*recorder{"body": {refuse: gone}, "head": {decline: gone}} {
 		done := filepath.Join(t.TempDir(), "done")
 		if err := p.DoHTTP(t.Context(), httpCall("GET", "/endless?done="+done, nil, ""), w); err != gone {
@@ -33,8 +33,8 @@ func TestClientThatLeaves(t *testing.T) {
 	}
 }
 
-// TestAbortedDownloadKeepsTheWorker: a body of a known length that ends early,
-// since nobody takes it, isn't the worker's fault. The error is the client's.
+// TestAbortedDownloadKeepsTheWorker: a body of a known length that ends early
+// because its client has left isn't the worker's fault. The error is the client's.
 func TestAbortedDownloadKeepsTheWorker(t *testing.T) {
 	p, _ := httpPool(t)
 	file := filepath.Join(t.TempDir(), "file")
@@ -42,7 +42,7 @@ func TestAbortedDownloadKeepsTheWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := get(t, p, "/pid").body.String()
-	gone := errors.New("the client is gone")
+	gone := errors.New("the client has left")
 	for _, target := range []string{"/download?file=" + file, "/promisedparts"} {
 		for name, w := range map[string]*recorder{"body": {refuse: gone}, "head": {decline: gone}} {
 			if err := p.DoHTTP(t.Context(), httpCall("GET", target, nil, ""), w); err != gone {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// BenchmarkHTTP has one worker answer HTTP requests with a browser's header, one
-// after the other; BenchmarkDo does the same with raw messages.
+// BenchmarkHTTP sends HTTP requests with a browser's header to one worker, one after
+// the other. BenchmarkDo does the same with raw messages.
 func BenchmarkHTTP(b *testing.B) {
 	p := benchPool(b)
 	u, _ := url.ParseRequestURI("/hello?a=1")

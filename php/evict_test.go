@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// watchProcesses calls f, and returns how many child processes there were at
-// most meanwhile.
+// watchProcesses calls f, and returns the highest number of child processes
+// meanwhile.
 func watchProcesses(t *testing.T, f func()) (most int) {
 	t.Helper()
 	done := make(chan struct{})
@@ -30,9 +30,9 @@ func watchProcesses(t *testing.T, f func()) (most int) {
 	return most
 }
 
-// TestProcessesOnTheirWayOutAreBounded has every call leave a process behind
-// that takes a while to end.
-func TestProcessesOnTheirWayOutAreBounded(t *testing.T) {
+// TestEvictedProcessesAreBounded: there are never more than twice MaxWorkers
+// processes, although every call leaves one that takes a while to end.
+func TestEvictedProcessesAreBounded(t *testing.T) {
 	const limit = 3
 	for _, c := range []struct {
 		message string
@@ -63,7 +63,7 @@ func TestProcessesOnTheirWayOutAreBounded(t *testing.T) {
 				t.Errorf("there were %d processes, of %d workers at most", most, limit)
 			}
 			if most <= limit {
-				t.Errorf("there were %d processes: a place wasn't filled at once", most)
+				t.Errorf("there were %d processes: a slot wasn't filled immediately", most)
 			}
 		})
 	}

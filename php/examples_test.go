@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestWorkersExample has the pool alone run examples/php-workers.
+// TestWorkersExample runs examples/php-workers with the pool alone.
 func TestWorkersExample(t *testing.T) {
 	p, _ := start(t, Options{Script: "../examples/php-workers/app.php", MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}})
 	for target, want := range map[string]string{"/hello?name=Ada": "Hello, Ada!\n", "/count": "1\n2\n3\n4\n5\n", "/cookie": "seen never\n", "/visits": "visit 1\n"} {
@@ -40,8 +40,8 @@ func TestWorkersExample(t *testing.T) {
 	}
 }
 
-// TestExampleInAFolderOfAnother: the example doesn't take a folder for uploads
-// that somebody has made under its name.
+// TestExampleInAFolderOfAnother: the example doesn't use a folder for uploads that
+// another user has made under its name.
 func TestExampleInAFolderOfAnother(t *testing.T) {
 	for name, trap := range map[string]func(path string) error{
 		"a link": func(path string) error { return os.Symlink(filepath.Dir(path), path) },
@@ -64,7 +64,7 @@ func TestExampleInAFolderOfAnother(t *testing.T) {
 	}
 }
 
-// TestPSR15 has it run examples/psr-15: a framework with PSR-7 and PSR-17 from
+// TestPSR15 runs examples/psr-15: a framework with PSR-7 and PSR-17 from
 // another library.
 func TestPSR15(t *testing.T) {
 	p, log := start(t, Options{Script: "../examples/psr-15/app.php", MinWorkers: 1, MaxWorkers: 1})
@@ -79,12 +79,12 @@ func TestPSR15(t *testing.T) {
 		multipartCall("/form", fieldPart("a[b]", "1")+filePart("f", "x.txt", "content")+filePart("g", "", "")+"--b--"),
 		httpCall("POST", "/form", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "a[b]=1"),
 	} {
-		var answer struct {
+		var response struct {
 			Fields map[string]any
 			Files  any
 		}
 		w := request(t, p, c)
-		if err := json.Unmarshal(w.body.Bytes(), &answer); err != nil || asJSON(answer.Fields) != `{"a":{"b":"1"}}` {
+		if err := json.Unmarshal(w.body.Bytes(), &response); err != nil || asJSON(response.Fields) != `{"a":{"b":"1"}}` {
 			t.Errorf("%q, %v", &w.body, err)
 		}
 	}

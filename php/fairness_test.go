@@ -31,9 +31,9 @@ func TestQueueIsFair(t *testing.T) {
 			return (string) $served++;
 		}];`)})
 	send := func(client netip.Prefix, message string) (string, error) {
-		var answer bytes.Buffer
-		err := p.Do(t.Context(), &Call{Client: client, Body: []byte(message)}, &answer)
-		return answer.String(), err
+		var response bytes.Buffer
+		err := p.Do(t.Context(), &Call{Client: client, Body: []byte(message)}, &response)
+		return response.String(), err
 	}
 	message, open := gate(t)
 	var wg sync.WaitGroup

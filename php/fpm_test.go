@@ -17,7 +17,7 @@ import (
 	"mkd/proxy/fastcgi"
 )
 
-// startFPM starts a PHP-FPM, and returns what has testdata/globals.php answer.
+// startFPM starts a PHP-FPM, and returns a client of testdata/globals.php on it.
 func startFPM(t *testing.T) http.RoundTripper {
 	t.Helper()
 	script, err := os.ReadFile("testdata/globals.php")

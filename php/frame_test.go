@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// FuzzFrames feeds a worker's bytes to the reader of frames.
+// FuzzFrames feeds arbitrary bytes to the reader of frames.
 func FuzzFrames(f *testing.F) {
 	frame := func(typ frameType, id uint64, head, body string) []byte {
 		h := frameHeader{typ: typ, head: len(head), body: int64(len(body)), id: id}
@@ -19,7 +19,7 @@ func FuzzFrames(f *testing.F) {
 		return append(p, head+body...)
 	}
 	f.Add(frame(frameReady, 0, "\x00\x00\x00\x01\x00", "8.2.36"))
-	f.Add(append(frame(frameLog, 1, "\x03", "a warning"), frame(frameEnd, 1, "12345678", "an answer")...))
+	f.Add(append(frame(frameLog, 1, "\x03", "a warning"), frame(frameEnd, 1, "12345678", "a response")...))
 	f.Add(frame(frameError, 3, "\x01", "Fatal error: …"))
 	f.Add(frame(frameCall, 3, "\x01", "not from a worker"))
 	f.Add([]byte("PHP Warning:  something that should be elsewhere"))
@@ -72,7 +72,7 @@ func TestFramesOfAnyLength(t *testing.T) {
 	}
 }
 
-// TestSyntax has PHP check every file that is built in.
+// TestSyntax checks every embedded file with PHP.
 func TestSyntax(t *testing.T) {
 	files, err := filepath.Glob("arcangelo/*.php")
 	if err != nil || len(files) == 0 {

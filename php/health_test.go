@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// slowLog is a log whose lines of one kind take until it is opened.
+// slowLog is a log that blocks at lines of one kind until it is opened.
 type slowLog struct {
 	slog.Handler
 	slow    string // message of the lines
@@ -34,8 +34,8 @@ func (l *slowLog) Handle(_ context.Context, r slog.Record) error {
 func (l *slowLog) Enabled(context.Context, slog.Level) bool { return true }
 func (l *slowLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
 
-// TestSlowLog: while a line about one worker can't be written, the others work,
-// and the pool is made whole.
+// TestSlowLog: while the log blocks at a line about one worker, the others serve, and
+// the pool recovers.
 func TestSlowLog(t *testing.T) {
 	for _, c := range []struct{ line, message string }{
 		{"worker ended", "segfault"},
@@ -52,15 +52,15 @@ func TestSlowLog(t *testing.T) {
 			for range 10 {
 				mustDo(t, p, "pid")
 			}
-			eventually(t, "two workers are there", func() bool { return len(p.Status().Workers) == 2 })
+			eventually(t, "there are two workers", func() bool { return len(p.Status().Workers) == 2 })
 			close(log.open)
 			wg.Wait()
 		})
 	}
 }
 
-// flaky is a script that can't be loaded while there is a file.
-func flaky(t *testing.T) (path string, spoil, mend func()) {
+// flaky returns a script that can't be loaded while a file exists.
+func flaky(t *testing.T) (path string, spoil, repair func()) {
 	_, spoiled := slowBoot(t)
 	return script(t, `
 			if (file_exists('`+spoiled+`')) { throw new Exception('spoiled'); }
@@ -71,26 +71,26 @@ func flaky(t *testing.T) (path string, spoil, mend func()) {
 		func() { write(t, spoiled) }, func() { os.Remove(spoiled) }
 }
 
-// TestGrowthBesidePlacesThatRest: a place that waits for its next attempt isn't
-// taken for a worker that is about to be ready.
-func TestGrowthBesidePlacesThatRest(t *testing.T) {
-	path, spoil, mend := flaky(t)
+// TestGrowthBesideBackoff: a slot that is backing off doesn't count as a worker that
+// is about to be ready.
+func TestGrowthBesideBackoff(t *testing.T) {
+	path, spoil, repair := flaky(t)
 	p, log := start(t, Options{Script: path, MinWorkers: 2, MaxWorkers: 3})
 	spoil()
 	for _, w := range p.Status().Workers {
 		syscall.Kill(w.PID, syscall.SIGKILL)
 	}
-	eventually(t, "both rest for long", func() bool { return strings.Count(log.String(), "delay=1.6s") == 2 })
-	mend()
+	eventually(t, "both back off for long", func() bool { return strings.Count(log.String(), "delay=1.6s") == 2 })
+	repair()
 	mustDo(t, p, "x")
 	if s := p.Status(); len(s.Workers) != 1 || s.Starting != 2 || s.Failure == nil {
-		t.Errorf("the message was answered by another than an added worker: %+v", s)
+		t.Errorf("the message was served by another than an added worker: %+v", s)
 	}
 }
 
-// TestStatusTellsWhyThePoolDoesNotGrow: the failure of a worker that was added,
-// whose place is gone.
-func TestStatusTellsWhyThePoolDoesNotGrow(t *testing.T) {
+// TestStatusHasTheFailureOfGrowth: the status has the error of a worker that was
+// added, although its slot has ended.
+func TestStatusHasTheFailureOfGrowth(t *testing.T) {
 	path, spoil, _ := flaky(t)
 	p, _ := start(t, Options{Script: path, MinWorkers: 1, MaxWorkers: 2})
 	spoil()
@@ -107,7 +107,7 @@ func TestStatusTellsWhyThePoolDoesNotGrow(t *testing.T) {
 	wg.Wait()
 }
 
-// TestPingIsNoRequest: neither it nor a call that is over before it begins counts.
+// TestPingIsNoRequest: neither a ping nor a call that ends before it begins counts.
 func TestPingIsNoRequest(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MaxRequests: 2})
 	pid := p.Status().Workers[0].PID
@@ -126,7 +126,7 @@ func TestPingIsNoRequest(t *testing.T) {
 	}
 }
 
-// TestOutOfTurn uses a pool before its start, and starts it after its end.
+// TestOutOfTurn uses a pool before Start, and starts it after Close.
 func TestOutOfTurn(t *testing.T) {
 	p, _ := newPool(t, Options{MinWorkers: 1, QueueTimeout: 50 * time.Millisecond})
 	if _, err := do(p, "pid"); err != ErrQueueTimeout {
@@ -148,7 +148,7 @@ func TestOutOfTurn(t *testing.T) {
 	}
 }
 
-// TestHowAWorkerDied: the error says it, be it the kernel that has no memory.
+// TestHowAWorkerDied: the error has how the process ended.
 func TestHowAWorkerDied(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	_, err := do(p, "segfault")
@@ -158,8 +158,8 @@ func TestHowAWorkerDied(t *testing.T) {
 	}
 }
 
-// TestAnswersWriterPanics: it costs its worker alone.
-func TestAnswersWriterPanics(t *testing.T) {
+// TestResponseWriterPanics: a panic of the writer costs only its worker.
+func TestResponseWriterPanics(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	func() {
 		defer func() {

@@ -21,8 +21,8 @@ import (
 	"log/slog"
 )
 
-// TestMain runs the test binary as a worker, or as the host of a pool, when a
-// test has started it for that.
+// TestMain runs the test binary as a worker or as the host of a pool, if a test has
+// started it for that.
 func TestMain(m *testing.M) {
 	if mode := os.Getenv("FAKE_WORKER"); mode != "" {
 		fakeWorker(mode)
@@ -63,12 +63,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
+			t.Fatalf("timed out waiting: %s", what)
 		}
 	}
 }
 
-// start starts a pool that ends with the test; then nothing of it is left.
+// start starts a pool that ends with the test. Nothing of it may be left then.
 func start(t *testing.T, opt Options) (*Pool, *logBuffer) {
 	t.Helper()
 	p, log := newPool(t, opt)
@@ -78,7 +78,7 @@ func start(t *testing.T, opt Options) (*Pool, *logBuffer) {
 	return p, log
 }
 
-// checked has the tests whose child processes are counted at their end.
+// checked are the tests whose child processes are counted at their end.
 var checked sync.Map
 
 func newPool(t *testing.T, opt Options) (*Pool, *logBuffer) {
@@ -134,29 +134,29 @@ func alive(pid int) bool {
 	return err == nil && !bytes.HasPrefix(rest, []byte("Z"))
 }
 
-// do sends a message and returns the answer.
+// do sends a message and returns the response.
 func do(p *Pool, message string) (string, error) { return doContext(context.Background(), p, message) }
 
 func doContext(ctx context.Context, p *Pool, message string) (string, error) {
-	var answer bytes.Buffer
+	var response bytes.Buffer
 	err := p.Do(ctx, &Call{
 		ClientAddr: netip.MustParseAddrPort("192.0.2.7:4711"),
 		Session:    [16]byte{0x00, 0x27, 0xff, 15: 0x80},
 		Body:       []byte(message),
-	}, &answer)
-	return answer.String(), err
+	}, &response)
+	return response.String(), err
 }
 
 func mustDo(t *testing.T, p *Pool, message string) string {
 	t.Helper()
-	answer, err := do(p, message)
+	response, err := do(p, message)
 	if err != nil {
 		t.Fatalf("%.40s: %v", message, err)
 	}
-	return answer
+	return response
 }
 
-// whole is the status that awaitWhole saw last.
+// whole is the last status that awaitWhole saw.
 var whole Status
 
 func awaitWhole(t *testing.T, p *Pool, workers int) {
@@ -181,7 +181,7 @@ func busyWorkers(p *Pool) (n int) {
 	return n
 }
 
-// fakeWorker plays a worker that goes wrong in a way.
+// fakeWorker plays a worker that misbehaves in a way.
 func fakeWorker(mode string) {
 	in, out := os.NewFile(3, "calls"), os.NewFile(4, "frames")
 	frame := func(typ frameType, id uint64, head, body string) {
@@ -227,7 +227,7 @@ func fakeWorker(mode string) {
 	frame(frameReady, 0, "\x00\x00\x00\x01\x00", "fake")
 	for {
 		id, body := read()
-		if frames, ok := strings.CutPrefix(mode, "answer "); ok {
+		if frames, ok := strings.CutPrefix(mode, "frames "); ok {
 			frames, _ = url.QueryUnescape(frames)
 			out.Write(bytes.ReplaceAll([]byte(frames), []byte("<request>"), binary.BigEndian.AppendUint64(nil, id)))
 			continue
@@ -249,13 +249,13 @@ func fakeWorker(mode string) {
 			frame(frameEnd, id, strings.Repeat("x", maxHead+1), "")
 		case "short head":
 			frame(frameEnd, id, "", "")
-		case "half an answer":
+		case "half a response":
 			h := frameHeader{typ: frameEnd, head: 8, body: 100, id: id}
 			p := make([]byte, frameHeaderSize)
 			h.put(p)
 			out.Write(append(p, memory+"half"...))
 			os.Exit(0)
-		case "half an answer, then nothing":
+		case "half a response, then nothing":
 			h := frameHeader{typ: frameEnd, head: 8, body: 1 << 30, id: id}
 			p := make([]byte, frameHeaderSize)
 			h.put(p)
@@ -271,7 +271,7 @@ func fakeWorker(mode string) {
 	}
 }
 
-// fake returns options of a pool whose workers go wrong in a way.
+// fake returns options of a pool whose workers misbehave in a way.
 func fake(mode string, opt Options) Options {
 	opt.PHP = os.Args[0]
 	opt.Env = map[string]string{"FAKE_WORKER": mode, "GORACE": "atexit_sleep_ms=0"} // not a second for each exit

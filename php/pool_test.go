@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// TestFakeWorkers has workers go wrong in every way: only their own client
-// sees an error, at once, and the pool is whole after.
+// TestFakeWorkers: workers misbehave in every way. Only their own client gets an
+// error, immediately, and the pool recovers.
 func TestFakeWorkers(t *testing.T) {
 	for _, mode := range []string{
-		"wrong id", "wrong version", "wrong type", "ready again", "long head", "short head", "half an answer", "dies",
+		"wrong id", "wrong version", "wrong type", "ready again", "long head", "short head", "half a response", "dies",
 	} {
 		t.Run(mode, func(t *testing.T) {
 			p, _ := start(t, fake(mode, Options{MinWorkers: 2, MaxWorkers: 2}))
@@ -48,13 +48,13 @@ func TestFrameAfterTheEnd(t *testing.T) {
 	for i := range 20 {
 		want := fmt.Sprint("message ", i)
 		if got := mustDo(t, p, want); got != want {
-			t.Fatalf("%q got the answer %q", want, got)
+			t.Fatalf("%q got the response %q", want, got)
 		}
 	}
 }
 
 func TestTimeout(t *testing.T) {
-	for _, mode := range []string{"says nothing", "half an answer, then nothing"} {
+	for _, mode := range []string{"says nothing", "half a response, then nothing"} {
 		p, _ := start(t, fake(mode, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: 300 * time.Millisecond}))
 		if _, err := do(p, "badly"); err != ErrTimeout {
 			t.Fatalf("%s: %v", mode, err)
@@ -84,7 +84,7 @@ func TestContextEndsACall(t *testing.T) {
 	if _, err := doContext(ctx, p, "sleep 100000"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("deadline: %v", err)
 	}
-	gone := errors.New("the client is gone")
+	gone := errors.New("the client has left")
 	ctx, end := context.WithCancelCause(t.Context())
 	time.AfterFunc(2*patience, func() { end(gone) })
 	if _, err := doContext(ctx, p, "sleep 100000"); err != gone {
@@ -114,8 +114,8 @@ func TestBootTimeout(t *testing.T) {
 	}
 }
 
-// TestKilledWorkers kills workers under load: only the requests that they had
-// fail, no answer is another's, and the pool is whole after.
+// TestKilledWorkers kills workers under load: only the requests that they had fail,
+// no client gets the response of another, and the pool recovers.
 func TestKilledWorkers(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 4, MaxWorkers: 4})
 	stop := make(chan struct{})
@@ -138,7 +138,7 @@ func TestKilledWorkers(t *testing.T) {
 				case err != nil:
 					t.Errorf("error %v", err)
 				case got != want:
-					t.Errorf("%q got the answer %q", want, got)
+					t.Errorf("%q got the response %q", want, got)
 				default:
 					done.Add(1)
 				}
@@ -174,8 +174,8 @@ func TestSegfault(t *testing.T) {
 	mustDo(t, p, "pid")
 }
 
-// TestOrphanHoldsThePipes: a script's child that left the group, and holds the
-// worker's pipes open, doesn't keep the client waiting.
+// TestOrphanHoldsThePipes: a child of a script that left the process group and holds
+// the worker's pipes open doesn't keep the client waiting.
 func TestOrphanHoldsThePipes(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: 15 * time.Second})
 	_, err := do(p, "orphan")
@@ -186,7 +186,7 @@ func TestOrphanHoldsThePipes(t *testing.T) {
 	mustDo(t, p, "pid")
 }
 
-// TestScriptsThatMeddle has scripts write to the frames' descriptor and close it.
+// TestScriptsThatMeddle: scripts write to the descriptor of the frames and close it.
 func TestScriptsThatMeddle(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 2, MaxWorkers: 2})
 	for range 3 {
@@ -196,7 +196,7 @@ func TestScriptsThatMeddle(t *testing.T) {
 				want := fmt.Sprint(message, i)
 				// Nonsense that comes during a call may end it, with an error.
 				if got, err := do(p, "echo "+want); err == nil && got != want {
-					t.Fatalf("%q got the answer %q", want, got)
+					t.Fatalf("%q got the response %q", want, got)
 				}
 				time.Sleep(time.Millisecond)
 			}
@@ -275,7 +275,7 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("Shutdown: %v", err)
 	}
 	if err := <-under; err != nil {
-		t.Errorf("the call under way: %v", err)
+		t.Errorf("the call in flight: %v", err)
 	}
 	if err := <-waiting; err != ErrClosed {
 		t.Errorf("the call that waited: %v", err)
@@ -297,12 +297,12 @@ func TestShutdownCutsOff(t *testing.T) {
 	}
 	var broken *WorkerError
 	if err := <-under; !errors.As(err, &broken) {
-		t.Errorf("the call under way: %v", err)
+		t.Errorf("the call in flight: %v", err)
 	}
 }
 
-// TestAnswerNotTaken: an answer that its writer refuses costs no worker.
-func TestAnswerNotTaken(t *testing.T) {
+// TestResponseRefused: a response that its writer refuses costs no worker.
+func TestResponseRefused(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	pid := mustDo(t, p, "pid")
 	full := errors.New("full")
@@ -320,7 +320,7 @@ type refuse struct{ err error }
 
 func (r refuse) Write(p []byte) (int, error) { return 0, r.err }
 
-// TestChildrenOfWorkersEnd: what a script forks ends with its worker.
+// TestChildrenOfWorkersEnd: a process that a script forks ends with its worker.
 func TestChildrenOfWorkersEnd(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	child, err := strconv.Atoi(mustDo(t, p, "fork"))
@@ -331,8 +331,8 @@ func TestChildrenOfWorkersEnd(t *testing.T) {
 	eventually(t, "the child ends", func() bool { return !alive(child) })
 }
 
-// TestWorkersEndWithTheirHost kills a process that hosts a pool. It also looks
-// at what descriptors the workers have: none but their own.
+// TestWorkersEndWithTheirHost kills a process that hosts a pool. It also checks that
+// the workers have no descriptors but their own.
 func TestWorkersEndWithTheirHost(t *testing.T) {
 	inherited, err := os.Open("pool_test.go")
 	if err != nil {
@@ -367,7 +367,7 @@ func TestWorkersEndWithTheirHost(t *testing.T) {
 	}
 	for _, f := range pids[:3] {
 		pid, _ := strconv.Atoi(f)
-		eventually(t, "the worker is gone", func() bool { return !alive(pid) })
+		eventually(t, "the worker has ended", func() bool { return !alive(pid) })
 	}
 	child, _ := strconv.Atoi(pids[3]) // the death signal doesn't reach it
 	syscall.Kill(child, syscall.SIGKILL)
@@ -404,12 +404,12 @@ func BenchmarkDo(b *testing.B) {
 			}
 			defer p.Close()
 			call := &Call{Body: append([]byte("echo "), bytes.Repeat([]byte("x"), size)...)}
-			var answer bytes.Buffer
+			var response bytes.Buffer
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				answer.Reset()
-				if err := p.Do(b.Context(), call, &answer); err != nil {
+				response.Reset()
+				if err := p.Do(b.Context(), call, &response); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -31,7 +31,7 @@ func TestQueue(t *testing.T) {
 			_, err := do(p, message)
 			results <- err
 		}()
-		eventually(t, "the call is under way", func() bool { return p.Status().Waiting == waiting && busyWorkers(p) == 1 })
+		eventually(t, "the call is in flight", func() bool { return p.Status().Waiting == waiting && busyWorkers(p) == 1 })
 	}
 	send(message, 0)
 	send("pid", 1)
@@ -68,8 +68,8 @@ func TestNoQueue(t *testing.T) {
 	}
 }
 
-// TestQueueKeepsOrder has 1,000 calls wait for one worker: the first come is
-// the first served.
+// TestQueueKeepsOrder: 1,000 calls of one client that wait for one worker are served
+// in the order in which they came.
 func TestQueueKeepsOrder(t *testing.T) {
 	const calls = 1000
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: calls, QueueTimeout: time.Minute, Script: script(t, `
@@ -106,8 +106,8 @@ func TestQueueKeepsOrder(t *testing.T) {
 	}
 }
 
-// TestQueueOfTwoWorkers has 1,000 calls wait for two workers, which write down
-// what they serve. Side by side they can pass each other by little.
+// TestQueueOfTwoWorkers: 1,000 calls wait for two workers, which record what they
+// serve. Side by side a call can overtake few others.
 func TestQueueOfTwoWorkers(t *testing.T) {
 	const calls = 1000
 	served := filepath.Join(t.TempDir(), "served")

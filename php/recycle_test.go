@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// slowBoot returns a script whose workers are ready only while there is no file
-// hold, and tell their pid.
+// slowBoot returns a script whose workers don't become ready while a file hold
+// exists, and respond with their pid.
 func slowBoot(t *testing.T) (path, hold string) {
 	hold = filepath.Join(t.TempDir(), "hold")
 	return script(t, `
@@ -17,8 +17,8 @@ func slowBoot(t *testing.T) (path, hold string) {
 		$ARCANGELO_USERSPACE = ['on_handle' => fn() => (string) getmypid()];`), hold
 }
 
-// TestRecyclingLeavesNoGap: a worker that has served long enough goes on until
-// the one that takes over is ready.
+// TestRecyclingLeavesNoGap: an expired worker goes on until its replacement is
+// ready.
 func TestRecyclingLeavesNoGap(t *testing.T) {
 	for name, opt := range map[string]Options{
 		"max_requests": {MaxRequests: 20},
@@ -46,7 +46,7 @@ func TestRecyclingLeavesNoGap(t *testing.T) {
 	}
 }
 
-// TestMaxRequestsOfOne: each request has a worker of its own.
+// TestMaxRequestsOfOne: each request gets a new worker.
 func TestMaxRequestsOfOne(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 2, MaxRequests: 1})
 	seen := map[string]bool{}
@@ -73,8 +73,8 @@ func TestRecyclingOutlivesABrokenScript(t *testing.T) {
 	}
 }
 
-// TestRecyclingGoesThroughAll: workers that are old at the same time are replaced
-// one after the other, not one at each look.
+// TestRecyclingGoesThroughAll: workers that expire at the same time are replaced one
+// right after the other.
 func TestRecyclingGoesThroughAll(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 4, MaxWorkers: 4, MaxAge: time.Hour})
 	p.mu.Lock()
@@ -101,8 +101,8 @@ func write(t *testing.T, path string) {
 	}
 }
 
-// TestMemoryLeavesTheMessageOut: a message and an answer that are large aren't
-// taken for a leak.
+// TestMemoryLeavesTheMessageOut: a large message and a large response don't count as
+// a leak.
 func TestMemoryLeavesTheMessageOut(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryLimit: 32 << 20})
 	pid := mustDo(t, p, "pid")
@@ -120,7 +120,7 @@ func TestMemoryLeavesTheMessageOut(t *testing.T) {
 	}
 }
 
-// TestLeakOfAScriptThatThrows: its memory is looked at too.
+// TestLeakOfAScriptThatThrows: the memory of a script that throws counts, too.
 func TestLeakOfAScriptThatThrows(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryLimit: 16 << 20, MemoryCeiling: 64 << 20})
 	pid := mustDo(t, p, "pid")

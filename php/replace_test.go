@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// underLoad calls f while clients send messages without a pause, of which none
-// may fail.
+// underLoad calls f while clients send messages without pauses. None may fail.
 func underLoad(t *testing.T, p *Pool, f func()) {
 	t.Helper()
 	stop := make(chan struct{})
@@ -38,7 +37,7 @@ func underLoad(t *testing.T, p *Pool, f func()) {
 	f()
 	close(stop)
 	wg.Wait()
-	t.Logf("%d messages were answered", done.Load())
+	t.Logf("%d messages were served", done.Load())
 }
 
 func TestReplace(t *testing.T) {
@@ -49,7 +48,7 @@ func TestReplace(t *testing.T) {
 		if err := p.Replace(t.Context()); err != nil {
 			t.Error(err)
 		}
-		eventually(t, "the new script answers alone", func() bool {
+		eventually(t, "only the new script responds", func() bool {
 			for range 50 {
 				if mustDo(t, p, "x") != "second" {
 					return false
@@ -62,7 +61,7 @@ func TestReplace(t *testing.T) {
 			t.Errorf("a script that is broken: %v", err)
 		}
 		if got := mustDo(t, p, "x"); got != "second" {
-			t.Errorf("then %q answers", got)
+			t.Errorf("then %q responds", got)
 		}
 	})
 }
@@ -74,7 +73,7 @@ func rewrite(t *testing.T, path, code string) {
 	}
 }
 
-// TestReplaceFollowsASymlink moves the link of the current release.
+// TestReplaceFollowsASymlink moves the link to the current release.
 func TestReplaceFollowsASymlink(t *testing.T) {
 	dir := t.TempDir()
 	for _, release := range []string{"1", "2"} {
@@ -100,7 +99,7 @@ func TestReplaceFollowsASymlink(t *testing.T) {
 	if err := p.Replace(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the new release answers", func() bool { return mustDo(t, p, "x") == "2 2" })
+	eventually(t, "the new release responds", func() bool { return mustDo(t, p, "x") == "2 2" })
 }
 
 // TestReplaceUnderLoad replaces all workers again and again under load: no
@@ -126,9 +125,9 @@ func replaceUnderLoad(t *testing.T, times int, pause time.Duration) {
 	awaitWhole(t, p, workers)
 }
 
-// TestReplaceTriesWhatRests: places whose workers failed to start don't wait
-// for their time when the script is replaced.
-func TestReplaceTriesWhatRests(t *testing.T) {
+// TestReplaceEndsBackoff: slots that are backing off are tried immediately when the
+// script is replaced, and Replace returns the result.
+func TestReplaceEndsBackoff(t *testing.T) {
 	path := script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => 'first'];`)
 	p, log := start(t, Options{Script: path, MinWorkers: 2, MaxWorkers: 2})
 	rewrite(t, path, `syntax error`)
@@ -174,6 +173,6 @@ func TestReplaceDuringBoot(t *testing.T) {
 		t.Error(err)
 	}
 	if got := mustDo(t, p, "x"); got != "second" || len(p.Status().Workers) != 1 {
-		t.Errorf("%q answers, %+v", got, p.Status())
+		t.Errorf("%q responds, %+v", got, p.Status())
 	}
 }

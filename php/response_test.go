@@ -10,20 +10,20 @@ import (
 	"testing"
 )
 
-// frameText returns a frame in the name of the request under way.
+// frameText returns a frame of the current request.
 func frameText(typ frameType, head, body string) string {
 	p := make([]byte, frameHeaderSize)
 	(&frameHeader{typ: typ, head: len(head), body: int64(len(body))}).put(p)
 	return string(p[:8]) + "<request>" + head + body
 }
 
-// headOf returns the head of a HEAD.
+// headOf returns the head of a HEAD frame.
 func headOf(status int, length uint64) string {
 	return string(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16(nil, uint16(status)), length))
 }
 
-// TestWorkersThatLie: what no HTTP answer can be ends the worker, and is its
-// client's error alone.
+// TestWorkersThatLie: an invalid HTTP response ends the worker, and only its client
+// gets an error.
 func TestWorkersThatLie(t *testing.T) {
 	const memory = "\x00\x00\x00\x00\x00\x10\x00\x00"
 	head := frameText(frameHead, headOf(200, unknownLength), "")
@@ -54,7 +54,7 @@ func TestWorkersThatLie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := start(t, Options{PHP: os.Args[0], Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,
-				Env: map[string]string{"FAKE_WORKER": "answer " + url.QueryEscape(frames)}})
+				Env: map[string]string{"FAKE_WORKER": "frames " + url.QueryEscape(frames)}})
 			var broken *WorkerError
 			if w, err := doHTTP(p, httpCall("GET", "/", nil, "")); !errors.As(err, &broken) {
 				t.Errorf("error %v, %+v", err, w)
@@ -62,7 +62,7 @@ func TestWorkersThatLie(t *testing.T) {
 		})
 	}
 	p, _ := start(t, Options{PHP: os.Args[0], Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,
-		Env: map[string]string{"FAKE_WORKER": "answer " + url.QueryEscape(three+frameText(framePart, "\x01", "ab")+frameText(frameEnd, memory, "c"))}})
+		Env: map[string]string{"FAKE_WORKER": "frames " + url.QueryEscape(three+frameText(framePart, "\x01", "ab")+frameText(frameEnd, memory, "c"))}})
 	for range 3 {
 		if w := get(t, p, "/"); w.body.String() != "abc" || w.length != 3 || w.flushes != 1 {
 			t.Errorf("%+v", w)
@@ -73,7 +73,7 @@ func TestWorkersThatLie(t *testing.T) {
 		"in parts": three + frameText(framePart, "", "ab") + frameText(framePart, "", "cd") + frameText(framePart, "", "ef") + end,
 	} {
 		p, log := start(t, Options{PHP: os.Args[0], Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,
-			Env: map[string]string{"FAKE_WORKER": "answer " + url.QueryEscape(frames)}})
+			Env: map[string]string{"FAKE_WORKER": "frames " + url.QueryEscape(frames)}})
 		if w := get(t, p, "/"); w.body.String() != "abc" || w.length != 3 {
 			t.Errorf("too long, %s: %+v", name, w)
 		}
@@ -88,7 +88,7 @@ func TestWorkersThatLie(t *testing.T) {
 	}
 }
 
-// FuzzParseFields: what a worker writes as a header can't become two.
+// FuzzParseFields: a field that a worker writes can't become two.
 func FuzzParseFields(f *testing.F) {
 	f.Add("Content-Type\x00text/plain\x00Set-Cookie\x00a=b\x00set-cookie\x00c=d\x00")
 	f.Add("X\x00a\r\nY: b\x00")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	for _, size := range []int{0, 1, 100, 4000, 8100, 8192, 8200, 65535, 65536, 65537, 1 << 20, 10 << 20} {
 		body := make([]byte, size)
@@ -74,7 +74,7 @@ func script(t *testing.T, code string) string {
 func TestPrintedGoesToTheLog(t *testing.T) {
 	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	if got := mustDo(t, p, "print"); got != "done" {
-		t.Errorf("the answer is %q", got)
+		t.Errorf("the response is %q", got)
 	}
 	for _, text := range []string{"printed", "to stdout", "to stderr", "logged", "Notice: noticed in ", "Warning: Undefined variable $undefined in "} {
 		log.await(t, text)
@@ -85,7 +85,7 @@ func TestPrintedGoesToTheLog(t *testing.T) {
 		}
 	}
 	if got := mustDo(t, p, "buffer"); got != "done" {
-		t.Errorf("the answer is %q", got)
+		t.Errorf("the response is %q", got)
 	}
 	log.await(t, "left open")
 	if !strings.Contains(log.String(), "level=WARN msg=php worker=") {
@@ -96,7 +96,7 @@ func TestPrintedGoesToTheLog(t *testing.T) {
 func TestFloodOfOutputIsBounded(t *testing.T) {
 	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	if got := mustDo(t, p, "flood 100000"); got != "done" {
-		t.Errorf("the answer is %q", got)
+		t.Errorf("the response is %q", got)
 	}
 	p.Close()
 	if n := strings.Count(log.String(), "text=\"line "); n < 100 || n > 4000 {
@@ -168,8 +168,8 @@ func TestBootErrors(t *testing.T) {
 	}
 }
 
-// TestForkedChildrenKeepOut: a child of a script that ends, or returns into the
-// loop, has no part in the frames.
+// TestForkedChildrenKeepOut: a child that a script forks, and that ends or returns
+// into the loop, writes no frames.
 func TestForkedChildrenKeepOut(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	pid := mustDo(t, p, "pid")

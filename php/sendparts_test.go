@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// TestStalledMessage has the reader of a message stall: the call ends all the
-// same, and the reader is closed.
+// TestStalledMessage: a call ends in time although the reader of its message stalls,
+// and the reader is closed.
 func TestStalledMessage(t *testing.T) {
-	gone := errors.New("the client is gone")
+	gone := errors.New("the client has left")
 	for name, c := range map[string]struct {
 		timeout time.Duration
 		end     func(p *Pool, cancel context.CancelCauseFunc)
@@ -54,7 +54,8 @@ func TestStalledMessage(t *testing.T) {
 	}
 }
 
-// TestReadersLeftBehindAreBounded has readers stall that can't be closed.
+// TestReadersLeftBehindAreBounded: the number of stalled readers that can't be
+// closed is bounded.
 func TestReadersLeftBehindAreBounded(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: 100 * time.Millisecond})
 	message, client := io.Pipe()
@@ -75,15 +76,15 @@ func TestReadersLeftBehindAreBounded(t *testing.T) {
 	}
 }
 
-// TestMessageCutOff: what io.ReadFull takes for a message's end isn't always one,
-// and a deadline of the reader's isn't the call's.
+// TestMessageCutOff: io.ErrUnexpectedEOF isn't the end of a message, and a deadline
+// of the reader isn't the call's.
 func TestMessageCutOff(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	for _, broken := range []error{io.ErrUnexpectedEOF, os.ErrDeadlineExceeded, syscall.EPIPE} {
 		more := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
-		var answer strings.Builder
-		if err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: more}, &answer); err != broken {
-			t.Errorf("%v: error %v, answer %q", broken, err, answer.String())
+		var response strings.Builder
+		if err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: more}, &response); err != broken {
+			t.Errorf("%v: error %v, response %q", broken, err, response.String())
 		}
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestStorm has scripts do their worst under load, while workers are killed
-// and replaced. Every message carries a nonce that its answer must repeat. It
-// goes on until each script has done its worst.
+// TestStorm: scripts do their worst under load, while workers are killed and
+// replaced. Every message carries a nonce that its response must repeat. The test
+// ends when each script has done its worst.
 func TestStorm(t *testing.T) { storm(t, 0) }
 
 // storm is TestStorm for at least a time.
@@ -54,7 +54,7 @@ func storm(t *testing.T, atLeast time.Duration) {
 			case err != nil:
 				t.Errorf("echo: %v", err)
 			case got != nonce:
-				t.Errorf("%q got the answer %q", nonce, got)
+				t.Errorf("%q got the response %q", nonce, got)
 			default:
 				good.Add(1)
 			}

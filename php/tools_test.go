@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestPHPTools runs what there is to test PHP with on Arcangelo and the examples.
+// TestPHPTools runs the PHP tools on Arcangelo and the examples.
 func TestPHPTools(t *testing.T) {
 	var files []string
 	for _, pattern := range []string{"arcangelo/*.php", "arcangelo/*/*.php", "testdata/*.php", "../examples/*/*.php"} {

@@ -15,7 +15,7 @@ import (
 	"testing/iotest"
 )
 
-// TestMessagesInParts has a message come from a reader.
+// TestMessagesInParts sends messages from a reader.
 func TestMessagesInParts(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	for _, size := range []int{0, 1, partSize - 1, partSize, partSize + 1, 3 * partSize, 5_000_000} {
@@ -26,23 +26,23 @@ func TestMessagesInParts(t *testing.T) {
 			"by halves":  iotest.HalfReader(bytes.NewReader(body)),
 			"at the end": iotest.DataErrReader(bytes.NewReader(body)),
 		} {
-			var answer bytes.Buffer
-			err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: more}, &answer)
-			if err != nil || !bytes.Equal(answer.Bytes(), body) {
-				t.Errorf("%d bytes %s: %d came back, %v", size, name, answer.Len(), err)
+			var response bytes.Buffer
+			err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: more}, &response)
+			if err != nil || !bytes.Equal(response.Bytes(), body) {
+				t.Errorf("%d bytes %s: %d came back, %v", size, name, response.Len(), err)
 			}
 		}
 	}
-	gone := errors.New("the client is gone")
+	gone := errors.New("the client has left")
 	err := p.Do(t.Context(), &Call{Body: []byte("echo "), More: iotest.ErrReader(gone)}, io.Discard)
 	if err != gone {
-		t.Errorf("a message that breaks off: %v", err)
+		t.Errorf("a message that is cut off: %v", err)
 	}
 	mustDo(t, p, "pid")
 }
 
-// TestAnswersInParts has a script return a generator.
-func TestAnswersInParts(t *testing.T) {
+// TestResponsesInParts: a script returns a generator.
+func TestResponsesInParts(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	pid := mustDo(t, p, "pid")
 	if got := mustDo(t, p, "parts one, two, three"); got != "one, two, three" {
@@ -58,7 +58,7 @@ func TestAnswersInParts(t *testing.T) {
 	}
 	full := errors.New("full")
 	if err := p.Do(t.Context(), &Call{Body: []byte("bigparts 20")}, refuse{full}); err != full {
-		t.Errorf("an answer that isn't taken: %v", err)
+		t.Errorf("a response that is refused: %v", err)
 	}
 	if mustDo(t, p, "pid") != pid {
 		t.Error("the worker was replaced")
@@ -137,8 +137,8 @@ func byHand(t *testing.T, script string) (send func(frame string), want func(nam
 	return send, want, cmd.Wait
 }
 
-// TestFramesByHand speaks to Arcangelo in bytes that are written down here, as
-// docs/worker-frames.md has them, with none of this package's code.
+// TestFramesByHand talks to Arcangelo in literal bytes, as docs/worker-frames.md has
+// them, without the code of this package.
 func TestFramesByHand(t *testing.T) {
 	send, want, wait := byHand(t, "testdata/kit.php")
 	version, err := exec.Command("php", "-r", "echo PHP_VERSION;").Output()
@@ -153,9 +153,9 @@ func TestFramesByHand(t *testing.T) {
 	want("PONG", "01 17 0000 00000000"+id)
 	send("01 01 001c 00000003" + id + " 00" + token + " 1267" + hex.EncodeToString([]byte("192.0.2.7")) + hex.EncodeToString([]byte("who")))
 	if head, body := want("END", "01 12 0008 00000040"+id); len(head) != 8 || body != "0102030405060708 101112131415161718191a1b1c1d1e1f 192.0.2.7 4711" {
-		t.Errorf("answer %x %q", head, body)
+		t.Errorf("response %x %q", head, body)
 	}
-	// A message in three parts, an answer in two, and a LOG.
+	// A message in three parts, a response in two, and a LOG.
 	send("01 01 0013 00000006" + id + " 01" + token + " 0000" + hex.EncodeToString([]byte("parts ")))
 	send("01 02 0000 00000002" + id + hex.EncodeToString([]byte("ab")))
 	send("01 03 0000 00000002" + id + hex.EncodeToString([]byte("cd")))
