@@ -13,10 +13,19 @@ import (
 var arcangelo embed.FS
 
 // loopFiles are the files of Arcangelo in the order in which they run.
-var loopFiles = [...]string{"Userspace", "Wire", "Worker", "Exchange", "Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "main"}
+var loopFiles = [...]string{
+	"Userspace", "Wire", "Worker", "RawCall", "HttpCall", "ResponseWriter", "FileRange", "Output", "ClientGone", "State",
+	"Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "Functions", "main",
+}
 
 // filePrologue is the beginning of each of them.
 const filePrologue = "<?php\n\ndeclare(strict_types=1);\n\n"
+
+// loopNamespace declares the namespace of those that have one.
+const loopNamespace = "namespace arca"
+
+// replacedFunctions are functions of PHP that Functions.php has in their place.
+const replacedFunctions = "flush,ob_get_level,connection_aborted,connection_status"
 
 // loopCode returns Arcangelo as one file.
 func loopCode() ([]byte, error) {
@@ -31,7 +40,12 @@ func loopCode() ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s.php doesn't begin with the common prologue", name)
 		}
-		code.WriteString(body)
+		// One file with several namespaces has them in braces.
+		namespace := "namespace"
+		if rest, ok := strings.CutPrefix(body, loopNamespace+";\n"); ok {
+			namespace, body = loopNamespace, rest
+		}
+		code.WriteString(namespace + " {\n" + body + "}\n")
 	}
 	return code.Bytes(), nil
 }

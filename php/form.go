@@ -72,10 +72,15 @@ type upload struct {
 	err              int
 }
 
-// IsForm reports whether PHP takes a request for a form with files, whose body
-// DoHTTP reads before it waits for a worker.
+// IsForm reports whether a request has a form with files, whose body DoHTTP reads
+// before it waits for a worker. PHP itself parses those of POST alone.
 func IsForm(r *http.Request) bool {
-	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
+	switch r.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+	default:
+		return false
+	}
+	if r.Body == nil || r.Body == http.NoBody {
 		return false
 	}
 	typ := r.Header.Get("Content-Type")

@@ -194,6 +194,40 @@ func TestFormBoundaryAsPHP(t *testing.T) {
 	}
 }
 
+// TestFormsOfOtherMethods: forms of PUT, PATCH and DELETE are parsed as those of
+// POST, but for $_POST and $_FILES, which PHP leaves empty.
+func TestFormsOfOtherMethods(t *testing.T) {
+	p, _ := httpPool(t)
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "REPORT"} {
+		plain := httpCall(method, "/forms", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "a=1&b[]=2&b[]=3")
+		files := multipartCall("/forms", fieldPart("a", "1")+fieldPart("b[]", "2")+fieldPart("b[]", "3")+filePart("f", "a.txt", "content")+"--b--")
+		files.Request.Method = method
+		form, body := `{"a":"1","b":["2","3"]}`, "a=1&b[]=2&b[]=3"
+		for name, c := range map[string]struct {
+			call *HTTPCall
+			want []any // form, body, files, $_POST, $_FILES
+		}{
+			"plain": {plain, []any{form, body, "[]", form, 0}},
+			"files": {files, []any{form, "", `{"f":["a.txt","content"]}`, form, 1}},
+		} {
+			switch method {
+			case "POST":
+			case "REPORT":
+				c.want = []any{"[]", body, "[]", "[]", 0}
+				if name == "files" {
+					continue // the body has its boundary
+				}
+			default:
+				c.want[3], c.want[4] = "[]", 0
+			}
+			want := strings.ReplaceAll(asJSON(c.want), `\u0026`, "&")
+			if got := request(t, p, c.call).body.String(); got != want {
+				t.Errorf("%s, %s: %s, want %s", method, name, got, want)
+			}
+		}
+	}
+}
+
 // TestIsForm: a media type ends where it does for PHP.
 func TestIsForm(t *testing.T) {
 	for typ, want := range map[string]bool{
@@ -211,9 +245,13 @@ func TestIsForm(t *testing.T) {
 		if got := IsForm(c.Request); got != want {
 			t.Errorf("%s: %t", typ, got)
 		}
-		c.Request.Method = "PUT"
-		if IsForm(c.Request) {
-			t.Errorf("%s, PUT", typ)
+		for _, method := range []string{"PUT", "PATCH", "DELETE"} {
+			if c.Request.Method = method; IsForm(c.Request) != want {
+				t.Errorf("%s, %s: %t", typ, method, !want)
+			}
+		}
+		if c.Request.Method = "REPORT"; IsForm(c.Request) {
+			t.Errorf("%s, REPORT", typ)
 		}
 	}
 	if IsForm(httpCall("POST", "/", http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, "").Request) {

@@ -183,20 +183,6 @@ func TestEnvIsReset(t *testing.T) {
 	}
 }
 
-// TestEndedBufferIsLogged: a script that ends Arcangelo's own output buffer
-// learns from the log why its client got nothing.
-func TestEndedBufferIsLogged(t *testing.T) {
-	p, log := httpPool(t)
-	if w := get(t, p, "/nobuffer"); w.body.Len() > 0 {
-		t.Errorf("the body is %q", &w.body)
-	}
-	log.await(t, "the script ended the output buffer of Arcangelo")
-	log.await(t, "in the log")
-	if w := get(t, p, "/print"); w.body.String() != "printed body" {
-		t.Errorf("then, %q", &w.body)
-	}
-}
-
 // TestNoTypeOfNoContent: what has no content isn't said to be HTML.
 func TestNoTypeOfNoContent(t *testing.T) {
 	p, _ := httpPool(t)

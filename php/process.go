@@ -33,6 +33,7 @@ func (p *Pool) startProcess(o *process.Output) (*phpProcess, error) {
 	for _, name := range slices.Sorted(maps.Keys(opt.Ini)) {
 		args = append(args, "-d", name+"="+opt.Ini[name])
 	}
+	args = append(args, "-d", "disable_functions=${disable_functions},"+replacedFunctions) // besides those of php.ini
 	cmd := exec.Command(opt.PHP, append(args, "/proc/self/fd/5", opt.Script)...)
 	cmd.Dir = opt.Dir
 	cmd.Env = process.Environment(p.identity, opt.ClearEnv, opt.Env)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // onHTTP writes a script, and returns its file.
@@ -128,7 +130,7 @@ func askAll(t *testing.T, p *Proxy, secure *http.Client, method, target string, 
 	for name, way := range map[string]struct {
 		client *http.Client
 		base   string
-	}{"web": {plain, "http://" + p.Addr("web").String()}, "secure": {secure, "https://" + strings.Replace(p.Addr("secure").String(), "127.0.0.1", "localhost", 1)}} {
+	}{"web": {plain, "http://" + p.Addr("web").String()}, "secure": {secure, "https://localhost:" + port(p.Addr("secure"))}} {
 		var x exchanged
 		trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
 			if status == http.StatusEarlyHints {
@@ -188,6 +190,8 @@ $ARCANGELO_USERSPACE = ['on_http' => function (Request $r) {
 		case '/outside': return new Response('', 200, ['X-Sendfile' => '/etc/passwd']);
 		case '/long': return new Response((function () { yield '0123456789'; yield "\n"; })(), 200, ['Content-Length' => 10]);
 		case '/short': return new Response((function () { yield '01234'; })(), 200, ['Content-Length' => 10]);
+		case '/form': return json_encode([$r->form, array_map(fn ($f) => $f->contents(), $r->files), $_POST, getallheaders()['X-Own'] ?? null]);
+		case '/printed': echo 'printed '; ob_start(); echo 'and '; ob_flush(); flush(); echo 'flushed '; return 'and returned';
 	}
 	return new Response('no such thing', 404);
 }];`)
@@ -203,31 +207,39 @@ routes:
 `)
 	p, log := start(t, cfg)
 	secure := trusting(t, filepath.Join(cfg.Storage, "internal", "secure.crt"))
+	const urlencoded = "application/x-www-form-urlencoded"
+	const multi = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\ncontent\r\n--b--\r\n"
 	hints := func(links ...string) map[string][]string { // by listener: a message has no room for them
 		return map[string][]string{"web": links, "secure": links}
 	}
 	for _, c := range []struct {
 		method, target string
 		header         http.Header
-		status         int // -1: no whole response, or an error
+		send           string // the body
+		status         int    // -1: no whole response, or an error
 		body           string
 		want           http.Header // in the response; "": not there
 		hints          map[string][]string
 	}{
-		{"GET", "/hints", nil, 200, "hinted", http.Header{"Link": {""}}, hints("</a.css>", "</b.css>")},
-		{"GET", "/hint103", nil, 200, "hinted", http.Header{"Link": {"</a.css>"}}, hints("</a.css>")},
-		{"HEAD", "/hint103", nil, 200, "", nil, hints("</a.css>")},
-		{"GET", "/accel", nil, 200, "the file", http.Header{"X-Accel-Redirect": {""}, "Content-Type": {"text/x-own"}, "X-Kept": {"1"}, "Content-Length": {"8"}}, nil},
-		{"GET", "/accel", http.Header{"Range": {"bytes=4-"}}, 206, "file", http.Header{"Content-Range": {"bytes 4-7/8"}}, nil},
-		{"HEAD", "/accel", nil, 200, "", http.Header{"Content-Length": {"8"}}, nil},
-		{"GET", "/accelstream", nil, 200, "the file", nil, nil},
-		{"GET", "/accelmissing", nil, 404, "404 Not Found\n", nil, nil},
-		{"GET", "/sendfile", nil, 200, "the file", http.Header{"X-Sendfile": {""}, "Content-Type": {"text/plain"}}, nil},
-		{"GET", "/outside", nil, 502, "502 Bad Gateway\n", nil, nil},
-		{"GET", "/long", nil, 200, "0123456789", http.Header{"Content-Length": {"10"}}, nil},
-		{"GET", "/short", nil, -1, "", nil, nil},
+		{"GET", "/hints", nil, "", 200, "hinted", http.Header{"Link": {""}}, hints("</a.css>", "</b.css>")},
+		{"GET", "/hint103", nil, "", 200, "hinted", http.Header{"Link": {"</a.css>"}}, hints("</a.css>")},
+		{"HEAD", "/hint103", nil, "", 200, "", nil, hints("</a.css>")},
+		{"GET", "/accel", nil, "", 200, "the file", http.Header{"X-Accel-Redirect": {""}, "Content-Type": {"text/x-own"}, "X-Kept": {"1"}, "Content-Length": {"8"}}, nil},
+		{"GET", "/accel", http.Header{"Range": {"bytes=4-"}}, "", 206, "file", http.Header{"Content-Range": {"bytes 4-7/8"}}, nil},
+		{"HEAD", "/accel", nil, "", 200, "", http.Header{"Content-Length": {"8"}}, nil},
+		{"GET", "/accelstream", nil, "", 200, "the file", nil, nil},
+		{"GET", "/accelmissing", nil, "", 404, "404 Not Found\n", nil, nil},
+		{"GET", "/sendfile", nil, "", 200, "the file", http.Header{"X-Sendfile": {""}, "Content-Type": {"text/plain"}}, nil},
+		{"GET", "/outside", nil, "", 502, "502 Bad Gateway\n", nil, nil},
+		{"GET", "/long", nil, "", 200, "0123456789", http.Header{"Content-Length": {"10"}}, nil},
+		{"GET", "/printed", nil, "", 200, "printed and flushed and returned", nil, nil},
+		{"PUT", "/form", http.Header{"Content-Type": {urlencoded}, "X-Own": {"x"}}, "a=1", 200, `[{"a":"1"},[],[],"x"]`, nil, nil},
+		{"PATCH", "/form", http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, multi, 200, `[{"a":"1"},{"f":"content"},[],null]`, nil, nil},
+		{"DELETE", "/form", http.Header{"Content-Type": {urlencoded}}, "a=1", 200, `[{"a":"1"},[],[],null]`, nil, nil},
+		{"POST", "/form", http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, multi, 200, `[{"a":"1"},{"f":"content"},{"a":"1"},null]`, nil, nil},
+		{"GET", "/short", nil, "", -1, "", nil, nil},
 	} {
-		for name, got := range askAll(t, p, secure, c.method, c.target, c.header, "") {
+		for name, got := range askAll(t, p, secure, c.method, c.target, c.header, c.send) {
 			if c.status < 0 {
 				if !got.broken && got.status != 500 {
 					t.Errorf("%s %s %s: a whole response: %+v", name, c.method, c.target, got)
@@ -246,4 +258,139 @@ routes:
 	}
 	awaitLog(t, log, "outside of send_file")
 	awaitLog(t, log, "longer than its Content-Length")
+}
+
+// TestPrintedReachesTheClientAtOnce: what an on_http prints and flushes is with an
+// HTTP client before the script goes on. A message has it all together.
+func TestPrintedReachesTheClientAtOnce(t *testing.T) {
+	release := filepath.Join(t.TempDir(), "go")
+	script := onHTTP(t, `
+$ARCANGELO_USERSPACE = ['on_http' => function (arca\Request $r) {
+	while (ob_get_level()) { ob_end_flush(); }
+	echo "one\n";
+	flush();
+	while (!file_exists($r->query['go'])) { usleep(1000); }
+	echo "two\n";
+}];`)
+	cfg := load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}}}
+backends:
+  site: {php: {script: `+script+`, workers: {min: 1, max: 1}}}
+routes:
+  - backend: site
+`)
+	p, log := start(t, cfg)
+	for name, way := range map[string]struct {
+		client *http.Client
+		base   string
+	}{
+		"web":    {&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://" + p.Addr("web").String()},
+		"secure": {trusting(t, filepath.Join(cfg.Storage, "internal", "secure.crt")), "https://localhost:" + port(p.Addr("secure"))},
+	} {
+		resp, err := way.client.Get(way.base + "/?go=" + release + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, 4)
+		if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "one\n" {
+			t.Errorf("%s: %q, %v", name, first, err)
+		}
+		touch(t, release+name)
+		if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "two\n" {
+			t.Errorf("%s: then %q, %v", name, rest, err)
+		}
+		resp.Body.Close()
+	}
+	touch(t, release)
+	answer, err := client(t, p, "app").Send(t.Context(), []byte("GET /?go="+release+" HTTP/1.1\r\nHost: x\r\n\r\n"))
+	if err != nil || !strings.HasSuffix(string(answer), "\r\n\r\none\ntwo\n") {
+		t.Errorf("app: %q, %v", answer, err)
+	}
+	if data, err := os.ReadFile(log); err != nil || strings.Contains(string(data), "one") {
+		t.Errorf("the log has what was printed: %s, %v", data, err)
+	}
+}
+
+func port(a net.Addr) string {
+	_, port, _ := net.SplitHostPort(a.String())
+	return port
+}
+
+// TestFileOfAResponseAsAFile sends the same requests for a file to a files backend
+// and to an on_http that returns Response::file, and compares the responses.
+func TestFileOfAResponseAsAFile(t *testing.T) {
+	files := t.TempDir()
+	file := filepath.Join(files, "a.txt")
+	if err := os.WriteFile(file, []byte("0123456789"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	changed := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	if err := os.Chtimes(file, changed, changed); err != nil {
+		t.Fatal(err)
+	}
+	script := onHTTP(t, `$ARCANGELO_USERSPACE = ['on_http' => fn ($r) => arca\Response::file('`+file+`', 'text/plain')];`)
+	cfg := load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}}}
+backends:
+  script: {php: {script: `+script+`, workers: {min: 1, max: 1}}}
+  files: {files: {root: `+files+`}}
+routes:
+  - {match: {paths: [/files/*]}, strip_prefix: /files, backend: files}
+  - backend: script
+`)
+	p, _ := start(t, cfg)
+	secure := trusting(t, filepath.Join(cfg.Storage, "internal", "secure.crt"))
+	before, after := changed.Add(-time.Second).Format(http.TimeFormat), changed.Add(time.Second).Format(http.TimeFormat)
+	same := changed.Format(http.TimeFormat)
+	for _, c := range []string{
+		"", "Range: bytes=0-0", "Range: bytes=2-5", "Range: bytes=2-", "Range: bytes=-3", "Range: bytes=-30", "Range: bytes=0-100", "Range: bytes=9-9",
+		"Range: bytes=10-", "Range: bytes=10-12", "Range: bytes=5-2", "Range: bytes=", "Range: bytes=-", "Range: bytes=x-y", "Range: items=0-1", "Range: bytes 0-1",
+		"If-None-Match: TAG", "If-None-Match: W/TAG", `If-None-Match: "other", TAG`, `If-None-Match: "other"`, "If-None-Match: *",
+		"If-Match: TAG", "If-Match: W/TAG", `If-Match: "other"`, "If-Match: *",
+		"If-Modified-Since: " + same, "If-Modified-Since: " + before, "If-Modified-Since: " + after, "If-Modified-Since: nonsense",
+		"If-Unmodified-Since: " + same, "If-Unmodified-Since: " + before, "If-Unmodified-Since: " + after, "If-Unmodified-Since: nonsense",
+		"If-None-Match: \"other\"\nIf-Modified-Since: " + same, "If-Match: TAG\nIf-Unmodified-Since: " + before,
+		"If-Range: TAG\nRange: bytes=2-5", "If-Range: W/TAG\nRange: bytes=2-5", "If-Range: \"other\"\nRange: bytes=2-5",
+		"If-Range: " + same + "\nRange: bytes=2-5", "If-Range: " + before + "\nRange: bytes=2-5",
+		"If-None-Match: TAG\nRange: bytes=2-5", "If-Modified-Since: " + before + "\nRange: bytes=2-5",
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			ask := func(target string) map[string]exchanged {
+				h := http.Header{}
+				tag := askAll(t, p, secure, "HEAD", target, h, "")["web"].header.Get("Etag")
+				for line := range strings.Lines(strings.ReplaceAll(c, "TAG", tag)) {
+					name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+					h.Add(name, value)
+				}
+				return askAll(t, p, secure, method, target, h, "")
+			}
+			want, got := ask("/files/a.txt"), ask("/script/a.txt")
+			for name, w := range want {
+				g := got[name]
+				if w.status >= 400 { // mkd's own page
+					w.body, g.body = "", ""
+				}
+				if g.broken || g.status != w.status || g.body != w.body {
+					t.Errorf("%s %s %q: %d %q, want %d %q", name, method, c, g.status, g.body, w.status, w.body)
+				}
+				for _, field := range []string{"Content-Range", "Last-Modified", "Accept-Ranges", "Content-Type", "Content-Length"} {
+					if w.status >= 400 && (field != "Content-Range" || w.header.Get(field) == "") { // a 416 may well say how long the file is
+						continue
+					}
+					if g.header.Get(field) != w.header.Get(field) {
+						t.Errorf("%s %s %q: %s: %q, want %q", name, method, c, field, g.header.Get(field), w.header.Get(field))
+					}
+				}
+				if (g.header.Get("Etag") == "") != (w.header.Get("Etag") == "") {
+					t.Errorf("%s %s %q: ETag %q, want one like %q", name, method, c, g.header.Get("Etag"), w.header.Get("Etag"))
+				}
+			}
+		}
+	}
 }

@@ -27,6 +27,9 @@ final class Globals
     private const FIELDS = 11;
     private const FIRST_FIELD = 12;
 
+    /** Methods whose forms are parsed. PHP itself knows POST alone, and so do $_POST and $_FILES. */
+    private const FORM_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
+
     /** What $_SERVER is between requests. */
     private static array $between = [];
     /** What $_ENV is, always. */
@@ -36,6 +39,8 @@ final class Globals
     /** @var array<string, string> how $_SERVER calls fields, for those that came lately */
     private static array $names = [];
     private static bool $set = false;
+    /** @var array<string, list<string>> the header of the request */
+    private static array $headers = [];
     private static string $order = 'GP';
 
     /** Takes what is to be there between requests. */
@@ -101,6 +106,10 @@ final class Globals
         } elseif ($length > 0 || in_array($method, ['POST', 'PUT', 'PATCH'], true)) {
             $server['CONTENT_LENGTH'] = (string) $length;
         }
+        self::$headers = $headers;
+        if (isset($server['CONTENT_LENGTH'])) {
+            self::$headers['Content-Length'] = [$server['CONTENT_LENGTH']];
+        }
         if (isset($server['HTTP_AUTHORIZATION'])) {
             $server += self::credentials($server['HTTP_AUTHORIZATION']);
         }
@@ -118,16 +127,19 @@ final class Globals
             parse_str($body, $form);
             $body = '';
             $files = array_chunk(array_slice($v, $end, -1), 6);
-        } elseif ($length > 0 && $method === 'POST' && self::isForm($type)) {
+        } elseif ($length > 0 && in_array($method, self::FORM_METHODS, true) && self::isForm($type)) {
             parse_str(str_replace("\0", '%00', self::text($body, $length)), $form); // it would end there
         }
         self::$set = true;
         $_SERVER = $server;
         $_GET = $get;
-        $_POST = $form;
+        $_POST = $method === 'POST' ? $form : [];
         $_COOKIE = $cookies;
         $uploads = [];
         $_FILES = $files ? self::files($files, $uploads) : [];
+        if ($method !== 'POST') {
+            $_FILES = [];
+        }
         $_REQUEST = self::merged();
 
         return new Request(
@@ -149,8 +161,23 @@ final class Globals
         );
     }
 
+    /**
+     * What getallheaders returns.
+     *
+     * @return array<string, string> values by name
+     */
+    public static function headers(): array
+    {
+        $all = [];
+        foreach (self::$headers as $name => $values) {
+            $all[$name] = implode($name === 'Cookie' ? '; ' : ', ', $values);
+        }
+        return $all;
+    }
+
     public static function clear(): void
     {
+        self::$headers = [];
         if (self::$set) {
             $_GET = $_POST = $_COOKIE = $_FILES = $_REQUEST = [];
             $_SERVER = self::$between;
@@ -172,6 +199,13 @@ final class Globals
     private static function isForm(string $type): bool
     {
         return strcasecmp(substr($type, 0, strcspn($type, ';, ')), 'application/x-www-form-urlencoded') === 0;
+    }
+
+    /** Whether the form of a request was parsed, be it empty. */
+    public static function hasForm(Request $request): bool
+    {
+        return in_array($request->method, self::FORM_METHODS, true)
+            && preg_match('#^\s*(application/x-www-form-urlencoded|multipart/form-data)\s*(;|,|$)#i', (string) $request->header('Content-Type'));
     }
 
     /**

@@ -21,7 +21,7 @@ final class Request
         public readonly array $query = [],
         /** @var array<mixed> as $_COOKIE */
         public readonly array $cookies = [],
-        /** @var array<mixed> as $_POST */
+        /** @var array<mixed> as $_POST, for PUT, PATCH and DELETE too */
         public readonly array $form = [],
         /** @var array<mixed> an Upload for each file, nested as the fields' names say */
         public readonly array $files = [],

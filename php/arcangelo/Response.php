@@ -13,6 +13,8 @@ final class Response
 {
     /** @var array<string, array{string, list<string>}> fields by name in lower case: name and values */
     private array $fields = [];
+    /** Whether the body is a file, of which a client can have a range. */
+    private bool $isFile = false;
 
     /**
      * @param string|iterable<string>|resource      $body    a generator's parts are sent as they come
@@ -54,7 +56,8 @@ final class Response
     }
 
     /**
-     * A file. If it has a name, browsers save it under that.
+     * A file. If it has a name, browsers save it under that. A client gets the range
+     * that it asks for, and 304 for a file that it has.
      *
      * @throws \RuntimeException if it can't be read
      */
@@ -65,6 +68,7 @@ final class Response
             throw new \RuntimeException("can't read the file $path");
         }
         $response = new self($file, 200, ['Content-Type' => $type]);
+        $response->isFile = true;
         if ($name !== null) { // RFC 6266, section 4.3
             $response->header('Content-Disposition', 'attachment; filename="'
                 . preg_replace('/[^ !#-\[\]-~]/', '_', $name) . "\"; filename*=UTF-8''" . rawurlencode($name));
@@ -95,7 +99,7 @@ final class Response
      */
     public static function earlyHints(array $headers): void
     {
-        Exchange::hint(new self('', 103, $headers));
+        ResponseWriter::hint(new self('', 103, $headers));
     }
 
     /** @param int $status 200 to 599; or 103: the fields are an early hint, too, and the response is a 200 */
@@ -120,6 +124,13 @@ final class Response
         foreach ((array) $value as $one) {
             $this->addHeader($name, (string) $one);
         }
+        return $this;
+    }
+
+    /** Removes a field of the header. */
+    public function removeHeader(string $name): self
+    {
+        unset($this->fields[strtolower($name)]);
         return $this;
     }
 
@@ -173,6 +184,27 @@ final class Response
     {
         $field = $this->fields[strtolower($name)] ?? null;
         return $field === null ? null : implode(', ', $field[1]);
+    }
+
+    /**
+     * The Content-Length; -1: there is none.
+     *
+     * @internal
+     */
+    public function getLength(): int
+    {
+        $length = $this->getHeader('Content-Length');
+        return $length !== null && ctype_digit($length) ? (int) $length : -1;
+    }
+
+    /**
+     * Whether Response::file made it.
+     *
+     * @internal
+     */
+    public function isFile(): bool
+    {
+        return $this->isFile;
     }
 
     /** @return string|iterable<string>|resource */

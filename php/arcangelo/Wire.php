@@ -42,6 +42,9 @@ final class Wire
     public const GOES_ON = "\x00";
     public const ENDS = "\x01";
 
+    /** In an END's head: the worker ends too. */
+    public const LEAVES = "\x01";
+
     /** In a PART's head: it shouldn't wait for the next one. */
     public const FLUSH = "\x01";
 

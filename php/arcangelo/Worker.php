@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * The life of a worker: it loads the userspace script, takes calls, and answers
+ * The life of a worker: it loads the userspace script, takes calls, and responds to
  * each of them.
  *
  * @internal
@@ -21,10 +21,6 @@ final class Worker
     private static array $on = [];
     /** Given back when memory is exhausted, to report it. */
     private static ?string $reserve = null;
-    /** @var callable the handler of errors that is there between requests */
-    private static $errorHandler;
-    /** @var ?callable the same for exceptions */
-    private static $exceptionHandler;
 
     public static function start(string $script): void
     {
@@ -35,7 +31,7 @@ final class Worker
         Session::prepare();
         set_error_handler(self::onError(...));
         register_shutdown_function(self::onShutdown(...));
-        ob_start(self::onOutput(...), 8192);
+        Output::open();
     }
 
     /** Ends a worker whose script couldn't be loaded. */
@@ -58,11 +54,10 @@ final class Worker
         } catch (\Throwable $e) {
             self::fail($e);
         }
-        self::settleOutput();
-        self::$errorHandler = self::peekErrorHandler();
-        self::$exceptionHandler = self::peekExceptionHandler();
+        Output::toLog();
         Globals::keep($GLOBALS['argv'][1]);
         Session::keep();
+        State::keep();
         Wire::$doing = null;
         Wire::send(Wire::READY, pack('NC', getmypid(), self::$on['on_http'] ? self::TAKES_HTTP : 0), PHP_VERSION);
 
@@ -75,17 +70,17 @@ final class Worker
             Userspace::$client_port = (ord($head[17]) << 8) | ord($head[18]);
             Userspace::$client_ip = substr($head, 19);
             $flags = ord($head[0]);
+            State::begin();
             if ($type === Wire::HTTP) {
-                Exchange::run(self::$on['on_start'], self::$on['on_http'], $flags, $body);
+                HttpCall::run(self::$on['on_start'], self::$on['on_http'], $flags, $body);
             } else {
                 Userspace::$request = $body;
                 unset($body);
-                self::answer($flags);
+                RawCall::run(self::$on['on_start'], self::$on['on_handle'], $flags);
             }
-            self::putBackHandlers();
-            Wire::done();
+            State::putBack();
         }
-        self::settleOutput();
+        Output::toLog();
         Wire::$over = true;
         exit(0);
     }
@@ -109,36 +104,6 @@ final class Worker
         return $found;
     }
 
-    /** Answers a raw message. */
-    private static function answer(int $flags): void
-    {
-        $answer = $error = null;
-        try {
-            $last = ($flags & Wire::MORE) === 0;
-            while (!$last) {
-                Userspace::$request .= Wire::part($last);
-            }
-            if (self::$on['on_start']) {
-                self::$on['on_start']();
-            }
-            $answer = self::last((self::$on['on_handle'] ?? throw new \LogicException('the script has no on_handle'))());
-        } catch (\Throwable $e) {
-            $error = (string) $e;
-        }
-        self::stop();
-        self::settleOutput();
-        Userspace::$request = '';
-        if ($error !== null) {
-            Wire::send(Wire::ERROR, Wire::GOES_ON . Wire::memory(), $error);
-            return;
-        }
-        if (strlen($answer) > Wire::COPY_LIMIT) { // it goes first, so that it isn't counted
-            Wire::send(Wire::PART, '', $answer);
-            $answer = '';
-        }
-        Wire::send(Wire::END, Wire::memory(), $answer);
-    }
-
     /** Calls on_stop, after which no session is left. */
     public static function stop(): void
     {
@@ -156,49 +121,29 @@ final class Worker
         }
     }
 
-    /** Sends the parts of an answer that comes in parts, and returns what is left of it. */
-    private static function last(mixed $answer): string
+    /**
+     * Ends a call: with the rest of the response, which a frame goes before, or with
+     * an error. $rest is let go of. If something can't be put back for the next
+     * request, the worker ends.
+     */
+    public static function end(?string $error, string &$rest, string $before = ''): void
     {
-        if ($answer instanceof \Traversable) {
-            foreach ($answer as $part) {
-                Wire::send(Wire::PART, Wire::FLUSH, (string) $part);
-                if (!Wire::isWanted()) {
-                    break;
-                }
+        $stays = State::disarm();
+        if ($stays !== null) {
+            Wire::send(Wire::LOG, Wire::WARNING, "Warning: $stays: the worker is replaced");
+        }
+        if ($error !== null) {
+            Wire::send(Wire::ERROR, ($stays === null ? Wire::GOES_ON : Wire::ENDS) . Wire::memory(), $error);
+        } else {
+            if (strlen($rest) > Wire::COPY_LIMIT) { // it goes first, so that it isn't counted
+                Wire::send(Wire::PART, '', $rest, $before);
+                $rest = $before = '';
             }
-            return '';
+            Wire::send(Wire::END, Wire::memory() . ($stays === null ? '' : Wire::LEAVES), $rest, $before);
         }
-        if (is_array($answer) || is_object($answer) && !$answer instanceof \Stringable || is_resource($answer)) {
-            throw new \UnexpectedValueException('on_handle returned ' . get_debug_type($answer) . ', a string is due');
-        }
-        $answer = (string) $answer;
-        if (strlen($answer) > Wire::LONGEST) {
-            throw new \LengthException('on_handle returned over 4 GiB, which has to come in parts');
-        }
-        return $answer;
-    }
-
-    /** What a script prints goes to the log. */
-    private static function onOutput(string $output): string
-    {
-        if (Wire::isStranger()) {
-            return $output;
-        }
-        if ($output !== '') {
-            Wire::send(Wire::LOG, Wire::PRINTED, $output);
-        }
-        return '';
-    }
-
-    /** Logs what was printed, and ends the buffers that a script left open. */
-    public static function settleOutput(): void
-    {
-        while (ob_get_level() > 1 && @ob_end_flush()) {
-        }
-        if (ob_get_level() === 0) {
-            ob_start(self::onOutput(...), 8192);
-        } elseif (ob_get_length() > 0) {
-            ob_flush();
+        Wire::done();
+        if ($stays !== null) {
+            exit(0);
         }
     }
 
@@ -206,6 +151,9 @@ final class Worker
     {
         if ($level === E_USER_ERROR) {
             return false; // PHP ends the script, as it does without a handler
+        }
+        if ($level === E_NOTICE && Output::isOurs($message)) {
+            return true;
         }
         if (error_reporting() & $level) {
             Wire::send(Wire::LOG, Wire::WARNING, self::levelName($level) . ": $message in $file:$line");
@@ -223,39 +171,6 @@ final class Worker
         };
     }
 
-    private static function peekErrorHandler(): ?callable
-    {
-        $handler = set_error_handler(null);
-        restore_error_handler();
-        return $handler;
-    }
-
-    private static function peekExceptionHandler(): ?callable
-    {
-        $handler = set_exception_handler(null);
-        restore_exception_handler();
-        return $handler;
-    }
-
-    /** Puts the handlers back that a request has set, or taken away. */
-    private static function putBackHandlers(): void
-    {
-        while (self::$errorHandler !== $handler = self::peekErrorHandler()) {
-            if ($handler === null) {
-                set_error_handler(self::$errorHandler);
-                break;
-            }
-            restore_error_handler();
-        }
-        while (self::$exceptionHandler !== $handler = self::peekExceptionHandler()) {
-            if ($handler === null) {
-                set_exception_handler(self::$exceptionHandler);
-                break;
-            }
-            restore_exception_handler();
-        }
-    }
-
     /** Tells of a script that ended: by exit, by a fatal error, by exhausted memory. */
     private static function onShutdown(): void
     {
@@ -268,13 +183,13 @@ final class Worker
         $fatal = E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR;
         if ($e !== null && $e['type'] & $fatal) {
             $why = "Fatal error: {$e['message']} in {$e['file']}:{$e['line']}";
-        } elseif (Exchange::atExit()) {
+        } elseif (HttpCall::atExit()) {
             Wire::$over = true;
             return;
         } else {
             $why = 'the script called exit during ' . Wire::$doing;
         }
-        self::settleOutput();
+        Output::toLog();
         Wire::$doing = null;
         Wire::send(Wire::ERROR, Wire::ENDS, $why);
         Wire::$over = true;

@@ -51,7 +51,7 @@ function toPsr(
     foreach ($request->headers as $name => $values) {
         $psr = $psr->withHeader((string) $name, $values);
     }
-    if ($request->method === 'POST' && preg_match('#^\s*(application/x-www-form-urlencoded|multipart/form-data)\s*(;|$)#i', (string) $request->header('Content-Type'))) {
+    if (Globals::hasForm($request)) {
         $psr = $psr->withParsedBody($request->form);
     }
     if ($request->files) {

@@ -12,7 +12,9 @@ function globals(string $input): string
     $server = $_SERVER;
     ksort($server);
     unset($server['REQUEST_TIME'], $server['REQUEST_TIME_FLOAT']);
-    $all = ['GET' => $_GET, 'POST' => $_POST, 'COOKIE' => $_COOKIE, 'REQUEST' => $_REQUEST, 'FILES' => $files, 'input' => $input];
+    $headers = getallheaders();
+    ksort($headers);
+    $all = ['GET' => $_GET, 'POST' => $_POST, 'COOKIE' => $_COOKIE, 'REQUEST' => $_REQUEST, 'FILES' => $files, 'input' => $input, 'headers' => $headers];
     foreach ($all as &$one) { // bytes as they are, and the order of keys
         $one = var_export($one, true);
         $one = strlen($one) < 10000 ? $one : md5($one);

@@ -22,7 +22,7 @@ $ARCANGELO_USERSPACE = [
             case 'hashstream': $h = hash_init('md5'); hash_update_stream($h, $r->bodyStream()); return hash_final($h);
             case 'memory': $r->bodyStream(); return (string) memory_get_peak_usage();
             case 'print': echo 'printed ', 'body'; http_response_code(404); return;
-            case 'printreturn': echo 'to the log'; return 'to the client';
+            case 'printreturn': echo 'printed, '; return 'returned';
             case 'nothing': return;
             case 'answer': return (new Response('body', 418, ['X-One' => '1']))->addHeader('X-Two', 'a')->addHeader('X-Two', 'b')->cookie('c', 'v 1');
             case 'reset': return (string) http_response_code();
@@ -53,8 +53,6 @@ $ARCANGELO_USERSPACE = [
             case 'fatal': eval('class Exists {} class Exists {}'); return 'x';
             case 'eat': $s = ''; while (true) { $s .= str_repeat('x', 1 << 20); }
             case 'buffers': ob_start(); echo 'left '; ob_start(); echo 'open'; return;
-            case 'nobuffer': ob_end_clean(); echo 'in the log'; return;
-            case 'nobuffers': while (ob_get_level()) { ob_end_clean(); } echo 'where?'; return 'done';
             case 'handlers': set_error_handler(fn () => true); set_error_handler(null); set_exception_handler(fn () => null); return 'set';
             case 'nohandlers': restore_error_handler(); restore_error_handler(); return 'taken';
             case 'check': $h = set_error_handler(null); restore_error_handler(); $e = set_exception_handler(null); restore_exception_handler(); return var_export([$h === $boot['errors'], $e, ob_get_level(), $_GET, $_POST, isset($_SESSION)], true);
@@ -72,6 +70,10 @@ $ARCANGELO_USERSPACE = [
             case 'big': return str_repeat('x', (int) $r->query['n']);
             case 'redirect': return Response::redirect('/elsewhere', 303);
             case 'ours': return new Response('x', 200, ['Connection' => 'close', 'Transfer-Encoding' => 'chunked', 'Content-Length' => '77', 'X-Kept' => 'y']);
+            case 'forms':
+                $files = $r->files;
+                array_walk_recursive($files, function (&$u) { $u = [$u->name, $u->contents()]; });
+                return json_encode([json_encode($r->form), $r->body(), json_encode($files), json_encode($_POST), count($_FILES)], JSON_UNESCAPED_SLASHES);
             case 'move': $r->files['f']->moveTo($r->query['to']); return (string) filesize($r->query['to']);
             case 'uploads': return implode("\n", array_map(fn ($u) => $u->path . ' ' . md5($u->contents()) . ' ' . (int) is_writable($u->path), $r->files['f']));
             case 'uploadexit': file_put_contents($r->query['note'], $r->files['f']->path); posix_kill(getmypid(), SIGKILL); sleep(10);

@@ -54,7 +54,7 @@ namespace arca {
         /** @var array<mixed> as $_COOKIE */
         public readonly array $cookies;
 
-        /** @var array<mixed> as $_POST */
+        /** @var array<mixed> as $_POST, for PUT, PATCH and DELETE too */
         public readonly array $form;
 
         /** @var array<mixed> an Upload for each file, nested as the fields' names say */
@@ -166,7 +166,8 @@ namespace arca {
         }
 
         /**
-         * A file. If it has a name, browsers save it under that.
+         * A file. If it has a name, browsers save it under that. A client gets the range
+         * that it asks for, and 304 for a file that it has.
          *
          * @throws \RuntimeException if it can't be read
          */
@@ -210,6 +211,11 @@ namespace arca {
          * @param string|int|list<string> $value
          */
         public function header(string $name, array|string|int $value): self
+        {
+        }
+
+        /** Removes a field of the header. */
+        public function removeHeader(string $name): self
         {
         }
 

@@ -53,6 +53,22 @@ final class PsrTest extends TestCase
         unlink($file);
     }
 
+    public function testParsedBodyByMethod(): void
+    {
+        $factory = new Psr17Factory();
+        $seen = null;
+        $on = psr(function (ServerRequestInterface $r) use (&$seen, $factory) {
+            $seen = $r;
+            return $factory->createResponse();
+        }, $factory);
+        foreach (['POST' => true, 'PUT' => true, 'PATCH' => true, 'DELETE' => true, 'GET' => false, 'REPORT' => false] as $method => $parsed) {
+            foreach (['application/x-www-form-urlencoded' => $parsed, 'multipart/form-data; boundary=b' => $parsed, 'application/json' => false] as $type => $is) {
+                $on(new Request(method: $method, headers: ['Content-Type' => [$type]], form: $is ? ['a' => '1'] : []));
+                self::assertSame($is ? ['a' => '1'] : null, $seen->getParsedBody(), "$method $type");
+            }
+        }
+    }
+
     public function testBodies(): void
     {
         $factory = new Psr17Factory();

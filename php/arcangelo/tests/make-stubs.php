@@ -33,6 +33,9 @@ function classStub(string $class, ?string $name = null): string
             . type($p->getType()) . '$' . $p->getName() . ';';
     }
     foreach ($c->getMethods(ReflectionMethod::IS_PUBLIC) as $m) {
+        if (str_contains((string) $m->getDocComment(), '@internal')) {
+            continue;
+        }
         $members[] = functionStub($m, 'public ' . ($m->isStatic() ? 'static ' : ''));
     }
     return comment($c) . 'final class ' . ($name ?? $c->getShortName()) . "\n{\n" . indent(implode("\n\n", $members)) . "\n}";

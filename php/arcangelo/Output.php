@@ -1,0 +1,155 @@
+<?php
+
+declare(strict_types=1);
+
+namespace arca;
+
+/**
+ * Takes what scripts print: during an on_http it belongs to the response, else to
+ * the log.
+ *
+ * One output buffer is always there, below those of scripts. They can't end it and
+ * don't see it: to them no buffer is active, as in PHP with output_buffering=0. PHP
+ * calls it for each echo, so that flush() finds all that was printed even below a
+ * buffer that a script has started.
+ *
+ * @internal
+ */
+final class Output
+{
+    /** Bytes after which the log gets what was printed. */
+    private const TO_LOG = 8192;
+    /** Bytes after which the client gets it, though nobody flushed it. */
+    private const TO_CLIENT = 262144;
+    /** The bit of the phase of a buffer's first call, which means nothing here. */
+    private const FIRST = PHP_OUTPUT_HANDLER_START;
+
+    private static string $printed = '';
+    private static int $limit = self::TO_LOG;
+    /** Why the client can't get what was printed. */
+    private static ?\Throwable $error = null;
+
+    public static function open(): void
+    {
+        ob_start(self::take(...), 1, PHP_OUTPUT_HANDLER_CLEANABLE | PHP_OUTPUT_HANDLER_FLUSHABLE);
+    }
+
+    /** The callback of the output buffer. An exception here would disable the buffer. */
+    private static function take(string $text, int $phase): string
+    {
+        self::$printed .= $text;
+        if (($phase & ~self::FIRST) === PHP_OUTPUT_HANDLER_WRITE && strlen(self::$printed) <= self::$limit) {
+            return '';
+        }
+        if (Wire::isStranger()) { // it isn't Arcangelo's any more: standard output takes it
+            return self::collect();
+        }
+        if ($phase & PHP_OUTPUT_HANDLER_CLEAN) {
+            self::$printed = '';
+            return '';
+        }
+        try {
+            self::pass(($phase & PHP_OUTPUT_HANDLER_FLUSH) !== 0);
+        } catch (\Throwable $e) {
+            self::$error ??= $e;
+        }
+        return '';
+    }
+
+    /** Begins the response to an HTTP request: what is printed from now on belongs to it. */
+    public static function toClient(): void
+    {
+        self::toLog();
+        self::$limit = self::TO_CLIENT;
+    }
+
+    /** Ends that: what was printed, and what will be, goes to the log. */
+    public static function toLog(): void
+    {
+        self::$limit = self::TO_LOG;
+        self::$error = null;
+        self::settle();
+        if (self::$printed !== '') {
+            self::pass(false);
+        }
+    }
+
+    /** Returns what was printed and not sent yet, in all buffers, and forgets it. */
+    public static function collect(): string
+    {
+        $printed = self::$printed;
+        self::$printed = '';
+        return $printed;
+    }
+
+    /** Whether something was printed that wasn't sent yet. */
+    public static function hasPrinted(): bool
+    {
+        return self::$printed !== '';
+    }
+
+    /** Ends the buffers of the script. Returns false if one of them can't be ended. */
+    public static function settle(): bool
+    {
+        while (self::level() > 0 && @ob_end_flush()) {
+        }
+        return self::level() === 0;
+    }
+
+    /** The number of buffers that the script has started. */
+    public static function level(): int
+    {
+        return max(0, count(ob_list_handlers()) - 1);
+    }
+
+    /**
+     * What flush() does: the client gets what was printed. If the client is gone,
+     * the script ends here, unless it has called ignore_user_abort(true).
+     */
+    public static function flush(): void
+    {
+        if (Wire::isStranger()) {
+            return;
+        }
+        self::pass(true);
+        self::check();
+        if (self::$limit === self::TO_CLIENT && ResponseWriter::isAbandoned() && !ini_get('ignore_user_abort')) {
+            throw new ClientGone();
+        }
+    }
+
+    /** Throws what keeps the client from getting what was printed. */
+    public static function check(): void
+    {
+        if (self::$error !== null) {
+            throw self::$error;
+        }
+    }
+
+    /** Hands on what was printed. */
+    private static function pass(bool $flush): void
+    {
+        $text = self::collect();
+        if (self::$limit === self::TO_CLIENT) {
+            ResponseWriter::print($text, $flush);
+        } elseif ($text !== '') {
+            Wire::send(Wire::LOG, Wire::PRINTED, $text);
+        }
+    }
+
+    /**
+     * Handles PHP's notice that a script tried to end the buffer that it doesn't
+     * see. What it wanted of the text is done, and false returned for other notices.
+     */
+    public static function isOurs(string $notice): bool
+    {
+        if (!preg_match('/^ob_(end_flush|get_flush|end_clean|get_clean)\(\): Failed to /', $notice, $match)) {
+            return false;
+        }
+        match ($match[1]) {
+            'end_flush', 'get_flush' => self::flush(),
+            default => self::$printed = '',
+        };
+        return true;
+    }
+}

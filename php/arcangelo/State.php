@@ -1,0 +1,254 @@
+<?php
+
+declare(strict_types=1);
+
+namespace arca;
+
+/**
+ * Puts back what a request has changed of the process, so that the next one finds
+ * what the script's loading has left. docs/php.md has the list, and what stays.
+ *
+ * @internal
+ */
+final class State
+{
+    /** Signals that have handlers: those of real time aren't looked at. */
+    private const SIGNALS = 31;
+    private const LOCALES = [LC_CTYPE, LC_NUMERIC, LC_TIME, LC_COLLATE, LC_MONETARY, LC_MESSAGES];
+
+    /** @var array<string, ?string> settings that a script can change, but for those of sessions */
+    private static array $settings = [];
+    private static string $timeLimit = '0';
+    private static string $openBasedir = '';
+    /** @var array<string, string> */
+    private static array $environment = [];
+    private static string $locale = '';
+    /** @var array<int, string> by category */
+    private static array $locales = [];
+    private static string $timezone = '';
+    private static int $umask = 0;
+    private static string $folder = '';
+    /** @var array<string, array<string, mixed>> options of the default stream context */
+    private static array $context = [];
+    /** @var list<string> */
+    private static array $wrappers = [];
+    /** @var callable|null */
+    private static $errorHandler = null;
+    /** @var callable|null */
+    private static $exceptionHandler = null;
+    private static ?string $domain = null;
+
+    private static bool $hasLibxml = false;
+    private static bool $libxmlErrors = false;
+    /** @var callable|null */
+    private static $libxmlLoader = null;
+
+    /** @var array<string, mixed> values of functions that return one without, and set one with an argument */
+    private static array $functions = [];
+
+    private static bool $hasSignals = false;
+    private static bool $asyncSignals = false;
+    /** @var array<int, mixed> by number */
+    private static array $handlers = [];
+    /** @var list<int> */
+    private static array $blocked = [];
+
+    /** Takes what every request is to find. */
+    public static function keep(): void
+    {
+        foreach (ini_get_all() as $name => $setting) {
+            if ($setting['access'] & INI_USER && !str_starts_with($name, 'session.') && $name !== 'max_execution_time') {
+                self::$settings[$name] = $setting['local_value'];
+            }
+        }
+        self::$timeLimit = (string) ini_get('max_execution_time');
+        self::$openBasedir = (string) ini_get('open_basedir');
+        self::$environment = getenv();
+        self::$locale = (string) setlocale(LC_ALL, '0');
+        foreach (self::LOCALES as $category) {
+            self::$locales[$category] = (string) setlocale($category, '0');
+        }
+        self::$timezone = date_default_timezone_get();
+        self::$umask = umask();
+        self::$folder = (string) getcwd();
+        self::$context = stream_context_get_options(stream_context_get_default());
+        self::$wrappers = stream_get_wrappers();
+        self::$errorHandler = self::errorHandler();
+        self::$exceptionHandler = self::exceptionHandler();
+        self::$domain = function_exists('textdomain') ? textdomain(null) : null;
+        self::keepLibxml();
+        $functions = ['mb_internal_encoding', 'mb_language', 'mb_substitute_character', 'mb_http_output', 'mb_detect_order', 'mb_regex_encoding', 'mb_regex_set_options'];
+        foreach (array_filter($functions, function_exists(...)) as $function) {
+            self::$functions[$function] = $function();
+        }
+        self::keepSignals();
+    }
+
+    private static function keepLibxml(): void
+    {
+        self::$hasLibxml = extension_loaded('libxml');
+        if (self::$hasLibxml) {
+            self::$libxmlErrors = libxml_use_internal_errors();
+            self::$libxmlLoader = function_exists('libxml_get_external_entity_loader') ? libxml_get_external_entity_loader() : null;
+        }
+    }
+
+    private static function keepSignals(): void
+    {
+        self::$hasSignals = extension_loaded('pcntl');
+        if (self::$hasSignals) {
+            self::$asyncSignals = pcntl_async_signals();
+            for ($signal = 1; $signal <= self::SIGNALS; $signal++) {
+                self::$handlers[$signal] = pcntl_signal_get_handler($signal);
+            }
+            pcntl_sigprocmask(SIG_BLOCK, [], self::$blocked);
+        }
+    }
+
+    /** Begins a request: its time starts. */
+    public static function begin(): void
+    {
+        http_response_code(200);
+        if (self::$timeLimit !== '0') {
+            set_time_limit((int) self::$timeLimit);
+        }
+    }
+
+    /**
+     * Puts back what could end the worker between requests, before the response is
+     * complete. Returns what can't be put back, so that the worker has to be replaced;
+     * null: all can.
+     */
+    public static function disarm(): ?string
+    {
+        if (ini_get('max_execution_time') !== self::$timeLimit) {
+            set_time_limit((int) self::$timeLimit);
+        }
+        if (self::$hasSignals) {
+            self::putBackSignals();
+        }
+        return match (true) {
+            !Output::settle() => 'the request has started an output buffer that nobody can end',
+            stream_context_get_options(stream_context_get_default()) !== self::$context => 'the request has changed the default stream context',
+            ini_get('open_basedir') !== self::$openBasedir => 'the request has changed open_basedir',
+            getcwd() !== self::$folder && !@chdir(self::$folder) => 'the working directory ' . self::$folder . ' is gone',
+            default => null,
+        };
+    }
+
+    private static function putBackSignals(): void
+    {
+        if (self::$handlers[SIGALRM] === SIG_DFL) { // else alarms are the script's own, not a request's
+            pcntl_alarm(0);
+        }
+        foreach (self::$handlers as $signal => $handler) {
+            if (pcntl_signal_get_handler($signal) !== $handler) {
+                pcntl_signal($signal, $handler);
+            }
+        }
+        pcntl_sigprocmask(SIG_BLOCK, [], $blocked);
+        if ($blocked !== self::$blocked) {
+            pcntl_sigprocmask(SIG_SETMASK, self::$blocked);
+        }
+        if (pcntl_async_signals() !== self::$asyncSignals) {
+            pcntl_async_signals(self::$asyncSignals);
+        }
+    }
+
+    /** Puts the rest back, once the response is sent: it takes some microseconds, which no client waits for. */
+    public static function putBack(): void
+    {
+        self::putBackHandlers();
+        foreach (self::$settings as $name => $value) {
+            if (ini_get($name) !== (string) $value) {
+                $value === null ? ini_restore($name) : @ini_set($name, $value);
+            }
+        }
+        if (getenv() !== self::$environment) {
+            self::putBackEnvironment();
+        }
+        if (setlocale(LC_ALL, '0') !== self::$locale && setlocale(LC_ALL, self::$locale) === false) { // too long for PHP
+            foreach (self::$locales as $category => $locale) {
+                setlocale($category, $locale);
+            }
+        }
+        if (date_default_timezone_get() !== self::$timezone) {
+            date_default_timezone_set(self::$timezone);
+        }
+        if (umask() !== self::$umask) {
+            umask(self::$umask);
+        }
+        foreach (self::$functions as $function => $value) {
+            if ($function() !== $value) {
+                $function($value);
+            }
+        }
+        if (self::$hasLibxml) {
+            self::putBackLibxml();
+        }
+        if (self::$domain !== null && textdomain(null) !== self::$domain) {
+            textdomain(self::$domain);
+        }
+        foreach (array_diff(self::$wrappers, stream_get_wrappers()) as $wrapper) {
+            @stream_wrapper_restore($wrapper);
+        }
+        mt_srand(); // what it is seeded with, nobody knows
+        strtok('', ' ');
+        error_clear_last();
+    }
+
+    private static function putBackEnvironment(): void
+    {
+        $now = getenv();
+        foreach (array_diff_key($now, self::$environment) as $name => $value) {
+            putenv((string) $name);
+        }
+        foreach (self::$environment as $name => $value) {
+            if (($now[$name] ?? null) !== $value) {
+                putenv("$name=$value");
+            }
+        }
+        self::$environment = getenv(); // in its new order
+    }
+
+    private static function putBackLibxml(): void
+    {
+        libxml_clear_errors();
+        libxml_use_internal_errors(self::$libxmlErrors);
+        if (function_exists('libxml_get_external_entity_loader') && libxml_get_external_entity_loader() !== self::$libxmlLoader) {
+            libxml_set_external_entity_loader(self::$libxmlLoader);
+        }
+    }
+
+    private static function putBackHandlers(): void
+    {
+        while (self::$errorHandler !== $handler = self::errorHandler()) {
+            if ($handler === null) {
+                set_error_handler(self::$errorHandler);
+                break;
+            }
+            restore_error_handler();
+        }
+        while (self::$exceptionHandler !== $handler = self::exceptionHandler()) {
+            if ($handler === null) {
+                set_exception_handler(self::$exceptionHandler);
+                break;
+            }
+            restore_exception_handler();
+        }
+    }
+
+    private static function errorHandler(): ?callable
+    {
+        $handler = set_error_handler(null);
+        restore_error_handler();
+        return $handler;
+    }
+
+    private static function exceptionHandler(): ?callable
+    {
+        $handler = set_exception_handler(null);
+        restore_exception_handler();
+        return $handler;
+    }
+}

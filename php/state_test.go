@@ -1,0 +1,179 @@
+package php
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+)
+
+// statePool is a pool of one worker whose script changes what belongs to the
+// process.
+func statePool(t *testing.T, ini map[string]string) (*Pool, *logBuffer) {
+	return start(t, Options{Script: "testdata/state.php", MinWorkers: 1, MaxWorkers: 1, Ini: ini, Env: map[string]string{"HOME": "/tmp"}})
+}
+
+// TestNothingOfARequestStays: what a request changes of the process isn't there
+// for the next one, be they HTTP requests or raw messages. The worker goes on.
+func TestNothingOfARequestStays(t *testing.T) {
+	p, _ := statePool(t, nil)
+	over := map[string]func(what string) string{
+		"on_http": func(what string) string {
+			w, err := doHTTP(p, httpCall("GET", "/"+url.PathEscape(what), nil, ""))
+			if err != nil {
+				return err.Error()
+			}
+			return w.body.String()
+		},
+		"on_handle": func(what string) string {
+			answer, err := do(p, what)
+			if err != nil {
+				return err.Error()
+			}
+			return answer
+		},
+	}
+	for name, ask := range over {
+		pid, want := ask("pid"), ask("state")
+		if !strings.HasPrefix(want, "{") {
+			t.Fatal(want)
+		}
+		for _, change := range stateChanges(t) {
+			if change == "superglobals" && name == "on_handle" {
+				continue // a raw message has none
+			}
+			if got := ask(change); !strings.HasSuffix(got, "changed") && !strings.Contains(got, "after a change") {
+				t.Errorf("%s: %s: %s", name, change, got)
+			}
+			if got := ask("state"); got != want {
+				t.Errorf("%s: after %q: %s", name, change, differences(got, want))
+			}
+		}
+		if got := ask("pid"); got != pid {
+			t.Errorf("%s: the worker was replaced", name)
+		}
+		if seeded, got := ask("seed"), ask("random"); seeded == got {
+			t.Errorf("%s: mt_srand(42) is still there", name)
+		}
+		ask("seed")
+		first := ask("random")
+		ask("seed")
+		if got := ask("random"); got == first {
+			t.Errorf("%s: random numbers after mt_srand(42) are the same each time", name)
+		}
+	}
+}
+
+// differences returns what differs between two states.
+func differences(got, want string) string {
+	var g, w map[string]any
+	if json.Unmarshal([]byte(got), &g) != nil || json.Unmarshal([]byte(want), &w) != nil {
+		return got
+	}
+	var all []string
+	for name := range w {
+		a, isMap := g[name].(map[string]any)
+		b, _ := w[name].(map[string]any)
+		if !isMap && asJSON(g[name]) != asJSON(w[name]) {
+			all = append(all, fmt.Sprintf("%s is %v, want %v", name, g[name], w[name]))
+		}
+		for key := range maps.Keys(b) {
+			if asJSON(a[key]) != asJSON(b[key]) {
+				all = append(all, fmt.Sprintf("%s %s is %v, want %v", name, key, a[key], b[key]))
+			}
+		}
+		if len(a) > len(b) {
+			all = append(all, fmt.Sprintf("%s has %d more", name, len(a)-len(b)))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// stateChanges are the changes of testdata/state.php that can be put back.
+func stateChanges(t *testing.T) (names []string) {
+	t.Helper()
+	code, err := os.ReadFile("testdata/state.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _, ok := strings.Cut(string(code), "    // What can't be put back.\n")
+	if !ok {
+		t.Fatal("no list of changes")
+	}
+	for line := range strings.Lines(list) {
+		if name, ok := strings.CutPrefix(line, "    '"); ok {
+			name, _, _ = strings.Cut(name, "'")
+			names = append(names, name)
+		}
+	}
+	if len(names) < 30 {
+		t.Fatalf("only %q", names)
+	}
+	return names
+}
+
+// TestWhatStaysReplacesTheWorker: a change that PHP can't take back ends the
+// worker with its request. The log says why.
+func TestWhatStaysReplacesTheWorker(t *testing.T) {
+	p, log := statePool(t, nil)
+	want := get(t, p, "/state").body.String()
+	for change, text := range map[string]string{
+		"stream context": "the request has changed the default stream context: the worker is replaced",
+		"endless buffer": "the request has started an output buffer that nobody can end: the worker is replaced",
+		"open_basedir":   "the request has changed open_basedir: the worker is replaced",
+	} {
+		pid := get(t, p, "/pid").body.String()
+		if got := get(t, p, "/"+url.PathEscape(change)).body.String(); got != "changed" {
+			t.Errorf("%s: %q", change, got)
+		}
+		if got := get(t, p, "/state").body.String(); got != want {
+			t.Errorf("after %s: %s", change, differences(got, want))
+		}
+		if get(t, p, "/pid").body.String() == pid {
+			t.Errorf("%s: the worker goes on", change)
+		}
+		log.await(t, text)
+		if got := mustDo(t, p, change); got != "changed" {
+			t.Errorf("%s: %q", change, got)
+		}
+	}
+}
+
+// TestTimeLimitOfAnotherRequest: set_time_limit(1) doesn't end a later request,
+// and a limit of the script's own counts for each request anew.
+func TestTimeLimitOfAnotherRequest(t *testing.T) {
+	code := script(t, `
+		function burnt(): float { $u = getrusage(); return $u['ru_utime.tv_sec'] + $u['ru_stime.tv_sec'] + ($u['ru_utime.tv_usec'] + $u['ru_stime.tv_usec']) / 1e6; }
+		$ARCANGELO_USERSPACE = ['on_handle' => function () {
+			if (arca::$request === 'limit') { set_time_limit(1); }
+			for ($end = burnt() + (float) arca::$request; burnt() < $end;) { }
+			return (string) getmypid();
+		}];`)
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: code})
+	if pid := mustDo(t, p, "limit"); mustDo(t, p, "1.2") != pid {
+		t.Error("another worker")
+	}
+	own, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: code, Ini: map[string]string{"max_execution_time": "1"}})
+	if pid := mustDo(t, own, "0.6"); mustDo(t, own, "0.6") != pid {
+		t.Error("another worker")
+	}
+	if _, err := do(own, "1.5"); err == nil || !strings.Contains(err.Error(), "Maximum execution time of 1 second exceeded") {
+		t.Errorf("beyond the limit: %v", err)
+	}
+}
+
+// TestAlarmOfTheScript: an alarm that is set with its handler when the script is
+// loaded is the script's own, and goes on from request to request.
+func TestAlarmOfTheScript(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		pcntl_signal(SIGALRM, fn () => null);
+		pcntl_alarm(1000);
+		$ARCANGELO_USERSPACE = ['on_handle' => function () { $left = pcntl_alarm(0); pcntl_alarm($left); return (string) $left; }];`)})
+	mustDo(t, p, "")
+	if left := mustDo(t, p, ""); left == "0" {
+		t.Error("the alarm is gone")
+	}
+}
