@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// checkRoutes checks that the names in routes exist. Where there are none at
-// all, that was reported before.
+// checkRoutes checks each route: that the names in it exist, and that its options
+// fit together. If there are no listeners or backends at all, that was reported
+// before.
 func (w *walker) checkRoutes(cfg *Config) {
 	var listeners, backends []string
 	kinds := make(map[string]*Backend)
@@ -32,7 +33,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 		}
 		if w.sound(&r.Name) && r.Name != "" {
 			if before, taken := names[r.Name]; taken {
-				w.wrong(&r.Name, "routes[%d] has this name already; take another", before)
+				w.wrong(&r.Name, "routes[%d] has this name already; use another", before)
 			} else {
 				names[r.Name] = i
 			}
@@ -50,11 +51,10 @@ func (w *walker) checkRoutes(cfg *Config) {
 	}
 }
 
-// checkBackendOptions checks that the backend of a route can do what the route
-// asks of it.
+// checkBackendOptions checks that the options of a route work with its backend.
 func (w *walker) checkBackendOptions(r *Route, b *Backend) {
 	if r.RawPath && b.HTTP == nil && w.sound(&r.RawPath) {
-		w.wrong(&r.RawPath, "only http backends see the path as it was written; take raw_path out: PHP has it in REQUEST_URI anyway, and files have one path each")
+		w.wrong(&r.RawPath, "only http backends see the path as it was written; remove raw_path: PHP has it in REQUEST_URI anyway, and files have one path each")
 	}
 	if b.PHP == nil && b.FastCGI == nil {
 		return
@@ -81,22 +81,22 @@ func (w *walker) checkName(name *string, what string, names []string) {
 	w.wrong(name, "there is no %s %s%s", what, quote(*name), didYouMean(w.suggest(*name, names), names))
 }
 
-// checkRaw checks that no route waits for raw messages in vain.
+// checkRaw checks that a route for raw messages can match some.
 func (w *walker) checkRaw(r *Route) {
 	m := &r.Match
 	const never = "raw messages have no host, path, method or header, so that none can match"
 	switch {
 	case !w.sound(&m.Payload, &r.Raw):
 	case m.Payload == PayloadRaw && m.aboutHTTP():
-		w.wrong(&m.Payload, never+"; take out payload: raw, or hosts, paths, methods and headers")
+		w.wrong(&m.Payload, never+"; remove payload: raw, or hosts, paths, methods and headers")
 	case m.Payload == PayloadHTTP && r.Raw != nil:
-		w.wrong(&r.Raw, "raw messages don't come here; take out raw, or payload: http")
+		w.wrong(&r.Raw, "raw messages don't match here; remove raw, or payload: http")
 	case r.Raw != nil && m.aboutHTTP():
 		w.wrong(&r.Raw, never+"; give raw to a route without hosts, paths, methods and headers")
 	}
 }
 
-// checkAnswer checks what redirect and respond answer.
+// checkAnswer checks the responses of redirect and respond.
 func (w *walker) checkAnswer(r *Route) {
 	if r.Redirect != nil {
 		if status := &r.Redirect.Status; w.sound(status) && *status > 303 && *status < 307 {
@@ -105,13 +105,13 @@ func (w *walker) checkAnswer(r *Route) {
 	}
 	if r.Respond != nil && r.Respond.Body != "" && w.sound(&r.Respond.Status) {
 		if status := r.Respond.Status; status == 204 || status == 205 || status == 304 {
-			w.wrong(&r.Respond.Body, "an answer with the status %d has no body; take it out, or take another status", status)
+			w.wrong(&r.Respond.Body, "a response with the status %d has no body; remove it, or use another status", status)
 		}
 	}
 }
 
-// checkTwice checks that no header field stands twice, once in other letters:
-// which of them counts would be left to chance.
+// checkTwice checks that no header field is given twice, in upper and in lower
+// case: which of them counts would be random.
 func (w *walker) checkTwice(fields *map[string]string) {
 	if !w.sound(fields) {
 		return
@@ -120,7 +120,7 @@ func (w *walker) checkTwice(fields *map[string]string) {
 	for name := range *fields {
 		name = strings.ToLower(name)
 		if names[name] {
-			w.wrong(fields, "the field %s stands twice; upper and lower case don't differ", name)
+			w.wrong(fields, "the field %s is given twice; upper and lower case don't differ", name)
 			return
 		}
 		names[name] = true

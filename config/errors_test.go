@@ -227,13 +227,13 @@ func TestWarnings(t *testing.T) {
 		{"unused", withLine("backends", "backends: {site: {php: {script: s}}, spare: {php: {script: s}}}"), "3:38: backends.spare: no route uses this backend"},
 		{"raw alone", routes("[{match: {payload: raw}, backend: site}]"), ""},
 		{"raw and http", routes("[{match: {payload: raw}, backend: site}, {backend: site}]"), ""},
-		{"http twice", routes("[{match: {payload: http}, backend: site}, {backend: site}]"), "4:51: routes[1]: this route never matches: the routes above it take all that it would"},
+		{"http twice", routes("[{match: {payload: http}, backend: site}, {backend: site}]"), "4:51: routes[1]: this route never matches: the routes above it match all that it would"},
 		{"listeners together take all", strings.Replace(routes("[{match: {listeners: [a]}, backend: site}, {match: {payload: raw}, backend: site}, {match: {listeners: [a]}, backend: site}]"),
-			minimal[1:strings.Index(minimal[1:], "\n")+1], two, 1), "4:92: routes[2]: this route never matches: the routes above it take all that it would"},
+			minimal[1:strings.Index(minimal[1:], "\n")+1], two, 1), "4:92: routes[2]: this route never matches: the routes above it match all that it would"},
 		{"no such payload", strings.Replace(routes("[{match: {payload: raw}, backend: site}, {match: {listeners: [b]}, backend: site}]"),
 			minimal[1:strings.Index(minimal[1:], "\n")+1], two, 1), "4:50: routes[1]: this route never matches: its listeners get no messages of payload http"},
 		{"no route", strings.Replace(minimal, minimal[1:strings.Index(minimal[1:], "\n")+1], two, 1),
-			"2:54: listeners.b: no route takes anything from this listener; a route takes raw messages only if it says match: {payload: raw}, or raw"},
+			"2:54: listeners.b: no route handles requests from this listener; a route handles raw messages only if it has match: {payload: raw}, or raw"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			wantWarnings(t, c.text, c.want)

@@ -2,12 +2,12 @@ package config
 
 // Files is a backend of files.
 type Files struct {
-	// The folder. If it is a symlink, or lies below one, each request looks
-	// where that leads. Nothing outside of it is served.
+	// The folder. If it is a symlink, or is below one, each request looks where
+	// that leads. Nothing outside of it is served.
 	Root string `yaml:"root,required" path:"dir"`
 
-	// The files that stand for a folder; the first that exists is taken. Without
-	// it, `index.html`. Folders are never listed.
+	// The files that are served for a folder; the first that exists is used.
+	// Default: `index.html`. Folders are never listed.
 	Index []string `yaml:"index" format:"filename"`
 
 	// Cache-Control of all files.
@@ -27,7 +27,7 @@ type Files struct {
 	Hide []string `yaml:"hide" format:"glob"`
 }
 
-// Spool is about bodies of requests that are received in whole before a backend
+// Spool configures bodies of requests that are received in whole before a backend
 // sees them.
 type Spool struct {
 	// How much of each body is kept in memory; what is larger goes to a file.
@@ -37,6 +37,7 @@ type Spool struct {
 	// folder for temporary files.
 	Dir string `yaml:"dir" default:"" path:"dir"`
 
-	// What all bodies may take together, in memory and files; more get 503.
+	// What all bodies may take together, in memory and files; beyond it requests
+	// get 503.
 	MaxTotal Size `yaml:"max_total" default:"4GiB" range:"1MiB..1024TiB"`
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Takes reports whether a route may take what comes in by a listener with a
-// payload, http or raw, whatever else it asks for.
+// Takes reports whether a route may match requests that arrive at a listener with
+// a payload, http or raw, apart from its other conditions.
 func (r *Route) Takes(listener string, payload Payload) bool {
 	return r.takes(traffic{listener, payload})
 }
@@ -22,7 +22,7 @@ func (r *Route) takes(t traffic) bool {
 	return r.payload() == PayloadHTTP
 }
 
-// payload is what the route takes: a raw message must be asked for.
+// payload returns the payload that matches the route. The default is http.
 func (r *Route) payload() Payload {
 	if r.Match.Payload == "" {
 		return PayloadHTTP
@@ -30,22 +30,22 @@ func (r *Route) payload() Payload {
 	return r.Match.Payload
 }
 
-// aboutHTTP reports whether there are conditions that a raw message can't meet.
+// aboutHTTP reports whether there are conditions that no raw message can match.
 func (m *Match) aboutHTTP() bool {
 	return len(m.Hosts)+len(m.Paths)+len(m.Methods)+len(m.Headers) > 0
 }
 
-// maxCompared bounds how many conditions of routes are compared with each
-// other, as each route is compared with all above it. It is more than a file
-// that people write has, and takes less than a second.
+// maxCompared bounds how many pairs of conditions are compared, since each route is
+// compared with all above it. Files that people write stay below it. So many take
+// less than a second.
 const maxCompared = 5_000_000
 
-// coverage finds out which routes are in the shadow of others. It may say that
-// one isn't where that isn't plain to see.
+// coverage finds routes that can't match, because others above them match all
+// that they would. It may miss some.
 type coverage struct{ left int } // of maxCompared
 
-// before reports whether one of the routes takes all of some traffic that m
-// would.
+// before reports whether one of the routes matches all of the traffic t that m
+// matches.
 func (c *coverage) before(routes []Route, t traffic, m *Match) bool {
 	for i := range routes {
 		r := &routes[i]
@@ -62,8 +62,8 @@ func (c *coverage) before(routes []Route, t traffic, m *Match) bool {
 	return false
 }
 
-// covers reports whether m takes all that other takes, as far as listeners and
-// payloads allow. It may say false where that isn't plain to see.
+// covers reports whether m matches all that other matches, apart from listeners
+// and payloads. It may report false although m does.
 func (m *Match) covers(other *Match) bool {
 	paths := other.Paths
 	if len(paths) == 0 {
@@ -76,8 +76,8 @@ func (m *Match) covers(other *Match) bool {
 		headersCover(m.Headers, other.Headers)
 }
 
-// coversAll reports whether each of others lies within one of own. None means
-// no condition.
+// coversAll reports whether each of others is covered by one of own. An empty list
+// is no condition.
 func coversAll(own, others []string, covers func(a, b string) bool) bool {
 	if len(own) == 0 {
 		return true

@@ -2,33 +2,32 @@ package config
 
 import "time"
 
-// Route says what becomes of the requests that match: it has exactly one of
-// `backend`, `redirect` and `respond`.
+// Route handles the requests that match: it has exactly one of `backend`,
+// `redirect` and `respond`.
 type Route struct {
 	// A name for logs, with letters, digits, `-` and `_`. No two routes have the
 	// same. Without it, logs have the route's place, as in `routes[2]`.
 	Name string `yaml:"name" default:"" format:"route"`
 
-	// What the route takes. Without it, every HTTP request.
+	// Which requests match. Default: every HTTP request.
 	Match Match `yaml:"match"`
 
-	// The name of the backend that answers.
+	// The name of the backend that handles the requests.
 	Backend string `yaml:"backend,kind"`
 
-	// Where the client is sent instead.
+	// Redirects the client.
 	Redirect *Redirect `yaml:"redirect,kind"`
 
-	// An answer that stands here.
+	// A fixed response.
 	Respond *Respond `yaml:"respond,kind"`
 
-	// Takes raw messages as well as HTTP requests, and says what requests are
-	// made of them. PHP scripts with an `on_handle` get the message as it is all
-	// the same.
+	// Lets raw messages match as well as HTTP requests, and says how each becomes a
+	// request. PHP scripts with an `on_handle` get the message itself all the same.
 	Raw *Raw `yaml:"raw"`
 
-	// What is taken off the front of the path before the backend sees it. With
+	// A prefix that is removed from the path before the backend sees it. With
 	// `/api`, `/api/users` becomes `/users`, and `/api` becomes `/`; other paths,
-	// as `/apiary`, are handed on as they are.
+	// as `/apiary`, stay as they are.
 	StripPrefix string `yaml:"strip_prefix" default:"" format:"prefix"`
 
 	// Whether an `http` backend sees the path as the client wrote it, with double
@@ -47,10 +46,10 @@ type Route struct {
 	// Changes of header fields.
 	Headers Headers `yaml:"headers"`
 
-	// Whether answers are compressed with gzip for clients that take it: text
-	// (also JSON, XML, JavaScript and SVG) from 1 KiB on, or of unknown length,
-	// that isn't encoded yet. What repeats a client's input beside a secret
-	// shouldn't be: the length of the answer gives the secret away, letter by
+	// Whether responses are compressed with gzip for clients that accept it: text
+	// (also JSON, XML, JavaScript and SVG) of 1 KiB or more, or of unknown length,
+	// that isn't encoded yet. Leave it off for pages that repeat a client's input
+	// beside a secret: the length of the response gives the secret away, letter by
 	// letter.
 	Compress bool `yaml:"compress" default:"false"`
 
@@ -61,106 +60,107 @@ type Route struct {
 	// timeouts apply all the same. 0: they alone.
 	Timeout time.Duration `yaml:"timeout" default:"0" range:"0..24h"`
 
-	// The largest body of a request; a larger one gets 413. 0: no limit.
+	// The largest request body; a larger one gets 413. 0: no limit.
 	MaxBody Size `yaml:"max_body" default:"100MiB" range:"0B..1TiB"`
 
-	// A limit of requests; those beyond it get 429.
+	// Limits the rate of requests; those beyond it get 429.
 	RateLimit *RateLimit `yaml:"rate_limit"`
 }
 
-// Match says what a route takes. All conditions that are given must hold, and
-// each holds if one of its list does; of `headers`, all must. Raw messages have
-// no host, path, method or header.
+// Match says which requests a route handles. All conditions that are given must
+// hold. A list holds if one of its entries does; of `headers`, all must. Raw
+// messages have no host, path, method or header.
 type Match struct {
-	// What is taken: HTTP requests, or raw messages of Megaki clients. Without
-	// it, HTTP requests, and raw messages only if the route has `raw`; so a
-	// mistyped HTTP request is never handed on as a raw message.
+	// What matches: HTTP requests, or raw messages of Megaki clients. Default: HTTP
+	// requests, and raw messages only if the route has `raw`. So a malformed HTTP
+	// request is never forwarded as a raw message.
 	Payload Payload `yaml:"payload" oneof:"http raw"`
 
-	// Names of listeners. Without it, all of them.
+	// Names of listeners. Default: all of them.
 	Listeners []string `yaml:"listeners"`
 
-	// Hosts: `example.org`, or `*.example.org` for all names below it. They are
-	// written in lower case, and ports don't count.
+	// Hosts: `example.org`, or `*.example.org` for all names below it. Write them
+	// in lower case and without a port.
 	Hosts []string `yaml:"hosts" format:"host"`
 
 	// Paths: `/about` is that path alone, `/api/*` is `/api/` and all below it
 	// (but not `/api`), `*.php` all that end so. They are compared with the
-	// decoded path, once dot segments and double slashes are resolved; upper
-	// and lower case differ.
+	// cleaned, decoded path, without dot segments and double slashes. Case
+	// matters.
 	Paths []string `yaml:"paths" format:"path"`
 
-	// Methods, as in `[GET, HEAD]`. `GET` alone doesn't take HEAD. TRACE gets 405
+	// Methods, as in `[GET, HEAD]`. `GET` doesn't include HEAD. TRACE gets 405
 	// unless it is named here.
 	Methods []string `yaml:"methods" format:"method"`
 
-	// Header fields and their values, one of which must be equal; `*` is any
-	// value. Names may be in upper or lower case.
+	// Header fields and the value that one of their lines must have; `*` is any
+	// value. The case of names doesn't matter. `X-Forwarded-*` are there only if a
+	// trusted proxy sent them.
 	Headers map[string]string `yaml:"headers" format:"matched-header"`
 
-	// Networks and addresses of clients, as in `10.0.0.0/8`; behind
-	// `trusted_proxies` it is the address that they tell.
+	// Networks and addresses of clients, as in `10.0.0.0/8`. Behind
+	// `trusted_proxies` the address that they report is compared.
 	From []string `yaml:"from" format:"network"`
 }
 
-// Redirect sends the client elsewhere.
+// Redirect redirects the client.
 type Redirect struct {
-	// The address, as in `https://www.example.org{uri}` or `/new`. `{host}`
-	// stands for the host of the request, `{path}` for its path, `{uri}` for its
-	// path and query.
+	// The URL, as in `https://www.example.org{uri}` or `/new`. `{host}` is the host
+	// of the request, `{path}` its path, `{uri}` its path and query. A request
+	// without a Host gets 400 where `{host}` is needed.
 	To string `yaml:"to,required" format:"location"`
 
-	// The status: 301 and 308 are for good, 302, 303 and 307 for now. After 307
+	// The status: 301 and 308 are permanent, 302, 303 and 307 temporary. After 307
 	// and 308 the client repeats its method and body; after the others it may
 	// send a GET.
 	Status int `yaml:"status" default:"302" range:"301..308"`
 }
 
-// Respond is an answer that no backend is asked for.
+// Respond is a fixed response.
 type Respond struct {
 	// The status.
 	Status int `yaml:"status" default:"200" range:"200..599"`
 
-	// The body, in plain text. Empty: the status in words.
+	// The body, as plain text. Empty: the status and its name.
 	Body string `yaml:"body" default:""`
 }
 
-// Raw says what request is made of a raw message, whose bytes become the body.
-// Of the answer only the body of a 2xx goes back to the client; anything else
-// closes the connection. A route with `payload: raw` and no `raw` has the
-// defaults.
+// Raw says how a raw message becomes a request. Its bytes are the body. Of a
+// response with a status of 2xx the client receives the body; any other closes the
+// connection. A route with `payload: raw` and no `raw` uses the defaults.
 type Raw struct {
 	// The method.
 	Method string `yaml:"method" default:"POST" format:"method"`
 
-	// The path, and a query if need be.
+	// The path, and a query if needed.
 	Path string `yaml:"path" default:"/" format:"target"`
 
 	// The Content-Type field.
 	ContentType string `yaml:"content_type" default:"application/octet-stream" format:"value"`
 }
 
-// Headers says what changes in header fields.
+// Headers changes header fields.
 type Headers struct {
-	// Those of the request, before the backend sees it. A `Host` that is set
-	// here is the one that it sees; it can't be added or removed. PHP sees no
-	// field named `Proxy`, or with `_` or `.` in its name, so these can be set for
-	// `http` backends only.
+	// Those of the request, before the backend sees it. A `Host` that is set here
+	// replaces the client's; it can't be added or removed. PHP never sees a field
+	// named `Proxy`, or with `_` or `.` in its name, so these can be set for `http`
+	// backends only.
 	Request HeaderChanges `yaml:"request"`
 
-	// Those of the answer, before the client sees it.
+	// Those of the response, before the client sees it.
 	Response HeaderChanges `yaml:"response"`
 }
 
-// HeaderChanges says what changes: first `remove`, then `set`, then `add`.
+// HeaderChanges changes header fields: first `remove` applies, then `set`, then
+// `add`.
 type HeaderChanges struct {
-	// Fields, with the value that takes the place of all they had.
+	// Fields and the value that replaces all of theirs.
 	Set map[string]string `yaml:"set" format:"set-header"`
 
-	// Fields, with a value that comes after those they had.
+	// Fields and a value that is added to theirs.
 	Add map[string]string `yaml:"add" format:"added-header"`
 
-	// Names of fields that are taken out.
+	// Names of fields that are removed.
 	Remove []string `yaml:"remove" format:"removed-field"`
 }
 
@@ -169,11 +169,11 @@ type RateLimit struct {
 	// Requests a second, on average; 0.1 is one in ten seconds.
 	Rate float64 `yaml:"rate,required" range:"0.000001..1000000"`
 
-	// How many may come at once after a pause.
+	// How many may arrive at once after a pause.
 	Burst int `yaml:"burst" default:"1" range:"1..1000000"`
 
-	// Who shares the limit: `client`, the requests of an address (IPv6: of a
-	// /64); `session`, those of a Megaki session, and of an address where there
-	// is none; `all`, all of the route.
+	// Which requests share a limit: `client`, those of an address (IPv6: of a
+	// /64); `session`, those of a Megaki session, or of an address where there is
+	// none; `all`, all of the route.
 	By string `yaml:"by" default:"client" oneof:"client session all"`
 }

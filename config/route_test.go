@@ -92,14 +92,14 @@ func TestRouteErrors(t *testing.T) {
 		{"host as header", match("headers: {host: a.b}"), `4:29: routes[0].match.headers.host: the host is asked for by hosts, beside headers`},
 		{"connection", match("headers: {upgrade: websocket}"), `4:29: routes[0].match.headers.upgrade: ` + hidden},
 		{"underscore", match("headers: {X_A: b}"), `4:29: routes[0].match.headers.X_A: ` + hidden},
-		{"header twice", match("headers: {X-A: b, x-a: c}"), `4:28: routes[0].match.headers: the field x-a stands twice; upper and lower case don't differ`},
+		{"header twice", match("headers: {X-A: b, x-a: c}"), `4:28: routes[0].match.headers: the field x-a is given twice; upper and lower case don't differ`},
 		{"network", match("from: [10.1.0.0/8]"), `4:26: routes[0].match.from[0]: got "10.1.0.0/8"; bits are set behind the prefix; write 10.0.0.0/8`},
 
 		// Raw messages.
-		{"raw with hosts", match("payload: raw, hosts: [a.b]"), "4:28: routes[0].match.payload: " + notRaw + "; take out payload: raw, or hosts, paths, methods and headers"},
-		{"raw with headers", match("payload: raw, headers: {X: y}"), "4:28: routes[0].match.payload: " + notRaw + "; take out payload: raw, or hosts, paths, methods and headers"},
+		{"raw with hosts", match("payload: raw, hosts: [a.b]"), "4:28: routes[0].match.payload: " + notRaw + "; remove payload: raw, or hosts, paths, methods and headers"},
+		{"raw with headers", match("payload: raw, headers: {X: y}"), "4:28: routes[0].match.payload: " + notRaw + "; remove payload: raw, or hosts, paths, methods and headers"},
 		{"raw block with paths", routes("[{match: {paths: [/a]}, raw: {}, backend: site}]"), "4:38: routes[0].raw: " + notRaw + "; give raw to a route without hosts, paths, methods and headers"},
-		{"raw block with http", routes("[{match: {payload: http}, raw: {}, backend: site}]"), "4:40: routes[0].raw: raw messages don't come here; take out raw, or payload: http"},
+		{"raw block with http", routes("[{match: {payload: http}, raw: {}, backend: site}]"), "4:40: routes[0].raw: raw messages don't match here; remove raw, or payload: http"},
 		{"raw's method", routes("[{raw: {method: post}, backend: site}]"), `4:25: routes[0].raw.method: got "post"; want a method in capitals, as in GET`},
 		{"raw's path", routes("[{raw: {path: in}, backend: site}]"), `4:23: routes[0].raw.path: got "in"; want a path, as in /healthz or /search?q=1`},
 		{"raw's type", routes(`[{raw: {content_type: "a\nb"}, backend: site}]`), `4:31: routes[0].raw.content_type: got "a\nb"; the value of a header field has no line ends and no other control characters`},
@@ -119,7 +119,7 @@ func TestRouteErrors(t *testing.T) {
 		{"redirect's status", routes("[{redirect: {to: /a, status: 304}}]"), "4:38: routes[0].redirect.status: got 304; want 301, 302, 303, 307 or 308"},
 		{"no redirect's status", routes("[{redirect: {to: /a, status: 200}}]"), "4:38: routes[0].redirect.status: got the number 200; want 301 to 308"},
 		{"respond's status", routes("[{respond: {status: 100}}]"), "4:29: routes[0].respond.status: got the number 100; want 200 to 599"},
-		{"respond's body", routes("[{respond: {status: 204, body: x}}]"), "4:40: routes[0].respond.body: an answer with the status 204 has no body; take it out, or take another status"},
+		{"respond's body", routes("[{respond: {status: 204, body: x}}]"), "4:40: routes[0].respond.body: a response with the status 204 has no body; remove it, or use another status"},
 
 		// Options.
 		of("prefix's slash", prefix, "/api/", atEnd),
@@ -131,7 +131,7 @@ func TestRouteErrors(t *testing.T) {
 		change("framing added", "52", "add", "{Transfer-Encoding: chunked}", ".Transfer-Encoding: "+framing),
 		change("framing removed", "55", "remove", "[connection]", `[0]: got "connection"; `+framing),
 		change("field's name", "55", "remove", "['X-A:']", `[0]: got "X-A:"; want the name of a header field, as in X-Frame-Options`),
-		change("field twice", "51", "set", "{X-A: b, x-a: c}", ": the field x-a stands twice; upper and lower case don't differ"),
+		change("field twice", "51", "set", "{X-A: b, x-a: c}", ": the field x-a is given twice; upper and lower case don't differ"),
 		change("field's value", "52", "set", `{X-A: "b\nc"}`, ".X-A: the value of a header field has no line ends and no other control characters"),
 		change("Host added", "52", "add", "{host: a}", ".host: a request has one Host; use set, which replaces it"),
 		change("Host removed", "55", "remove", "[Host]", `[0]: got "Host"; a request must have a Host; use set, which replaces it`),
@@ -139,9 +139,9 @@ func TestRouteErrors(t *testing.T) {
 		change("empty host", "52", "set", `{Host: ""}`, ".Host: want a host, with a port if need be, as in app.example.org or app:8080"),
 		change("hidden from PHP", "51", "set", `{X_A: b}`, ": "+unseen("X_A")),
 		change("Proxy for PHP", "51", "add", `{X-A: b, proxy: c}`, ": "+unseen("proxy")),
-		{"raw path for PHP", routes("[{backend: site, raw_path: true}]"), "4:36: routes[0].raw_path: only http backends see the path as it was written; take raw_path out: PHP has it in REQUEST_URI anyway, and files have one path each"},
+		{"raw path for PHP", routes("[{backend: site, raw_path: true}]"), "4:36: routes[0].raw_path: only http backends see the path as it was written; remove raw_path: PHP has it in REQUEST_URI anyway, and files have one path each"},
 		{"route's name", routes("[{backend: site, name: 'a b'}]"), `4:32: routes[0].name: got "a b"; a name has letters, digits, - and _ only, and 64 at most`},
-		{"name twice", routes("[{match: {paths: [/a]}, backend: site, name: a}, {backend: site, name: a}]"), `4:80: routes[1].name: routes[0] has this name already; take another`},
+		{"name twice", routes("[{match: {paths: [/a]}, backend: site, name: a}, {backend: site, name: a}]"), `4:80: routes[1].name: routes[0] has this name already; use another`},
 		{"client's field", minimal + "client_ip_field: X Real IP\n", `5:18: client_ip_field: got "X Real IP"; want the name of a header field with an address, as in X-Real-IP`},
 		{"client's field without an address", minimal + "client_ip_field: x-forwarded-host\n", `5:18: client_ip_field: got "x-forwarded-host"; it has no address; want a field such as X-Forwarded-For or X-Real-IP`},
 		{"timeout", routes("[{backend: site, timeout: 5}]"), "4:35: routes[0].timeout: got the number 5; the unit is missing; write 5s, or 5ms, 5m, 5h"},
@@ -201,7 +201,7 @@ func TestShadows(t *testing.T) {
 		t.Run(c.above+" before "+c.below, func(t *testing.T) {
 			text := routes(fmt.Sprintf("[{match: {%s}, backend: site}, {match: {%s}, backend: site}]", c.above, c.below))
 			warnings := mustParse(t, text).Warnings
-			shadows := len(warnings) == 1 && warnings[0].Path == "routes[1]" && strings.Contains(warnings[0].Message, "the routes above it take all that it would")
+			shadows := len(warnings) == 1 && warnings[0].Path == "routes[1]" && strings.Contains(warnings[0].Message, "the routes above it match all that it would")
 			if shadows != c.shadows || len(warnings) > 1 {
 				t.Errorf("have %v", warnings)
 			}
@@ -221,14 +221,14 @@ func TestRouteWarnings(t *testing.T) {
 		{"a listener that redirects", redirecting(minimal), ""},
 		{"a route of it", redirecting(routes("[{match: {listeners: [plain]}, backend: site}, {backend: site}]")),
 			"4:10: routes[0]: this route never matches: its listeners redirect all requests to HTTPS"},
-		{"a listener left out", web(match("listeners: [app, plain]")), "2:46: listeners.secure: no route takes anything from this listener"},
+		{"a listener left out", web(match("listeners: [app, plain]")), "2:46: listeners.secure: no route handles requests from this listener"},
 		{"raw from the web", web(routes("[{match: {listeners: [plain], payload: raw}, backend: site}, {backend: site}]")),
 			"4:10: routes[0]: this route never matches: its listeners get no messages of payload raw"},
 		{"raw block for the web", web(routes("[{match: {listeners: [plain]}, raw: {}, backend: site}, {backend: site}]")),
 			"4:45: routes[0].raw: it has no effect: no listener of this route gets raw messages"},
 		{"raw block for all", web(routes("[{raw: {}, backend: site}]")), ""},
-		{"raw after raw", routes("[{raw: {}, backend: site}, {match: {payload: raw}, backend: site}]"), "4:36: routes[1]: this route never matches: the routes above it take all that it would"},
-		{"raw redirected", routes("[{match: {payload: raw}, redirect: {to: 'https://a{uri}'}}, {backend: site}]"), "4:44: routes[0].redirect: raw messages can't be sent elsewhere; their connection is closed"},
+		{"raw after raw", routes("[{raw: {}, backend: site}, {match: {payload: raw}, backend: site}]"), "4:36: routes[1]: this route never matches: the routes above it match all that it would"},
+		{"raw redirected", routes("[{match: {payload: raw}, redirect: {to: 'https://a{uri}'}}, {backend: site}]"), "4:44: routes[0].redirect: raw messages can't be redirected; their connection is closed"},
 		{"options without a backend", routes("[{match: {paths: [/a]}, respond: {}, strip_prefix: /a, timeout: 1s, headers: {request: {remove: [A]}, response: {remove: [B]}}}, {backend: site}]"), "4:60: routes[0].strip_prefix: it has no effect: no backend sees the requests of this route\n" +
 			"4:73: routes[0].timeout: it has no effect: no backend sees the requests of this route\n" +
 			"4:96: routes[0].headers.request: it has no effect: no backend sees the requests of this route"},
@@ -239,13 +239,13 @@ func TestRouteWarnings(t *testing.T) {
 		{"prefix and ends", routes("[{match: {paths: ['*.php']}, strip_prefix: /api, backend: site}]"), ""},
 
 		// Redirects that lead back.
-		{"for ever", routes("[{redirect: {to: '/login?a=b'}}, {match: {payload: raw}, backend: site}]"), "4:26: routes[0].redirect.to: this route takes /login too, so that clients are sent there for ever; let a route above it take that path"},
-		{"below itself", routes("[{match: {paths: [/a/*]}, redirect: {to: /a/b}}, {backend: site}]"), "4:50: routes[0].redirect.to: this route takes /a/b too, so that clients are sent there for ever; let a route above it take that path"},
+		{"for ever", routes("[{redirect: {to: '/login?a=b'}}, {match: {payload: raw}, backend: site}]"), "4:26: routes[0].redirect.to: this route matches /login too, so that clients are redirected again and again; add a route for that path above it"},
+		{"below itself", routes("[{match: {paths: [/a/*]}, redirect: {to: /a/b}}, {backend: site}]"), "4:50: routes[0].redirect.to: this route matches /a/b too, so that clients are redirected again and again; add a route for that path above it"},
 		{"taken above", routes("[{match: {paths: [/login]}, backend: site}, {redirect: {to: /login}}]"), ""},
 		{"another path", routes("[{match: {paths: [/old]}, redirect: {to: /new}}, {backend: site}]"), ""},
 		{"after a form", routes("[{match: {methods: [POST]}, redirect: {to: /done, status: 303}}, {backend: site}]"), ""},
 		{"same scheme", web(routes("[{match: {hosts: [a.b]}, redirect: {to: 'https://{host}{uri}'}}, {backend: site}]")),
-			"4:49: routes[0].redirect.to: requests that come in by the listener secure are sent to where they were, for ever; name the other listeners, as in match: {listeners: [...]}"},
+			"4:49: routes[0].redirect.to: requests that come in by the listener secure are redirected to where they were, again and again; name the other listeners, as in match: {listeners: [...]}"},
 		{"other scheme", web(routes("[{match: {listeners: [plain]}, redirect: {to: 'https://{host}{uri}'}}, {backend: site}]")), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantWarnings(t, c.text, c.want) })

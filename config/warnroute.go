@@ -2,13 +2,13 @@ package config
 
 import "strings"
 
-// traffic is what comes in by a listener and is routed alike.
+// traffic is what arrives at a listener with a payload.
 type traffic struct {
 	listener string
 	payload  Payload // http or raw
 }
 
-// brings returns the traffic that a listener brings to the routes.
+// brings returns the traffic of a listener that the routes see.
 func (l *Listener) brings() (all []traffic) {
 	if l.Megaki == nil {
 		if l.redirects() {
@@ -27,8 +27,8 @@ func (l *Listener) brings() (all []traffic) {
 // redirects reports whether no route sees the requests of a listener.
 func (l *Listener) redirects() bool { return l.HTTP != nil && l.HTTP.RedirectHTTPS }
 
-// warnRoutes looks for routes that can never match, for those that do
-// something in vain, and for listeners that no route takes anything from.
+// warnRoutes warns of routes that can never match, of options without effect, and
+// of listeners that no route handles requests from.
 func (w *walker) warnRoutes(cfg *Config) {
 	var all []traffic
 	for i := range cfg.Listeners {
@@ -51,7 +51,7 @@ func (w *walker) warnRoutes(cfg *Config) {
 		case !comes:
 			w.odd(r, "this route never matches: %s", r.whyNothing(cfg))
 		case !matches:
-			w.odd(r, "this route never matches: the routes above it take all that it would")
+			w.odd(r, "this route never matches: the routes above it match all that it would")
 		default:
 			w.warnRoute(r, raw)
 			w.warnEncoded(r, cfg)
@@ -60,12 +60,12 @@ func (w *walker) warnRoutes(cfg *Config) {
 	}
 	for i := range cfg.Listeners {
 		if l := &cfg.Listeners[i]; !taken[l.Name] && len(l.brings()) > 0 {
-			w.odd(l, "no route takes anything from this listener%s", l.hint())
+			w.odd(l, "no route handles requests from this listener%s", l.hint())
 		}
 	}
 }
 
-// whyNothing says why no listener brings a route what it takes.
+// whyNothing returns the reason why no listener has requests for a route.
 func (r *Route) whyNothing(cfg *Config) string {
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
@@ -76,16 +76,16 @@ func (r *Route) whyNothing(cfg *Config) string {
 	return "its listeners redirect all requests to HTTPS"
 }
 
-// hint tells what is easily forgotten.
+// hint returns what is easily forgotten.
 func (l *Listener) hint() string {
 	if l.Megaki != nil && l.Megaki.Payload == PayloadRaw {
-		return "; a route takes raw messages only if it says match: {payload: raw}, or raw"
+		return "; a route handles raw messages only if it has match: {payload: raw}, or raw"
 	}
 	return ""
 }
 
-// warnRoute looks for options of a route that do nothing. raw is whether raw
-// messages come to it.
+// warnRoute warns of options of a route that have no effect. raw reports whether
+// raw messages can match it.
 func (w *walker) warnRoute(r *Route, raw bool) {
 	if r.Backend == "" {
 		for _, option := range []any{&r.StripPrefix, &r.RawPath, &r.EncodedSlashes, &r.Timeout, &r.Headers.Request} {
@@ -95,7 +95,7 @@ func (w *walker) warnRoute(r *Route, raw bool) {
 		}
 	}
 	if r.Redirect != nil && raw {
-		w.odd(&r.Redirect, "raw messages can't be sent elsewhere; their connection is closed")
+		w.odd(&r.Redirect, "raw messages can't be redirected; their connection is closed")
 	}
 	if r.Raw != nil && !raw {
 		w.odd(&r.Raw, "it has no effect: no listener of this route gets raw messages")
@@ -105,7 +105,7 @@ func (w *walker) warnRoute(r *Route, raw bool) {
 	}
 }
 
-// warnEncoded looks for encoded_slashes where they pass anyway, or never can.
+// warnEncoded warns of encoded_slashes where they pass anyway, or never can.
 func (w *walker) warnEncoded(r *Route, cfg *Config) {
 	for i := range cfg.Backends {
 		if b := &cfg.Backends[i]; r.EncodedSlashes && b.Name == r.Backend && b.FastCGI == nil {
@@ -114,7 +114,7 @@ func (w *walker) warnEncoded(r *Route, cfg *Config) {
 	}
 }
 
-// prefixOccurs reports whether a path that one of the patterns takes may have a
+// prefixOccurs reports whether a path that one of the patterns matches may have a
 // prefix.
 func prefixOccurs(prefix string, patterns []string) bool {
 	for _, p := range patterns {
@@ -126,8 +126,7 @@ func prefixOccurs(prefix string, patterns []string) bool {
 	return false
 }
 
-// warnLoop looks for a redirect that leads back to its own route. It is quiet
-// where that isn't plain to see.
+// warnLoop warns of a redirect that leads back to its own route. It may miss some.
 func (w *walker) warnLoop(cfg *Config, i int) {
 	r := &cfg.Routes[i]
 	if r.Redirect == nil || len(r.Match.Methods)+len(r.Match.Headers)+len(r.Match.From) > 0 {
@@ -140,7 +139,7 @@ func (w *walker) warnLoop(cfg *Config, i int) {
 				l := &cfg.Listeners[i]
 				back := l.HTTP != nil && scheme == "http" && portOf(l.Address()) == "80" || l.HTTPS != nil && scheme == "https" && portOf(l.Address()) == "443"
 				if back && !l.redirects() && r.takes(traffic{l.Name, PayloadHTTP}) {
-					w.odd(&r.Redirect.To, "requests that come in by the listener %s are sent to where they were, for ever; name the other listeners, as in match: {listeners: [...]}", l.Name)
+					w.odd(&r.Redirect.To, "requests that come in by the listener %s are redirected to where they were, again and again; name the other listeners, as in match: {listeners: [...]}", l.Name)
 					return
 				}
 			}
@@ -157,7 +156,7 @@ func (w *walker) warnLoop(cfg *Config, i int) {
 		case takes && j < i:
 			return
 		case takes:
-			w.odd(&r.Redirect.To, "this route takes %s too, so that clients are sent there for ever; let a route above it take that path", quotePath(path))
+			w.odd(&r.Redirect.To, "this route matches %s too, so that clients are redirected again and again; add a route for that path above it", quotePath(path))
 		}
 	}
 }
