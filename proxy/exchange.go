@@ -22,6 +22,7 @@ type exchange struct {
 	local    netip.AddrPort // where the client came in; may be unknown
 	peer     netip.AddrPort // whoever is connected
 	client   netip.AddrPort // who asks, as far as trusted proxies tell
+	exempt   bool           // from shares of a client: it is a trusted proxy that named none
 	session  *megaki.Token  // nil if the client doesn't speak Megaki
 	message  *megaki.Request
 	upgrade  string // the protocol that a client wants to change to

@@ -104,6 +104,7 @@ func (g *gate) serve(x *exchange, r *http.Request) error {
 			return err
 		}
 	}
+	x.exempt = contains(g.trusted, x.client.Addr())
 	rt := find(g.routes, x, r)
 	switch {
 	case r.Method == http.MethodTrace && (rt == nil || g.only != nil):

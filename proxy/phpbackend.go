@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -120,7 +121,7 @@ func (b *phpBackend) serveHTTP(x *exchange, w http.ResponseWriter, r *http.Reque
 		ServerAddr: x.local,
 		HTTPS:      x.secure,
 		Route:      x.route.name,
-		Client:     share.Network(x.client.Addr()),
+		Client:     queueClient(x),
 	}
 	if x.session != nil {
 		c.Session = *x.session
@@ -151,9 +152,18 @@ type shownError struct{ *php.ScriptError }
 
 func (e *shownError) Unwrap() error { return e.ScriptError }
 
+// queueClient returns the client whose turn a request waits for in the queue. The
+// requests of a client that is exempt count as those of different clients.
+func queueClient(x *exchange) netip.Prefix {
+	if x.exempt {
+		return netip.Prefix{}
+	}
+	return share.Network(x.client.Addr())
+}
+
 // call makes a call of a message.
 func (b *phpBackend) call(x *exchange, message []byte) *php.Call {
-	c := &php.Call{ClientAddr: x.client, Route: x.route.name, Client: share.Network(x.client.Addr()), Body: message}
+	c := &php.Call{ClientAddr: x.client, Route: x.route.name, Client: queueClient(x), Body: message}
 	if x.session != nil {
 		c.Session = *x.session
 	}
