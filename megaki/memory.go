@@ -4,7 +4,10 @@ import (
 	"errors"
 	"math/bits"
 	"net/netip"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"mkd/share"
 )
@@ -31,6 +34,13 @@ const (
 	// One part in replayShare of a Memory, on top of its limit, is for the MACs
 	// that live connections remember.
 	replayShare = 4
+
+	// After buffers of one part in floodShare of a Memory were dropped, and once
+	// no more than one in quietShare is in use, the garbage collector is run: an
+	// idle process would keep them for minutes.
+	floodShare      = 4
+	quietShare      = 16
+	releaseInterval = 10 * time.Second
 )
 
 // MaxMessageLimit is the largest limit that a message may have, in bytes.
@@ -51,6 +61,9 @@ type Memory struct {
 	buffers *share.Pool
 	replay  *share.Pool
 	idle    [bufferClasses]freeList
+
+	dropped  atomic.Int64 // bytes since the last release
+	released atomic.Int64 // when that was, in nanoseconds since 1970
 }
 
 // NewMemory returns a Memory of limit bytes.
@@ -113,8 +126,24 @@ func (c *memoryClient) get(size int) (*buffer, error) {
 // put gives a buffer back.
 func (c *memoryClient) put(b *buffer) {
 	c.buffers.Give(int64(len(b.b)))
-	least := c.Memory.buffers.Limit() / idleShare / (minBuffer << b.class)
-	c.idle[b.class].put(b, int(least))
+	limit := c.Memory.buffers.Limit()
+	least := limit / idleShare / (minBuffer << b.class)
+	if n := c.idle[b.class].put(b, int(least)); n > 0 {
+		dropped := c.dropped.Add(int64(n) * int64(len(b.b)))
+		if dropped > limit/floodShare && c.InUse() <= limit/quietShare {
+			c.release()
+		}
+	}
+}
+
+// release returns the memory of dropped buffers to the system, at most once in
+// releaseInterval.
+func (m *Memory) release() {
+	last, now := m.released.Load(), time.Now().UnixNano()
+	if now-last >= int64(releaseInterval) && m.released.CompareAndSwap(last, now) {
+		m.dropped.Store(0)
+		go debug.FreeOSMemory()
+	}
 }
 
 // grow returns a buffer of at least size bytes that begins with the first
@@ -150,17 +179,17 @@ func (l *freeList) get() (b *buffer) {
 	return b
 }
 
-// put keeps b unless there are enough. It keeps at least least buffers.
-func (l *freeList) put(b *buffer, least int) {
+// put keeps b unless there are enough. It keeps at least least buffers, and
+// returns the number of buffers that it drops.
+func (l *freeList) put(b *buffer, least int) (dropped int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inUse--
-	keep := max(l.inUse, least)
-	if len(l.free) < keep {
-		l.free = append(l.free, b)
+	l.free = append(l.free, b)
+	for keep := max(l.inUse, least); len(l.free) > keep; dropped++ {
+		n := len(l.free) - 1
+		l.free[n] = nil
+		l.free = l.free[:n]
 	}
-	for n := len(l.free); n > keep; n = len(l.free) {
-		l.free[n-1] = nil
-		l.free = l.free[:n-1]
-	}
+	return dropped
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -87,9 +88,16 @@ func TestBuffersAreReleasedAfterAFlood(t *testing.T) {
 	if n := idle(); n > limit/4 {
 		t.Errorf("%d bytes idle in the flood", n)
 	}
+	var flood, after runtime.MemStats
+	runtime.ReadMemStats(&flood)
 	for _, b := range all {
 		m.put(b)
 	}
+	clear(all)
+	eventually(t, "the memory of the flood is free", func() bool {
+		runtime.ReadMemStats(&after)
+		return after.HeapAlloc < flood.HeapAlloc-30<<20
+	})
 	if n := idle(); n > limit/4 || m.InUse() != 0 {
 		t.Errorf("after the flood %d bytes are idle and %d in use", n, m.InUse())
 	}
