@@ -107,7 +107,7 @@ func BenchmarkResumeServer(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		copy(p, rstor)
-		r, ok := acceptResume(record, p, nil, verifyUnder)
+		r, ok := acceptResume(record, p, [symmetricKey]byte{7}, nil, verifyUnder)
 		if !ok {
 			b.Fatal("refused")
 		}

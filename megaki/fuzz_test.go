@@ -230,7 +230,7 @@ func FuzzAcceptResume(f *testing.F) {
 	fuzzPacket(f, flow.Resumption.Packets[0].Hex, 26, func(p []byte) bool {
 		copy(p, flow.Resumption.Packets[0].Hex[:10]) // type and length are checked before
 		old := record()
-		r, ok := acceptResume(old, p, nil, verifyUnder)
+		r, ok := acceptResume(old, p, [symmetricKey]byte{7}, nil, verifyUnder)
 		if ok && (len(r.next.Pending) != 2 || len(r.next.Resumes) != 1 || r.next.Current.Key != old.Current.Key || r.key.Key == old.Current.Key) {
 			f.Errorf("next record: %+v", r.next)
 		}

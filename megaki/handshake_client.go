@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
@@ -112,11 +111,11 @@ func sealSYN(plain *synPlain, serverKey *rsa.PublicKey) (*synPacket, error) {
 // *ServerError in it, of either form. It believes nothing before the MAC.
 func openSYNACK(p *synAckPacket, ephemeral []byte, clientKey *rsa.PrivateKey) (*secretPlain, error) {
 	if !hmac.Equal(p.mac(), newBox((*[symmetricKey]byte)(ephemeral)).authenticate(p.block())) {
-		return nil, errors.New("SYN-ACK with a wrong MAC: the server doesn't have the private key of the pinned one (compare the keys), or someone on the path changed the packet")
+		return nil, fmt.Errorf("SYN-ACK: %w: wrong MAC: the server doesn't have the private key of the pinned one (compare the keys), or someone on the path changed the packet", errCrypto)
 	}
 	inner, err := decryptOAEP(clientKey, p.block())
 	if err != nil || len(inner) != len(secretPlain{}) {
-		return nil, errors.New("SYN-ACK that isn't encrypted to the client's key")
+		return nil, fmt.Errorf("SYN-ACK: %w: it isn't encrypted to the client's key", errCrypto)
 	}
 	secret := (*secretPlain)(inner)
 	if isErrorMark(secret.token()) {
@@ -126,7 +125,7 @@ func openSYNACK(p *synAckPacket, ephemeral []byte, clientKey *rsa.PrivateKey) (*
 		return nil, &ServerError{Code(binary.BigEndian.Uint16(secret.token()))}
 	}
 	if subtle.ConstantTimeCompare(p.token(), secret.token()) != 1 {
-		return nil, errors.New("SYN-ACK with two tokens: someone on the path changed the packet")
+		return nil, fmt.Errorf("SYN-ACK: %w: two tokens: someone on the path changed the packet", errCrypto)
 	}
 	return secret, nil
 }
@@ -189,7 +188,7 @@ func openRSTORACK(p msgPacket, old, clientAugment *[symmetricKey]byte) (key [sym
 	mid := derive(old, clientAugment)
 	b := newBox(&mid)
 	if !b.verify(p) {
-		return key, errors.New("MSG-RSTOR-ACK with a wrong MAC")
+		return key, fmt.Errorf("MSG-RSTOR-ACK: %w: wrong MAC", errCrypto)
 	}
 	serverAugment := [symmetricKey]byte(b.open(p))
 	return derive(&mid, &serverAugment), nil

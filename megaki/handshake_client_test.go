@@ -138,10 +138,10 @@ func TestConfigIsChecked(t *testing.T) {
 		cfg  Config
 	}{
 		{"needs the ServerKey", Config{}},
-		{"server key: an RSA key without a modulus", Config{ServerKey: new(rsa.PublicKey)}},
-		{"server key: an RSA key of 1024 bits", Config{ServerKey: &short.PublicKey}},
-		{"client key: an RSA key of 1024 bits", Config{ServerKey: &key.PublicKey, ClientKey: short}},
-		{"client key: an RSA key of 4096 bits", Config{ServerKey: &key.PublicKey, ClientKey: long}},
+		{"server key: unusable RSA key: no modulus", Config{ServerKey: new(rsa.PublicKey)}},
+		{"server key: unusable RSA key: 1024 bits", Config{ServerKey: &short.PublicKey}},
+		{"client key: unusable RSA key: 1024 bits", Config{ServerKey: &key.PublicKey, ClientKey: short}},
+		{"client key: unusable RSA key: 4096 bits", Config{ServerKey: &key.PublicKey, ClientKey: long}},
 		{"a MaxMessage of 67108865", Config{ServerKey: &key.PublicKey, MaxMessage: MaxMessageLimit + 1}},
 		{"a MaxMessage of -1", Config{ServerKey: &key.PublicKey, MaxMessage: -1}},
 	} {
@@ -200,7 +200,7 @@ func TestWrongResumption(t *testing.T) {
 	}{
 		{"waiting for MSG-RSTOR-ACK: the server closed the connection", func(*script, msgPacket) {}},
 		{"type 05, while waiting for MSG-RSTOR-ACK", func(s *script, rstor msgPacket) { s.write(rstor) }},
-		{"MSG-RSTOR-ACK with a wrong MAC", func(s *script, rstor msgPacket) {
+		{"MSG-RSTOR-ACK: the packet is not genuine: wrong MAC", func(s *script, rstor msgPacket) {
 			rstor[5] = typeRSTORACK // sent back to its sender
 			s.write(rstor)
 		}},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -142,7 +141,7 @@ func (h *serverHandshake) answerSYN(ctx context.Context, syn *synPacket) (plain 
 		return plain, synAck, nil, err
 	}
 	secret = new(secretPlain)
-	rand.Read(secret[:])
+	h.srv.random(secret[:])
 	synAck, err = sealSYNACK(secret.token(), secret, plain.ephemeral(), clientKey)
 	return plain, synAck, secret, err
 }

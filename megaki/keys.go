@@ -198,7 +198,7 @@ func PinnedKey(key *rsa.PublicKey) ([]byte, error) {
 func unpackKey(p []byte) (*rsa.PublicKey, error) {
 	e := binary.BigEndian.Uint32(p[rsaSize:])
 	if e > math.MaxInt32 {
-		return nil, fmt.Errorf("an RSA exponent of %d, want at most %d", e, math.MaxInt32)
+		return nil, fmt.Errorf("%w: exponent %d, want at most %d", errBadKey, e, math.MaxInt32)
 	}
 	key := &rsa.PublicKey{N: new(big.Int).SetBytes(p[:rsaSize]), E: int(e)}
 	if err := checkKey(key); err != nil {
@@ -207,18 +207,21 @@ func unpackKey(p []byte) (*rsa.PublicKey, error) {
 	return key, nil
 }
 
+// errBadKey is wrapped by the errors of keys that are refused.
+var errBadKey = errors.New("unusable RSA key")
+
 // checkKey refuses keys that would disclose a secret. The largest exponent is
 // the largest that Go supports.
 func checkKey(key *rsa.PublicKey) error {
 	switch {
 	case key.N == nil:
-		return errors.New("an RSA key without a modulus")
+		return fmt.Errorf("%w: no modulus", errBadKey)
 	case key.N.BitLen() != keyBits:
-		return fmt.Errorf("an RSA key of %d bits, exactly %d are needed", key.N.BitLen(), keyBits)
+		return fmt.Errorf("%w: %d bits, want exactly %d", errBadKey, key.N.BitLen(), keyBits)
 	case key.N.Bit(0) == 0:
-		return errors.New("an RSA modulus that is even")
+		return fmt.Errorf("%w: even modulus", errBadKey)
 	case key.E < 3 || key.E > math.MaxInt32 || key.E&1 == 0:
-		return fmt.Errorf("an RSA exponent of %d: an odd number from 3 to %d is needed", key.E, math.MaxInt32)
+		return fmt.Errorf("%w: exponent %d, want an odd number from 3 to %d", errBadKey, key.E, math.MaxInt32)
 	}
 	return nil
 }

@@ -122,10 +122,10 @@ func TestKeysThatAreRefused(t *testing.T) {
 		data []byte
 		says string
 	}{
-		{"1024 bits", rsaKey("1024"), "1024 bits, exactly 2048"},
-		{"1024 bits, encrypted", short, "1024 bits, exactly 2048"},
-		{"2047 bits", rsaKey("2047"), "2047 bits, exactly 2048"},
-		{"3072 bits", openssl(t, nil, "genrsa", "-traditional", "3072"), "3072 bits, exactly 2048"},
+		{"1024 bits", rsaKey("1024"), "1024 bits, want exactly 2048"},
+		{"1024 bits, encrypted", short, "1024 bits, want exactly 2048"},
+		{"2047 bits", rsaKey("2047"), "2047 bits, want exactly 2048"},
+		{"3072 bits", openssl(t, nil, "genrsa", "-traditional", "3072"), "3072 bits, want exactly 2048"},
 		{"EC", openssl(t, nil, "ecparam", "-name", "prime256v1", "-genkey"), `PEM of type "EC PRIVATE KEY", an RSA key`},
 		{"EC as PKCS#8", openssl(t, nil, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"), "ecdsa.PrivateKey, an RSA key"},
 		{"Ed25519", openssl(t, nil, "genpkey", "-algorithm", "ed25519"), "ed25519.PrivateKey, an RSA key"},
@@ -227,10 +227,10 @@ func TestPublicKeysOfOpenSSL(t *testing.T) {
 		{"261 bytes", append(bytes.Clone(pinned), 0), "260 bytes"},
 		{"even modulus", edited(pinned, 255, 0), "even"},
 		{"2047 bits", edited(pinned, 0, 0x7F), "2047 bits"},
-		{"exponent 1", edited(pinned, 256, 0, 0, 0, 1), "exponent of 1"},
-		{"even exponent", edited(pinned, 256, 0, 1, 0, 0), "exponent of 65536"},
-		{"exponent 0", edited(pinned, 256, 0, 0, 0, 0), "exponent of 0"},
-		{"exponent over 2^31-1", edited(pinned, 256, 0x80, 0, 0, 1), "exponent of 2147483649"},
+		{"exponent 1", edited(pinned, 256, 0, 0, 0, 1), "exponent 1"},
+		{"even exponent", edited(pinned, 256, 0, 1, 0, 0), "exponent 65536"},
+		{"exponent 0", edited(pinned, 256, 0, 0, 0, 0), "exponent 0"},
+		{"exponent over 2^31-1", edited(pinned, 256, 0x80, 0, 0, 1), "exponent 2147483649"},
 	} {
 		if _, err := ParsePublicKey(c.data); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)

@@ -74,7 +74,7 @@ func TestMACsOfARSTOR(t *testing.T) {
 		for under := range 2 + MaxPending { // the last is no key of any record
 			m := sealed(newBox(&[symmetricKey]byte{byte(under + 1)}), typeRSTOR, make([]byte, tokenSize), make([]byte, symmetricKey))
 			n := 0
-			acceptResume(record, m, nil, func(key *[symmetricKey]byte, p msgPacket) bool {
+			acceptResume(record, m, [symmetricKey]byte{7}, nil, func(key *[symmetricKey]byte, p msgPacket) bool {
 				n++
 				return verifyUnder(key, p)
 			})

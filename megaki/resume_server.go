@@ -2,7 +2,6 @@ package megaki
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 
@@ -18,7 +17,9 @@ func (h *serverHandshake) resume(ctx context.Context, rstor *rstorPacket) (agree
 	if err != nil {
 		h.storeFailed(err)
 	}
-	r, ok := acceptResume(record, p, h.mem.replay, h.srv.verify)
+	var augment [symmetricKey]byte
+	h.srv.random(augment[:])
+	r, ok := acceptResume(record, p, augment, h.mem.replay, h.srv.verify)
 	if !ok {
 		return agreement{}, false, nil
 	}
@@ -58,8 +59,9 @@ func verifyUnder(key *[symmetricKey]byte, p msgPacket) bool { return newMAC(key)
 // acceptResume checks a MSG-RSTOR against a session's record, nil if there is
 // none. It computes a MAC for each key that a record can have, whether or not
 // the record exists and has so many, and whichever key is right: time does not
-// show which tokens exist. The MACs under the new key are counted for client.
-func acceptResume(record *Record, p msgPacket, client *share.Client, verify verifyFunc) (resumption, bool) {
+// show which tokens exist. augment is the server's; the MACs under the new key
+// are counted for client.
+func acceptResume(record *Record, p msgPacket, augment [symmetricKey]byte, client *share.Client, verify verifyFunc) (resumption, bool) {
 	var keys [1 + MaxPending]SessionKey
 	n := 0
 	if record != nil {
@@ -87,10 +89,9 @@ func acceptResume(record *Record, p msgPacket, client *share.Client, verify veri
 		key.seen != nil && key.seen.add(p.mac(), len(p.ciphertext())) != nil {
 		return resumption{}, false
 	}
-	r := resumption{next: next}
+	r := resumption{next: next, augment: augment}
 	clientAugment := [symmetricKey]byte(newBox(&key.Key).open(p))
 	r.mid = derive(&key.Key, &clientAugment)
-	rand.Read(r.augment[:])
 	r.key = SessionKey{Key: derive(&r.mid, &r.augment), seen: newSeenMACs(client)}
 	next.Resumes = append(next.Resumes, prefix)
 	next.Pending = append(next.Pending, r.key)

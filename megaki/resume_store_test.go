@@ -132,23 +132,23 @@ func TestAcceptResumeBounds(t *testing.T) {
 	key := SessionKey{Key: [symmetricKey]byte{1}, seen: newSeenMACs(nil)}
 	p := &peer{token: Token{2}, box: newBox(&key.Key)}
 	rstor := func() msgPacket { m, _ := p.rstor(); return m }
-	if r, ok := acceptResume(&Record{Current: key}, rstor(), nil, verifyUnder); !ok || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
+	if r, ok := acceptResume(&Record{Current: key}, rstor(), [symmetricKey]byte{7}, nil, verifyUnder); !ok || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
 		t.Error("a good RSTOR is refused")
 	}
-	if _, ok := acceptResume(&Record{Current: key, Resumes: make([][8]byte, MaxResumes)}, rstor(), nil, verifyUnder); ok {
+	if _, ok := acceptResume(&Record{Current: key, Resumes: make([][8]byte, MaxResumes)}, rstor(), [symmetricKey]byte{7}, nil, verifyUnder); ok {
 		t.Error("more RSTORs than there may be")
 	}
-	if _, ok := acceptResume(&Record{Current: key, Pending: make([]SessionKey, MaxPending)}, rstor(), nil, verifyUnder); ok {
+	if _, ok := acceptResume(&Record{Current: key, Pending: make([]SessionKey, MaxPending)}, rstor(), [symmetricKey]byte{7}, nil, verifyUnder); ok {
 		t.Error("more pending keys than there may be")
 	}
 	m := rstor()
-	if _, ok := acceptResume(&Record{Current: SessionKey{Key: key.Key}, Resumes: [][8]byte{[8]byte(m.mac())}}, m, nil, verifyUnder); ok {
+	if _, ok := acceptResume(&Record{Current: SessionKey{Key: key.Key}, Resumes: [][8]byte{[8]byte(m.mac())}}, m, [symmetricKey]byte{7}, nil, verifyUnder); ok {
 		t.Error("a RSTOR whose MAC the record has")
 	}
 	// Under a pending key the bounds of the current one end with it.
 	other := SessionKey{Key: [symmetricKey]byte{9}}
 	full := &Record{Current: other, Pending: []SessionKey{other, other, other, key}, Resumes: make([][8]byte, MaxResumes)}
-	r, ok := acceptResume(full, rstor(), nil, verifyUnder)
+	r, ok := acceptResume(full, rstor(), [symmetricKey]byte{7}, nil, verifyUnder)
 	if !ok || r.next.Current.Key != key.Key || len(r.next.Pending) != 1 || len(r.next.Resumes) != 1 {
 		t.Errorf("%v, %+v", ok, r.next)
 	}
@@ -157,7 +157,7 @@ func TestAcceptResumeBounds(t *testing.T) {
 	}
 	zero := (&peer{token: Token{2}, box: newBox(new([symmetricKey]byte))}).packet(typeRSTOR, make([]byte, symmetricKey))
 	for _, record := range []*Record{nil, {Current: key}, full} {
-		if _, ok := acceptResume(record, bytes.Clone(zero), nil, verifyUnder); ok {
+		if _, ok := acceptResume(record, bytes.Clone(zero), [symmetricKey]byte{7}, nil, verifyUnder); ok {
 			t.Error("a RSTOR under a key of zeros")
 		}
 	}

@@ -174,7 +174,7 @@ func (s *script) handshake() {
 // resume answers a MSG-RSTOR under a key.
 func (s *script) resume(key [symmetricKey]byte) {
 	p := msgPacket(s.readPacket(typeRSTOR))
-	r, ok := acceptResume(&Record{Current: SessionKey{Key: key}}, p, nil, verifyUnder)
+	r, ok := acceptResume(&Record{Current: SessionKey{Key: key}}, p, [symmetricKey]byte{7}, nil, verifyUnder)
 	if !ok {
 		s.t.Error("the client sent a wrong MSG-RSTOR")
 		runtime.Goexit()

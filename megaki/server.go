@@ -3,6 +3,7 @@ package megaki
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -115,8 +116,11 @@ type Server struct {
 	places   chan struct{} // one for each connection
 	ctx      context.Context
 	cancel   context.CancelFunc
-	decrypt  decryptFunc
-	verify   verifyFunc
+
+	// What a test may set.
+	decrypt decryptFunc
+	verify  verifyFunc
+	random  func([]byte) // draws the server's part of keys
 
 	closed    atomic.Bool
 	mu        sync.Mutex
@@ -180,6 +184,9 @@ func (s *Server) init() error {
 		}
 		if s.verify == nil {
 			s.verify = verifyUnder
+		}
+		if s.random == nil {
+			s.random = func(p []byte) { rand.Read(p) }
 		}
 		s.slots = newSlots()
 		s.places = make(chan struct{}, s.maxConnections())

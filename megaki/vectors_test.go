@@ -3,302 +3,398 @@ package megaki
 import (
 	"bytes"
 	"crypto/rsa"
-	"encoding/hex"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 )
 
-// flow is testdata/v1-flow.json: a recording of the reference's client and
-// server, with their keys and secrets.
-type flow struct {
-	ServerPrivate    string   `json:"server_private_key_pem"`
-	ServerEncrypted  string   `json:"server_private_key_encrypted_pem"`
-	ServerPassphrase string   `json:"server_private_key_passphrase"`
-	ServerPublic     string   `json:"server_public_key_pem"`
-	ServerKeyFile    hexBytes `json:"server_key_file"`
-	Handshake        struct {
-		Packets         []recorded
-		ClientPrivate   string   `json:"client_private_key_pem"`
-		EphemeralKey    hexBytes `json:"ephemeral_key"`
-		ServerSymmetric hexBytes `json:"server_symmetric"`
-		Token           hexBytes
-		MasterKey       hexBytes `json:"master_key"`
+// vectorFile is one of vectors/v1/*.json. vectors/README.md describes the
+// fields.
+type vectorFile struct {
+	Protocol hexBytes
+	Keys     map[string]string
+	Tests    []*vector
+}
+
+type vector struct {
+	Name, Comment, Operation, Expect string
+
+	State, Side string
+	Limit, Size int
+	Code        hexBytes
+
+	Packet, Modulus, Exponent, Version, Token, Key, Plaintext hexBytes
+
+	EphemeralKey    hexBytes `json:"ephemeral_key"`
+	ServerSymmetric hexBytes `json:"server_symmetric"`
+	ClientSymmetric hexBytes `json:"client_symmetric"`
+	ClientAugment   hexBytes `json:"client_augment"`
+	ServerAugment   hexBytes `json:"server_augment"`
+	NewKey          hexBytes `json:"new_key"`
+
+	Steps []vectorStep
+}
+
+type vectorStep struct {
+	Comment, Expect                string
+	Connection                     int
+	Sent                           bool
+	Packet, Random, Plaintext, Key hexBytes
+}
+
+// run runs a vector. It returns the name of the failure, or "ok".
+type vectorRunner func(t *testing.T, f *vectorFile, v *vector) string
+
+var vectorRunners = map[string]vectorRunner{
+	"public-key":     runPublicKey,
+	"derive":         runDerive,
+	"frame":          runFrame,
+	"open-syn":       runOpenSYN,
+	"open-syn-ack":   runOpenSYNACK,
+	"open-ack":       runOpenACK,
+	"open-message":   runOpenMessage,
+	"open-rstor-ack": runOpenRSTORACK,
+	"session":        runSession,
+	"server":         runServer,
+}
+
+// TestVectors runs every vector for other implementations against this one.
+func TestVectors(t *testing.T) {
+	paths, err := filepath.Glob("../vectors/v1/*.json")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no vectors: %v", err)
 	}
-	Messages   []recordedMessage
-	Resumption struct {
-		SessionData   hexBytes `json:"session_data"`
-		Packets       []recorded
-		ClientAugment hexBytes `json:"client_augment"`
-		MasterKey     hexBytes `json:"master_key"`
-		Message       recordedMessage
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := new(vectorFile)
+			d := json.NewDecoder(bytes.NewReader(data))
+			if err := d.Decode(f); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "protocol", f.Protocol, version[:])
+			names := map[string]bool{}
+			for _, v := range f.Tests {
+				run := vectorRunners[v.Operation]
+				if run == nil || names[v.Name] {
+					t.Fatalf("%s: operation %q is not known, or the name is there twice", v.Name, v.Operation)
+				}
+				names[v.Name] = true
+				t.Run(v.Name, func(t *testing.T) {
+					if got := run(t, f, v); got != v.Expect {
+						t.Errorf("got %q, want %q", got, v.Expect)
+					}
+				})
+			}
+		})
 	}
-	Unknown struct {
-		SessionData hexBytes `json:"session_data"`
-		Packets     []recorded
-	} `json:"resumption_of_unknown_token"`
 }
 
-type recorded struct {
-	Dir string
-	Hex hexBytes
+func (f *vectorFile) key(t *testing.T, name string) *rsa.PrivateKey {
+	return mustParseKey(t, f.Keys[name])
 }
 
-type recordedMessage struct {
-	Request  hexBytes
-	Packets  []recorded
-	Response hexBytes
+// failure returns the name that a vector has for an error.
+func failure(err error) string {
+	var long *TooLongError
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, errReplayed):
+		return "replay"
+	case errors.Is(err, errBadKey):
+		return "bad-key"
+	case errors.Is(err, errCrypto):
+		return "crypto"
+	case errors.As(err, new(*ServerError)):
+		return "server-error"
+	case errors.As(err, &long):
+		return "too-long"
+	case errors.Is(err, errMalformed):
+		return "malformed"
+	}
+	return err.Error()
 }
 
-type hexBytes []byte
+// framed judges a packet by its beginning. It returns "ok" if the packet is
+// whole.
+func framed(f framer, packet []byte) string {
+	size, err := f.frameSize(packet)
+	switch {
+	case err != nil:
+		return failure(err)
+	case size == 0 || len(packet) < size:
+		return "incomplete"
+	case len(packet) > size:
+		return "malformed"
+	}
+	return "ok"
+}
 
-func (h *hexBytes) UnmarshalJSON(p []byte) error {
-	var s string
-	if err := json.Unmarshal(p, &s); err != nil {
+func runPublicKey(t *testing.T, _ *vectorFile, v *vector) string {
+	packed := slices.Concat(v.Modulus, v.Exponent)
+	key, err := ParsePublicKey(packed)
+	if err != nil {
+		return failure(err)
+	}
+	again, err := PinnedKey(key)
+	if err != nil {
+		t.Error(err)
+	}
+	equal(t, "the key", again, packed)
+	return "ok"
+}
+
+func runDerive(t *testing.T, _ *vectorFile, v *vector) string {
+	a, b := [symmetricKey]byte(v.ServerSymmetric), [symmetricKey]byte(v.ClientSymmetric)
+	got := derive(&a, &b)
+	equal(t, "key", got[:], v.Key)
+	return "ok"
+}
+
+func runFrame(t *testing.T, _ *vectorFile, v *vector) string {
+	session := func(least int) framer {
+		return newSessionV1(Token{}, new([symmetricKey]byte), newSeenMACs(nil), least, v.Limit, 1)
+	}
+	f := map[string]framer{
+		"server-hello":     &expectHello,
+		"server-ack":       &expectACK,
+		"server-message":   session(1),
+		"client-syn-ack":   &expectSYNACK,
+		"client-ack-ack":   &expectACKACK,
+		"client-rstor-ack": &expectRSTORACK,
+		"client-message":   session(0),
+	}[v.State]
+	size, err := f.frameSize(v.Packet)
+	if err == nil && size == 0 {
+		return "incomplete"
+	}
+	if size != v.Size {
+		t.Errorf("a packet of %d bytes, want %d", size, v.Size)
+	}
+	return failure(err)
+}
+
+func runOpenSYN(t *testing.T, f *vectorFile, v *vector) string {
+	if s := framed(&expectHello, v.Packet); s != "ok" {
+		return s
+	}
+	plain, key, err := openSYN((*synPacket)(v.Packet), []*rsa.PrivateKey{testKey(), f.key(t, "server")}, decryptOAEP)
+	if err != nil {
+		return failure(err)
+	}
+	equal(t, "modulus", key.N.Bytes(), v.Modulus)
+	equal(t, "exponent", binary.BigEndian.AppendUint32(nil, uint32(key.E)), v.Exponent)
+	equal(t, "ephemeral key", plain.ephemeral(), v.EphemeralKey)
+	equal(t, "version", plain.version(), v.Version)
+	if [2]byte(plain.version()) != version {
+		return "version"
+	}
+	return "ok"
+}
+
+func runOpenSYNACK(t *testing.T, f *vectorFile, v *vector) string {
+	if s := framed(&expectSYNACK, v.Packet); s != "ok" {
+		return s
+	}
+	secret, err := openSYNACK((*synAckPacket)(v.Packet), v.EphemeralKey, f.key(t, "client"))
+	if refused := (*ServerError)(nil); errors.As(err, &refused) {
+		equal(t, "code", binary.BigEndian.AppendUint16(nil, uint16(refused.Code)), v.Code)
+	}
+	if err != nil {
+		return failure(err)
+	}
+	equal(t, "token", secret.token(), v.Token)
+	equal(t, "server_symmetric", secret.symmetric(), v.ServerSymmetric)
+	return "ok"
+}
+
+func runOpenACK(t *testing.T, _ *vectorFile, v *vector) string {
+	if s := framed(&expectACK, v.Packet); s != "ok" {
+		return s
+	}
+	secret := (*secretPlain)(slices.Concat(v.Token, v.ServerSymmetric))
+	half, err := openACK((*ackPacket)(v.Packet), v.EphemeralKey, secret)
+	if err != nil {
+		return failure(err)
+	}
+	equal(t, "client_symmetric", half[:], v.ClientSymmetric)
+	key := derive((*[symmetricKey]byte)(v.ServerSymmetric), &half)
+	equal(t, "master key", key[:], v.Key)
+	return "ok"
+}
+
+// sideSession returns the session of one side.
+func (v *vector) sideSession() *sessionV1 {
+	least := 0
+	if v.Side == "server" {
+		least = 1
+	}
+	key := [symmetricKey]byte(v.Key)
+	s := newSessionV1(Token{}, &key, newSeenMACs(nil), least, v.Limit, math.MaxInt)
+	s.echo = v.Side == "server"
+	return s
+}
+
+// receive judges, checks and opens a packet of a session.
+func (s *sessionV1) receive(packet []byte) ([]byte, string) {
+	if r := framed(s, packet); r != "ok" {
+		return nil, r
+	}
+	plain, err := s.open(bytes.Clone(packet))
+	return plain, failure(err)
+}
+
+func runOpenMessage(t *testing.T, _ *vectorFile, v *vector) string {
+	s := v.sideSession()
+	plain, result := s.receive(v.Packet)
+	if result == "ok" {
+		equal(t, "plaintext", plain, v.Plaintext)
+		if s.echo {
+			equal(t, "token", s.token[:], v.Token)
+		}
+	}
+	return result
+}
+
+func runOpenRSTORACK(t *testing.T, _ *vectorFile, v *vector) string {
+	if s := framed(&expectRSTORACK, v.Packet); s != "ok" {
+		return s
+	}
+	if v.Packet[5] == typeREQREHS {
+		return "handshake-needed"
+	}
+	old, augment := [symmetricKey]byte(v.Key), [symmetricKey]byte(v.ClientAugment)
+	key, err := openRSTORACK(bytes.Clone(v.Packet), &old, &augment)
+	if err != nil {
+		return failure(err)
+	}
+	equal(t, "new key", key[:], v.NewKey)
+	return "ok"
+}
+
+func runSession(t *testing.T, _ *vectorFile, v *vector) string {
+	s := v.sideSession()
+	for i, step := range v.Steps {
+		result := "ok"
+		if step.Sent {
+			p := msgPacket(step.Packet)
+			result = failure(s.seen.add(p.mac(), len(p.ciphertext())))
+		} else {
+			var plain []byte
+			if plain, result = s.receive(step.Packet); result == "ok" {
+				equal(t, "plaintext", plain, step.Plaintext)
+			}
+		}
+		if result != step.Expect {
+			t.Errorf("step %d: got %q, want %q", i, result, step.Expect)
+		}
+	}
+	return ""
+}
+
+// vectorServer is a server whose part of keys is what a vector says. Its
+// handler records messages and returns them.
+type vectorServer struct {
+	random chan []byte
+	body   chan []byte
+}
+
+func runServer(t *testing.T, f *vectorFile, v *vector) string {
+	vs := &vectorServer{make(chan []byte, 1), make(chan []byte, 1)}
+	srv := &Server{
+		Keys:       []*rsa.PrivateKey{f.key(t, "server")},
+		MaxMessage: v.Limit,
+		Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error {
+			vs.body <- bytes.Clone(r.Body)
+			_, err := w.Write(r.Body)
+			return err
+		}),
+		random: func(p []byte) {
+			select {
+			case random := <-vs.random:
+				if len(random) != len(p) {
+					panic(fmt.Sprintf("%d random bytes in place of %d", len(random), len(p)))
+				}
+				copy(p, random)
+			default: // a RSTOR that is refused, or a SYN of another version
+			}
+		},
+	}
+	addr := start(t, srv)
+	conns := map[int]net.Conn{}
+	for i, step := range v.Steps {
+		conn := conns[step.Connection]
+		if conn == nil {
+			conn = dialRaw(t, addr)
+			conn.SetDeadline(time.Now().Add(patience))
+			conns[step.Connection] = conn
+		}
+		if step.Random != nil {
+			vs.random <- step.Random
+		}
+		conn.Write(step.Packet) // fails where the server closes in the middle of it
+		if err := vs.check(t, f, &step, conn); err != nil {
+			t.Fatalf("step %d on connection %d, %q %s: %v", i, step.Connection, step.Expect, step.Comment, err)
+		}
+	}
+	return ""
+}
+
+// check reads the server's response to a step.
+func (vs *vectorServer) check(t *testing.T, f *vectorFile, step *vectorStep, conn net.Conn) error {
+	types := map[string]byte{"syn-ack": typeSYNACK, "error-syn-ack": typeSYNACK, "ack-ack": typeACKACK, "message": typeMSG,
+		"rstor-ack": typeRSTORACK, "req-rehs": typeREQREHS}
+	typ, ok := types[step.Expect]
+	if !ok {
+		return refusal(conn)
+	}
+	packet, err := readPacket(conn, typ)
+	if err != nil {
 		return err
 	}
-	b, err := hex.DecodeString(s)
-	*h = b
-	return err
-}
-
-func loadFlow(t testing.TB) *flow {
-	t.Helper()
-	data, err := os.ReadFile("testdata/v1-flow.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := new(flow)
-	if err := json.Unmarshal(data, f); err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-func mustParseKey(t testing.TB, pem string) *rsa.PrivateKey {
-	t.Helper()
-	key, err := ParsePrivateKey([]byte(pem), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func (f *flow) serverKey(t testing.TB) *rsa.PrivateKey { return mustParseKey(t, f.ServerPrivate) }
-func (f *flow) clientKey(t testing.TB) *rsa.PrivateKey {
-	return mustParseKey(t, f.Handshake.ClientPrivate)
-}
-
-func (f *flow) syn() *synPacket       { return (*synPacket)(f.Handshake.Packets[0].Hex) }
-func (f *flow) synAck() *synAckPacket { return (*synAckPacket)(f.Handshake.Packets[1].Hex) }
-func (f *flow) ack() *ackPacket       { return (*ackPacket)(f.Handshake.Packets[2].Hex) }
-
-// checkSize has the state machine judge the packet's header.
-func checkSize(t *testing.T, e *expectation, packet []byte) {
-	t.Helper()
-	if n, err := e.frameSize(packet); err != nil || n != len(packet) {
-		t.Fatalf("waiting for %s: a packet of %d bytes is taken for one of %d: %v", e.state, len(packet), n, err)
-	}
-}
-
-func equal(t *testing.T, what string, got, want []byte) {
-	t.Helper()
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s: got %x, recorded is %x", what, got, want)
-	}
-}
-
-func TestRecordedHandshake(t *testing.T) {
-	f := loadFlow(t)
-	h := &f.Handshake
-	for i, e := range []*expectation{&expectHello, &expectSYNACK, &expectACK, &expectACKACK} {
-		checkSize(t, e, h.Packets[i].Hex)
-	}
-
-	// The server reads the SYN. openSYN checks its hash.
-	plain, clientPublic, err := openSYN(f.syn(), []*rsa.PrivateKey{f.serverKey(t)}, decryptOAEP)
-	if err != nil {
-		t.Fatalf("SYN: %v", err)
-	}
-	equal(t, "ephemeral key", plain.ephemeral(), h.EphemeralKey)
-	equal(t, "version", plain.version(), version[:])
-	if clientKey := f.clientKey(t); !clientPublic.Equal(&clientKey.PublicKey) {
-		t.Error("another client key")
-	}
-
-	// The client reads the SYN-ACK. openSYNACK checks its MAC.
-	secret, err := openSYNACK(f.synAck(), h.EphemeralKey, f.clientKey(t))
-	if err != nil {
-		t.Fatalf("SYN-ACK: %v", err)
-	}
-	equal(t, "token", secret.token(), h.Token)
-	equal(t, "server_symmetric", secret.symmetric(), h.ServerSymmetric)
-
-	// The server reads the ACK, with its MAC.
-	clientHalf, err := openACK(f.ack(), h.EphemeralKey, secret)
-	if err != nil {
-		t.Fatalf("ACK: %v", err)
-	}
-	serverHalf := [symmetricKey]byte(secret.symmetric())
-	server, client := derive(&serverHalf, &clientHalf), derive(&clientHalf, &serverHalf)
-	equal(t, "the server's master key", server[:], h.MasterKey)
-	equal(t, "the client's master key", client[:], h.MasterKey)
-}
-
-// openRecorded checks and opens one recorded MSG.
-func openRecorded(t *testing.T, b *box, packet, token, want []byte) {
-	t.Helper()
-	checkSize(t, &expectation{state: "MSG", types: []byte{typeMSG}, minMsg: 1, maxMsg: DefaultMaxMessage}, packet)
-	p := msgPacket(bytes.Clone(packet))
-	if !b.verify(p) {
-		t.Fatal("wrong MAC")
-	}
-	equal(t, "token", p.token(), token)
-	equal(t, "plaintext", b.open(p), want)
-}
-
-func TestRecordedMessages(t *testing.T) {
-	f := loadFlow(t)
-	master := [symmetricKey]byte(f.Handshake.MasterKey)
-	server, client := newBox(&master), newBox(&master)
-	for _, m := range f.Messages {
-		openRecorded(t, server, m.Packets[0].Hex, f.Handshake.Token, m.Request)
-		openRecorded(t, client, m.Packets[1].Hex, f.Handshake.Token, m.Response)
-	}
-}
-
-func TestRecordedResumption(t *testing.T) {
-	f := loadFlow(t)
-	r := &f.Resumption
-	var s Session
-	if err := s.UnmarshalBinary(r.SessionData); err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "the session's token", s.Token[:], f.Handshake.Token)
-	equal(t, "the session's key", s.Key[:], f.Handshake.MasterKey)
-	checkSize(t, &expectHello, r.Packets[0].Hex)
-	checkSize(t, &expectRSTORACK, r.Packets[1].Hex)
-
-	// The server accepts the MSG-RSTOR. openRSTORACK is the client's side.
-	record := &Record{Current: SessionKey{Key: s.Key}}
-	resumption, ok := acceptResume(record, bytes.Clone(r.Packets[0].Hex), nil, verifyUnder)
-	if !ok {
-		t.Fatal("the recorded MSG-RSTOR is refused")
-	}
-	augment := [symmetricKey]byte(r.ClientAugment)
-	mid := derive(&s.Key, &augment)
-	equal(t, "the key between", resumption.mid[:], mid[:])
-	key, err := openRSTORACK(bytes.Clone(r.Packets[1].Hex), &s.Key, &augment)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "new master key", key[:], r.MasterKey)
-
-	// The reference's client resumes in a fresh context: its token is rubbish.
-	b := newBox(&key)
-	p := r.Message.Packets
-	openRecorded(t, b, p[0].Hex, msgPacket(p[0].Hex).token(), r.Message.Request)
-	openRecorded(t, b, p[1].Hex, msgPacket(p[1].Hex).token(), r.Message.Response)
-}
-
-func TestRecordedUnknownToken(t *testing.T) {
-	f := loadFlow(t)
-	var s Session
-	if err := s.UnmarshalBinary(f.Unknown.SessionData); err != nil {
-		t.Fatal(err)
-	}
-	rstor := f.Unknown.Packets[0].Hex
-	equal(t, "token", msgPacket(rstor).token(), s.Token[:])
-	checkSize(t, &expectHello, rstor)
-	checkSize(t, &expectRSTORACK, f.Unknown.Packets[1].Hex)
-	if _, ok := acceptResume(nil, bytes.Clone(rstor), nil, verifyUnder); ok {
-		t.Error("resumed without a record")
-	}
-
-	conn := dialRaw(t, start(t, &Server{Keys: []*rsa.PrivateKey{f.serverKey(t)}}))
-	send(t, conn, rstor)
-	equal(t, "the answer", receive(t, conn, headerSize), f.Unknown.Packets[1].Hex)
-}
-
-// The recorded SYN has what the recorded client's key opens: our server brings
-// the handshake to its end, and serves the session that comes of it.
-func TestRecordedClientAtOurServer(t *testing.T) {
-	f := loadFlow(t)
-	for _, segment := range []int{1, 7, len(synPacket{})} {
-		conn := dialRaw(t, start(t, &Server{Keys: []*rsa.PrivateKey{testKey(), f.serverKey(t)}}))
-		for rest := f.syn()[:]; len(rest) > 0; {
-			n := min(segment, len(rest))
-			send(t, conn, rest[:n])
-			rest = rest[n:]
+	switch step.Expect {
+	case "syn-ack":
+		secret, err := openSYNACK((*synAckPacket)(packet), step.Key, f.key(t, "client"))
+		if err == nil {
+			equal(t, "token and server_symmetric", secret[:], step.Random)
 		}
-		synAck := receive(t, conn, len(synAckPacket{}))
-		secret, err := openSYNACK((*synAckPacket)(synAck), f.Handshake.EphemeralKey, f.clientKey(t))
-		if err != nil {
-			t.Fatal(err)
+		return err
+	case "error-syn-ack":
+		_, err := openSYNACK((*synAckPacket)(packet), step.Key, f.key(t, "client"))
+		if refused := (*ServerError)(nil); !errors.As(err, &refused) || refused.Code != CodeVersion {
+			return fmt.Errorf("the client reads %v", err)
 		}
-		ack, half := sealACK(secret, f.Handshake.EphemeralKey)
-		send(t, conn, ack[:])
-		ackAck := receive(t, conn, headerSize)
-		checkSize(t, &expectACKACK, ackAck)
-
-		serverHalf := [symmetricKey]byte(secret.symmetric())
-		master := derive(half, &serverHalf)
-		b := newBox(&master)
-		for _, m := range f.Messages {
-			p := sealed(b, typeMSG, secret.token(), m.Request)
-			send(t, conn, p)
-			answer := msgPacket(receive(t, conn, len(p))) // an echo is as long
-			if !b.verify(answer) {
-				t.Fatal("wrong MAC")
-			}
-			equal(t, "echo", b.open(answer), m.Request)
+		_, err = io.ReadFull(conn, make([]byte, 1))
+		if err != io.EOF {
+			return fmt.Errorf("after it: %v, want the end", err)
 		}
-
-		// The session is resumed by a client that has nothing but the session.
-		cfg := &Config{ServerKey: &f.serverKey(t).PublicKey, Session: &Session{Token(secret.token()), master}}
-		c := dial(t, conn.RemoteAddr().String(), cfg)
-		if !c.Resumed() {
-			t.Error("not resumed")
+	case "message":
+		equal(t, "what the application gets", <-vs.body, step.Plaintext)
+		p, key := msgPacket(packet), [symmetricKey]byte(step.Key)
+		if !newMAC(&key).verify(p) {
+			return errors.New("a response with a wrong MAC")
 		}
-		checkEcho(t, c, 100)
-	}
-}
-
-// sealed makes a packet of a plaintext.
-func sealed(b *box, typ byte, token, plain []byte) msgPacket {
-	p := make(msgPacket, msgHeaderSize+padded(len(plain)))
-	copy(p[msgHeaderSize:], plain)
-	b.seal(p, typ, token, len(plain))
-	return p
-}
-
-func dialRaw(t testing.TB, addr string) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
-
-func send(t testing.TB, conn net.Conn, p []byte) {
-	t.Helper()
-	if _, err := conn.Write(p); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// receive reads exactly n bytes.
-func receive(t testing.TB, conn net.Conn, n int) []byte {
-	t.Helper()
-	p := make([]byte, n)
-	for read := 0; read < n; {
-		k, err := conn.Read(p[read:])
-		if read += k; err != nil && read < n {
-			t.Fatalf("after %d of %d bytes: %v", read, n, err)
+		equal(t, "token", p.token(), msgPacket(step.Packet).token())
+		equal(t, "response", newBox(&key).open(p), step.Plaintext)
+	case "rstor-ack":
+		p, key := msgPacket(packet), [symmetricKey]byte(step.Key)
+		if !newMAC(&key).verify(p) {
+			return errors.New("a MSG-RSTOR-ACK with a wrong MAC")
 		}
+		equal(t, "server_augment", newBox(&key).open(p), step.Random)
 	}
-	return p
+	return nil
 }
