@@ -11,13 +11,12 @@ import (
 // its end.
 const maxHost = 254
 
-// CleanHost returns the host of a Host field or of a URL in the one form that
-// hosts are compared in: in lower case, without port, and without a dot at its
-// end. An IPv6 address keeps its brackets and has its shortest form (RFC 5952).
+// CleanHost returns the host of a Host field or of a URL in the form in which hosts
+// are compared: in lower case, without a port, and without a dot at its end. An IPv6
+// address keeps its brackets and has its shortest form (RFC 5952).
 //
-// A host consists of letters, digits, "-", "_" and "."; other names come in
-// their ASCII form, as clients send them. What isn't a host, or is empty, is an
-// *Error, also if it has a port that isn't one.
+// A host consists of letters, digits, "-", "_" and "."; clients send other names in
+// their ASCII form. An empty or malformed host, or a malformed port, is an *Error.
 func CleanHost(host string) (string, error) {
 	name, _, err := splitHost(host)
 	if err != nil {
@@ -33,10 +32,10 @@ func CleanHost(host string) (string, error) {
 	return strings.ToLower(strings.TrimSuffix(name, ".")), nil
 }
 
-// splitHost checks a host with or without a port, and takes it to pieces. An
-// IPv6 address keeps its brackets.
+// splitHost checks a host with or without a port, and splits the two. An IPv6 address
+// keeps its brackets.
 func splitHost(s string) (name, port string, err error) {
-	if strings.IndexByte(s, '@') >= 0 { // perhaps after a password
+	if strings.IndexByte(s, '@') >= 0 { // perhaps with a password
 		return "", "", bad(0, "a user name in the host")
 	}
 	if strings.HasPrefix(s, "[") {
@@ -46,7 +45,7 @@ func splitHost(s string) (name, port string, err error) {
 		}
 		addr, err := netip.ParseAddr(s[1:end])
 		if err != nil || !addr.Is6() || addr.Zone() != "" {
-			return "", "", bad(0, "the host is %s: in brackets stands an IPv6 address, without a zone", quote(s))
+			return "", "", bad(0, "the host is %s: want an IPv6 address in the brackets, without a zone", quote(s))
 		}
 		name, port = s[:end+1], s[end+1:]
 	} else {
@@ -80,7 +79,7 @@ func checkName(name string) error {
 		case !isName(c):
 			return bad(0, "the byte 0x%02x in the host", c)
 		case c == '.' && dot:
-			return bad(0, "the host is %s: nothing stands before a dot", quote(name))
+			return bad(0, "the host is %s: a label is empty", quote(name))
 		default:
 			dot = c == '.'
 		}
@@ -88,7 +87,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// atLine puts a line to an error that has none.
+// atLine adds a line number to an error that has none.
 func atLine(err error, line int) error {
 	var e *Error
 	if errors.As(err, &e) {

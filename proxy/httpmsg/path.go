@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// CleanPath gives the path of a request's URL the one form that it is matched
-// and forwarded in. Doing so again changes nothing more.
+// CleanPath changes the path of a request's URL to the form in which it is matched
+// and forwarded. To clean it again changes nothing.
 //
 //   - Dot segments are resolved, also those written with %2E; runs of slashes
 //     become one; an empty path becomes "/"; a slash at the end stays.
 //   - %2F and %5C stay, and separate nothing. A raw backslash becomes %5C.
 //   - Escapes of unreserved characters (RFC 3986, section 2.3) are decoded, and
-//     what may not stand in a path is escaped, with upper-case digits. Escapes
-//     of delimiters, as %3B, stay: they may mean something else than the
+//     bytes that a path must not contain are escaped, with upper-case digits.
+//     Escapes of delimiters, as %3B, stay: they may differ in meaning from the
 //     delimiter itself. Parameters ("/a;b=c") are ordinary.
 //
-// It fails with an *Error, and leaves u as it was, for a path that climbs out
-// of the root or doesn't begin with a slash, "*" included; for a NUL, also as
-// %00; for broken escapes; and for a ".." that is no dot segment here, but is
-// one to some servers: before a semicolon ("..;") and beside an encoded slash
-// or backslash ("..%2F"). In the query bytes beyond ASCII are escaped; a blank
-// or a control character in it is an error. Else it stays as it is.
+// It returns an *Error, and leaves u as it was, for a path that leads out of the
+// root or doesn't begin with a slash, "*" included; for a NUL, also as %00; for
+// malformed escapes; and for a ".." that is no dot segment here, but is one to some
+// servers: before a semicolon ("..;") and beside an encoded slash or backslash
+// ("..%2F"). In the query, bytes beyond ASCII are escaped; a blank or a control
+// character is an error. The rest of the query stays as it is.
 //
-// u.EscapedPath and u.RequestURI then return that form. u.Path is decoded
-// altogether, so that a slash in it may have been %2F: match what MatchPath
-// returns, and ask HasEncodedSlash before u.Path becomes the path of a file.
+// u.EscapedPath and u.RequestURI then return the clean form. u.Path is decoded, so
+// that a slash in it may have been %2F: compare the result of MatchPath, and call
+// HasEncodedSlash before u.Path becomes the path of a file.
 func CleanPath(u *url.URL) error {
 	query, err := cleanQuery(u.RawQuery)
 	if err != nil {
@@ -55,7 +55,7 @@ func CleanPath(u *url.URL) error {
 	return nil
 }
 
-// cleanQuery escapes what is beyond ASCII in a query.
+// cleanQuery escapes the bytes of a query that are beyond ASCII.
 func cleanQuery(query string) (string, error) {
 	beyond := 0
 	for i := range len(query) {
@@ -82,9 +82,9 @@ func cleanQuery(query string) (string, error) {
 
 const upperHex = "0123456789ABCDEF"
 
-// MatchPath returns the path of a URL that CleanPath has seen in the form to
-// match it in: decoded, but for %2F and %25, which stay. So a slash is always a
-// separator, and no two paths look alike.
+// MatchPath returns the path of a cleaned URL in the form in which routes compare it:
+// decoded except for %2F and %25. So a slash is always a separator, and no two paths
+// look the same.
 func MatchPath(u *url.URL) string {
 	if u.RawPath == "" && strings.IndexByte(u.Path, '%') < 0 {
 		return u.Path
@@ -102,8 +102,8 @@ func MatchPath(u *url.URL) string {
 	return string(out)
 }
 
-// HasEncodedSlash reports whether the path of a URL has a slash that separates
-// nothing, %2F, or a backslash, raw or as %5C. No such path is a file's.
+// HasEncodedSlash reports whether the path of a URL has an encoded slash, %2F, or a
+// backslash, raw or as %5C. No file has such a path.
 func HasEncodedSlash(u *url.URL) bool {
 	if strings.IndexByte(u.Path, '\\') >= 0 {
 		return true
@@ -116,8 +116,7 @@ func HasEncodedSlash(u *url.URL) bool {
 	return false
 }
 
-// isClean reports whether a path that package net/url escapes as it likes has
-// its form already. Most have.
+// isClean reports whether the path of a URL without RawPath is clean. Most are.
 func isClean(path string) bool {
 	if path == "" || path[0] != '/' {
 		return false
@@ -133,8 +132,8 @@ func isClean(path string) bool {
 	return true
 }
 
-// isUsual reports whether package net/url would escape a path as it is escaped,
-// so that a URL needs no RawPath.
+// isUsual reports whether package net/url would escape a path in the same way, so
+// that a URL needs no RawPath.
 func isUsual(path string) bool {
 	for i := 0; i < len(path); i++ {
 		c, escaped := unescape(path, i)
@@ -150,8 +149,8 @@ func isUsual(path string) bool {
 	return true
 }
 
-// escapedPath returns the path as it came. URL.EscapedPath wouldn't do: if some
-// byte of the path should have been escaped and wasn't, it decodes %2F as well.
+// escapedPath returns the path as the client wrote it. URL.EscapedPath doesn't: if
+// some byte of the path should have been escaped and wasn't, it decodes %2F as well.
 func escapedPath(u *url.URL) (string, error) {
 	path := u.Path
 	if u.RawPath != "" {
@@ -174,13 +173,13 @@ func escapedPath(u *url.URL) (string, error) {
 	return (&url.URL{Path: path}).EscapedPath(), nil
 }
 
-// cleaner writes a path in its one form.
+// cleaner writes a clean path.
 type cleaner struct{ out []byte }
 
 func (c *cleaner) path(src string) error {
 	folder := true // whether the path ends in a slash
 	for src != "" {
-		segment := src[1:] // what goes before is a slash
+		segment := src[1:] // after the slash
 		if i := strings.IndexByte(segment, '/'); i >= 0 {
 			segment = segment[:i]
 		}
@@ -200,7 +199,7 @@ func (c *cleaner) path(src string) error {
 		case string(name) == ".":
 			c.out = c.out[:parent]
 		case string(name) == ".." && parent == 0:
-			return bad(0, "the path climbs out of the root")
+			return bad(0, "the path leads out of the root")
 		case string(name) == "..":
 			c.out = c.out[:bytes.LastIndexByte(c.out[:parent], '/')]
 		case climbs(name):
@@ -213,7 +212,7 @@ func (c *cleaner) path(src string) error {
 	return nil
 }
 
-// segment appends a segment in its one form.
+// segment appends a segment in its clean form.
 func (c *cleaner) segment(s string) error {
 	for i := 0; i < len(s); i++ {
 		b, escaped := s[i], false
@@ -235,9 +234,8 @@ func (c *cleaner) segment(s string) error {
 	return nil
 }
 
-// climbs reports whether a segment in its one form has a ".." that is a dot
-// segment to a server that decodes before it looks for them, or that cuts
-// parameters off first.
+// climbs reports whether a clean segment has a ".." that is a dot segment to a server
+// that decodes the path, or removes parameters, before it resolves dot segments.
 func climbs(segment []byte) bool {
 	for at := 0; ; at++ {
 		i := bytes.Index(segment[at:], []byte(".."))

@@ -1,14 +1,14 @@
-// Package site finds what a URL's path means in a folder of the disk: a file to
-// serve, or the script that a FastCGI server shall run.
+// Package site maps the path of a URL to a file in a folder: a file to serve, or
+// a script for a FastCGI server to run.
 //
-// Files serves files. Scripts finds the script of a request; where it finds a
-// file, Files serves that. Both answer nothing but what they were asked for:
-// what can't be served is an error, and the caller decides its status.
+// Files serves files. Scripts finds the script of a request; where it finds a file,
+// Files serves that. If there is nothing to serve, they write nothing and return an
+// error, and the caller decides its status.
 //
 //	found, err := scripts.Find(r.URL)
 //	switch {
 //	case err != nil:
-//		// ErrNotFound, ErrForbidden, ErrRoot, or what the disk says
+//		// ErrNotFound, ErrForbidden, ErrRoot, or an error of the disk
 //	case found.Redirect != "":
 //		site.Redirect(w, r, found.Redirect)
 //	case found.File != "":
@@ -19,26 +19,25 @@
 //
 // # Inside the root
 //
-// All is opened through an os.Root: a symlink may lead to another place in the
+// Files are opened through an os.Root: a symlink may lead to another place in the
 // root, by a relative path, and nowhere else. An absolute symlink is refused,
 // even one that leads into the root. The folders on the way have to be readable,
 // not just searchable (r-x, as in mode 0755).
 //
-// The root itself may be a symlink, or lie below one, as in
+// The root itself may be a symlink, or be below one, as in
 // /srv/site/current/public. Each request looks where it leads (one stat, about two
-// microseconds), so a deployment that swaps it is followed by the next request;
-// a request under way stays with the folder in which it began. The swap should
-// be one rename: in the time in which there is no root, requests fail with
-// ErrRoot.
+// microseconds), so the next request after a deployment uses the new folder; a
+// request in flight stays with the folder in which it began. The swap should be one
+// rename: while there is no root, requests fail with ErrRoot.
 //
 // # Names
 //
-// Names are bytes: they are compared as they are, without regard to Unicode
-// forms. A path that isn't in normal form (with dot segments, empty segments, a
-// NUL, a backslash, or an encoded slash or backslash) is refused, though a router
-// should have seen to it before.
+// Names are bytes and are compared as they are, in no Unicode normal form. A path
+// that isn't clean (with dot segments, empty segments, a NUL, a backslash, or an
+// encoded slash or backslash) is refused, although a router should have cleaned it
+// before.
 //
-// Hidden are names that begin with a dot, .well-known at the top excepted (RFC
-// 8615), and what Files.Hide says. A script's source is never served, under
-// whatever name it lies there; see Files.Scripts.
+// Names that begin with a dot are hidden, except .well-known at the top (RFC 8615),
+// and so are those that match Files.Hide. The source of a script is never served,
+// whatever its name; see Files.Scripts.
 package site

@@ -7,43 +7,42 @@ import (
 	"syscall"
 )
 
-// What an error of this package is, as errors.Is tells. One that is none of
-// these is the disk's or the system's, such as too many open files.
+// Kinds of errors, for errors.Is. Any other error comes from the disk or the system,
+// such as too many open files.
 var (
-	// ErrNotFound says that there is nothing to serve: 404. The text of the error
-	// tells why, which a client shouldn't learn.
+	// ErrNotFound means that there is nothing to serve: 404. The text of the error
+	// has the reason, which a client shouldn't learn.
 	ErrNotFound = errors.New("not found")
-	// ErrForbidden says that there is something, but it can't be reached: the
-	// system denies it (the error wraps fs.ErrPermission then), or a symlink leads
-	// out of the root or round in circles. It is an operator's mistake and belongs
-	// in a log; 403, or 404.
-	ErrForbidden = errors.New("out of reach")
-	// ErrMethod says that a file was asked for by another method than GET or HEAD:
-	// 405. The header has Allow then.
-	ErrMethod = errors.New("files have GET and HEAD alone")
-	// ErrRange says that the file has no byte of the range that was asked for:
-	// 416. The header has Content-Range then, unless the range was malformed.
+	// ErrForbidden means that a file exists but can't be opened: the system denies
+	// it (the error then wraps fs.ErrPermission), or a symlink leads out of the root
+	// or in a circle. It is an operator's mistake and belongs in a log; 403, or 404.
+	ErrForbidden = errors.New("forbidden")
+	// ErrMethod means that a file was requested with another method than GET or
+	// HEAD: 405. The header then has Allow.
+	ErrMethod = errors.New("files allow only GET and HEAD")
+	// ErrRange means that the file has no byte of the requested range: 416. The
+	// header then has Content-Range, unless the range was malformed.
 	ErrRange = errors.New("the range is outside the file")
-	// ErrPrecondition says that If-Match or If-Unmodified-Since didn't hold: 412.
-	ErrPrecondition = errors.New("a precondition doesn't hold")
-	// ErrRoot says that the root can't be opened. It comes before all others: the
-	// reason, which is wrapped too, may be fs.ErrNotExist or fs.ErrPermission.
+	// ErrPrecondition means that If-Match or If-Unmodified-Since failed: 412.
+	ErrPrecondition = errors.New("a precondition failed")
+	// ErrRoot means that the root can't be opened. Check it before all others: it
+	// wraps its reason, which may be fs.ErrNotExist or fs.ErrPermission.
 	ErrRoot = errors.New("the root can't be opened")
-	// ErrCut says that an answer broke off after its header was written, because
+	// ErrCut means that a response broke off after its header was written, because
 	// the client left or the file became shorter. No status can be sent any more;
-	// the connection has to be closed.
-	ErrCut = errors.New("the answer was cut off")
+	// the caller must close the connection.
+	ErrCut = errors.New("the response was cut off")
 )
 
-// Kinds of failure that don't leave the package.
+// Kinds of errors that don't leave the package.
 var (
 	errFolder   = errors.New("is a folder")
 	errNoScript = errors.New("leads to no script")
 	errMoved    = errors.New("was replaced again and again while it was looked up")
 )
 
-// failure is an error about a name. Its text is made when it is asked for: most
-// failures of Scripts.Find just lead to the next thing to try.
+// failure is an error about a name. Its text is built on demand: most failures in
+// Scripts.Find only lead to the next entry of Try.
 type failure struct {
 	kind   error // one of the above; nil: a failure of the disk
 	name   string
@@ -65,15 +64,15 @@ func (e *failure) Unwrap() []error {
 	return []error{e.kind, e.reason}
 }
 
-// because is a reason in words.
+// because is a reason as text.
 type because string
 
 func (b because) Error() string { return string(b) }
 
-// maxQuoted is how much of a name an error's text tells, in bytes.
+// maxQuoted is how much of a name an error's text contains, in bytes.
 const maxQuoted = 256
 
-// quoted is a name as it stands in an error's text: clients choose it.
+// quoted returns a name for an error's text. Clients choose names.
 func quoted(name string) string {
 	if len(name) > maxQuoted {
 		return strconv.Quote(name[:maxQuoted]) + "…"
@@ -85,7 +84,7 @@ func notFound(name string, reason because) error {
 	return &failure{ErrNotFound, name, reason}
 }
 
-// classify says what it means that a name can't be opened or looked at.
+// classify returns the failure for an error of opening a name, or of its stat.
 func classify(name string, err error) error {
 	if e, ok := err.(*fs.PathError); ok {
 		err = e.Err // whose text repeats the name as it is

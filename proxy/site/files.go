@@ -12,37 +12,37 @@ import (
 	"syscall"
 )
 
-// Files serves the files below a folder. It is safe for use by several
-// goroutines, and isn't to be changed or copied once it is in use.
+// Files serves the files below a folder. It is safe for concurrent use, and must not
+// be changed or copied once it is in use.
 //
-// Only regular files are served, never a folder's listing. An answer has
-// Last-Modified and an ETag, made of the time of the last change, in
-// nanoseconds, and the size: a copy made by rsync -t on another server has the
-// same. It is strong (RFC 9110, section 8.8.1) unless the last change is less
-// than two seconds ago: clocks of file systems are coarse, and another change
-// could bear the same time. Files from the epoch's first second, as the Nix
-// store and builders of images have them, get neither.
+// Only regular files are served, never a listing of a folder. A response has
+// Last-Modified and an ETag, which consists of the time of the last change in
+// nanoseconds and the size: a copy made by rsync -t on another server has the
+// same. The ETag is strong (RFC 9110, section 8.8.1) unless the last change is less
+// than two seconds ago: clocks of file systems are coarse, and another change could
+// have the same time. Files from the first second of the epoch, as in the Nix store
+// and in images, get neither.
 //
-// The media type follows from the extension, by a table of this package and
-// never by the file's content. If it is unknown, clients are told not to guess
-// (X-Content-Type-Options: nosniff).
+// The media type depends on the extension, by a table of this package, and never on
+// the content. If it is unknown, X-Content-Type-Options: nosniff keeps clients from
+// guessing.
 type Files struct {
 	// Root is the folder. Its path is resolved anew for each request.
 	Root string
-	// Index has the names of the files that stand for a folder; the first that
-	// exists is taken. nil: index.html; empty: none.
+	// Index has the names of the files that are served for a folder; the first that
+	// exists is used. nil: index.html; empty: none.
 	Index []string
-	// CacheControl is the Cache-Control of answers that have none yet; empty: none.
+	// CacheControl is the Cache-Control of responses that have none yet; empty: none.
 	CacheControl string
 	// Hide has patterns (as for path.Match) of names that are hidden, besides
-	// dotfiles. They are matched in whatever case against each segment of a path:
+	// dotfiles. Each segment of a path is compared with them, in upper or lower case:
 	// what is below a hidden folder is hidden too.
 	Hide []string
-	// Scripts has patterns (as for path.Match) of the names of files that hold
-	// scripts and so are never served, matched in whatever case against a path's
-	// last segment and, if that is a symlink, against the name of the file it leads
-	// to. nil: *.php* (so x.phps, x.php7, x.php~, x.php.bak and x.php.txt too),
-	// *.pht* (x.phtml), *.phar*, *.inc and *.inc~; empty: none.
+	// Scripts has patterns (as for path.Match) of the names of scripts, which are
+	// never served. The last segment of a path is compared with them, in upper or
+	// lower case, and, if it is a symlink, the name of the file that it leads to.
+	// nil: *.php* (so x.phps, x.php7, x.php~, x.php.bak and x.php.txt too), *.pht*
+	// (x.phtml), *.phar*, *.inc and *.inc~; empty: none.
 	Scripts []string
 	// Charset is sent with the types text/* of the table of this package. Empty:
 	// none for text/html and text/plain, utf-8 for the others.
@@ -74,7 +74,7 @@ func (f *Files) isScript(name string) bool {
 	return matches(f.Scripts, name)
 }
 
-// Check says what is wrong with the options. It doesn't look at the disk.
+// Check returns an error if the options are wrong. It doesn't look at the disk.
 func (f *Files) Check() error {
 	if f.Root == "" {
 		return errors.New("no root is given")
@@ -101,14 +101,13 @@ func checkIndex(index []string) error {
 	return nil
 }
 
-// Close lets go of the root's folder. Requests under way go on, and a later one
-// opens it again.
+// Close closes the root. Requests in flight continue, and a later one opens it again.
 func (f *Files) Close() { f.tree.close() }
 
-// Serve answers a request with the file of its URL's path. If that is a folder
-// in which there is a file of Index, this is served, or, without a slash at the
-// path's end, the client is sent to where there is one. prefix is what a router
-// has taken off the front of the path, as /assets; the client gets it back.
+// Serve serves the file of a request's path. If that is a folder with a file of
+// Index, Serve serves this, or, without a slash at the end of the path, redirects
+// the client to the path with one. prefix is what a router removed from the front of
+// the path, as /assets; redirects have it again.
 //
 // If it returns an error other than ErrCut, nothing was written.
 func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) error {
@@ -135,8 +134,8 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) err
 	return f.send(w, r, &o)
 }
 
-// ServeFile answers a request with the file that Scripts.Find found. It takes no
-// folder. If it returns an error other than ErrCut, nothing was written.
+// ServeFile serves the file that Scripts.Find found. It serves no folder. If it
+// returns an error other than ErrCut, nothing was written.
 func (f *Files) ServeFile(w http.ResponseWriter, r *http.Request, name string) error {
 	if err := checkMethod(w, r); err != nil {
 		return err
@@ -144,15 +143,14 @@ func (f *Files) ServeFile(w http.ResponseWriter, r *http.Request, name string) e
 	return f.serveName(w, r, name)
 }
 
-// ServeName answers a request, whatever its method, with a file of which an
-// application has told the name (X-Accel-Redirect, X-Sendfile): a path below the
-// root, not encoded, that begins with a slash. It is subject to the same rules as
-// a client's.
+// ServeName serves a file that an application named (X-Accel-Redirect, X-Sendfile),
+// whatever the method of the request. The name is a path below the root, not
+// encoded, that begins with a slash. The same rules apply to it as to a client's.
 //
-// The fields that are set in w's header stay. Among them may be Content-Type and
-// Cache-Control; what says how long the content is and which version, however,
-// is made anew: Content-Length, Content-Range, Accept-Ranges, ETag and
-// Last-Modified. If it returns an error other than ErrCut, nothing was written.
+// The fields that are set in w's header stay, as Content-Type and Cache-Control.
+// Those about the length and the version of the content are replaced:
+// Content-Length, Content-Range, Accept-Ranges, ETag and Last-Modified. If it returns
+// an error other than ErrCut, nothing was written.
 func (f *Files) ServeName(w http.ResponseWriter, r *http.Request, name string) error {
 	return f.serveName(w, r, name)
 }
@@ -184,16 +182,16 @@ func checkMethod(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// opened is a file that may be served, or where there is one.
+// opened is a file that may be served, or a redirect to it.
 type opened struct {
 	name     string // its path below the root
 	file     *os.File
-	info     fs.FileInfo // of the descriptor: what was checked is what is served
+	info     fs.FileInfo // of the descriptor, so that the file that was checked is served
 	redirect bool        // file is nil: the path needs a slash at its end
 }
 
-// find opens the file for a path, or that of the folder it leads to. A folder
-// without such a file is like one that isn't there.
+// find opens the file of a path, or the index of the folder that it leads to. A
+// folder without an index isn't found.
 func (f *Files) find(r *release, p string) (opened, error) {
 	slash := strings.HasSuffix(p, "/")
 	folder := p
@@ -246,7 +244,7 @@ func (f *Files) open(r *release, p string) (opened, error) {
 	return opened{name: p, file: file, info: info}, nil
 }
 
-// mayServe says what keeps an open file from being served.
+// mayServe returns an error for an open file that must not be served.
 func (f *Files) mayServe(r *release, p string, info fs.FileInfo) error {
 	switch {
 	case info.IsDir():

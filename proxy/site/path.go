@@ -11,7 +11,7 @@ import (
 // opens none that is longer (PATH_MAX without its NUL).
 const maxPath = 4095
 
-// pathOf returns a URL's path if it is in normal form.
+// pathOf returns the path of a URL if it is clean.
 func pathOf(u *url.URL) (string, error) {
 	if encodedSeparator(u.RawPath) {
 		return "", notFound(u.RawPath, "has an encoded slash or backslash")
@@ -19,7 +19,7 @@ func pathOf(u *url.URL) (string, error) {
 	return u.Path, checkPath(u.Path)
 }
 
-// checkPath says what keeps a path from being looked up.
+// checkPath returns an error for a path that isn't clean.
 func checkPath(p string) error {
 	switch {
 	case len(p) > maxPath:
@@ -52,7 +52,7 @@ func encodedAt(s string) int {
 	return -1
 }
 
-// hidden reports whether a segment of the path p is a dotfile or fits one of the
+// hidden reports whether a segment of the path p is a dotfile or matches one of the
 // patterns.
 func hidden(p string, patterns []string) bool {
 	for first, rest := true, p[1:]; rest != ""; first = false {
@@ -68,25 +68,24 @@ func hidden(p string, patterns []string) bool {
 	return false
 }
 
-// matches reports whether a name, in whatever case, fits one of the patterns. A
-// pattern that isn't one fits all names.
+// matches reports whether a name matches one of the patterns, in upper or lower
+// case. A malformed pattern matches all names.
 func matches(patterns []string, name string) bool {
 	if len(patterns) == 0 {
 		return false
 	}
 	name = strings.ToLower(name)
 	for _, pattern := range patterns {
-		if fits, err := path.Match(strings.ToLower(pattern), name); fits || err != nil {
+		if ok, err := path.Match(strings.ToLower(pattern), name); ok || err != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// Redirect answers a request with the path at which it should be asked again,
-// keeping its query: 301, or for another method than GET and HEAD 308, which
-// keeps the method too (RFC 9110, section 15.4). The path is in normal form and
-// not encoded; the Location is a path alone, so no client takes it for another
+// Redirect redirects a request to a path and keeps its query: 301, or for another
+// method than GET and HEAD 308, which keeps the method too (RFC 9110, section
+// 15.4). The path is clean and not encoded. The Location never leads to another
 // host.
 func Redirect(w http.ResponseWriter, r *http.Request, path string) {
 	location := (&url.URL{Path: "/" + strings.TrimLeft(path, `/\`)}).EscapedPath()
@@ -103,8 +102,8 @@ func Redirect(w http.ResponseWriter, r *http.Request, path string) {
 	w.WriteHeader(status)
 }
 
-// printable encodes what may not stand in a URL's query: controls, blanks, and
-// bytes outside ASCII.
+// printable escapes the bytes that a query must not contain: controls, blanks, and
+// those outside ASCII.
 func printable(query string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

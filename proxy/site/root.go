@@ -9,23 +9,23 @@ import (
 	"sync"
 )
 
-// tree is a root folder that stays open from request to request, until its path
-// leads to another folder.
+// tree is a root folder that stays open between requests, until its path leads to
+// another folder.
 type tree struct {
 	mu  sync.Mutex
 	now *release
 }
 
-// release is the folder to which a root's path led at some time.
+// release is the folder to which the path of a root led at some time.
 type release struct {
 	*os.Root
 	path string // absolute and free of symlinks; "" for /
 	info fs.FileInfo
-	uses int // by requests, and one by the tree while it is the tree's; guarded by its mu
+	uses int // by requests, and one by the tree while it is current; guarded by the tree's mu
 }
 
-// with calls look with the folder to which the path of the root leads now. If
-// look finds that things have moved meanwhile (errMoved), it is called again.
+// with calls look with the folder to which the path of the root leads now. If look
+// finds that a file was moved meanwhile (errMoved), it is called again.
 func (t *tree) with(root string, look func(*release) error) error {
 	const tries = 8
 	for try := 1; ; try++ {
@@ -38,14 +38,14 @@ func (t *tree) with(root string, look func(*release) error) error {
 		r.leave()
 		t.mu.Unlock()
 		if err != errMoved || try == tries {
-			return err // errMoved counts as a failure of the disk: it is none of a request's doing
+			return err // errMoved counts as an error of the disk: the request isn't its cause
 		}
 	}
 }
 
-// acquire returns the current release. The one at hand is it if the root's path
-// still leads to the same folder, unless it is to be opened afresh: a folder
-// that was renamed is the same one, but has another path.
+// acquire returns the current release. It opens another one if the path of the root
+// leads to another folder, or if afresh is set: a folder that was renamed is the
+// same one, but has another path.
 func (t *tree) acquire(root string, afresh bool) (*release, error) {
 	info, err := os.Stat(root)
 	if err != nil {
@@ -67,7 +67,7 @@ func (t *tree) acquire(root string, afresh bool) (*release, error) {
 	return t.now, nil
 }
 
-// close lets the current release go. The next request opens it again.
+// close releases the current folder. The next request opens it again.
 func (t *tree) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,7 +104,7 @@ func (r *release) leave() {
 	}
 }
 
-// below makes of a URL's path the name by which an os.Root knows it.
+// below returns the name for an os.Root of a URL's path.
 func below(p string) string {
 	if p = strings.Trim(p, "/"); p == "" {
 		return "."
@@ -112,9 +112,8 @@ func below(p string) string {
 	return p
 }
 
-// real returns the path, free of symlinks, of the file below the root to which
-// p led when info was taken. If another file is there by now, the error is
-// errMoved.
+// real returns the path without symlinks of the file below the root to which p led
+// when info was taken. If another file is there by now, the error is errMoved.
 func (r *release) real(p string, info fs.FileInfo) (string, error) {
 	path := r.path + p
 	links := false

@@ -9,50 +9,47 @@ import (
 	"strings"
 )
 
-// Scripts finds out what a request for a site of scripts means: which script is
-// to run, or which file is to be served. It is safe for use by several
-// goroutines, and isn't to be changed once it is in use.
+// Scripts finds the script to run, or the file to serve, for a request to a site of
+// scripts. It is safe for concurrent use, and must not be changed once it is in use.
 type Scripts struct {
-	// Files has the root, the names that are hidden, and those that are never
-	// served; its Index isn't used. Hidden scripts aren't run.
+	// Files has the root, the hidden names, and those that are never served; its
+	// Index isn't used. Hidden scripts aren't run.
 	Files *Files
-	// Index has the names of the scripts and files that stand for a folder; the
-	// first that exists is taken. nil: index.php, index.html; empty: none.
+	// Index has the names of the scripts and files that are used for a folder; the
+	// first that exists. nil: index.php, index.html; empty: none.
 	Index []string
 	// SplitPath has the extensions of scripts, compared byte for byte. What follows
-	// a script's name in a path is its PathInfo. nil: .php.
+	// the name of a script in a path is its PathInfo. nil: .php.
 	//
-	// An extension that Files.Scripts doesn't cover has to be added there: Check
-	// sees to it.
+	// Files.Scripts must cover each extension, which Check checks.
 	SplitPath []string
-	// Try says what is tried in turn, as nginx's try_files: {path} (or $uri) stands
-	// for the request's path, and a slash at the end for a folder with an index.
-	// =404 ends it. nil: {path} and {path}/.
+	// Try has paths that are tried in turn, as with nginx's try_files: {path} (or
+	// $uri) is the request's path, and a slash at the end means a folder with an
+	// index. =404 ends the list. nil: {path} and {path}/.
 	//
-	// Try: []string{"{path}", "{path}/", "/index.php"} hands to /index.php what
-	// isn't there. A request keeps its query and its REQUEST_URI, so entries have
+	// With Try: []string{"{path}", "{path}/", "/index.php"}, /index.php runs for paths
+	// that don't exist. A request keeps its query and its REQUEST_URI, so entries have
 	// no query.
 	Try []string
-	// PHPRoot is the path under which the FastCGI server knows the root, if it sees
-	// another disk (a container's). Empty: the root's own, free of symlinks.
+	// PHPRoot is the path of the root for the FastCGI server, if that sees another
+	// disk (in a container). Empty: the root's own path, without symlinks.
 	PHPRoot string
 }
 
-// Found is what a path means: exactly one of Filename, File and Redirect is set.
+// Found is the result for a path: exactly one of Filename, File and Redirect is set.
 type Found struct {
-	// Filename is the script's file (SCRIPT_FILENAME). Its path is free of
-	// symlinks, as nginx's $realpath_root makes it: PHP caches scripts by their
-	// path, so after a swapped release it must see another one.
+	// Filename is the file of the script (SCRIPT_FILENAME). Its path has no symlinks,
+	// as with nginx's $realpath_root: PHP caches scripts by their path, so after a
+	// new release it must see another one.
 	Filename     string
 	Name         string // the part of the path that leads to the script (SCRIPT_NAME)
 	PathInfo     string // the part after it (PATH_INFO); empty: none
-	DocumentRoot string // the root, free of symlinks as well, without a slash at the end (DOCUMENT_ROOT)
+	DocumentRoot string // the root, without symlinks as well, and without a slash at the end (DOCUMENT_ROOT)
 
 	// File is the path below the root of a file to serve, for Files.ServeFile.
 	File string
 
-	// Redirect is the path with which the client should ask again, for the
-	// function Redirect: that of a folder, with its slash.
+	// Redirect is the path of a folder with its slash, for the function Redirect.
 	Redirect string
 }
 
@@ -83,7 +80,7 @@ func (s *Scripts) try() []string {
 	return s.Try
 }
 
-// Check says what is wrong with the options. It doesn't look at the disk.
+// Check returns an error if the options are wrong. It doesn't look at the disk.
 func (s *Scripts) Check() error {
 	if err := s.Files.Check(); err != nil {
 		return err
@@ -96,7 +93,7 @@ func (s *Scripts) Check() error {
 			return fmt.Errorf("%q isn't an extension such as .php", extension)
 		}
 		if !s.Files.isScript("x" + extension) {
-			return fmt.Errorf("the extension %s is one of scripts, but their source would be served: no pattern fits it", extension)
+			return fmt.Errorf("the source of scripts with the extension %s would be served: no pattern in Scripts matches it", extension)
 		}
 	}
 	for i, entry := range s.try() {
@@ -111,7 +108,7 @@ func (s *Scripts) Check() error {
 		}
 		before, after, _ := cutPath(entry)
 		if checkPath(expand(entry, "/x")) != nil || strings.ContainsAny(before+after, "${}") {
-			return fmt.Errorf("%q can't be tried: it isn't a path, in which {path} may stand once, nor =404", entry)
+			return fmt.Errorf("%q can't be tried: want a path, with {path} once at most, or =404", entry)
 		}
 	}
 	if s.PHPRoot != "" && s.PHPRoot[0] != '/' {
@@ -120,11 +117,11 @@ func (s *Scripts) Check() error {
 	return nil
 }
 
-// Find finds out what a URL's path means.
+// Find returns the script or the file of a URL's path.
 //
-// A path is split behind the first of its segments that ends in an extension of
-// scripts and is one, in the root, as a regular file. So /a.jpg/x.php is nothing
-// if a.jpg is a file, and /x.PHP, /x.php., "/x.php " and /x.phpx are no script.
+// A path is split after its first segment that has an extension of scripts and is a
+// regular file in the root. So /a.jpg/x.php isn't found if a.jpg is a file, and
+// /x.PHP, /x.php., "/x.php " and /x.phpx are no scripts.
 func (s *Scripts) Find(u *url.URL) (Found, error) {
 	p, err := pathOf(u)
 	if err != nil {
@@ -221,8 +218,7 @@ func (s *Scripts) find(r *release, p string) (Found, error) {
 	return Found{}, notFound(p, "is neither a script nor a file")
 }
 
-// cutPath returns what stands before and after the request's path in an entry of
-// Try.
+// cutPath returns the parts of an entry of Try before and after the request's path.
 func cutPath(entry string) (before, after string, ok bool) {
 	if before, after, ok = strings.Cut(entry, "{path}"); !ok {
 		before, after, ok = strings.Cut(entry, "$uri")
@@ -230,7 +226,7 @@ func cutPath(entry string) (before, after string, ok bool) {
 	return before, after, ok
 }
 
-// expand puts the request's path into an entry of Try.
+// expand returns an entry of Try with the request's path in it.
 func expand(entry, p string) string {
 	before, after, ok := cutPath(entry)
 	if !ok {
@@ -244,7 +240,7 @@ func expand(entry, p string) string {
 
 // folder finds the index of a folder, whose path ends in a slash.
 func (s *Scripts) folder(r *release, p string) (Found, error) {
-	// Mostly there is no folder, and then there is no need to look for each index.
+	// Usually there is no folder, and so no need to look for each index.
 	if _, err := s.stat(r, p); err != errFolder {
 		if err == nil {
 			err = notFound(p, "is no folder")

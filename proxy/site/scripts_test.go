@@ -278,21 +278,21 @@ func TestRelativeRootAndSlash(t *testing.T) {
 func TestCheckScripts(t *testing.T) {
 	files := &Files{Root: "/"}
 	for want, s := range map[string]*Scripts{
-		"no root":                {Files: &Files{}},
-		"isn't the name":         {Files: files, Index: []string{"a/index.php"}},
-		`"php" isn't`:            {Files: files, SplitPath: []string{"php"}},
-		`".a/b" isn't`:           {Files: files, SplitPath: []string{".a/b"}},
-		".cgi is one of scripts": {Files: files, SplitPath: []string{".php", ".cgi"}},
-		".php is one of scripts": {Files: &Files{Root: "/", Scripts: []string{}}},
-		"=404 ends":              {Files: files, Try: []string{"=404", "/index.php"}},
-		"has a query":            {Files: files, Try: []string{"{path}", "/index.php?$query_string"}},
-		`"=403" can't`:           {Files: files, Try: []string{"=403"}},
-		`"index.php" can't`:      {Files: files, Try: []string{"index.php"}},
-		`"{path}{path}" can't`:   {Files: files, Try: []string{"{path}{path}"}},
-		`"$uri$args" can't`:      {Files: files, Try: []string{"$uri$args"}},
-		`"{uri}" can't`:          {Files: files, Try: []string{"{uri}"}},
-		`"/../x" can't`:          {Files: files, Try: []string{"/../x"}},
-		`"app" isn't`:            {Files: files, PHPRoot: "app"},
+		"no root":        {Files: &Files{}},
+		"isn't the name": {Files: files, Index: []string{"a/index.php"}},
+		`"php" isn't`:    {Files: files, SplitPath: []string{"php"}},
+		`".a/b" isn't`:   {Files: files, SplitPath: []string{".a/b"}},
+		"scripts with the extension .cgi would be served": {Files: files, SplitPath: []string{".php", ".cgi"}},
+		"scripts with the extension .php would be served": {Files: &Files{Root: "/", Scripts: []string{}}},
+		"=404 ends":            {Files: files, Try: []string{"=404", "/index.php"}},
+		"has a query":          {Files: files, Try: []string{"{path}", "/index.php?$query_string"}},
+		`"=403" can't`:         {Files: files, Try: []string{"=403"}},
+		`"index.php" can't`:    {Files: files, Try: []string{"index.php"}},
+		`"{path}{path}" can't`: {Files: files, Try: []string{"{path}{path}"}},
+		`"$uri$args" can't`:    {Files: files, Try: []string{"$uri$args"}},
+		`"{uri}" can't`:        {Files: files, Try: []string{"{uri}"}},
+		`"/../x" can't`:        {Files: files, Try: []string{"/../x"}},
+		`"app" isn't`:          {Files: files, PHPRoot: "app"},
 	} {
 		if err := s.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// maxRanges is how many ranges of a file a request may ask for; with more it
-// gets the whole file (RFC 9110, section 14.2). Each costs a header of its own in
-// the answer, many times as long as what asked for it.
+// maxRanges is how many ranges of a file a request may ask for; with more it gets
+// the whole file (RFC 9110, section 14.2). Each range has a header of its own in the
+// response, many times as long as its part of the request.
 const maxRanges = 16
 
-// send answers a request with an open file.
+// send serves an open file.
 func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
 	h := w.Header()
 	for _, field := range [...]string{"Content-Length", "Content-Range", "Accept-Ranges", "Etag", "Last-Modified"} {
@@ -30,11 +30,11 @@ func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
 	}
 	modified := o.info.ModTime()
 	if s := modified.Unix(); s == 0 || s == 1 {
-		modified = time.Time{} // a builder's, not a change's
+		modified = time.Time{} // set by a builder, not by a change
 	} else {
 		h.Set("Etag", entityTag(modified, o.info.Size(), time.Now()))
 	}
-	a := &answer{ResponseWriter: w, files: f, head: r.Method == http.MethodHead, length: o.info.Size()}
+	a := &responseWriter{ResponseWriter: w, files: f, head: r.Method == http.MethodHead, length: o.info.Size()}
 	http.ServeContent(a, plain(r), "", modified, o.file)
 	return a.result(o.name)
 }
@@ -69,11 +69,11 @@ func entityTag(modified time.Time, size int64, now time.Time) string {
 	return string(append(buf, '"'))
 }
 
-// plain returns the request as http.ServeContent should see it. Left out are
-// ranges that have no meaning: with another method than GET, in other units than
-// bytes (RFC 9110, section 14.2), or too many. A method besides GET and HEAD, of
-// which only ServeName hears, has been carried out by the application: it has no
-// conditions left, and the file comes as for GET.
+// plain returns the request for http.ServeContent. It has no ranges without a
+// meaning: with another method than GET, in other units than bytes (RFC 9110,
+// section 14.2), or too many. A method besides GET and HEAD, which only ServeName
+// gets, was handled by the application: its conditions no longer apply, and the file
+// is served as for GET.
 func plain(r *http.Request) *http.Request {
 	acted := r.Method != http.MethodGet && r.Method != http.MethodHead
 	if !acted && (r.Header["Range"] == nil || r.Method == http.MethodGet && sensibleRange(r.Header["Range"])) {
@@ -94,11 +94,10 @@ func sensibleRange(fields []string) bool {
 	return len(fields) == 1 && strings.HasPrefix(fields[0], "bytes=") && strings.Count(fields[0], ",") < maxRanges
 }
 
-// answer stands between http.ServeContent, which says nothing of how it went,
-// and the ResponseWriter. It keeps refusals to itself, notes errors, and sees
-// whether the whole content came. Files pass through it unread: where the
-// ResponseWriter is an io.ReaderFrom it gets them, for sendfile(2).
-type answer struct {
+// responseWriter wraps the ResponseWriter for http.ServeContent, which doesn't report
+// errors. It drops refusals, keeps errors, and counts the content. If the wrapped
+// ResponseWriter is an io.ReaderFrom, it gets the file itself, for sendfile(2).
+type responseWriter struct {
 	http.ResponseWriter
 	files   *Files
 	head    bool
@@ -109,7 +108,7 @@ type answer struct {
 	err     error
 }
 
-func (a *answer) WriteHeader(status int) {
+func (a *responseWriter) WriteHeader(status int) {
 	switch {
 	case a.status != 0 || a.refused != 0:
 		return
@@ -127,7 +126,7 @@ func (a *answer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answer) Write(p []byte) (int, error) {
+func (a *responseWriter) Write(p []byte) (int, error) {
 	if a.refused != 0 {
 		return len(p), nil
 	}
@@ -136,7 +135,7 @@ func (a *answer) Write(p []byte) (int, error) {
 }
 
 // ReadFrom implements io.ReaderFrom.
-func (a *answer) ReadFrom(src io.Reader) (n int64, err error) {
+func (a *responseWriter) ReadFrom(src io.Reader) (n int64, err error) {
 	if to, ok := a.ResponseWriter.(io.ReaderFrom); ok {
 		n, err = to.ReadFrom(src)
 	} else {
@@ -150,7 +149,7 @@ func (a *answer) ReadFrom(src io.Reader) (n int64, err error) {
 	return n, a.note(n, err)
 }
 
-func (a *answer) note(n int64, err error) error {
+func (a *responseWriter) note(n int64, err error) error {
 	a.written += n
 	if a.err == nil {
 		a.err = err
@@ -158,8 +157,9 @@ func (a *answer) note(n int64, err error) error {
 	return err
 }
 
-// result says how it went, and cleans the header if nothing was written.
-func (a *answer) result(name string) error {
+// result returns the error of the response, and cleans the header if nothing was
+// written.
+func (a *responseWriter) result(name string) error {
 	if a.refused == 0 {
 		switch {
 		case a.err != nil:
