@@ -60,7 +60,7 @@ func (w *worker) call(ctx context.Context, m message, resp *receiver, timeout ti
 	}
 	w.pipe.begin(ctx, time.Now().Add(timeout))
 	defer w.pipe.end()
-	id := rand.Uint64() | 1 // 0 stands for no request
+	id := rand.Uint64() | 1 // 0 means no request
 	w.output.begin(id, m.route())
 	sent, unread := m.send(w, id)
 	if unread != nil {
@@ -225,7 +225,7 @@ func appendCallHead(buf []byte, flags byte, session *[16]byte, client netip.Addr
 	return buf
 }
 
-// sendGone tells the worker, once, that the rest of its response is dropped.
+// sendGone sends the worker, once, that the rest of its response is dropped.
 func (w *worker) sendGone(id uint64, resp *receiver) error {
 	if !resp.unwanted() || resp.gone {
 		return nil

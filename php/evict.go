@@ -11,7 +11,7 @@ type eviction int
 
 const (
 	keep      eviction = iota // it isn't
-	evictStop                 // it works: it is told to end, and may take some time
+	evictStop                 // it works: STOP, then it may take some time
 	evictTerm                 // it hangs: SIGTERM, then SIGKILL
 	evictKill                 // it is broken: SIGKILL
 )

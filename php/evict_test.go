@@ -73,7 +73,7 @@ func TestEvictedProcessesAreBounded(t *testing.T) {
 func TestReplaceKeepsToTheBound(t *testing.T) {
 	const workers = 2
 	p, _ := start(t, Options{MinWorkers: workers, MaxWorkers: workers})
-	message, open := gate(t)
+	message, open := blocker(t)
 	var calls sync.WaitGroup
 	occupy := func(busy int) {
 		for range workers {

@@ -35,7 +35,7 @@ func TestQueueIsFair(t *testing.T) {
 		err := p.Do(t.Context(), &Call{Client: client, Body: []byte(message)}, &response)
 		return response.String(), err
 	}
-	message, open := gate(t)
+	message, open := blocker(t)
 	var wg sync.WaitGroup
 	wg.Go(func() { send(greedy, message) })
 	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })

@@ -94,7 +94,7 @@ func TestStatusHasTheFailureOfGrowth(t *testing.T) {
 	path, spoil, _ := flaky(t)
 	p, _ := start(t, Options{Script: path, MinWorkers: 1, MaxWorkers: 2})
 	spoil()
-	message, open := gate(t)
+	message, open := blocker(t)
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() { mustDo(t, p, message) })

@@ -59,7 +59,7 @@ func (p *Pool) startProcess(o *process.Output) (*phpProcess, error) {
 	return &phpProcess{started, in, out}, nil
 }
 
-// stop tells the process, which waits for a call, that there are no more.
+// stop sends STOP to the process, which waits for a call.
 func (p *phpProcess) stop() {
 	p.in.SetWriteDeadline(time.Now().Add(stopWrite)) // the pipe may hold a part of a call that it never read
 	var frame [frameHeaderSize]byte

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// gate returns a message that keeps a worker busy until open is called.
-func gate(t *testing.T) (message string, open func()) {
-	path := filepath.Join(t.TempDir(), "gate")
+// blocker returns a message that keeps a worker busy until open is called.
+func blocker(t *testing.T) (message string, open func()) {
+	path := filepath.Join(t.TempDir(), "open")
 	return "until " + path, func() {
 		if err := os.WriteFile(path, nil, 0o644); err != nil {
 			t.Error(err)
@@ -24,7 +24,7 @@ func gate(t *testing.T) (message string, open func()) {
 
 func TestQueue(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: 2, QueueTimeout: time.Second})
-	message, open := gate(t)
+	message, open := blocker(t)
 	results := make(chan error, 3)
 	send := func(message string, waiting int) {
 		go func() {
@@ -55,7 +55,7 @@ func TestQueue(t *testing.T) {
 
 func TestNoQueue(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: -1})
-	message, open := gate(t)
+	message, open := blocker(t)
 	done := make(chan error)
 	go func() { _, err := do(p, message); done <- err }()
 	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
@@ -83,7 +83,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 			$served[] = arca::$request;
 			return implode(' ', $served);
 		}];`)})
-	message, open := gate(t)
+	message, open := blocker(t)
 	var wg sync.WaitGroup
 	wg.Go(func() { mustDo(t, p, message) })
 	eventually(t, "the worker is busy", func() bool { return busyWorkers(p) == 1 })
@@ -120,7 +120,7 @@ func TestQueueOfTwoWorkers(t *testing.T) {
 			}
 			return '';
 		}];`)})
-	message, open := gate(t)
+	message, open := blocker(t)
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() { mustDo(t, p, message) })

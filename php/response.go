@@ -37,14 +37,14 @@ const unknownLength = 1<<64 - 1
 type receiver struct {
 	raw      io.Writer      // of a Call
 	http     ResponseWriter // of an HTTPCall
-	bodiless bool           // an HTTP response has no body, whatever its header says of the length
+	bodiless bool           // an HTTP response has no body, whatever length its header has
 	extend   func()         // gives the worker time for the next part
 
 	begun   bool  // a HEAD came
 	left    int64 // bytes of the body that are due; -1: not known
 	excess  bool  // more came than were due
 	refused error // why the writer refused a part; the rest is dropped
-	gone    bool  // the worker was told that the rest is dropped
+	gone    bool  // GONE was sent: the worker knows that the rest is dropped
 }
 
 // head receives a HEAD frame. It returns an error if the worker is to blame.
@@ -104,7 +104,7 @@ func (r *receiver) due(n int64, last bool) (int64, error) {
 		return 0, fmt.Errorf("%w: a body where there is none", errFrame)
 	case r.left < 0:
 		return n, nil
-	case last && n < r.left && !r.gone: // a worker that was told may stop early
+	case last && n < r.left && !r.gone: // after GONE a worker may stop early
 		return 0, fmt.Errorf("%w: the body is shorter than the head announced", errFrame)
 	}
 	if n > r.left {

@@ -54,7 +54,7 @@ func TestInterface(t *testing.T) {
 	}
 }
 
-func TestOnlyOnHandle(t *testing.T) {
+func TestOnHandleAlone(t *testing.T) {
 	p, _ := start(t, Options{Script: script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn() => strrev(arca::$request)];`)})
 	if got := mustDo(t, p, "abc"); got != "cba" {
 		t.Errorf("%q", got)

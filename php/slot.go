@@ -164,7 +164,7 @@ func (s *slot) reportStart(err error) {
 	}
 }
 
-// served reports whether an evicted worker served a request, or was told to end.
+// served reports whether an evicted worker served a request, or was stopped.
 func (p *Pool) served(w *worker) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -112,7 +112,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 			}
 			return fmt.Errorf("the script wasn't ready within %s", timeout)
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			select { // the exit status says more than the end of a file
+			select { // the exit status is a better reason than the end of a file
 			case <-w.proc.Exited():
 				return fmt.Errorf("PHP ended before the script was ready: %s", w.proc.Ending())
 			case <-time.After(time.Second):

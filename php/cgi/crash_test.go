@@ -16,13 +16,13 @@ import (
 // its fifth.
 func TestMaxRequestsUnderLoad(t *testing.T) {
 	s := startSite(t, Options{Workers: 4, MaxRequests: 5})
-	answered, failures := s.load(t, 8, 400)
+	served, failures := s.load(t, 8, 400)
 	if len(failures) > 0 {
 		t.Fatalf("%d failures, as in %v", len(failures), failures[0])
 	}
-	for pid, n := range answered {
+	for pid, n := range served {
 		if n > 5 {
-			t.Errorf("process %d answered %d requests", pid, n)
+			t.Errorf("process %d served %d requests", pid, n)
 		}
 	}
 	s.full(t)
@@ -62,7 +62,7 @@ func TestKillUnderLoad(t *testing.T) {
 	const kills = 6
 	for range kills {
 		before := good.Load()
-		eventually(t, "requests are answered", func() bool { return good.Load() > before+20 && len(s.pids()) > 0 })
+		eventually(t, "requests are served", func() bool { return good.Load() > before+20 && len(s.pids()) > 0 })
 		syscall.Kill(s.pids()[0], syscall.SIGKILL)
 	}
 	close(stop)

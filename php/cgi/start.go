@@ -88,7 +88,7 @@ func (s *Server) awaitReady(ctx context.Context, p *cgiProcess) error {
 		if err == nil {
 			return nil
 		}
-		select { // the exit status says more than the error of a connection
+		select { // the exit status is a better reason than the error of a connection
 		case <-p.Exited():
 			err = fmt.Errorf("it ended before it was ready: %s", p.Ending())
 		case <-time.After(time.Second):

@@ -27,7 +27,7 @@ type backoff struct {
 	pause time.Duration // the last one
 }
 
-// after returns the pause after a process that ended. killed says that this
+// after returns the pause after a process that ended. killed is whether this
 // package killed it.
 func (b *backoff) after(status syscall.WaitStatus, lived time.Duration, killed bool) time.Duration {
 	if lived >= b.sound {
