@@ -147,3 +147,52 @@ func TestPrintingForNobody(t *testing.T) {
 		t.Error("the worker was replaced")
 	}
 }
+
+// TestPSRHandlerThatPrints: what a PSR-15 handler prints comes before the body of
+// its response, and can be streamed.
+func TestPSRHandlerThatPrints(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		require_once 'Nyholm/Psr7/autoload.php';
+		$factory = new Nyholm\Psr7\Factory\Psr17Factory();
+		$ARCANGELO_USERSPACE = ['on_http' => arca\psr(function ($request) use ($factory) {
+			echo 'printed, ';
+			if ($request->getUri()->getPath() === '/flush') {
+				ob_flush();
+				flush();
+			}
+			return $factory->createResponse(404)->withHeader('X-One', '1')->withBody($factory->createStream('returned'));
+		}, $factory)];`)})
+	w := get(t, p, "/")
+	if w.status != 404 || w.header.Get("X-One") != "1" || w.length != 17 || w.body.String() != "printed, returned" {
+		t.Errorf("%+v", w)
+	}
+	if w = get(t, p, "/flush"); w.status != 200 || w.length != -1 || w.writes != 2 || w.flushes == 0 || w.body.String() != "printed, returned" {
+		t.Errorf("flushed: %+v", w)
+	}
+	if strings.Contains(log.String(), "printed, ") {
+		t.Error("the log has what was printed")
+	}
+}
+
+// TestDisabledFunctionsStay: mkd disables functions that it replaces, besides those
+// that php.ini or the pool's settings disable.
+func TestDisabledFunctionsStay(t *testing.T) {
+	rc := t.TempDir()
+	if err := os.WriteFile(filepath.Join(rc, "php.ini"), []byte("disable_functions=shell_exec,passthru\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code := script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn () => json_encode(array_map(function_exists(...),
+		['shell_exec', 'passthru', 'system', 'flush', 'ob_get_level', 'getallheaders', 'apache_request_headers']))];`)
+	for _, c := range []struct {
+		ini  map[string]string
+		want string
+	}{
+		{nil, "[false,false,true,true,true,true,true]"},
+		{map[string]string{"disable_functions": "system"}, "[true,true,false,true,true,true,true]"},
+	} {
+		p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: code, Ini: c.ini, Env: map[string]string{"PHPRC": rc}})
+		if got := mustDo(t, p, ""); got != c.want {
+			t.Errorf("%v: %s, want %s", c.ini, got, c.want)
+		}
+	}
+}

@@ -106,7 +106,7 @@ final class ResponseWriter
     {
         if (self::$open) {
             self::$response = $response;
-        } elseif ($response->getStatus() !== self::$status || $response->getHeaders() !== []) {
+        } elseif (!self::$abandoned && ($response->getStatus() !== self::$status || $response->getHeaders() !== [])) {
             Wire::send(Wire::LOG, Wire::WARNING, 'Warning: the status and the header of a response came too late: what was printed was sent before');
         }
         $body = $response->getBody();

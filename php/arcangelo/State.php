@@ -4,6 +4,13 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function date_default_timezone_get;
+use function getcwd;
+use function getenv;
+use function ini_get;
+use function pcntl_signal_get_handler;
+use function setlocale;
+
 /**
  * Puts back what a request has changed of the process, so that the next one finds
  * what the script's loading has left. docs/php.md has the list, and what stays.
@@ -16,8 +23,10 @@ final class State
     private const SIGNALS = 31;
     private const LOCALES = [LC_CTYPE, LC_NUMERIC, LC_TIME, LC_COLLATE, LC_MONETARY, LC_MESSAGES];
 
-    /** @var array<string, ?string> settings that a script can change, but for those of sessions */
+    /** @var array<string, string> settings that a script can change, but for those of sessions */
     private static array $settings = [];
+    /** @var list<string> those of them that have no value */
+    private static array $unset = [];
     private static string $timeLimit = '0';
     private static string $openBasedir = '';
     /** @var array<string, string> */
@@ -58,7 +67,10 @@ final class State
     {
         foreach (ini_get_all() as $name => $setting) {
             if ($setting['access'] & INI_USER && !str_starts_with($name, 'session.') && $name !== 'max_execution_time') {
-                self::$settings[$name] = $setting['local_value'];
+                self::$settings[$name] = (string) $setting['local_value'];
+                if ($setting['local_value'] === null) {
+                    self::$unset[] = $name;
+                }
             }
         }
         self::$timeLimit = (string) ini_get('max_execution_time');
@@ -160,8 +172,8 @@ final class State
     {
         self::putBackHandlers();
         foreach (self::$settings as $name => $value) {
-            if (ini_get($name) !== (string) $value) {
-                $value === null ? ini_restore($name) : @ini_set($name, $value);
+            if (ini_get($name) !== $value) {
+                in_array($name, self::$unset, true) ? ini_restore($name) : @ini_set($name, $value);
             }
         }
         if (getenv() !== self::$environment) {
