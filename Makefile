@@ -15,7 +15,7 @@ TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:
 LONG_NEEDS = $(TEST_NEEDS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long fmt lint fuzz
+.PHONY: help run build test test-long fmt lint fuzz module
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,3 +58,9 @@ fuzz: ## run each fuzz test for FUZZTIME (5000x, or a time as 1m)
 
 fmt: ## format the Go code
 	gofmt -w $(GOFILES)
+
+module: ## rename the module and all its imports: make module MODULE=example.org/mkd
+	@case "$$MODULE" in ''|/*|*/|*[!a-zA-Z0-9._/~-]*) echo 'usage: make module MODULE=example.org/mkd' >&2; exit 2;; esac; \
+	old=$$($(GO) list -m) && $(GO) mod edit -module "$$MODULE" && \
+	find . -name .git -prune -o \( -name '*.go' -o -name '*.md' \) -exec sed -i "s#\"$$old/#\"$$MODULE/#g" {} + && \
+	find . -name '*.go' -exec gofmt -w {} +

@@ -74,7 +74,10 @@ type Backend struct {
 type Limits struct {
 	// What the messages of all connections may take together. Memory is taken
 	// as bytes arrive, whatever length a client announces. At least twice the
-	// largest `max_message`, for a message and its answer, and 1 MiB.
+	// largest `max_message`, for a message and its response, and 1 MiB. While more
+	// than 75 % is in use, a client address (an IPv4 address, or an IPv6 /64) gets
+	// more only if it then holds at most three times what was free. A quarter as
+	// much again is for the MACs that open connections remember.
 	MessageMemory Size `yaml:"message_memory" default:"256MiB" range:"1MiB..1TiB"`
 
 	// Bodies that are received in whole before a backend sees them, as those
@@ -88,8 +91,10 @@ type Sessions struct {
 	// How long a session can be resumed, counted from its handshake.
 	TTL time.Duration `yaml:"ttl" default:"24h" range:"1ms..8760h"`
 
-	// How many sessions are kept; then the least recently used is forgotten.
-	// Each takes about 0.5 KiB.
+	// How many sessions are kept. Beyond that the least recently used is
+	// forgotten: of the client address that has most, if it has more than a 64th
+	// of them. Each takes about 0.6 KiB, and 1 KiB more after many messages of 17 to
+	// 32 bytes under one key.
 	Capacity int `yaml:"capacity" default:"100000" range:"1..100000000"`
 }
 
