@@ -75,6 +75,14 @@ func parseID(s string) (uint32, error) {
 	return uint32(id), err
 }
 
+// isRoot reports whether processes run as root.
+func (id *Identity) isRoot() bool {
+	if id == nil {
+		return os.Geteuid() == 0
+	}
+	return id.credential.Uid == 0
+}
+
 // Credential returns the identity as the kernel knows it, nil if it is this
 // process's own.
 func (id *Identity) Credential() *syscall.Credential {

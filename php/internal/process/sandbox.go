@@ -30,9 +30,10 @@ type (
 // ambient and the bounding set of capabilities (capabilities(7)). The thread
 // keeps the capabilities that it needs to start them.
 //
-// The bounding set takes CAP_SETPCAP. Without it the set stays as it is, and
-// means nothing: no_new_privs denies what it would allow.
-func sandboxThread() error {
+// To empty the bounding set takes CAP_SETPCAP. Without it the set stays as it is. It
+// means nothing then for a user other than root: no_new_privs denies what it would
+// allow. But root would keep its capabilities, so that is an error.
+func sandboxThread(root bool) error {
 	if _, err := prctl(prSetNoNewPrivs, 1); err != nil {
 		return os.NewSyscallError("prctl(PR_SET_NO_NEW_PRIVS)", err)
 	}
@@ -53,7 +54,7 @@ func sandboxThread() error {
 		if err == nil && set == 1 {
 			_, err = prctl(prCapBSetDrop, capability)
 		}
-		if err == syscall.EPERM {
+		if err == syscall.EPERM && !root {
 			return nil
 		}
 		if err != nil {

@@ -62,17 +62,14 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// TestSandboxWithoutRoot: a daemon that isn't root, and has a capability as by
-// systemd's AmbientCapabilities, doesn't pass it on to a process in a sandbox.
-func TestSandboxWithoutRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can start a process of another user")
-	}
+// copyTest copies the test binary to a folder that all users can enter.
+func copyTest(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "mkd-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	binary, err := os.ReadFile("/proc/self/exe")
 	if err == nil {
 		err = os.WriteFile(dir+"/test", binary, 0o755)
@@ -80,13 +77,23 @@ func TestSandboxWithoutRoot(t *testing.T) {
 	if err = errors.Join(err, os.Chmod(dir, 0o755)); err != nil {
 		t.Fatal(err)
 	}
+	return dir + "/test"
+}
+
+// TestSandboxWithoutRoot: a daemon that isn't root, and has a capability as by
+// systemd's AmbientCapabilities, doesn't pass it on to a process in a sandbox.
+func TestSandboxWithoutRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start a process of another user")
+	}
+	binary := copyTest(t)
 	const netBindService = 10
 	for mode, want := range map[string]map[string]string{
 		"outside": {"NoNewPrivs": "0", "CapEff": "0000000000000400", "CapAmb": "0000000000000400"},
 		"sandbox": {"NoNewPrivs": "1", "CapInh": noCapabilities, "CapPrm": noCapabilities, "CapEff": noCapabilities, "CapAmb": noCapabilities},
 	} {
-		cmd := exec.Command(dir + "/test")
-		cmd.Dir = dir
+		cmd := exec.Command(binary)
+		cmd.Dir = "/"
 		cmd.Env = append(os.Environ(), "TEST_SPAWNER="+mode)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, AmbientCaps: []uintptr{netBindService}}
 		out, err := cmd.CombinedOutput()
@@ -99,6 +106,19 @@ func TestSandboxWithoutRoot(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %s", mode, name, got[name], value)
 			}
 		}
+	}
+}
+
+// TestSandboxOfWeakRoot: root without CAP_SETPCAP, as in some containers, can't
+// make a sandbox for processes of root, which would keep their capabilities.
+func TestSandboxOfWeakRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it takes root")
+	}
+	cmd := exec.Command("setpriv", "--bounding-set=-setpcap", copyTest(t))
+	cmd.Env = append(os.Environ(), "TEST_SPAWNER=sandbox")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "prctl(PR_CAPBSET_DROP): operation not permitted") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -24,7 +24,7 @@ func NewSpawner(id *Identity, sandbox bool) (*Spawner, error) {
 	go OnDisposableThread(func() {
 		var err error
 		if sandbox {
-			err = sandboxThread()
+			err = sandboxThread(id.isRoot())
 		}
 		ready <- err
 		if err != nil {
