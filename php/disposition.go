@@ -5,14 +5,14 @@ import (
 	"unicode"
 )
 
-// disposition is what a part says of itself.
+// disposition is the Content-Disposition of a part.
 type disposition struct {
 	name, file       string
 	hasName, hasFile bool
 }
 
-// parseDisposition reads a Content-Disposition field as PHP does: browsers
-// don't keep to RFC 7578 in how they escape names.
+// parseDisposition parses a Content-Disposition field as PHP does: browsers don't
+// escape names as RFC 7578 requires.
 func parseDisposition(s string) (d disposition) {
 	for s != "" {
 		var word string
@@ -32,8 +32,7 @@ func parseDisposition(s string) (d disposition) {
 	return d
 }
 
-// cutUnquoted cuts a text at a character that isn't inside of quotes, and
-// leaves the character in what comes after.
+// cutUnquoted cuts a text before a character outside of quotes.
 func cutUnquoted(s string, at byte) (before, after string) {
 	var quote byte
 	for i := 0; i < len(s); i++ {
@@ -51,8 +50,8 @@ func cutUnquoted(s string, at byte) (before, after string) {
 	return s, ""
 }
 
-// unquote returns a parameter's value without its quotes. A NUL would end it
-// for PHP.
+// unquote returns the value of a parameter without its quotes. A NUL ends it, as in
+// PHP.
 func unquote(s string) string {
 	s = strings.TrimLeftFunc(s, unicode.IsSpace)
 	var quote byte
@@ -71,8 +70,8 @@ func unquote(s string) string {
 	return b.String()
 }
 
-// nests tells whether a file's field has a name that PHP takes: its brackets, if
-// any, close, and each opens where another closed.
+// nests reports whether PHP accepts the name of a file's field: its brackets, if
+// any, are closed, and each opens where another was closed.
 func nests(field string) bool {
 	open := 0
 	for i := range len(field) {

@@ -17,13 +17,13 @@ import (
 const (
 	maxParts      = 10_000   // fields and files together
 	maxPartHeader = 16 << 10 // bytes of the header of one part
-	maxFieldBytes = 8 << 20  // bytes of all fields, as they go to the worker, and of what is said of files
-	fileBytes     = 128      // of these, what an upload takes besides its texts
+	maxFieldBytes = 8 << 20  // bytes of all fields, as they go to the worker, and of the names and types of files
+	fileBytes     = 128      // of these, what a file takes besides its texts
 )
 
-// FormError says that a form with files (multipart/form-data) can't be taken.
+// FormError means that a form with files (multipart/form-data) can't be received.
 type FormError struct {
-	Status int // 400: it is malformed; 413: it is too large; 507: too much is being uploaded
+	Status int // 400: the form is malformed; 413: it is too large; 507: all forms together are
 	Err    error
 }
 
@@ -48,7 +48,7 @@ const (
 	uploadNoFile   = 4
 )
 
-// form is a form with files whose body was read: the files are on disk.
+// form is a form with files that was received: the files are on disk.
 type form struct {
 	uploads  *uploads
 	maxFiles int
@@ -57,16 +57,16 @@ type form struct {
 	size    int64 // bytes of the body
 	fields  spill // name=value&…, escaped
 	files   []upload
-	taken   int64 // bytes of fields and of what is said of files
+	taken   int64 // bytes of fields, and of the names and types of files
 	parts   int
-	unnamed int   // files without a field's name
-	largest int64 // what the form itself says a file may have; 0: nothing
+	unnamed int   // files without the name of a field
+	largest int64 // the form's own limit of a file, in bytes; 0: none
 }
 
 // upload is a file of a form.
 type upload struct {
 	field, name, typ string
-	path             string // "": there is none
+	path             string // "": there is no file
 	file             string // its name in the folder
 	size             int64
 	err              int
@@ -90,7 +90,7 @@ func IsForm(r *http.Request) bool {
 	return strings.EqualFold(typ, "multipart/form-data")
 }
 
-// formBoundary returns what separates the parts of a form, as PHP reads it:
+// formBoundary returns the boundary of the parts of a form, as PHP reads it: some
 // clients leave out the quotes around characters that need them.
 func formBoundary(contentType string) (string, error) {
 	boundary := ""
@@ -111,7 +111,7 @@ func formBoundary(contentType string) (string, error) {
 	return boundary, nil
 }
 
-// readForm reads a form. The caller closes it, if there is no error.
+// readForm receives a form. The caller closes it, unless there is an error.
 func readForm(body io.Reader, boundary string, u *uploads, opt *Options) (_ *form, err error) {
 	f := &form{uploads: u, maxFiles: opt.MaxUploads, maxFile: opt.MaxUploadSize}
 	f.fields.dir = opt.UploadDir
@@ -127,7 +127,7 @@ func readForm(body io.Reader, boundary string, u *uploads, opt *Options) (_ *for
 		part, err := parts.NextRawPart()
 		if err == io.EOF {
 			limit.inHeader(false)
-			if _, err := io.Copy(io.Discard, limit); err != nil { // what comes after the parts
+			if _, err := io.Copy(io.Discard, limit); err != nil { // the epilogue
 				return nil, err
 			}
 			f.size = limit.read
@@ -149,7 +149,7 @@ func readForm(body io.Reader, boundary string, u *uploads, opt *Options) (_ *for
 	}
 }
 
-// take takes one part, as PHP does.
+// take receives one part, as PHP does.
 func (f *form) take(part *multipart.Part) error {
 	if part.Header["Content-Disposition"] == nil {
 		return nil
@@ -164,8 +164,8 @@ func (f *form) take(part *multipart.Part) error {
 	return malformed("a part has no name")
 }
 
-// count accounts for n bytes of fields, or of what is said of files: in the
-// form, and among all that are being received.
+// count counts n bytes of fields, or of the names and types of files: of the form,
+// and of all forms in flight.
 func (f *form) count(n int) error {
 	if f.taken+int64(n) > maxFieldBytes {
 		return tooLarge("its fields and names have over %d bytes", maxFieldBytes)
@@ -185,7 +185,7 @@ func (f *form) write(p []byte) error {
 	return f.fields.write(p)
 }
 
-// takeField takes a field bit by bit: many clients may send long ones slowly.
+// takeField receives a field bit by bit: many clients may send long fields slowly.
 func (f *form) takeField(part io.Reader, name string) error {
 	prefix := url.QueryEscape(name) + "="
 	if f.fields.size > 0 {
@@ -219,8 +219,8 @@ func (f *form) takeField(part io.Reader, name string) error {
 	return nil
 }
 
-// appendEscaped does what url.QueryEscape does. It appends at most three bytes
-// for each.
+// appendEscaped appends what url.QueryEscape returns: at most three bytes for each
+// byte.
 func appendEscaped(dst, text []byte) []byte {
 	const digits = "0123456789ABCDEF"
 	for _, c := range text {
@@ -270,8 +270,7 @@ func (f *form) takeFile(part *multipart.Part, d disposition) (err error) {
 	return err
 }
 
-// store writes a file. Its error is one that ends the request; code is what
-// PHP says of the file.
+// store writes a file. code is PHP's UPLOAD_ERR_ of the file; err ends the request.
 func (f *form) store(part io.Reader, up *upload) (code int, err error) {
 	file, name, err := f.uploads.create()
 	if err != nil {
@@ -313,7 +312,7 @@ func (f *form) store(part io.Reader, up *upload) (code int, err error) {
 	}
 }
 
-// close removes what is left of the form.
+// close removes the files that the script hasn't moved.
 func (f *form) close() {
 	for _, up := range f.files {
 		if up.file != "" {
@@ -324,8 +323,8 @@ func (f *form) close() {
 	f.fields.close()
 }
 
-// headerLimit bounds how much is read for the header of a part, and counts what
-// is read altogether.
+// headerLimit is a reader that bounds the bytes of the header of a part, and counts
+// all bytes.
 type headerLimit struct {
 	r      io.Reader
 	header bool
@@ -351,7 +350,8 @@ func (l *headerLimit) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// explain tells whose fault it is that a form can't be read.
+// explain returns the error for a form that can't be read: a FormError if the
+// client is to blame.
 func (l *headerLimit) explain(err error) error {
 	switch {
 	case l.over:

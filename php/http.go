@@ -18,34 +18,34 @@ import (
 
 // HTTPCall is an HTTP request for a script's on_http.
 type HTTPCall struct {
-	// Request is the request as the script sees it: of it Method, URL, Proto,
-	// Host, Header, Body and ContentLength count. Fields that PHP couldn't tell
-	// from others are left out (Proxy, and names with an underscore or a dot).
+	// Request is the request as the script sees it: its Method, URL, Proto, Host,
+	// Header, Body and ContentLength. The script doesn't see fields that PHP
+	// can't tell from others (Proxy, and names with an underscore or a dot).
 	//
-	// The Body isn't closed. That of a form with files, and one of at most 8 KiB,
-	// is read before the call waits for a worker: whatever bounds these reads is
-	// up to the Body. A longer one is read while a worker is held, within the
-	// call's time, as Call.More is.
+	// The Body isn't closed. The body of a form with files, and a body of at most
+	// 8 KiB, is read before the call waits for a worker: the Body itself has to
+	// bound these reads. A longer body is read while the call has a worker, within
+	// the time of the call, like Call.More.
 	Request *http.Request
 
 	RequestURI string         // as the client sent it; default: Prefix and that of Request.URL
-	Prefix     string         // of the path, which a route took off; as /shop
+	Prefix     string         // of the path, which a route has removed, such as /shop
 	ClientAddr netip.AddrPort // REMOTE_ADDR, REMOTE_PORT
 	ServerAddr netip.AddrPort // SERVER_ADDR, SERVER_PORT: where the request came in
 	HTTPS      bool           // whether the client's connection is encrypted
 	Session    [16]byte       // the Megaki session's token; zeros: none
-	Route      string         // named in log lines
-	Client     netip.Prefix   // whose turn the call waits for, as of Call.Client
+	Route      string         // for log lines
+	Client     netip.Prefix   // whose turn the call waits for, like Call.Client
 }
 
-// DoHTTP has a worker answer an HTTP request, and hands the answer to w. Time
-// limits and repetition are as with Do, but for one thing: Timeout runs anew when
-// the answer begins, and after each part of it that w has taken. Errors are as
-// with Do, too; there is *FormError besides. If there is an error after w's Head was called, what was written is
-// no whole answer.
+// DoHTTP sends an HTTP request to a worker, and writes the response to w. Time
+// limits, repetition and errors are those of Do, with two exceptions: Timeout
+// starts anew when the response begins, and after each part that w has taken; and
+// a form that can't be received is a *FormError. After an error, what was written
+// to w isn't a whole response.
 //
-// When w doesn't take a part, the script is told to produce no more of them, and
-// the error is w's own, unless the script or its worker fails after that.
+// When w refuses a part, the script is asked to produce no more of them, and DoHTTP
+// returns w's error, unless the script or its worker fails after that.
 func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error {
 	m := httpMessage{HTTPCall: c, script: &p.base}
 	var err error
@@ -76,30 +76,30 @@ func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error 
 	return p.call(ctx, &m, &receiver{http: w, bodiless: c.Request.Method == http.MethodHead})
 }
 
-// requests are buffers for requests on their way.
+// requests has buffers for the frames of requests.
 var requests = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxKept is how large such a buffer may be, to be kept.
+// maxKept bounds the buffers that are kept, in bytes.
 const maxKept = 64 << 10
 
-// httpMessage is an HTTPCall on its way.
+// httpMessage is the message of an HTTPCall.
 type httpMessage struct {
 	*HTTPCall
 	script *string
 	flags  byte
 	form   *form
 	small  []byte    // the body, if it is small
-	body   io.Reader // else; nil: there is none
-	frames []byte    // what is to be sent, but for body
+	body   io.Reader // a larger body; nil: there is none
+	frames []byte    // all frames but those of body
 }
 
 func (m *httpMessage) route() string      { return m.Route }
 func (m *httpMessage) from() netip.Prefix { return m.Client }
 
-// smallBody is up to how many bytes a body is read at once.
+// smallBody bounds the bodies that are read at once, in bytes.
 const smallBody = 8 << 10
 
-// takeBody decides how the body goes to the worker.
+// takeBody reads a small body, and leaves a larger one to be sent in parts.
 func (m *httpMessage) takeBody() error {
 	r := m.Request
 	switch {
@@ -115,11 +115,11 @@ func (m *httpMessage) takeBody() error {
 	return nil
 }
 
-// errNUL says that a request has a NUL where it ends a value for the worker. No
-// door lets it in.
+// errNUL means that a value of the request has a NUL, which would end it for the
+// worker. No listener lets one in.
 var errNUL = errors.New("a NUL in the request's header")
 
-// append appends the frames of a request, with no id.
+// append appends the frames of the request, without an id.
 func (m *httpMessage) append(buf []byte) ([]byte, error) {
 	flags := m.flags
 	if m.small != nil || m.body != nil {
@@ -155,8 +155,8 @@ func (m *httpMessage) send(w *worker, id uint64) (int, error) {
 	return n, w.sendMore(id, m.body)
 }
 
-// appendRequest appends a request but for its body: values that are each ended
-// by a NUL, and how many there are.
+// appendRequest appends the request without its body: values, each ended by a NUL.
+// It returns how many.
 func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	r := m.Request
 	values := 0
@@ -236,8 +236,8 @@ func orString(s, otherwise string) string {
 	return s
 }
 
-// passes tells whether the script gets to see a field. Host and the body's
-// length have places of their own.
+// passes reports whether the script sees a field. Host and the length of the body
+// are values of their own.
 func passes(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c == '_' || c == '.' || !httptoken.IsByte(c) {
@@ -257,8 +257,8 @@ func passes(name string) bool {
 	return true
 }
 
-// plainAddr returns an address as applications compare it: an IPv4 address is
-// in its own form, and there is no zone.
+// plainAddr returns an address in the form that applications compare: IPv4 in its
+// own form, and without a zone.
 func plainAddr(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
@@ -279,5 +279,5 @@ func serverName(host string, local netip.Addr) string {
 	return "localhost"
 }
 
-// scriptName returns what SCRIPT_NAME is below a prefix.
+// scriptName returns SCRIPT_NAME below a prefix.
 func scriptName(script string) string { return "/" + filepath.Base(script) }

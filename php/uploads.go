@@ -19,13 +19,13 @@ import (
 // uploadsPrefix begins the name of a folder of uploaded files.
 const uploadsPrefix = "mkd-uploads-"
 
-// uploads is the folder that holds a pool's uploaded files while their requests
-// last. It belongs to the workers' user, who may move files out of it; so what
-// is done in it is done through a Root, and never follows a link.
+// uploads is the folder with the uploaded files of a pool, for as long as their
+// requests last. It belongs to the workers' user, who may move files out of it: so
+// all access to it goes through a Root, and never follows a link.
 //
-// A file is removed when its request is over, however that ended. A folder that
-// a daemon left behind when it was killed is removed by the next one: the lock
-// on it tells that nobody uses it.
+// A file is removed when its request is over, however it ended. A daemon that was
+// killed leaves its folder behind. The next daemon removes it: the lock on the folder
+// shows that nobody uses it.
 type uploads struct {
 	dir      string // the parent
 	total    int64  // bytes that may be there at a time
@@ -34,7 +34,7 @@ type uploads struct {
 
 	mu     sync.Mutex
 	closed bool
-	path   string // "": not made yet
+	path   string // "": not created yet
 	root   *os.Root
 	lock   *os.File
 }
@@ -47,7 +47,7 @@ func newUploads(opt *Options, id *process.Identity) *uploads {
 	return u
 }
 
-// open makes the folder, if there is none.
+// open creates the folder, unless it exists.
 func (u *uploads) open() (*os.Root, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -75,8 +75,8 @@ func (u *uploads) open() (*os.Root, error) {
 	return nil, fmt.Errorf("somebody removes the folders for uploads in %s", u.dir)
 }
 
-// claim locks a folder that was just made, and gives it to the workers' user.
-// fs.ErrNotExist says that another daemon took it for one that was left behind.
+// claim locks a folder that was just created, and gives it to the workers' user.
+// fs.ErrNotExist means that another daemon took it for one that was left behind.
 func (u *uploads) claim(path string) (*os.Root, *os.File, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -103,8 +103,8 @@ func (u *uploads) claim(path string) (*os.Root, *os.File, error) {
 	return root, lock, nil
 }
 
-// lockFolder locks a folder for as long as the file is open. fs.ErrNotExist says
-// that another process has it.
+// lockFolder locks a folder for as long as the file is open. fs.ErrNotExist means
+// that another process has locked it.
 func lockFolder(root *os.Root) (*os.File, error) {
 	f, err := root.Open(".")
 	if err != nil {
@@ -117,7 +117,7 @@ func lockFolder(root *os.Root) (*os.File, error) {
 	return f, nil
 }
 
-// create makes a file for an upload, and returns its name as well.
+// create creates a file for an upload. It returns the file and its name.
 func (u *uploads) create() (*os.File, string, error) {
 	root, err := u.open()
 	if err != nil {
@@ -136,7 +136,7 @@ func (u *uploads) create() (*os.File, string, error) {
 	return f, name, nil
 }
 
-// take accounts for n bytes more, and reports whether there is room for them.
+// take counts n more bytes, and reports whether there is room for them.
 func (u *uploads) take(n int64) bool {
 	if u.used.Add(n) > u.total {
 		u.used.Add(-n)
@@ -145,13 +145,12 @@ func (u *uploads) take(n int64) bool {
 	return true
 }
 
-// full is the error for what there is no room for.
+// full returns the error for bytes that there is no room for.
 func (u *uploads) full() error {
 	return &FormError{http.StatusInsufficientStorage, fmt.Errorf("the forms being received take all of %d bytes", u.total)}
 }
 
-// remove removes a file, unless the script has moved it, and gives back the
-// bytes it took.
+// remove removes a file, unless the script has moved it, and releases its n bytes.
 func (u *uploads) remove(name string, n int64) {
 	u.root.Remove(name)
 	u.used.Add(-n)
@@ -168,7 +167,7 @@ func (u *uploads) close() {
 	u.closed = true
 }
 
-// sweep removes what daemons left behind that were killed.
+// sweep removes the folders that killed daemons have left behind.
 func (u *uploads) sweep() {
 	parent, err := os.OpenRoot(u.dir)
 	if err != nil {
@@ -197,7 +196,7 @@ func (u *uploads) sweep() {
 	}
 }
 
-// mayRemove tells whether a folder is what its name says: others may make files
+// mayRemove reports whether a folder is what its name claims: others may create files
 // and links in the folder for temporary files.
 func (u *uploads) mayRemove(parent *os.Root, name string, opened *os.File) bool {
 	mine, err1 := opened.Stat()
@@ -209,7 +208,7 @@ func (u *uploads) mayRemove(parent *os.Root, name string, opened *os.File) bool 
 	return owner == os.Geteuid() || owner == u.uid
 }
 
-// discard removes a folder with all that is in it, and closes it.
+// discard removes a folder with its files, and closes it.
 func discard(path string, root *os.Root) {
 	if dir, err := root.Open("."); err == nil {
 		names, _ := dir.Readdirnames(-1)
