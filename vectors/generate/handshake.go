@@ -145,8 +145,8 @@ func ackVectors() (tests []test) {
 		add("flipped bit in the "+field.name, "crypto", "", flipped(good, field.at))
 	}
 	wrong := s.draw(16)
-	add("another inner token", "crypto", "The MAC is right.", s.ack(x.ephemeral, x.server, x.token, slices.Concat(wrong, x.client)))
-	add("another token, inside and outside", "crypto", "The MAC is right.", s.ack(x.ephemeral, x.server, wrong, slices.Concat(wrong, x.client)))
+	add("another inner token", "crypto", "The MAC is valid.", s.ack(x.ephemeral, x.server, x.token, slices.Concat(wrong, x.client)))
+	add("another token, inside and outside", "crypto", "The MAC is valid.", s.ack(x.ephemeral, x.server, wrong, slices.Concat(wrong, x.client)))
 	add("MAC under another key", "crypto", "", s.ack(s.draw(32), x.server, x.token, inner))
 	return tests
 }
