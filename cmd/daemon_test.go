@@ -167,13 +167,13 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
 
 // TestKilledWorkers kills a worker with SIGKILL every 200 ms under load: only
-// requests that were in that worker fail, no answer is another's, and the pool
+// requests that were in that worker fail, no client gets another's response, and the pool
 // is at full size after.
 func TestKilledWorkers(t *testing.T) {
 	const workers = 4
@@ -191,7 +191,7 @@ func TestKilledWorkers(t *testing.T) {
 				case err != nil:
 					failed.Add(1)
 				case string(got) != want:
-					t.Errorf("%q got the answer %q", want, got)
+					t.Errorf("%q got the response %q", want, got)
 				default:
 					done.Add(1)
 				}
@@ -207,9 +207,9 @@ func TestKilledWorkers(t *testing.T) {
 	}
 	stop()
 	load.Wait()
-	t.Logf("%d answered, %d workers killed, %d failed", done.Load(), killed, failed.Load())
+	t.Logf("%d responses, %d workers killed, %d failed", done.Load(), killed, failed.Load())
 	if failed.Load() > killed || done.Load() < 1000 {
-		t.Errorf("%d answered, %d workers killed, %d failed", done.Load(), killed, failed.Load())
+		t.Errorf("%d responses, %d workers killed, %d failed", done.Load(), killed, failed.Load())
 	}
 	eventually(t, "the pool is at full size", func() bool { return len(d.workers()) == workers })
 }
@@ -228,11 +228,11 @@ func TestUser(t *testing.T) {
 	defer c.Close()
 	got, err := c.Send(t.Context(), []byte(filepath.Join(d.dir, "server.key")))
 	if err != nil || string(got) != "33 33 33 false" {
-		t.Errorf("a worker says %q, %v", got, err)
+		t.Errorf("a worker reports %q, %v", got, err)
 	}
 }
 
-// TestIdleSessions has 1,000 sessions idle for a minute, and then answer.
+// TestIdleSessions: 1,000 sessions that were idle for a minute still get responses.
 func TestIdleSessions(t *testing.T) {
 	t.Parallel()
 	d := startDaemon(t, 2)
@@ -268,7 +268,7 @@ func TestIdleSessions(t *testing.T) {
 		want := strconv.Itoa(i)
 		got, err := conns[i].RoundTrip(t.Context(), []byte(want))
 		if err == nil && string(got) != want {
-			err = fmt.Errorf("the answer is %q", got)
+			err = fmt.Errorf("the response is %q", got)
 		}
 		return err
 	})

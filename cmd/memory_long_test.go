@@ -17,7 +17,7 @@ import (
 	"mkd/megaki"
 )
 
-// halfConn loses the end of what is written to it, once it is told to.
+// halfConn drops the end of what is written to it while half is set.
 type halfConn struct {
 	net.Conn
 	half atomic.Bool

@@ -33,7 +33,7 @@ func (w *walker) odd(p any, format string, args ...any) {
 }
 
 // check compares fields with each other. It runs after errors too, so that all
-// are told at once, and leaves out what an error was reported for.
+// are reported at once, and leaves out what an error was reported for.
 func (w *walker) check(cfg *Config) {
 	w.checkAddresses(cfg)
 	w.checkMemory(cfg)
@@ -104,7 +104,7 @@ func listenHost(address string) string {
 	return a.Unmap().String()
 }
 
-// checkMemory checks that one message and its answer find room.
+// checkMemory checks that one message and its response find room.
 func (w *walker) checkMemory(cfg *Config) {
 	var largest Size
 	for i := range cfg.Listeners {

@@ -42,7 +42,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 			w.checkBackendOptions(r, b)
 		}
 		w.checkRaw(r)
-		w.checkAnswer(r)
+		w.checkResponse(r)
 		w.checkTwice(&r.Match.Headers)
 		w.checkTwice(&r.Headers.Request.Set)
 		w.checkTwice(&r.Headers.Request.Add)
@@ -62,7 +62,7 @@ func (w *walker) checkBackendOptions(r *Route, b *Backend) {
 	for _, fields := range []*map[string]string{&r.Headers.Request.Set, &r.Headers.Request.Add} {
 		for _, name := range slices.Sorted(maps.Keys(*fields)) {
 			if w.sound(fields) && hiddenFromPHP(name) {
-				w.wrong(fields, "PHP would never see the field %s: one named Proxy, or with _ or . in its name, isn't passed to it, since PHP couldn't tell it from another; write - instead", name)
+				w.wrong(fields, "PHP would never see the field %s: one named Proxy, or with _ or . in its name, isn't passed to it, since PHP couldn't distinguish it from another; write - instead", name)
 				break
 			}
 		}
@@ -97,7 +97,7 @@ func (w *walker) checkRaw(r *Route) {
 }
 
 // checkAnswer checks the responses of redirect and respond.
-func (w *walker) checkAnswer(r *Route) {
+func (w *walker) checkResponse(r *Route) {
 	if r.Redirect != nil {
 		if status := &r.Redirect.Status; w.sound(status) && *status > 303 && *status < 307 {
 			w.wrong(status, "got %d; want 301, 302, 303, 307 or 308", *status)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// checkFastCGI checks that there is one source of answers.
+// checkFastCGI checks that there is one source of responses.
 func (w *walker) checkFastCGI(b *Backend) {
 	f := b.FastCGI
 	if w.sound(&f.Addresses, &f.Spawn) {
@@ -17,7 +17,7 @@ func (w *walker) checkFastCGI(b *Backend) {
 		case listed && len(f.Addresses) == 0:
 			w.wrong(&f.Addresses, "it is empty; it must have one entry at least")
 		case !listed && f.Spawn == nil:
-			w.wrong(&b.FastCGI, "what answers? Give the addresses of PHP-FPM, or spawn for a php-cgi of mkd's own")
+			w.wrong(&b.FastCGI, "no server is given; set addresses to those of PHP-FPM, or spawn for a php-cgi of mkd's own")
 		}
 	}
 	first := make(map[string]int)
@@ -53,7 +53,7 @@ func (w *walker) warnFastCGI(f *FastCGI) {
 		w.odd(&f.IdleTimeout, "it has no effect without keep_alive: no connection is kept")
 	}
 	if f.Health != nil && f.Health.Path == "/" {
-		w.odd(&f.Health.Path, "PHP-FPM answers a check at its ping.path alone; give that, as in /ping")
+		w.odd(&f.Health.Path, "PHP-FPM responds to a check at its ping.path alone; give that, as in /ping")
 	}
 }
 

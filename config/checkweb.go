@@ -44,7 +44,7 @@ func (w *walker) checkHosts(h *HTTPS, needed bool) {
 		switch {
 		case !w.sound(host):
 		case first[*host]:
-			w.wrong(host, "%s stands twice; take one out", *host)
+			w.wrong(host, "%s is a duplicate; take one out", *host)
 		case h.TLS.ACME != nil && strings.HasPrefix(*host, "*."):
 			w.wrong(host, "an authority gives wildcard certificates only by dns-01, which mkd doesn't speak; list the names, or give cert and key")
 		}

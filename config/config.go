@@ -4,17 +4,16 @@ import "time"
 
 // Config is a checked configuration.
 type Config struct {
-	// The doors that clients come in by. A map: the names are yours, and are
-	// used by routes and logs. They have letters, digits, `-` and `_`, 64 at
-	// most.
+	// Where clients connect. A map: the names are yours, and are used by routes
+	// and logs. They have letters, digits, `-` and `_`, 64 at most.
 	Listeners []Listener `yaml:"listeners,required"`
 
-	// What answers requests. A map like `listeners`; routes use the names.
+	// What serves requests. A map like `listeners`; routes use the names.
 	Backends []Backend `yaml:"backends,required"`
 
-	// What becomes of requests. A list: the first route that matches wins. What
-	// matches none gets 404; a raw message that matches none closes its
-	// connection.
+	// What happens to requests. A list: the first route that matches wins. A
+	// request that matches none gets 404; a raw message that matches none closes
+	// its connection.
 	Routes []Route `yaml:"routes,required"`
 
 	// Limits of the whole daemon.
@@ -44,15 +43,15 @@ type Config struct {
 	// What is logged, to standard error.
 	Log Log `yaml:"log"`
 
-	// How long requests under way may take to end once mkd is told to stop.
-	// After that they are cut off.
+	// How long requests in flight may take to end when mkd stops. After that they
+	// are cut off.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"30s" range:"1ms..24h"`
 
-	// Warnings are about what is right but odd, sorted by place.
+	// Warnings are about what is valid but odd, sorted by position.
 	Warnings []Error `yaml:"-"`
 }
 
-// Backend is what answers requests. It has exactly one of the kinds below.
+// Backend serves requests. It has exactly one of the kinds below.
 type Backend struct {
 	// The key of the backend in the map.
 	Name string `yaml:",name"`
@@ -80,8 +79,8 @@ type Limits struct {
 	// much again is for the MACs that open connections remember.
 	MessageMemory Size `yaml:"message_memory" default:"256MiB" range:"1MiB..1TiB"`
 
-	// Bodies that are received in whole before a backend sees them, as those
-	// for FastCGI.
+	// Bodies that are buffered until they are complete, before a backend gets
+	// them, as those for FastCGI.
 	Spool Spool `yaml:"spool"`
 }
 
@@ -98,7 +97,7 @@ type Sessions struct {
 	Capacity int `yaml:"capacity" default:"100000" range:"1..100000000"`
 }
 
-// Log says what is logged, and how. Logs go to standard error.
+// Log configures what is logged, and how. Logs go to standard error.
 type Log struct {
 	// The least level that is logged.
 	Level string `yaml:"level" default:"info" oneof:"debug info warn error"`

@@ -21,7 +21,7 @@ type fakeFile struct {
 func (f fakeFile) Mode() fs.FileMode { return f.mode }
 func (f fakeFile) IsDir() bool       { return f.mode.IsDir() }
 
-// fakeStat tells by a path's name what it is: "...missing..." or "storage"
+// fakeStat decides by a path's name what it is: "...missing..." or "storage"
 // (nothing), "...dir",
 // "...open..." (a file that all can read), "...denied...", else a private file.
 func fakeStat(path string) (fs.FileInfo, error) {
@@ -394,8 +394,8 @@ func withBlocks(text string, begins ...string) string {
 	return b.String()
 }
 
-// withDefaults takes the comment signs off keys, and counts them. What is said
-// to be otherwise by default is an example.
+// withDefaults takes the comment signs off keys, and counts them. A value whose
+// comment names another default is an example.
 func withDefaults(text string) (string, int) {
 	var b strings.Builder
 	count := 0

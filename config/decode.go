@@ -11,7 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// value decodes n, which stands under key, into the field v.
+// value decodes n, the value of key, into the field v.
 func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string) bool {
 	n, ok := w.enter(n, path)
 	if !ok {

@@ -1,5 +1,5 @@
 // Package config reads config.yaml: it turns the file into a Config that is
-// checked, with the defaults filled in, or says everything that is wrong with
+// checked, with the defaults filled in, or reports everything that is wrong with
 // it at once, each with its place.
 //
 // The structs of this package are the description of the file. The tags of a
@@ -11,7 +11,7 @@
 //	yaml:"KEY"            the key; "-" for a field that isn't in the file
 //	yaml:"KEY,required"   the key must be given, and not be empty
 //	yaml:"KEY,kind"       exactly one such key of a block must be given
-//	yaml:",name"          the name under which the block stands in a map
+//	yaml:",name"          the key of the block in a map
 //	default:"10s"         the value if the key isn't given
 //	range:"1ms..24h"      the least and the greatest value
 //	oneof:"auto http raw" the values of a string
@@ -23,7 +23,7 @@
 // embedded struct are keys of the struct that it is in.
 //
 // The YAML is parsed into nodes by gopkg.in/yaml.v3 and decoded here, because
-// a decoder that knows places, spelling and types tells a user more than one
+// a decoder that knows positions, spelling and types helps a user more than one
 // that doesn't.
 package config
 

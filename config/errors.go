@@ -55,7 +55,7 @@ func (e Errors) Error() string {
 	return b.String()
 }
 
-func sortByPlace(errs []Error) {
+func sortByPosition(errs []Error) {
 	slices.SortStableFunc(errs, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -64,7 +64,7 @@ func sortByPlace(errs []Error) {
 // maxQuoted is how many bytes of a value an error repeats.
 const maxQuoted = 60
 
-// quote returns what stands in the file in quotes, shortened if need be.
+// quote returns text of the file in quotes, shortened if need be.
 func quote(s string) string {
 	if len(s) > maxQuoted {
 		return fmt.Sprintf("%q...", strings.ToValidUTF8(s[:maxQuoted], ""))

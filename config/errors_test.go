@@ -30,7 +30,7 @@ func php(text string) string {
 func routes(text string) string { return withLine("routes", "routes: "+text) }
 
 // TestErrors has the exact words and places of errors. Line 2 has the
-// listeners, line 3 the backends, line 4 the routes, and what is added stands
+// listeners, line 3 the backends, line 4 the routes, and what is added is
 // in line 5.
 func TestErrors(t *testing.T) {
 	const quotes = "; look at the indentation, and put quotes around a value that has a colon or a bracket in it"
@@ -48,15 +48,15 @@ func TestErrors(t *testing.T) {
 		{"a tab", "listeners:\n\tapp:\n", "2:1: this isn't YAML: found character that cannot start any token; indent with spaces, not with tabs"},
 		{"unknown anchor", minimal + "log: *x\n", "5:6: this isn't YAML: unknown anchor 'x' referenced"},
 		{"not UTF-8", "a: 1\nb: \xff\n", "2:4: this isn't UTF-8; save the file as UTF-8"},
-		{"control character", "a: ä\x01\n", "1:5: the character U+0001 can't stand in a YAML file; take it out"},
+		{"control character", "a: ä\x01\n", "1:5: the character U+0001 isn't allowed in a YAML file; take it out"},
 
 		// Keys.
 		{"unknown key", minimal + "sesions: {}\n", `5:1: sesions: unknown key; did you mean "sessions"?`},
 		{"unlike all", minimal + "admin: {}\n", `5:1: admin: unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, log, shutdown_timeout`},
 		{"odd key", minimal + "\"a b\": {}\n", `5:1: "a b": unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, log, shutdown_timeout`},
 		{"empty key", minimal + "\"\": {}\n", `5:1: "": unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, log, shutdown_timeout`},
-		{"key twice", minimal + "log: {level: info, level: warn}\n", "5:20: log.level: the key stands twice; the first is in line 5, column 7"},
-		{"name twice", withLine("listeners", "listeners: {app: {megaki: {address: ':1', keys: [k]}}, app: {}}"), "2:56: listeners.app: the key stands twice; the first is in line 2, column 13"},
+		{"key twice", minimal + "log: {level: info, level: warn}\n", "5:20: log.level: duplicate key; the first is in line 5, column 7"},
+		{"name twice", withLine("listeners", "listeners: {app: {megaki: {address: ':1', keys: [k]}}, app: {}}"), "2:56: listeners.app: duplicate key; the first is in line 2, column 13"},
 		{"merge key", minimal + "log: {<<: {level: info}}\n", "5:7: log.<<: merge keys aren't taken; write out the keys that are merged in"},
 		{"list as key", minimal + "log: {[a]: b}\n", "5:7: log: got a list as a key; a key is a word"},
 		{"mistyped and required", megaki(`adress: ":1", keys: [k]`), `2:28: listeners.app.megaki.adress: unknown key; did you mean "address"?`},
@@ -70,7 +70,7 @@ func TestErrors(t *testing.T) {
 		{"two kinds", withLine("listeners", "listeners: {web: {http: {address: ':80'}, megaki: {address: ':1', keys: [k]}}}"), "2:43: listeners.web: it has both http and megaki; keep one of them"},
 		{"no kind of a listener", withLine("listeners", "listeners: {web: {htps: {address: ':443'}}}"), `2:19: listeners.web.htps: unknown key; did you mean "https"?`},
 		{"no such backend", withLine("backends", "backends: {site: {redis: {}}}"), "3:19: backends.site.redis: unknown key; known here: php, http, fastcgi, files"},
-		{"FastCGI of nobody", withLine("backends", "backends: {site: {fastcgi: {root: some.dir}}}"), "3:28: backends.site.fastcgi: what answers? Give the addresses of PHP-FPM, or spawn for a php-cgi of mkd's own"},
+		{"FastCGI of nobody", withLine("backends", "backends: {site: {fastcgi: {root: some.dir}}}"), "3:28: backends.site.fastcgi: no server is given; set addresses to those of PHP-FPM, or spawn for a php-cgi of mkd's own"},
 		{"name", withLine("backends", "backends: {site: {php: {script: s}}, 'a b': {php: {script: s}}}"), `3:38: backends."a b": a name has letters, digits, - and _ only, and 64 at most`},
 		{"no entry", withLine("listeners", "listeners: {}"), "2:1: listeners: it is empty; it must have one entry at least"},
 		{"no route", routes(""), "4:1: routes: it is empty; it must have one entry at least"},
@@ -101,7 +101,7 @@ func TestErrors(t *testing.T) {
 		{"variable", php("env: {A=B: c}"), "3:46: backends.site.php.env.\"A=B\": a name can't have = or a line end in it"},
 		{"setting", php(`ini: {a: "b\nc=d"}`), "3:46: backends.site.php.ini.a: a PHP setting can't have a line end in it"},
 		{"setting's name", php(`ini: {"a;b": c}`), `3:46: backends.site.php.ini."a;b": a PHP setting has a plain name, as in opcache.enable`},
-		{"NUL", php(`user: "a\0b"`), `3:46: backends.site.php.user: got "a\x00b"; a NUL can't stand here`},
+		{"NUL", php(`user: "a\0b"`), `3:46: backends.site.php.user: got "a\x00b"; a NUL isn't allowed`},
 
 		// Durations and sizes.
 		{"no unit", minimal + "shutdown_timeout: 30\n", "5:19: shutdown_timeout: got the number 30; the unit is missing; write 30s, or 30ms, 30m, 30h"},
@@ -147,8 +147,8 @@ func TestErrors(t *testing.T) {
 		{"auto in a match", routes("[{match: {payload: auto}, backend: site}]"), `4:28: routes[0].match.payload: got "auto"; want http or raw`},
 
 		// Aliases.
-		{"inside of itself", minimal + "log: &x {level: info, format: *x}\n", "5:31: log.format: the alias *x stands inside of what it names; write the value out"},
-		{"deep inside of itself", withLine("listeners", "listeners: &x {app: {megaki: *x}}"), "2:30: listeners.app.megaki: the alias *x stands inside of what it names; write the value out"},
+		{"inside of itself", minimal + "log: &x {level: info, format: *x}\n", "5:31: log.format: the alias *x is inside of what it names; write the value out"},
+		{"deep inside of itself", withLine("listeners", "listeners: &x {app: {megaki: *x}}"), "2:30: listeners.app.megaki: the alias *x is inside of what it names; write the value out"},
 		{"key inside of itself", minimal + "log: &x {*x : info}\n", "5:10: log: got a block of keys as a key; a key is a word"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -63,10 +63,10 @@ type FastCGI struct {
 	// For connecting to a server.
 	DialTimeout time.Duration `yaml:"dial_timeout" default:"5s" range:"1ms..24h"`
 
-	// From a request that was sent to the header of its answer.
+	// From a request that was sent to the header of its response.
 	ResponseTimeout time.Duration `yaml:"response_timeout" default:"60s" range:"1ms..24h"`
 
-	// How long the body of an answer may stand still.
+	// How long the body of a response may stand still.
 	ReadTimeout time.Duration `yaml:"read_timeout" default:"60s" range:"1ms..24h"`
 
 	// How many connections to each server are kept for the next request. Each
@@ -79,8 +79,8 @@ type FastCGI struct {
 	// How long such a connection is kept.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2s" range:"1ms..1h"`
 
-	// Whether the body of a request reaches the script as it comes, instead of
-	// being received in whole before. A client that goes away then leaves the
+	// Whether the script gets the body of a request as it comes, instead of once
+	// it is complete. A client that goes away then leaves the
 	// script with a part of it, and a body without a length gets 411.
 	StreamBody bool `yaml:"stream_body" default:"false"`
 
@@ -90,8 +90,8 @@ type FastCGI struct {
 
 // SendFile lets scripts have mkd send a file.
 type SendFile struct {
-	// The folder of the files. X-Sendfile may name it as it stands here, or free
-	// of symlinks.
+	// The folder of the files. X-Sendfile may name it as it is here, or free of
+	// symlinks.
 	Root string `yaml:"root,required" path:"dir"`
 
 	// What X-Accel-Redirect begins with: `/protected` makes
@@ -113,7 +113,7 @@ type Spawn struct {
 	// its time was over; then it is killed.
 	Linger time.Duration `yaml:"linger" default:"5m" range:"1ms..24h"`
 
-	// How many requests a process answers before it is replaced.
+	// How many requests a process serves before it is replaced.
 	MaxRequests int `yaml:"max_requests" default:"500" range:"1..1000000000"`
 
 	// PHP settings, as in php.ini. Numbers, `true` and `false` need no quotes

@@ -27,8 +27,8 @@ type Files struct {
 	Hide []string `yaml:"hide" format:"glob"`
 }
 
-// Spool configures bodies of requests that are received in whole before a backend
-// sees them.
+// Spool configures bodies of requests that are buffered until they are complete,
+// before a backend gets them.
 type Spool struct {
 	// How much of each body is kept in memory; what is larger goes to a file.
 	Memory Size `yaml:"memory" default:"64KiB" range:"1KiB..1GiB"`

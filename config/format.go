@@ -100,7 +100,7 @@ func checkText(format, key, value string) error {
 	case format == "ini" && strings.ContainsAny(key, " \t;[]\"'"):
 		return errors.New("a PHP setting has a plain name, as in opcache.enable")
 	case strings.ContainsRune(value, 0):
-		return errors.New("a NUL can't stand in the value")
+		return errors.New("the value can't have a NUL in it")
 	case format == "ini" && strings.ContainsAny(value, "\n\r"):
 		return errors.New("a PHP setting can't have a line end in it")
 	}
@@ -116,7 +116,7 @@ func checkAddress(s, example string) error {
 			return fmt.Errorf("the port is missing; write %s", net.JoinHostPort(s, example))
 		}
 		if strings.Count(s, ":") > 1 {
-			return fmt.Errorf("want host:port; an IPv6 address stands in brackets, as in [::1]:%s", example)
+			return fmt.Errorf("want host:port; an IPv6 address needs brackets, as in [::1]:%s", example)
 		}
 		return fmt.Errorf("want host:port, as in 127.0.0.1:%[1]s, or :%[1]s for all addresses", example)
 	}
@@ -144,7 +144,7 @@ func checkNetwork(s string) error {
 	p, perr := netip.ParsePrefix(s)
 	switch {
 	case err == nil && a.Zone() != "":
-		return errors.New("a zone can't stand here; leave out the % and what follows")
+		return errors.New("a zone isn't allowed; leave out the % and what follows")
 	case err == nil && a.Is4In6(), perr == nil && p.Addr().Is4In6():
 		return errors.New("write IPv4 as such, as in 10.0.0.0/8: clients are compared with it in that form")
 	case err == nil:
@@ -168,12 +168,12 @@ func Network(s string) netip.Prefix {
 }
 
 // checkHost checks a host in the form that requests' hosts are compared in, or
-// *. and a name. An IPv6 address stands in brackets, as it does in a request.
+// *. and a name. An IPv6 address is in brackets, as it is in a request.
 func checkHost(s string) error {
 	if inside, ok := strings.CutPrefix(s, "["); ok {
 		a, err := netip.ParseAddr(strings.TrimSuffix(inside, "]"))
 		if err != nil || !a.Is6() || a.Zone() != "" {
-			return errors.New("in brackets stands an IPv6 address, as in [::1]")
+			return errors.New("only an IPv6 address can be in brackets, as in [::1]")
 		}
 		if want := "[" + a.String() + "]"; s != want {
 			return fmt.Errorf("write it as %s", want)
@@ -181,7 +181,7 @@ func checkHost(s string) error {
 		return nil
 	}
 	if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
-		return fmt.Errorf("an IPv6 address stands in brackets: [%v]", a)
+		return fmt.Errorf("an IPv6 address needs brackets: [%v]", a)
 	}
 	return checkName(s)
 }
@@ -190,7 +190,7 @@ func checkHost(s string) error {
 func checkCertName(s string) error {
 	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
 		if strings.HasPrefix(s, "[") {
-			return fmt.Errorf("an address stands without brackets here: %s", strings.Trim(s, "[]"))
+			return fmt.Errorf("an address has no brackets here: %s", strings.Trim(s, "[]"))
 		}
 		if strings.Contains(s, "%") {
 			return errors.New("an address has no zone here")
@@ -215,9 +215,9 @@ func checkName(s string) error {
 	case strings.Contains(s, "/"):
 		return errors.New("want a host alone, as in example.org")
 	case strings.Contains(name, "*"):
-		return errors.New("a * stands only at the front, for all names below a host, as in *.example.org")
+		return errors.New("a * is allowed only at the front, for all names below a host, as in *.example.org")
 	case strings.Contains(s, ":"):
-		return errors.New("a port can't stand here: hosts are compared without it")
+		return errors.New("a port isn't allowed: hosts are compared without it")
 	case strings.HasSuffix(s, "."):
 		return errors.New("leave out the dot at the end")
 	case strings.ToLower(s) != s:
@@ -267,7 +267,7 @@ func checkUpstream(s string) error {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return errors.New("want http://host:port, https://host:port, or unix:/path for a socket")
 	case u.User != nil:
-		return errors.New("a user and a password can't stand here; set an Authorization field in the headers of the route")
+		return errors.New("a user and a password aren't allowed; set an Authorization field in the headers of the route")
 	case u.Path != "" && u.Path != "/" || strings.ContainsAny(s, "?#"):
 		return errors.New("leave out what follows the host and port: requests keep their path, and strip_prefix of a route takes something off")
 	}

@@ -18,10 +18,10 @@ type HTTPBackend struct {
 	DialTimeout time.Duration `yaml:"dial_timeout" default:"5s" range:"1ms..24h"`
 
 	// From the end of a request that was sent to the end of the header of its
-	// answer.
+	// response.
 	ResponseTimeout time.Duration `yaml:"response_timeout" default:"60s" range:"1ms..24h"`
 
-	// How long the body of an answer may stand still.
+	// How long the body of a response may stand still.
 	ReadTimeout time.Duration `yaml:"read_timeout" default:"60s" range:"1ms..24h"`
 
 	// How long a connection without a request is kept.
@@ -63,10 +63,10 @@ type Upstream struct {
 	Weight int `yaml:"weight" default:"1" range:"1..1000"`
 }
 
-// Balance says how requests are shared among servers.
+// Balance configures how requests are shared among servers.
 type Balance struct {
 	// `round_robin`: in turn; `least_conn`: to the one with the fewest requests
-	// under way; `random_two`: to the less busy of two that are picked at
+	// in flight; `random_two`: to the less busy of two that are picked at
 	// random.
 	By string `yaml:"by" default:"round_robin" oneof:"round_robin least_conn random_two"`
 
@@ -83,8 +83,8 @@ type Balance struct {
 	FailTimeout time.Duration `yaml:"fail_timeout" default:"10s" range:"1s..1h"`
 }
 
-// Health says how servers are asked whether they are well. They count as well
-// until `fall` answers in a row were bad.
+// Health configures health checks of servers. A server counts as healthy until
+// `fall` checks in a row have failed.
 type Health struct {
 	// What is asked for, by GET: a path, and a query if need be.
 	Path string `yaml:"path" default:"/" format:"target"`
@@ -92,20 +92,20 @@ type Health struct {
 	// Between two requests.
 	Interval time.Duration `yaml:"interval" default:"5s" range:"100ms..24h"`
 
-	// How long an answer may take.
+	// How long a response may take.
 	Timeout time.Duration `yaml:"timeout" default:"2s" range:"1ms..1h"`
 
 	// The status that means well, from 200 on. 0: any from 200 to 399.
 	Status int `yaml:"status" default:"0" range:"0..599"`
 
-	// How many good answers in a row bring a server back.
+	// How many good responses in a row bring a server back.
 	Rise int `yaml:"rise" default:"2" range:"1..1000"`
 
 	// How many bad ones in a row take it out.
 	Fall int `yaml:"fall" default:"3" range:"1..1000"`
 }
 
-// UpstreamTLS says how servers with an https URL are trusted. They need TLS 1.2
+// UpstreamTLS configures how servers with an https URL are trusted. They need TLS 1.2
 // at least.
 type UpstreamTLS struct {
 	// A PEM file with the certificates of the authorities that are trusted.

@@ -21,9 +21,9 @@ func checkPathPattern(s string) error {
 	}
 	switch {
 	case strings.HasSuffix(s, "*") && !strings.HasSuffix(s, "/*"):
-		return errors.New("a * stands behind a /, as in /api/*, or at the front, as in *.php")
+		return errors.New("a * is allowed after a /, as in /api/*, or at the front, as in *.php")
 	case strings.Contains(strings.TrimSuffix(s, "*"), "*"):
-		return errors.New("a * stands only at the end, as in /api/*, or at the front, as in *.php")
+		return errors.New("a * is allowed only at the end, as in /api/*, or at the front, as in *.php")
 	}
 	return checkPlainPath(strings.TrimSuffix(s, "*"))
 }
@@ -64,7 +64,7 @@ func checkPrefix(s string) error {
 	return checkPlainPath(s)
 }
 
-// checkTarget checks a path with or without a query, as it stands in a request.
+// checkTarget checks a path with or without a query, as a request has it.
 func checkTarget(s string) error {
 	if _, err := url.ParseRequestURI(s); err != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") ||
 		strings.ContainsAny(s, " #") || strings.ContainsFunc(s, isControl) {
@@ -129,7 +129,7 @@ func checkChangedField(s string) error {
 	case !httptoken.Valid(s):
 		return errNoField
 	case isFraming(s):
-		return errors.New("it can't be changed: it says where a message ends, or is about the connection")
+		return errors.New("it can't be changed: it frames the message or concerns the connection")
 	}
 	return nil
 }

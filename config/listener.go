@@ -2,19 +2,18 @@ package config
 
 import "time"
 
-// Listener is a door that clients come in by. It has exactly one of the kinds
-// below.
+// Listener is where clients connect. It has exactly one of the kinds below.
 type Listener struct {
 	// The key of the listener in the map.
 	Name string `yaml:",name"`
 
-	// A door for clients that speak Megaki.
+	// For clients that speak Megaki.
 	Megaki *Megaki `yaml:"megaki,kind"`
 
-	// A door for browsers and other clients that speak HTTPS.
+	// For browsers and other clients that speak HTTPS.
 	HTTPS *HTTPS `yaml:"https,kind"`
 
-	// A door for clients that speak plain HTTP.
+	// For clients that speak plain HTTP.
 	HTTP *HTTP `yaml:"http,kind"`
 }
 
@@ -84,10 +83,10 @@ type Megaki struct {
 	// From a message's first byte to its last.
 	MessageTimeout time.Duration `yaml:"message_timeout" default:"60s" range:"1ms..24h"`
 
-	// For writing an answer.
+	// For writing a response.
 	WriteTimeout time.Duration `yaml:"write_timeout" default:"60s" range:"1ms..24h"`
 
-	// Between an answer and the next message.
+	// Between a response and the next message.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"5m" range:"1ms..8760h"`
 
 	// Connections open at once. More wait to be accepted. Each takes a
@@ -125,7 +124,7 @@ type Payload string
 
 // The payloads.
 const (
-	PayloadAuto Payload = "auto" // told by the first line of each message
+	PayloadAuto Payload = "auto" // decided by the first line of each message
 	PayloadHTTP Payload = "http" // one HTTP/1.x request
 	PayloadRaw  Payload = "raw"  // opaque bytes
 )

@@ -21,8 +21,8 @@ const maxFile = 1 << 20
 // Load reads a configuration file, checks it, and fills in the defaults. Paths
 // in the result start at the folder of the file: they are relative if path is.
 //
-// If the file can't be read the error says so and wraps its cause; if what
-// stands in it is wrong the error is of type Errors, and has all that is wrong.
+// If the file can't be read, the error wraps its cause. If it isn't valid, the
+// error is of type Errors, and has all that is wrong.
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -37,7 +37,7 @@ func Load(path string) (*Config, error) {
 }
 
 // parse is Load for the content of a file. name is for errors, dir is where
-// relative paths start, and stat tells of the files that are named.
+// relative paths start, and stat looks up the files that are named.
 func parse(name string, data []byte, dir string, stat func(string) (fs.FileInfo, error)) (*Config, error) {
 	root, err := parseYAML(name, data)
 	if err != nil {
@@ -50,11 +50,11 @@ func parse(name string, data []byte, dir string, stat func(string) (fs.FileInfo,
 		w.check(cfg)
 	}
 	if len(w.errs) > 0 {
-		sortByPlace(w.errs)
+		sortByPosition(w.errs)
 		return nil, Errors(w.errs)
 	}
 	w.warn(cfg)
-	sortByPlace(w.warnings)
+	sortByPosition(w.warnings)
 	cfg.Warnings = w.warnings
 	return cfg, nil
 }
@@ -98,7 +98,7 @@ func badText(data []byte) (line, column int, what string) {
 			return line, column, "this isn't UTF-8; save the file as UTF-8"
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', 0x7f <= r && r < 0xa0 && r != 0x85,
 			r == 0xfeff && i > 0, r == 0xfffe, r == 0xffff:
-			return line, column, fmt.Sprintf("the character %U can't stand in a YAML file; take it out", r)
+			return line, column, fmt.Sprintf("the character %U isn't allowed in a YAML file; take it out", r)
 		case r == '\n':
 			line, column = line+1, 0
 		}
@@ -108,8 +108,8 @@ func badText(data []byte) (line, column int, what string) {
 	return 0, 0, ""
 }
 
-// syntaxError gives the words of the YAML parser their place. It tells at most
-// the line, and counts it from 0 where its grammar fails, from 1 where its
+// syntaxError gives an error of the YAML parser its position. The parser reports
+// the line at most, and counts it from 0 where its grammar fails, from 1 where its
 // scanner does.
 func syntaxError(name string, data []byte, err error) Error {
 	e := Error{File: name, Line: 1, Column: 1}

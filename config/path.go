@@ -10,7 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// pathKind says what a path must be. All but a command without a slash are
+// pathKind is what a path must be. All but a command without a slash are
 // relative to the folder of the configuration file.
 type pathKind string
 

@@ -3,7 +3,7 @@ package config
 import "time"
 
 // PHP is a backend of PHP workers: processes that load the script once and
-// then answer one request after the other.
+// then serve one request after the other.
 type PHP struct {
 	// The userspace script.
 	Script string `yaml:"script,required" path:"file"`
@@ -66,11 +66,11 @@ type PHP struct {
 	// How long a worker may take to load the script.
 	BootTimeout time.Duration `yaml:"boot_timeout" default:"30s" range:"1ms..24h"`
 
-	// How long a worker above `workers.min` may have nothing to do before it
+	// How long a worker above `workers.min` may be idle before it
 	// is ended.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"1m" range:"1ms..8760h"`
 
-	// How many requests a worker answers before it is replaced, give or take
+	// How many requests a worker serves before it is replaced, give or take
 	// a few, so that not all are replaced at once. 0: no limit.
 	MaxRequests int `yaml:"max_requests" default:"10000" range:"0..1000000000"`
 
@@ -107,7 +107,7 @@ type Uploads struct {
 	// How many files a form may have; more get 413.
 	MaxFiles int `yaml:"max_files" default:"20" range:"1..10000"`
 
-	// How large a file may be. A larger one is left out, and `$_FILES` says so.
+	// How large a file may be. A larger one is left out, and `$_FILES` reports it.
 	// 0: as large as the route's `max_body` lets it be.
 	MaxSize Size `yaml:"max_size" default:"64MiB" range:"0B..1TiB"`
 

@@ -21,7 +21,7 @@ type Route struct {
 	// A fixed response.
 	Respond *Respond `yaml:"respond,kind"`
 
-	// Lets raw messages match as well as HTTP requests, and says how each becomes a
+	// Lets raw messages match as well as HTTP requests, and configures how each becomes a
 	// request. PHP scripts with an `on_handle` get the message itself all the same.
 	Raw *Raw `yaml:"raw"`
 
@@ -67,7 +67,7 @@ type Route struct {
 	RateLimit *RateLimit `yaml:"rate_limit"`
 }
 
-// Match says which requests a route handles. All conditions that are given must
+// Match selects the requests that a route handles. All conditions that are given must
 // hold. A list holds if one of its entries does; of `headers`, all must. Raw
 // messages have no host, path, method or header.
 type Match struct {
@@ -125,7 +125,7 @@ type Respond struct {
 	Body string `yaml:"body" default:""`
 }
 
-// Raw says how a raw message becomes a request. Its bytes are the body. Of a
+// Raw configures how a raw message becomes a request. Its bytes are the body. Of a
 // response with a status of 2xx the client receives the body; any other closes the
 // connection. A route with `payload: raw` and no `raw` uses the defaults.
 type Raw struct {

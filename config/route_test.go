@@ -29,16 +29,16 @@ func TestRouteErrors(t *testing.T) {
 	const (
 		never     = "it can never match: double slashes and dot segments are resolved before paths are compared"
 		decoded   = "it is compared with the decoded path; write the characters themselves, and only %2F for an encoded slash, %25 for a %"
-		starPath  = "a * stands only at the end, as in /api/*, or at the front, as in *.php"
+		starPath  = "a * is allowed only at the end, as in /api/*, or at the front, as in *.php"
 		atEnd     = "want a path without a / or * at its end, as in /api"
 		noAddress = "want an address, as in https://www.example.org{uri}"
 		slash     = "{path} and {uri} begin with a / themselves, so leave out the one in front"
-		framing   = "it can't be changed: it says where a message ends, or is about the connection"
+		framing   = "it can't be changed: it frames the message or concerns the connection"
 		hidden    = "it can never match: fields about the connection, and those with _ or . in their names, are taken out before routes are looked at"
 		notRaw    = "raw messages have no host, path, method or header, so that none can match"
 	)
 	unseen := func(name string) string {
-		return "PHP would never see the field " + name + ": one named Proxy, or with _ or . in its name, isn't passed to it, since PHP couldn't tell it from another; write - instead"
+		return "PHP would never see the field " + name + ": one named Proxy, or with _ or . in its name, isn't passed to it, since PHP couldn't distinguish it from another; write - instead"
 	}
 	type c struct{ name, text, want string }
 	of := func(name string, f func(a, b string) (string, string), a, b string) c {
@@ -66,14 +66,14 @@ func TestRouteErrors(t *testing.T) {
 
 		// Conditions.
 		{"host", match("hosts: [Example.org]"), `4:27: routes[0].match.hosts[0]: got "Example.org"; hosts are written in lower case: example.org`},
-		{"host with a port", match("hosts: ['a.b:80']"), `4:27: routes[0].match.hosts[0]: got "a.b:80"; a port can't stand here: hosts are compared without it`},
-		{"IPv6 without brackets", match("hosts: ['::1']"), `4:27: routes[0].match.hosts[0]: got "::1"; an IPv6 address stands in brackets: [::1]`},
+		{"host with a port", match("hosts: ['a.b:80']"), `4:27: routes[0].match.hosts[0]: got "a.b:80"; a port isn't allowed: hosts are compared without it`},
+		{"IPv6 without brackets", match("hosts: ['::1']"), `4:27: routes[0].match.hosts[0]: got "::1"; an IPv6 address needs brackets: [::1]`},
 		{"long IPv6", match("hosts: ['[0::1]']"), `4:27: routes[0].match.hosts[0]: got "[0::1]"; write it as [::1]`},
-		{"IPv4 in brackets", match("hosts: ['[1.2.3.4]']"), `4:27: routes[0].match.hosts[0]: got "[1.2.3.4]"; in brackets stands an IPv6 address, as in [::1]`},
+		{"IPv4 in brackets", match("hosts: ['[1.2.3.4]']"), `4:27: routes[0].match.hosts[0]: got "[1.2.3.4]"; only an IPv6 address can be in brackets, as in [::1]`},
 		of("path without a slash", path, "api", "want a path, which begins with /"),
 		of("star", path, "*", "want the end of a path behind the *, as in *.php; leave the condition out to match all paths"),
 		of("end with a slash", path, "*/x.php", "want the end of a path behind the *, as in *.php; leave the condition out to match all paths"),
-		of("star without a slash", path, "/api*", "a * stands behind a /, as in /api/*, or at the front, as in *.php"),
+		of("star without a slash", path, "/api*", "a * is allowed after a /, as in /api/*, or at the front, as in *.php"),
 		of("star in the middle", path, "/a/*/b", starPath),
 		of("two stars", path, "/*/*", starPath),
 		of("double slash", path, "/a//b", never),
@@ -104,7 +104,7 @@ func TestRouteErrors(t *testing.T) {
 		{"raw's path", routes("[{raw: {path: in}, backend: site}]"), `4:23: routes[0].raw.path: got "in"; want a path, as in /healthz or /search?q=1`},
 		{"raw's type", routes(`[{raw: {content_type: "a\nb"}, backend: site}]`), `4:31: routes[0].raw.content_type: got "a\nb"; the value of a header field has no line ends and no other control characters`},
 
-		// Answers.
+		// Responses.
 		{"nowhere", to(""), "4:26: routes[0].redirect.to: it is empty; give it a value"},
 		of("no address", location, "www.example.org", "want an address that begins with https://, http:// or /"),
 		of("scheme", location, "javascript:alert(1)", "want an address that begins with https://, http:// or /"),

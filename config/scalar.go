@@ -115,7 +115,7 @@ func parseFloat(text string) (float64, error) {
 }
 
 // parseScalar sets v, which is a string, a bool, a number, a Size or a
-// duration, to what text says.
+// duration, to the value of a text.
 func parseScalar(v reflect.Value, text string) error {
 	switch v.Interface().(type) {
 	case time.Duration:

@@ -69,7 +69,7 @@ func keysOf(fields []field, kinds bool) []string {
 }
 
 // nameField returns the index of the field that holds the name of a block, or
-// nil if such blocks stand in a list.
+// nil if such blocks are in a list.
 func nameField(t reflect.Type) []int {
 	for _, f := range fieldsOf(t) {
 		if f.name {

@@ -115,7 +115,7 @@ func TestSiteErrors(t *testing.T) {
 	socket := func(address string) string { return fpm(`addresses: ["` + address + `"]`) }
 	try := func(entry string) string { return at(`try: ["` + entry + `"]`) }
 	for _, c := range []struct{ name, text, want string }{
-		{"nobody answers", fpm(``), "3:28: backends.site.fastcgi: what answers? Give the addresses of PHP-FPM, or spawn for a php-cgi of mkd's own"},
+		{"nobody answers", fpm(``), "3:28: backends.site.fastcgi: no server is given; set addresses to those of PHP-FPM, or spawn for a php-cgi of mkd's own"},
 		{"both answer", fpm(`addresses: ["a:1"], spawn: {}`), "3:69: backends.site.fastcgi.spawn: it has both addresses and spawn; keep the one that the site runs on"},
 		{"no root", withLine("backends", `backends: {site: {fastcgi: {addresses: ["a:1"]}}}`), "3:19: backends.site.fastcgi.root: the key is missing, and must be given"},
 		{"missing root", withLine("backends", `backends: {site: {fastcgi: {addresses: ["a:1"], root: missing}}}`), "3:55: backends.site.fastcgi.root: missing doesn't exist; relative paths start at the folder of the configuration file"},
@@ -183,8 +183,8 @@ func TestSiteWarnings(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"nothing odd", fpm(`addresses: ["a:1"], keep_alive: 1, idle_timeout: 1s, health: {path: /ping}`), ""},
 		{"idle without keep_alive", fpm(`addresses: ["a:1"], idle_timeout: 1s`), "3:76: backends.site.fastcgi.idle_timeout: it has no effect without keep_alive: no connection is kept"},
-		{"health without a path", fpm(`addresses: ["a:1"], health: {}`), "3:62: backends.site.fastcgi.health.path: PHP-FPM answers a check at its ping.path alone; give that, as in /ping"},
-		{"health of a page", fpm(`addresses: ["a:1"], health: {path: /}`), "3:77: backends.site.fastcgi.health.path: PHP-FPM answers a check at its ping.path alone; give that, as in /ping"},
+		{"health without a path", fpm(`addresses: ["a:1"], health: {}`), "3:62: backends.site.fastcgi.health.path: PHP-FPM responds to a check at its ping.path alone; give that, as in /ping"},
+		{"health of a page", fpm(`addresses: ["a:1"], health: {path: /}`), "3:77: backends.site.fastcgi.health.path: PHP-FPM responds to a check at its ping.path alone; give that, as in /ping"},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantWarnings(t, c.text, c.want) })
 	}

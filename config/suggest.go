@@ -26,7 +26,7 @@ func suggest(word string, candidates []string) string {
 	return best
 }
 
-// suggest is the function suggest as long as its answer will be shown:
+// suggest is the function suggest as long as its result will be shown:
 // comparing every word of a large file with all others takes its time.
 func (w *walker) suggest(word string, candidates []string) string {
 	if w.spent || len(w.errs) >= maxShown {

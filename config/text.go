@@ -31,7 +31,7 @@ func (w *walker) text(v reflect.Value, f field, n *yaml.Node, path string) bool 
 		return true
 	}
 	if strings.ContainsRune(s, 0) {
-		w.errorf(n, path, "got %s; a NUL can't stand here", describe(n))
+		w.errorf(n, path, "got %s; a NUL isn't allowed", describe(n))
 		return false
 	}
 	if err := checkFormat(f.format, s); err != nil {

@@ -12,7 +12,7 @@ import (
 
 // maxNodes is how many nodes are looked at, each as often as an alias leads
 // there. It bounds the work that a small file of aliases can make. The depth
-// is bounded by the structs: what stands under an unknown key isn't looked at.
+// is bounded by the structs: the value of an unknown key isn't looked at.
 const maxNodes = 50_000
 
 // maxName is the longest name of a listener or a backend, in bytes.
@@ -35,7 +35,7 @@ type walker struct {
 // origin is where the value of a field comes from.
 type origin struct {
 	path         string
-	line, column int  // of the value, or of the block that it could stand in
+	line, column int  // of the value, or of the block that it could be in
 	given        bool // not the default
 	bad          bool // an error was reported for it
 }
@@ -69,7 +69,7 @@ func (w *walker) enter(n *yaml.Node, path string) (*yaml.Node, bool) {
 	}
 	if n.Kind == yaml.AliasNode {
 		if slices.Contains(w.within, n.Alias) {
-			w.errorf(n, path, "the alias *%s stands inside of what it names; write the value out", n.Value)
+			w.errorf(n, path, "the alias *%s is inside of what it names; write the value out", n.Value)
 			return nil, false
 		}
 		n = n.Alias
@@ -114,7 +114,7 @@ func (w *walker) pairs(n *yaml.Node, path string) (pairs []pair, ok bool) {
 			continue
 		}
 		if f := first[key.Value]; f != nil {
-			w.errorf(at, join(path, key.Value), "the key stands twice; the first is in line %d, column %d", f.Line, f.Column)
+			w.errorf(at, join(path, key.Value), "duplicate key; the first is in line %d, column %d", f.Line, f.Column)
 			ok = false
 			continue
 		}
@@ -125,7 +125,7 @@ func (w *walker) pairs(n *yaml.Node, path string) (pairs []pair, ok bool) {
 }
 
 // block decodes n into the struct v. n is nil if the block isn't given, and at
-// is where it stands, or could.
+// is where it is, or could be.
 func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
 	fields := fieldsOf(v.Type())
 	var given map[string]pair

@@ -13,7 +13,7 @@ func portOf(address string) string {
 	return port
 }
 
-// warn looks for what is right but odd in a configuration without errors.
+// warn looks for what is odd in a valid configuration.
 func (w *walker) warn(cfg *Config) {
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]

@@ -9,9 +9,9 @@ type HTTPS struct {
 	Address string `yaml:"address,required" format:"address 443"`
 
 	// The names that certificates are for, and that clients may ask for (SNI):
-	// `example.org`, or `*.example.org` for names with one label more. Who asks
-	// for another name is turned away; who asks for none gets the certificate
-	// of the first. Needed by `acme` and `internal`; with `cert`, none means
+	// `example.org`, or `*.example.org` for names with one label more. A client
+	// that asks for another name is rejected; one that asks for none gets the
+	// certificate of the first. Needed by `acme` and `internal`; with `cert`, none means
 	// whatever names it has.
 	Hosts []string `yaml:"hosts" format:"name"`
 
@@ -27,7 +27,7 @@ type HTTP struct {
 	// addresses of the machine. Port 0 takes any free port.
 	Address string `yaml:"address,required" format:"address 80"`
 
-	// Whether every request is answered with a redirect (308) to the same
+	// Whether the response to every request is a redirect (308) to the same
 	// address with `https://`; no route takes anything from this listener then.
 	// Authorities can still ask for certificates through it.
 	RedirectHTTPS bool `yaml:"redirect_https" default:"false"`
@@ -49,10 +49,10 @@ type Web struct {
 	// likes.
 	MinRate Size `yaml:"min_rate" default:"240B" range:"0B..1GiB"`
 
-	// How long the client may take no byte of an answer.
+	// How long the client may take no byte of a response.
 	WriteTimeout time.Duration `yaml:"write_timeout" default:"60s" range:"1ms..24h"`
 
-	// Between an answer and the next request on a connection.
+	// Between a response and the next request on a connection.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2m" range:"1ms..8760h"`
 
 	// The longest header of a request, its first line included; a longer one
@@ -78,7 +78,7 @@ type Web struct {
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 }
 
-// TLS says where the certificates of a listener come from: it has exactly one of
+// TLS configures where the certificates of a listener come from: exactly one of
 // `acme`, `cert` with `key`, and `internal: true`.
 type TLS struct {
 	// Certificates that mkd gets, and renews, from a certificate authority.
@@ -91,13 +91,13 @@ type TLS struct {
 	// A PEM file with the private key of `cert`.
 	Key string `yaml:"key" default:"" path:"key"`
 
-	// Whether mkd makes a certificate by itself, for development. Clients have
-	// to be told to trust it: it is `internal/LISTENER.crt` in `storage`.
+	// Whether mkd makes a certificate by itself, for development. Clients
+	// must be configured to trust it: it is `internal/LISTENER.crt` in `storage`.
 	Internal bool `yaml:"internal" default:"false"`
 }
 
 // ACME is about a certificate authority that gives certificates to those who
-// answer for a name (RFC 8555). It asks the machine that the name leads to: on
+// control a name (RFC 8555). It asks the machine that the name leads to: on
 // port 443, which must lead to this listener (tls-alpn-01), or on port 80, which
 // must lead to an `http` listener (http-01). One of them is enough.
 type ACME struct {

@@ -276,17 +276,17 @@ func TestWebErrors(t *testing.T) {
 		{"ca without a host", acme("", "https://:1/x"), `2:105: listeners.web.https.tls.acme.ca: got "https://:1/x"; want an address, as in https://example.org/directory`},
 
 		// Names of certificates.
-		{"host twice", hosts("a.b, a.b"), "2:81: listeners.web.https.hosts[1]: a.b stands twice; take one out"},
+		{"host twice", hosts("a.b, a.b"), "2:81: listeners.web.https.hosts[1]: a.b is a duplicate; take one out"},
 		{"host's url", hosts("'https://a.b'"), host(`"https://a.b"`, "want a host alone, as in example.org")},
-		{"host's port", hosts("'a.b:443'"), host(`"a.b:443"`, "a port can't stand here: hosts are compared without it")},
+		{"host's port", hosts("'a.b:443'"), host(`"a.b:443"`, "a port isn't allowed: hosts are compared without it")},
 		{"host in capitals", hosts("A.b"), host(`"A.b"`, "hosts are written in lower case: a.b")},
 		{"host's dot", hosts("a.b."), host(`"a.b."`, "leave out the dot at the end")},
-		{"host's star", hosts("'a.*.b'"), host(`"a.*.b"`, "a * stands only at the front, for all names below a host, as in *.example.org")},
-		{"star alone", hosts("'*'"), host(`"*"`, "a * stands only at the front, for all names below a host, as in *.example.org")},
+		{"host's star", hosts("'a.*.b'"), host(`"a.*.b"`, "a * is allowed only at the front, for all names below a host, as in *.example.org")},
+		{"star alone", hosts("'*'"), host(`"*"`, "a * is allowed only at the front, for all names below a host, as in *.example.org")},
 		{"host's letters", hosts("bücher.example"), host(`"bücher.example"`, "want a host name, as in example.org; other letters than a to z are written in the xn-- form")},
 		{"host's hyphen", hosts("a-.b"), host(`"a-.b"`, "want a host name, as in example.org; other letters than a to z are written in the xn-- form")},
 		{"host's label", hosts("a..b"), host(`"a..b"`, "want a host name, as in example.org; other letters than a to z are written in the xn-- form")},
-		{"host's brackets", hosts("'[::1]'"), host(`"[::1]"`, "an address stands without brackets here: ::1")},
+		{"host's brackets", hosts("'[::1]'"), host(`"[::1]"`, "an address has no brackets here: ::1")},
 
 		// Addresses of the web.
 		{"no port", withLine("listeners", "listeners: {web: {http: {address: localhost}}}"), `2:35: listeners.web.http.address: got "localhost"; want host:port, as in 127.0.0.1:80, or :80 for all addresses`},
@@ -299,7 +299,7 @@ func TestWebErrors(t *testing.T) {
 		{"network", network("10.0.0.0/33"), `5:19: trusted_proxies[0]: got "10.0.0.0/33"; want a network, as in 10.0.0.0/8 or 2001:db8::/32, or an address`},
 		{"host as network", network("localhost"), `5:19: trusted_proxies[0]: got "localhost"; want a network, as in 10.0.0.0/8 or 2001:db8::/32, or an address`},
 		{"bits", network("10.0.0.1/8"), `5:19: trusted_proxies[0]: got "10.0.0.1/8"; bits are set behind the prefix; write 10.0.0.0/8`},
-		{"zone", network("fe80::1%eth0"), `5:19: trusted_proxies[0]: got "fe80::1%eth0"; a zone can't stand here; leave out the % and what follows`},
+		{"zone", network("fe80::1%eth0"), `5:19: trusted_proxies[0]: got "fe80::1%eth0"; a zone isn't allowed; leave out the % and what follows`},
 		{"mapped address", network("::ffff:10.0.0.1"), `5:19: trusted_proxies[0]: got "::ffff:10.0.0.1"; write IPv4 as such, as in 10.0.0.0/8: clients are compared with it in that form`},
 		{"mapped network", network("::ffff:10.0.0.0/104"), `5:19: trusted_proxies[0]: got "::ffff:10.0.0.0/104"; write IPv4 as such, as in 10.0.0.0/8: clients are compared with it in that form`},
 
@@ -312,7 +312,7 @@ func TestWebErrors(t *testing.T) {
 		{"no host", url("http://:80"), wrong("http://:80", notURL)},
 		{"not an url", url("http://a b"), wrong("http://a b", notURL)},
 		{"star", url("http://*:80"), wrong("http://*:80", "the host is neither an IP address nor a name")},
-		{"user", url("http://u:p@a"), wrong("http://u:p@a", "a user and a password can't stand here; set an Authorization field in the headers of the route")},
+		{"user", url("http://u:p@a"), wrong("http://u:p@a", "a user and a password aren't allowed; set an Authorization field in the headers of the route")},
 		{"path", url("http://a/b"), wrong("http://a/b", "leave out what follows the host and port: requests keep their path, and strip_prefix of a route takes something off")},
 		{"query", url("http://a?"), wrong("http://a?", "leave out what follows the host and port: requests keep their path, and strip_prefix of a route takes something off")},
 		{"port", url("http://a:0"), wrong("http://a:0", "the port must be a number from 1 to 65535")},

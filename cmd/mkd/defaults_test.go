@@ -25,7 +25,7 @@ import (
 
 // TestDefaults compares the default values of config.yaml with those that packages
 // have for users without one: the constants Default…, all of which are here. One
-// that stands alone has no key.
+// without a second value has no key.
 func TestDefaults(t *testing.T) {
 	cfg := minimalConfig(t)
 	m, web := cfg.Listeners[0].Megaki, &cfg.Listeners[1].HTTPS.Web

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// house says which packages of the project a package may import, and which
-// other modules; the standard library is free to all.
+// house lists which packages of the project each package may import, and which
+// other modules; all may import the standard library.
 var house = map[string]struct{ own, modules []string }{
 	"megaki":               {[]string{"share"}, []string{"golang.org/x/crypto"}},
 	"share":                {nil, nil},

@@ -1,4 +1,5 @@
-// Command mkd is the daemon: it terminates Megaki in front of PHP.
+// Command mkd is the daemon: it terminates Megaki and HTTPS in front of PHP and
+// HTTP sites.
 package main
 
 import (
@@ -26,9 +27,10 @@ func run(args []string) int {
 	running := false
 	root := &cobra.Command{
 		Use:   "mkd",
-		Short: "A server that terminates Megaki in front of PHP",
-		Long: `mkd terminates Megaki, a small encrypted request/response protocol over TCP,
-and hands the plain requests to PHP workers that it runs.
+		Short: "A server that terminates Megaki and HTTPS in front of PHP and HTTP sites",
+		Long: `mkd terminates Megaki, a small encrypted request/response protocol over TCP, and
+HTTPS, and forwards the requests to PHP workers that it runs, to PHP-FPM, to HTTP
+servers, or serves files.
 
 Start with a key and the configuration:
 
@@ -84,7 +86,7 @@ type daemon struct {
 	cfg      *config.Config
 	logs     *logs.Logs
 	proxy    *proxy.Proxy
-	warnings []string // what is right but odd, or doesn't fit this machine
+	warnings []string // what is valid but odd, or doesn't fit this machine
 }
 
 func load(path string) (*daemon, error) {
@@ -111,8 +113,8 @@ func load(path string) (*daemon, error) {
 func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Serve what the configuration says",
-		Long:  "Serve what the configuration says, in the foreground.\n\n" + signalHelp,
+		Short: "Run the daemon",
+		Long:  "Run the daemon with a configuration, in the foreground.\n\n" + signalHelp,
 		Args:  cobra.NoArgs,
 	}
 	path := configFlag(cmd)
@@ -136,8 +138,8 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration, and change nothing",
-		Long: `Check the configuration: its words, the files that it names, the keys, and
-whether it fits the limits of this machine. All errors are told at once, with
+		Long: `Check the configuration: its syntax, the files that it names, the keys, and
+whether it fits the limits of this machine. All errors are reported at once, with
 file, line and column. Warnings leave the exit code at 0.`,
 		Args: cobra.NoArgs,
 	}
@@ -151,7 +153,7 @@ file, line and column. Warnings leave the exit code at 0.`,
 		for _, w := range d.warnings {
 			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is right: %s, %s, %s\n", *path,
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s, %s\n", *path,
 			count(len(d.cfg.Listeners), "listener"), count(len(d.cfg.Backends), "backend"), count(len(d.cfg.Routes), "route"))
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 	"mkd/proxy/logs"
 )
 
-// signalHelp is what `mkd run --help` says of signals.
+// signalHelp is the part of `mkd run --help` about signals.
 const signalHelp = `SIGTERM, SIGINT or SIGQUIT: stop accepting, let requests in flight end within
 shutdown_timeout, stop the workers, exit 0. A second one ends mkd at once.
 SIGHUP, SIGUSR1 and SIGUSR2 are logged and change nothing: mkd can't reload its

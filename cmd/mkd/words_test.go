@@ -23,7 +23,7 @@ var retired = []struct{ words, say string }{
 	{"door|doors", "listener"},
 	{"answer|answers|answered|answering", "response, respond, write the response"},
 	{"name:gate", "handler"},
-	{"name:instead|only|ahead|places?|hurry", "handover, override, intercept; slot; kill"},
+	{"name:^(instead|only|ahead|places?|hurry)$", "handover, override, intercept; slot; kill"},
 	{"text:tells?|told|says|said", "returns, reports, logs"},
 	{"text:under way", "in flight"},
 	{"text:in whole|is ahead|are ahead", "whole response received, buffered"},
@@ -31,11 +31,10 @@ var retired = []struct{ words, say string }{
 	{"text:who asks", "client address, remote address"},
 	{"text:stands|stand beside|stand in|stood", "is, exists, appears, applies"},
 	{"mend|mends|mended|mending", "fix, repair"},
-	{"text:is right|are right", "is valid"},
 }
 
 // notYet are the folders, with those below them, that are still to be rewritten.
-var notYet = []string{"cmd", "config", "examples", "internal", "megaki", "php", "proxy"}
+var notYet = []string{"megaki", "php", "proxy"}
 
 func isNotYet(path string) bool {
 	return slices.ContainsFunc(notYet, func(dir string) bool { return strings.HasPrefix(path, dir+"/") })
@@ -43,7 +42,10 @@ func isNotYet(path string) bool {
 
 // allowed are lines that have a retired word in another meaning.
 var allowed = []string{
-	`tells? .* apart`, // to tell sessions apart
+	`tells? .* apart`,
+	`stands? (still|for)`,
+	`in whole numbers`,
+	`reply\.Answer`, // of DNS
 }
 
 func TestWords(t *testing.T) {
@@ -137,7 +139,7 @@ func wordsOf(t *testing.T, path string) (words []word) {
 	}
 }
 
-// splitWords returns "http Upstream Answer" for "httpUpstreamAnswer".
+// splitWords returns "http Upstream Error" for "httpUpstreamError".
 func splitWords(name string) string {
 	var b strings.Builder
 	previous := ' '

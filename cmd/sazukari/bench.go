@@ -27,9 +27,9 @@ func benchCommand() *cobra.Command {
 		Long: `Measure a server with clients that work side by side, and print how many
 operations it does in a second and how long they take. An operation is:
 
-  message    a message and its answer, on a session that stays open
-  handshake  a connection, a handshake, a message and its answer
-  resume     a connection, a session resumed, a message and its answer
+  message    a message and its response, on a session that stays open
+  handshake  a connection, a handshake, a message and its response
+  resume     a connection, a session resumed, a message and its response
 
 In handshake mode each client keeps its own RSA key, as apps do. The exit code
 is 1 if an operation failed.`,
@@ -72,11 +72,11 @@ type bench struct {
 
 // benchClient is one of the clients.
 type benchClient struct {
-	cfg     megaki.Config
-	conn    *megaki.Conn
-	answer  []byte
-	latency []time.Duration
-	err     error // the first
+	cfg      megaki.Config
+	conn     *megaki.Conn
+	response []byte
+	latency  []time.Duration
+	err      error // the first
 }
 
 func (b *bench) prepare(warnings io.Writer) (err error) {
@@ -101,7 +101,7 @@ func (b *bench) prepare(warnings io.Writer) (err error) {
 }
 
 // run measures, and prints to out; progress goes to a terminal at err. When ctx
-// ends, operations under way are given up and don't count.
+// ends, operations in flight are canceled and don't count.
 func (b *bench) run(ctx context.Context, out, progress io.Writer) error {
 	keys, err := b.keys(ctx, progress)
 	if err != nil {
@@ -212,7 +212,7 @@ func (b *bench) connect(ctx context.Context, c *benchClient) (err error) {
 }
 
 func (b *bench) send(ctx context.Context, c *benchClient) (err error) {
-	c.answer, err = c.conn.AppendRoundTrip(ctx, c.answer[:0], b.message)
+	c.response, err = c.conn.AppendRoundTrip(ctx, c.response[:0], b.message)
 	return err
 }
 

@@ -26,10 +26,10 @@ func (t *target) String() string { return t.scheme + "://" + t.host + t.path + t
 // parseTarget reads a URL as a user writes it: whole, or without its scheme, or
 // a path alone, which is asked of the host of the server. Spaces and other
 // characters that no URL has are escaped, a fragment is dropped, and dot
-// segments are resolved unless asIs says otherwise.
+// segments are resolved unless asIs is set.
 func parseTarget(s, server string, asIs bool) (t target, err error) {
 	rest := s
-	t.scheme = "https" // in a session all is encrypted, and backends are told so
+	t.scheme = "https" // a session is encrypted, and backends see it as such
 	if i := strings.Index(s, "://"); i >= 0 && !strings.ContainsAny(s[:i], "/?#") {
 		t.scheme, rest = strings.ToLower(s[:i]), s[i+len("://"):]
 		if t.scheme != "http" && t.scheme != "https" {
@@ -156,8 +156,8 @@ func withoutDots(path string) string {
 	return "/" + strings.Join(out, "/")
 }
 
-// hostOf returns the host of the server's address, as it stands in a URL. Its
-// port is Megaki's, and says nothing of a site.
+// hostOf returns the host of the server's address, as in a URL. Its port is
+// Megaki's, not a site's.
 func hostOf(address string) string {
 	if i := strings.LastIndexByte(address, ':'); i >= 0 && i > strings.LastIndexByte(address, ']') {
 		address = address[:i]
@@ -182,7 +182,7 @@ func checkHost(scheme, host string) (string, error) {
 	}
 	if name[0] == '[' {
 		if a, err := netip.ParseAddr(strings.Trim(name, "[]")); err != nil || !a.Is6() || a.Zone() != "" || !strings.HasSuffix(name, "]") {
-			return "", fmt.Errorf("the host is %q: in brackets stands an IPv6 address", name)
+			return "", fmt.Errorf("the host is %q: only an IPv6 address can be in brackets", name)
 		}
 	} else if i := strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"#%/:<>?@[\\]^`{|}", r) }); i >= 0 {
 		return "", fmt.Errorf("the host is %q: it has letters, digits, dots and hyphens; of another script it is written in its ASCII form, xn--", name)

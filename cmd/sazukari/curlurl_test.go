@@ -134,7 +134,7 @@ func FuzzTarget(f *testing.F) {
 	})
 }
 
-// oddHost tells of names that a URL may have, and no site of the Internet.
+// oddHost reports names that a URL may have, and no site of the Internet.
 func oddHost(host string) bool {
 	_, err := httpmsg.CleanHost(host)
 	return err != nil

@@ -40,7 +40,7 @@ type formField struct {
 }
 
 // parseField reads NAME=TEXT, NAME=@FILE or NAME=<FILE, and the options after
-// it: ";type=MIME" and ";filename=NAME". FILE, TEXT and NAME may stand in
+// it: ";type=MIME" and ";filename=NAME". FILE, TEXT and NAME may be in
 // quotes, and so have semicolons.
 func parseField(s string, literal bool) (f formField, err error) {
 	name, rest, ok := strings.Cut(s, "=")
@@ -69,7 +69,7 @@ func parseField(s string, literal bool) (f formField, err error) {
 			f.filename = value
 		default:
 			if f.mimeType == "" {
-				return f, fmt.Errorf("%q: the option %q isn't known: there are type and filename; a text with a semicolon stands in quotes, or in --form-string", s, key)
+				return f, fmt.Errorf("%q: the option %q isn't known: there are type and filename; put a text with a semicolon in quotes, or use --form-string", s, key)
 			}
 			f.mimeType += ";" + key + "=" + value // its parameter
 		}
@@ -83,7 +83,7 @@ func parseField(s string, literal bool) (f formField, err error) {
 	return f, nil
 }
 
-// cutQuoted takes a value that ends before a semicolon, or that stands in
+// cutQuoted takes a value that ends before a semicolon, or that is in
 // quotes, in which a backslash takes a quote or a backslash.
 func cutQuoted(s string) (value, rest string, err error) {
 	if !strings.HasPrefix(s, `"`) {

@@ -75,7 +75,7 @@ redirect that turns a POST into a GET does so with -X, too.
 With --session the session is kept in a file, and resumed the next time, which
 saves the handshake. The file is a secret: who has it can speak as this client.
 
-The exit code is 0 for whatever status the server answers, unless -f is given; 1
+The exit code is 0 for any status of the response, unless -f is given; 1
 if it failed; 2 for wrong usage.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -111,7 +111,7 @@ if it failed; 2 for wrong usage.`,
 	f.BoolVar(&g.failBody, "fail-with-body", false, "fail at a status of 400 and up, with output")
 	f.BoolVarP(&g.include, "include", "i", false, "print the head of the response, too")
 	f.StringVarP(&g.output, "output", "o", "", "`file` to write to; - is standard output, even for binary data on a terminal")
-	f.BoolVarP(&g.verbose, "verbose", "v", false, "tell of the session, and print the heads, on standard error")
+	f.BoolVarP(&g.verbose, "verbose", "v", false, "print the session and the heads on standard error")
 	f.BoolVarP(&g.silent, "silent", "s", false, "no notes and no error messages")
 	f.BoolVarP(&g.showErrors, "show-error", "S", false, "error messages in spite of -s")
 	f.StringVarP(&g.maxTime, "max-time", "m", "", "--timeout in `seconds`")
@@ -149,7 +149,7 @@ func (g *get) run(ctx context.Context, url string) error {
 	}
 	failed := error(nil)
 	if (g.fail || g.failBody) && a.StatusCode >= 400 {
-		failed = fmt.Errorf("%s: the server answered %s", &r.target, a.Status)
+		failed = fmt.Errorf("%s: the server responded %s", &r.target, a.Status)
 	}
 	out := a.body
 	if g.headOnly || g.include {
@@ -256,7 +256,7 @@ func (g *get) addHeaders(r *request, files *files) error {
 	return nil
 }
 
-// addBody adds the body, and says which method goes with it.
+// addBody adds the body, and returns the method that goes with it.
 func (g *get) addBody(r *request, files *files) (err error) {
 	r.method = "GET"
 	if g.headOnly {
@@ -300,8 +300,8 @@ func (g *get) addBody(r *request, files *files) (err error) {
 }
 
 // roundTrips sends the request, and follows redirects if it is to. It returns
-// the last answer, and the heads of all of them.
-func (g *get) roundTrips(ctx context.Context, r *request) (a *answer, heads []byte, err error) {
+// the last response, and the heads of all of them.
+func (g *get) roundTrips(ctx context.Context, r *request) (a *response, heads []byte, err error) {
 	first := r.target.host
 	for {
 		if a, err = g.roundTrip(ctx, r); err != nil {
@@ -326,7 +326,7 @@ func (g *get) roundTrips(ctx context.Context, r *request) (a *answer, heads []by
 	}
 }
 
-func (g *get) roundTrip(ctx context.Context, r *request) (*answer, error) {
+func (g *get) roundTrip(ctx context.Context, r *request) (*response, error) {
 	msg, head := r.message()
 	if len(msg) > g.cfg.MaxMessage {
 		return nil, fmt.Errorf("the request has %d bytes, more than --max-message, %d", len(msg), g.cfg.MaxMessage)
@@ -341,7 +341,7 @@ func (g *get) roundTrip(ctx context.Context, r *request) (*answer, error) {
 			g.logHead("> ", msg[:head])
 		}
 	}
-	got, err := g.exchange(ctx, msg)
+	got, err := g.sender.roundTrip(ctx, msg)
 	if err != nil {
 		var long *megaki.TooLongError
 		if errors.As(err, &long) {
@@ -349,7 +349,7 @@ func (g *get) roundTrip(ctx context.Context, r *request) (*answer, error) {
 		}
 		return nil, err
 	}
-	a, err := parseAnswer(got, r.method)
+	a, err := parseResponse(got, r.method)
 	if err == nil && g.verbose {
 		g.logHead("< ", a.head)
 	}

@@ -128,7 +128,7 @@ func TestGetOutput(t *testing.T) {
 		{"-G|-I|-d|a|/", 0, strings.Replace(head, "GET", "HEAD", 1), ""},
 		{"/binary", 0, "\x00\xff\n", ""},
 		{"/missing", 0, "nothing here\n", ""},
-		{"-f|/missing", 1, "", "sazukari: https://127.0.0.1/missing: the server answered 404 Not Found\n"},
+		{"-f|/missing", 1, "", "sazukari: https://127.0.0.1/missing: the server responded 404 Not Found\n"},
 		{"-fs|/missing", 1, "", ""},
 		{"-fsS|/missing", 1, "", "404 Not Found"},
 		{"--fail-with-body|/missing", 1, "nothing here\n", "404 Not Found"},

@@ -20,12 +20,12 @@ var version = "unknown"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// usageError says that a command was used in a wrong way.
+// usageError reports wrong usage of a command.
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// quietError is an error whose message the user doesn't want.
+// quietError is an error whose message isn't printed.
 type quietError struct{ error }
 
 func (e quietError) Unwrap() error { return e.error }

@@ -22,7 +22,7 @@ type sender struct {
 	timeout     time.Duration
 
 	cfg   *megaki.Config
-	began func(c *megaki.Conn) // if set, is told of a session before its message is sent
+	began func(c *megaki.Conn) // if set, is called with a session before its message is sent
 }
 
 // register adds the flags; short is whether --server and --key have letters.
@@ -51,8 +51,8 @@ func (s *sender) bounded(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("the server took longer than --timeout, %s", s.timeout))
 }
 
-// exchange sends a message and returns the answer.
-func (s *sender) exchange(ctx context.Context, message []byte) ([]byte, error) {
+// roundTrip sends a message and returns the response.
+func (s *sender) roundTrip(ctx context.Context, message []byte) ([]byte, error) {
 	conn, err := megaki.Dial(ctx, "tcp", s.server.address, s.cfg)
 	if err != nil {
 		if ctx.Err() != nil {

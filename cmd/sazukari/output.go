@@ -35,7 +35,7 @@ func writeOutput(name string, data []byte) error {
 const writeOutHelp = `%{http_code}, %{content_type}, %{size_download}, %{time_total}, %{num_redirects}, %{redirect_url}, %{url_effective}, \n, \r, \t, %%`
 
 // formatted returns what -w asks for. What isn't known stays as it is.
-func (g *get) formatted(r *request, a *answer) string {
+func (g *get) formatted(r *request, a *response) string {
 	redirect := ""
 	if location, ok := a.location(); ok {
 		if next, err := r.target.follow(location, g.pathAsIs); err == nil {

@@ -49,7 +49,8 @@ func parseHeader(s string) (f field, err error) {
 
 func (f *field) is(name string) bool { return strings.EqualFold(f.name, name) }
 
-// notToken tells of what no method and no field's name has (RFC 9110, section 5.6.2).
+// notToken reports characters that no method and no field name has (RFC 9110,
+// section 5.6.2).
 func notToken(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r)
 }
@@ -103,7 +104,7 @@ func (r *request) message() (msg []byte, head int) {
 }
 
 // follow turns the request to where a redirect leads (RFC 9110, section 15.4).
-// As with curl, a POST becomes a GET unless the status says otherwise, and what
+// As with curl, a POST becomes a GET unless the status forbids it, and what
 // is secret is for the first host alone.
 func (r *request) follow(next target, status int, first string) {
 	moved := status == http.StatusMovedPermanently || status == http.StatusFound

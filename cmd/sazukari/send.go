@@ -13,8 +13,8 @@ func sendCommand() *cobra.Command {
 	var s sender
 	cmd := &cobra.Command{
 		Use:   "send --server HOST:PORT --key FILE [flags] [DATA]",
-		Short: "Send one message, and print the answer",
-		Long: `Send one message, and write the answer to standard output, byte for byte.
+		Short: "Send one message, and print the response",
+		Long: `Send one message, and write the response to standard output, byte for byte.
 Without DATA the message is read from standard input.
 
 With --session the session is kept in a file, and resumed the next time, which
@@ -32,12 +32,12 @@ saves the handshake. The file is a secret: who has it can speak as this client.`
 		}
 		ctx, cancel := s.bounded(cmd.Context())
 		defer cancel()
-		answer, err := s.exchange(ctx, message)
+		response, err := s.roundTrip(ctx, message)
 		if err != nil {
 			return err
 		}
-		_, err = cmd.OutOrStdout().Write(answer)
-		if err == nil && isTerminal(os.Stdout) && len(answer) > 0 && answer[len(answer)-1] != '\n' {
+		_, err = cmd.OutOrStdout().Write(response)
+		if err == nil && isTerminal(os.Stdout) && len(response) > 0 && response[len(response)-1] != '\n' {
 			fmt.Fprintln(cmd.OutOrStdout())
 		}
 		return err

@@ -18,12 +18,12 @@ import (
 	"mkd/proxy/httpmsg"
 )
 
-// site is a Megaki server whose answers a test decides. There is one for all
+// site is a Megaki server whose responses a test decides. There is one for all
 // tests, and one session with it, since handshakes take a while.
 type site struct {
 	dir     string
 	address string
-	answer  atomic.Pointer[func(msg []byte) ([]byte, error)]
+	respond atomic.Pointer[func(msg []byte) ([]byte, error)]
 	server  *megaki.Server
 }
 
@@ -50,8 +50,8 @@ var startSite = sync.OnceValues(func() (*site, error) {
 	}
 	s.address = l.Addr().String()
 	s.server = &megaki.Server{Handler: megaki.HandlerFunc(func(w *megaki.ResponseWriter, r *megaki.Request) error {
-		answer, err := (*s.answer.Load())(r.Body)
-		w.Write(answer)
+		response, err := (*s.respond.Load())(r.Body)
+		w.Write(response)
 		return err
 	})}
 	s.server.Keys = append(s.server.Keys, key)
@@ -72,14 +72,14 @@ func TestMain(m *testing.M) {
 
 func (s *site) file(name string) string { return filepath.Join(s.dir, name) }
 
-// raw has the site answer with bytes.
-func raw(t *testing.T, answer func(msg []byte) ([]byte, error)) *site {
+// raw sets the function that makes the site's responses.
+func raw(t *testing.T, respond func(msg []byte) ([]byte, error)) *site {
 	t.Helper()
 	s, err := startSite()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.answer.Store(&answer)
+	s.respond.Store(&respond)
 	return s
 }
 

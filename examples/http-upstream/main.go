@@ -1,5 +1,5 @@
-// Command http-upstream is a small REST service to try mkd with. It says what
-// it was asked, and who asked.
+// Command http-upstream is a small REST service to try mkd with. It reports what
+// it received, and from whom.
 package main
 
 import (

@@ -31,11 +31,11 @@ type Server struct {
 }
 
 // Start starts an ACME server that finds every name at 127.0.0.1, and
-// challenges at these ports. Its certificates live as long as said. It ends with
+// challenges at these ports. Its certificates live for the given time. It ends with
 // the test. Pebble refuses a nonce now and then, as it does.
 func Start(t testing.TB, httpPort, tlsPort int, life time.Duration) *Server {
 	t.Helper()
-	os.Setenv("PEBBLE_VA_NOSLEEP", "1") // Pebble has no other way to be told
+	os.Setenv("PEBBLE_VA_NOSLEEP", "1") // Pebble has no other way to set this
 	os.Setenv("PEBBLE_AUTHZREUSE", "0")
 	quiet := log.New(io.Discard, "", 0)
 	store := db.NewMemoryStore()
@@ -93,14 +93,14 @@ func nameServer(t testing.TB) string {
 	}
 	t.Cleanup(func() { l.Close() })
 	s := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
-		answer := new(dns.Msg).SetReply(r)
+		reply := new(dns.Msg).SetReply(r)
 		if q := r.Question[0]; q.Qtype == dns.TypeA {
-			answer.Answer = []dns.RR{&dns.A{
+			reply.Answer = []dns.RR{&dns.A{
 				Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1},
 				A:   net.IPv4(127, 0, 0, 1),
 			}}
 		}
-		w.WriteMsg(answer)
+		w.WriteMsg(reply)
 	})}
 	go s.ActivateAndServe()
 	return l.Addr().String()

@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// answer is an HTTP response that came as a message.
-type answer struct {
+// response is an HTTP response that came as a message.
+type response struct {
 	*http.Response        // its body is read
-	head           []byte // with the empty line
+	head           []byte // including the empty line
 	body           []byte
 }
 
-// parseAnswer reads a message that is exactly one response to a request (RFC
+// parseResponse reads a message that is exactly one response to a request (RFC
 // 9112). The length of a message isn't authenticated: up to 15 bytes could be
-// missing or be too many. So the end of a body has to be told by the response.
-func parseAnswer(msg []byte, method string) (*answer, error) {
-	fail := func(format string, args ...any) (*answer, error) {
-		return nil, fmt.Errorf("the answer isn't an HTTP response: "+format, args...)
+// missing or be too many. So the response must frame its body.
+func parseResponse(msg []byte, method string) (*response, error) {
+	fail := func(format string, args ...any) (*response, error) {
+		return nil, fmt.Errorf("the response isn't valid HTTP: "+format, args...)
 	}
 	if len(msg) == 0 {
 		return fail("it is empty")
@@ -42,7 +42,7 @@ func parseAnswer(msg []byte, method string) (*answer, error) {
 	if resp.StatusCode < 200 {
 		return fail("its status is %s, which another one follows", resp.Status)
 	}
-	a := &answer{Response: resp, head: head}
+	a := &response{Response: resp, head: head}
 	a.body, err = io.ReadAll(resp.Body)
 	rest, _ := io.ReadAll(r)
 	switch {
@@ -60,7 +60,7 @@ func parseAnswer(msg []byte, method string) (*answer, error) {
 
 // checkHead returns the head, and checks what net/http lets pass.
 func checkHead(msg []byte) ([]byte, error) {
-	framed := 0 // fields that tell the length of the body
+	framed := 0 // fields that frame the body
 	for at, line := 0, 1; ; line++ {
 		n := bytes.IndexByte(msg[at:], '\n')
 		if n < 0 {
@@ -94,7 +94,7 @@ func checkHead(msg []byte) ([]byte, error) {
 }
 
 // location returns where a redirect leads.
-func (a *answer) location() (string, bool) {
+func (a *response) location() (string, bool) {
 	switch a.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		location := a.Header.Get("Location")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestParseAnswer(t *testing.T) {
+func TestParseResponse(t *testing.T) {
 	for _, test := range []struct{ method, msg, body string }{
 		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"},
 		{"GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"},
@@ -18,7 +18,7 @@ func TestParseAnswer(t *testing.T) {
 		{"GET", "HTTP/1.1 204 No Content\r\n\r\n", ""},
 		{"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", ""},
 	} {
-		a, err := parseAnswer([]byte(test.msg), test.method)
+		a, err := parseResponse([]byte(test.msg), test.method)
 		if err != nil || string(a.body) != test.body || !strings.HasSuffix(string(a.head), "\r\n\r\n") {
 			t.Errorf("%q: %v", test.msg, err)
 		}
@@ -50,21 +50,21 @@ func TestParseAnswer(t *testing.T) {
 		{"GET", "HTTP/1.1 204 No Content\r\n\r\nhi", "2 bytes follow it"},
 		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "19 bytes follow it"},
 	} {
-		if _, err := parseAnswer([]byte(test.msg), test.method); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := parseResponse([]byte(test.msg), test.method); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: error %v, want %s", test.msg, err, test.want)
 		}
 	}
 	whole := "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\nabcde"
 	for n := range len(whole) {
-		if _, err := parseAnswer([]byte(whole[:n]), "GET"); err == nil {
+		if _, err := parseResponse([]byte(whole[:n]), "GET"); err == nil {
 			t.Errorf("%q is taken", whole[:n])
 		}
 	}
 }
 
-// FuzzParseAnswer has an answer be all of its message, and nothing in its head
+// FuzzParseResponse checks that a response is all of its message, and that nothing in its head
 // that a terminal would obey.
-func FuzzParseAnswer(f *testing.F) {
+func FuzzParseResponse(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nA: b\r\n\r\n",
 		"HTTP/1.1 204 \r\n\r\n", "HTTP/1.0 404 a\tb\r\nLocation: /\r\n\r\n", "HTTP/1.1 200\r\n\r\nx",
@@ -77,7 +77,7 @@ func FuzzParseAnswer(f *testing.F) {
 		if isHead {
 			method = "HEAD"
 		}
-		a, err := parseAnswer(msg, method)
+		a, err := parseResponse(msg, method)
 		if err != nil {
 			return
 		}
@@ -90,7 +90,7 @@ func FuzzParseAnswer(f *testing.F) {
 		if isHead && len(a.body) > 0 {
 			t.Fatalf("body %q of %q", a.body, msg)
 		}
-		if _, err := parseAnswer(append(msg, 'x'), method); err == nil {
+		if _, err := parseResponse(append(msg, 'x'), method); err == nil {
 			t.Fatalf("a byte after %q is taken", msg)
 		}
 	})
