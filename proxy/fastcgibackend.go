@@ -15,6 +15,7 @@ import (
 	"mkd/proxy/balance"
 	"mkd/proxy/fastcgi"
 	"mkd/proxy/logs"
+	"mkd/proxy/roundtrip"
 	"mkd/proxy/site"
 )
 
@@ -60,7 +61,7 @@ func newFastCGIBackend(b *config.Backend, sp *spool, logs *logs.Logs) (*fastcgiB
 		f.spawned = spawned
 		addresses = []string{"unix:" + spawned.Address()}
 	}
-	f.balancer = newBalancer(&c.Balance, c.Health, classifyFastCGI, logs.Backend(b.Name))
+	f.balancer = newBalancer(&c.Balance, c.Health, logs.Backend(b.Name))
 	for _, address := range addresses {
 		t := f.newServer(address)
 		f.servers = append(f.servers, t)
@@ -145,26 +146,10 @@ func (f *fastcgiBackend) check(ctx context.Context, t *fastcgi.Transport) error 
 		return err
 	}
 	err = checkHealth(ctx, t, u, f.cfg.Health)
-	if e := (*fastcgi.Error)(nil); len(f.servers) == 1 && errors.As(err, &e) && e.Sent && e.Timeout() {
+	if e := (*roundtrip.Error)(nil); len(f.servers) == 1 && errors.As(err, &e) && e.Sent && e.Timeout() {
 		return nil // all its workers are busy; there is nobody else to ask
 	}
 	return err
-}
-
-// classifyFastCGI returns what a failure means to the balancer.
-func classifyFastCGI(err error) balance.Failure {
-	var e *fastcgi.Error
-	if !errors.As(err, &e) {
-		return balance.Failure{Sent: true}
-	}
-	failure := balance.Failure{Sent: e.Sent, Answered: e.Answered}
-	switch {
-	case errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy): // the request wasn't run
-		failure = balance.Failure{Blame: balance.BlameNobody}
-	case errors.Is(err, fastcgi.ErrBody), errors.Is(err, fastcgi.ErrParam), errors.Is(err, fastcgi.ErrLengthRequired):
-		failure.Blame = balance.BlameRequest
-	}
-	return failure
 }
 
 func (f *fastcgiBackend) start(ctx context.Context) error {

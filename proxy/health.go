@@ -14,7 +14,7 @@ import (
 )
 
 // newBalancer returns a balancer without upstreams.
-func newBalancer(c *config.Balance, health *config.Health, classify func(error) balance.Failure, log *slog.Logger) *balance.Balancer {
+func newBalancer(c *config.Balance, health *config.Health, log *slog.Logger) *balance.Balancer {
 	maxFails := c.MaxFails
 	if maxFails == 0 {
 		maxFails = -1 // in package balance 0 is the default
@@ -24,7 +24,6 @@ func newBalancer(c *config.Balance, health *config.Health, classify func(error) 
 		MaxFails:    maxFails,
 		FailTimeout: c.FailTimeout,
 		Health:      healthOf(health),
-		Classify:    classify,
 		Picked:      picked,
 		Logger:      log,
 	}

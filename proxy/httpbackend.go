@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -50,7 +49,7 @@ func newHTTPBackend(b *config.Backend, logs *logs.Logs) (*httpBackend, error) {
 		return nil, err
 	}
 	h := new(httpBackend)
-	h.balancer = newBalancer(&c.Balance, c.Health, classify, logs.Backend(b.Name))
+	h.balancer = newBalancer(&c.Balance, c.Health, logs.Backend(b.Name))
 	for i := range c.Upstreams {
 		s := newServer(c, c.Upstreams[i].URL, trust)
 		s.Excess = excessLog(logs, b.Name)
@@ -124,22 +123,6 @@ func policy(by string) balance.Policy {
 		return balance.RandomTwo
 	}
 	return balance.RoundRobin
-}
-
-// classify tells the balancer what a failure means.
-func classify(err error) balance.Failure {
-	var e *upstream.Error
-	if !errors.As(err, &e) {
-		return balance.Failure{Sent: true}
-	}
-	f := balance.Failure{Sent: e.Sent, Answered: e.Answered, Stale: e.Stale()}
-	switch {
-	case errors.Is(err, upstream.ErrQueueFull), errors.Is(err, upstream.ErrQueueTimeout):
-		f.Blame = balance.BlameNobody
-	case errors.Is(err, upstream.ErrBody), errors.Is(err, upstream.ErrRequest):
-		f.Blame = balance.BlameRequest
-	}
-	return f
 }
 
 // picked notes for the access log which upstream a request went to.

@@ -21,6 +21,7 @@ import (
 	"mkd/php"
 	"mkd/proxy/balance"
 	"mkd/proxy/httpmsg"
+	"mkd/proxy/roundtrip"
 	"mkd/proxy/upstream"
 )
 
@@ -471,11 +472,11 @@ func TestStatusOf(t *testing.T) {
 		{&tooLarge{1}, 413},
 		{&tooMany{time.Second}, 429},
 		{&balance.DownError{}, 503},
-		{&upstream.Error{Err: upstream.ErrQueueFull}, 503},
-		{&upstream.Error{Err: upstream.ErrTimeout}, 504},
-		{&upstream.Error{Sent: true, Err: io.ErrUnexpectedEOF}, 502},
-		{&upstream.Error{Err: &clientBody{os.ErrDeadlineExceeded}}, 408},
-		{&upstream.Error{Err: &tooLarge{1}}, 413},
+		{&roundtrip.Error{Err: upstream.ErrQueueFull}, 503},
+		{&roundtrip.Error{Err: roundtrip.ErrTimeout}, 504},
+		{&roundtrip.Error{Sent: true, Err: io.ErrUnexpectedEOF}, 502},
+		{&roundtrip.Error{Err: &clientBody{os.ErrDeadlineExceeded}}, 408},
+		{&roundtrip.Error{Err: &tooLarge{1}}, 413},
 		{errStopping, 503},
 		{errNoRoute, 404},
 		{&php.FormError{Status: 413}, 413},

@@ -18,8 +18,8 @@ import (
 	"mkd/proxy/balance"
 	"mkd/proxy/fastcgi"
 	"mkd/proxy/httpmsg"
+	"mkd/proxy/roundtrip"
 	"mkd/proxy/site"
-	"mkd/proxy/upstream"
 )
 
 // Errors of the proxy itself; see statusOf.
@@ -115,12 +115,11 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	case errors.Is(err, fastcgi.ErrLengthRequired):
 		return http.StatusLengthRequired
-	case errors.Is(err, errSpoolFull), errors.Is(err, fastcgi.Overloaded), errors.Is(err, fastcgi.ErrBusy):
+	case errors.Is(err, errSpoolFull), errors.Is(err, roundtrip.ErrBusy):
 		return http.StatusServiceUnavailable
 	case errors.As(err, new(*spoolError)):
 		return http.StatusInternalServerError
 	case errors.Is(err, php.ErrQueueFull), errors.Is(err, php.ErrQueueTimeout), errors.Is(err, php.ErrClosed),
-		errors.Is(err, upstream.ErrQueueFull), errors.Is(err, upstream.ErrQueueTimeout),
 		errors.As(err, &down), errors.As(err, new(*balance.UnreachableError)), errors.Is(err, megaki.ErrMemory):
 		return http.StatusServiceUnavailable
 	case isTimeout(err):

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"mkd/proxy/fastcgi"
+	"mkd/proxy/roundtrip"
 )
 
 // TestMaxRequestsUnderLoad: no request fails although each process ends after
@@ -71,7 +71,7 @@ func TestKillUnderLoad(t *testing.T) {
 		t.Errorf("%d failures for %d kills", len(failures), kills)
 	}
 	for _, err := range failures {
-		var e *fastcgi.Error
+		var e *roundtrip.Error
 		if !errors.As(err, &e) || !e.Sent {
 			t.Errorf("a request failed that had not reached a process: %v", err)
 		}

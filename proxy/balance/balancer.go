@@ -2,9 +2,7 @@ package balance
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -72,10 +70,6 @@ type Balancer struct {
 	MaxFails    int           // failures within FailTimeout that eject an upstream; less than 0: none do
 	FailTimeout time.Duration // see above
 
-	// Classify tells what an error of a Transport means. Default: the upstream is
-	// to blame, and the request may have been sent, unless a dial failed.
-	Classify func(err error) Failure
-
 	// Picked is called before each try with the upstream that gets the request,
 	// and Retrying after one that failed and will be followed by another.
 	Picked   func(r *http.Request, u *Upstream)
@@ -92,28 +86,6 @@ type Balancer struct {
 	checks sync.WaitGroup
 	stop   context.CancelFunc // ends the checks
 }
-
-// Failure is what an error of a Transport means.
-type Failure struct {
-	Sent     bool // the upstream may have got a part of the request
-	Answered bool // a byte of an answer came
-	Stale    bool // a kept connection turned out to be closed
-	Blame    Blame
-}
-
-// connecting reports whether the upstream wasn't reached.
-func (f Failure) connecting() bool { return !f.Sent && !f.Answered }
-
-// Blame says whose fault a failure is. A context that has ended is seen without
-// it.
-type Blame int
-
-// Whom there is to blame.
-const (
-	BlameUpstream Blame = iota // counts against the upstream
-	BlameNobody                // as for a full queue: another upstream may do better
-	BlameRequest               // no upstream would do better
-)
 
 func (b *Balancer) init() {
 	b.once.Do(func() {
@@ -183,22 +155,14 @@ func (t *try) do(u *state, trial bool) (*http.Response, error) {
 	if counted {
 		u.active.Add(-1)
 	}
-	t.failure = b.classify(err)
-	if t.failure.Blame != BlameUpstream || t.failure.Stale || t.r.Context().Err() != nil {
+	t.failure = classify(err)
+	if t.failure.blame != blameUpstream || t.failure.stale || t.r.Context().Err() != nil {
 		b.abandon(u, trial)
 	} else {
 		u.failed.Add(1)
 		b.fault(u, trial, t.failure, err)
 	}
 	return nil, err
-}
-
-func (b *Balancer) classify(err error) Failure {
-	if b.Classify != nil {
-		return b.Classify(err)
-	}
-	var op *net.OpError
-	return Failure{Sent: !errors.As(err, &op) || op.Op != "dial"}
 }
 
 func closeBody(r *http.Request) {

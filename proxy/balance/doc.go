@@ -1,6 +1,6 @@
 // Package balance spreads requests over several upstreams, as an
-// http.RoundTripper over others. It owns three decisions, and nobody else in a
-// proxy makes them:
+// http.RoundTripper over others. It owns three decisions, and no other package
+// makes them:
 //
 //   - which upstream gets a request (Policy),
 //   - whether a request that failed is sent once more (Balancer),
@@ -8,6 +8,6 @@
 //     (passive), or checks did (active; Health).
 //
 // It knows nothing of what it balances: HTTP servers, FastCGI servers or
-// anything else that is an http.RoundTripper. A function tells it from an error
-// how far a request had come (Failure).
+// anything else that is an http.RoundTripper. A *roundtrip.Error reports how far a
+// request had come that failed.
 package balance

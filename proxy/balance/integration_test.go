@@ -12,24 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"mkd/proxy/roundtrip"
 	"mkd/proxy/upstream"
 )
-
-// classifyHTTP is what the user of both packages writes.
-func classifyHTTP(err error) Failure {
-	var e *upstream.Error
-	if !errors.As(err, &e) {
-		return Failure{Sent: true}
-	}
-	f := Failure{Sent: e.Sent, Answered: e.Answered, Stale: e.Stale()}
-	switch {
-	case errors.Is(err, upstream.ErrQueueFull), errors.Is(err, upstream.ErrQueueTimeout):
-		f.Blame = BlameNobody
-	case errors.Is(err, upstream.ErrRequest), errors.Is(err, upstream.ErrBody):
-		f.Blame = BlameRequest
-	}
-	return f
-}
 
 // site counts which requests it handled. It is served by several servers.
 type site struct {
@@ -112,7 +97,7 @@ func load(t *testing.T, b *Balancer, s *site, pause time.Duration, enough <-chan
 					}
 				} else {
 					p.Add(1)
-					var e *upstream.Error
+					var e *roundtrip.Error
 					switch {
 					case err == nil && text != nonce:
 						t.Errorf("POST: %q", text)
@@ -148,7 +133,7 @@ func roundTrip(rt http.RoundTripper, r *http.Request) (string, error) {
 }
 
 func balancerOf(t *testing.T, servers ...*server) *Balancer {
-	b := &Balancer{By: LeastConn, Classify: classifyHTTP}
+	b := &Balancer{By: LeastConn}
 	for _, s := range servers {
 		tr := &upstream.Transport{Address: s.address}
 		t.Cleanup(tr.CloseIdleConnections)

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
+
+	"mkd/proxy/roundtrip"
 )
 
 // try is a request on its way through the upstreams.
@@ -16,7 +17,7 @@ type try struct {
 	tried   []*state      // those before the current one
 	again   bool          // one of them was tried a second time
 	reached bool          // something was sent, or it isn't the upstreams' fault that it wasn't
-	failure Failure       // of the last try
+	failure failure       // of the last try
 }
 
 // begin makes the request ready. Without a body, and with one that can be had
@@ -37,13 +38,13 @@ func (t *try) replaceBody(body io.ReadCloser) {
 // next decides whether the request is sent once more after a failure, and where.
 func (t *try) next(u *state, err error) (next *state, trial bool) {
 	f := t.failure
-	t.reached = t.reached || f.Sent || f.Answered || f.Blame != BlameUpstream
-	if f.Blame == BlameRequest || t.r.Context().Err() != nil || !t.repeatable(err) {
+	t.reached = t.reached || f.sent || f.responded || f.blame != blameUpstream
+	if f.blame == blameRequest || t.r.Context().Err() != nil || !t.repeatable(err) {
 		return nil, false
 	}
 	t.tried = append(t.tried, u)
 	next, trial, _ = t.b.pick(t.tried)
-	if next == nil && f.Stale && !t.again {
+	if next == nil && f.stale && !t.again {
 		t.again = true
 		if next, trial = t.b.pickAgain(u); next != nil {
 			// There may be more connections like that one.
@@ -59,12 +60,12 @@ func (t *try) next(u *state, err error) (next *state, trial bool) {
 func (t *try) repeatable(err error) bool {
 	f := t.failure
 	switch {
-	case f.Answered, hasBody(t.r) && t.r.GetBody == nil && !t.body.whole():
+	case f.responded, hasBody(t.r) && t.r.GetBody == nil && !t.body.whole():
 		return false
-	case !f.Sent:
+	case !f.sent:
 		return true
 	}
-	return !isTimeout(err) && idempotent(t.r.Method)
+	return !isTimeout(err) && roundtrip.Idempotent(t.r.Method)
 }
 
 // renew gets a body for the next try. It reports false if there is none.
@@ -95,11 +96,6 @@ func (t *try) fail(err error) error {
 }
 
 func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
-
-// idempotent tells whether a method may be repeated (RFC 9110, section 9.2.2).
-func idempotent(method string) bool {
-	return slices.Contains([]string{"", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete}, method)
-}
 
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }

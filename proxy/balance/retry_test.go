@@ -9,27 +9,35 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 type transport func(r *http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// fault is an error of a transport that says of itself what it means.
+// fault is an error of a transport, made of what it means.
 type fault struct {
-	Failure
+	failure
 	timeout bool
 }
 
 func (f *fault) Error() string { return "it failed" }
 func (f *fault) Timeout() bool { return f.timeout }
 
-func classify(err error) Failure {
-	var f *fault
-	if errors.As(err, &f) {
-		return f.Failure
+// Unwrap returns what a client package reports.
+func (f *fault) Unwrap() error {
+	e := &roundtrip.Error{Sent: f.sent, Responded: f.responded, Reused: f.stale, Err: errors.New("a reason")}
+	switch {
+	case f.stale:
+		e.Err = io.ErrUnexpectedEOF
+	case f.blame == blameNobody:
+		e.Err = roundtrip.ErrBusy
+	case f.blame == blameRequest:
+		e.Err = roundtrip.ErrRequest
 	}
-	return new(Balancer).classify(err)
+	return e
 }
 
 // stream is a body that counts how it is used.
@@ -42,7 +50,7 @@ func (s *stream) Close() error { s.closed++; return nil }
 
 // TestRetries goes through methods, bodies and failures.
 func TestRetries(t *testing.T) {
-	unsent, sent := &fault{}, &fault{Failure: Failure{Sent: true}}
+	unsent, sent := &fault{}, &fault{failure: failure{sent: true}}
 	for _, c := range []struct {
 		name, method, body string // body: "", get (GetBody), stream, long, unknown
 		reads              bool   // the transport reads the body before it fails
@@ -58,8 +66,8 @@ func TestRetries(t *testing.T) {
 		{"unsent POST, of unknown length and touched", "POST", "unknown", true, unsent, false},
 		{"unsent POST, of unknown length and untouched", "POST", "unknown", false, unsent, true},
 		{"unsent, timeout", "POST", "", false, &fault{timeout: true}, true},
-		{"queue full", "POST", "stream", false, &fault{Failure: Failure{Blame: BlameNobody}}, true},
-		{"wrong request", "GET", "", false, &fault{Failure: Failure{Blame: BlameRequest}}, false},
+		{"queue full", "POST", "stream", false, &fault{failure: failure{blame: blameNobody}}, true},
+		{"wrong request", "GET", "", false, &fault{failure: failure{blame: blameRequest}}, false},
 		{"sent GET", "GET", "", false, sent, true},
 		{"sent, no method", "", "", false, sent, true},
 		{"sent HEAD", "HEAD", "", false, sent, true},
@@ -76,10 +84,10 @@ func TestRetries(t *testing.T) {
 		{"sent PATCH", "PATCH", "", false, sent, false},
 		{"sent, unknown method", "FOO", "", false, sent, false},
 		{"sent, lower case", "get", "", false, sent, false},
-		{"sent, stale", "POST", "", false, &fault{Failure: Failure{Sent: true, Stale: true}}, false},
-		{"answered GET", "GET", "", false, &fault{Failure: Failure{Sent: true, Answered: true}}, false},
-		{"answered, unsent", "GET", "", false, &fault{Failure: Failure{Answered: true}}, false},
-		{"sent GET, timeout", "GET", "", false, &fault{Failure: Failure{Sent: true}, timeout: true}, false},
+		{"sent, stale", "POST", "", false, &fault{failure: failure{sent: true, stale: true}}, false},
+		{"answered GET", "GET", "", false, &fault{failure: failure{sent: true, responded: true}}, false},
+		{"answered, unsent", "GET", "", false, &fault{failure: failure{responded: true}}, false},
+		{"sent GET, timeout", "GET", "", false, &fault{failure: failure{sent: true}, timeout: true}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := "body"
@@ -127,7 +135,7 @@ func TestRetries(t *testing.T) {
 				}
 				return &http.Response{Body: http.NoBody, Request: got}, nil
 			})
-			b := &Balancer{Classify: classify, Retrying: func(got *http.Request, u *Upstream, err error) {
+			b := &Balancer{Retrying: func(got *http.Request, u *Upstream, err error) {
 				if retries++; got != r || u.Name != "a" || err != c.err {
 					t.Errorf("%s, %v", u.Name, err)
 				}
@@ -161,7 +169,7 @@ func TestRetries(t *testing.T) {
 // failing makes a Balancer of upstreams that fail n times each, then answer.
 func failingBalancer(err error, upstreams, n int) (*Balancer, *int) {
 	tries := new(int)
-	b := &Balancer{Classify: classify}
+	b := &Balancer{}
 	for _, u := range named(make([]int, upstreams)...) {
 		left := n
 		u.Transport = transport(func(r *http.Request) (*http.Response, error) {
@@ -202,7 +210,7 @@ func TestEachOnce(t *testing.T) {
 	// One of them had got it: it isn't known to be unreachable.
 	b, tries = failingBalancer(&fault{}, 2, 9)
 	b.Upstreams[0].Transport = transport(func(*http.Request) (*http.Response, error) {
-		return nil, &fault{Failure: Failure{Sent: true}}
+		return nil, &fault{failure: failure{sent: true}}
 	})
 	if _, err := b.RoundTrip(get(t)); errors.As(err, &unreachable) || *tries != 1 {
 		t.Errorf("%d tries, %v", *tries, err)
@@ -211,7 +219,7 @@ func TestEachOnce(t *testing.T) {
 
 // TestStale tries a lone upstream again after a stale connection, once.
 func TestStale(t *testing.T) {
-	stale := &fault{Failure: Failure{Sent: true, Stale: true}}
+	stale := &fault{failure: failure{sent: true, stale: true}}
 	for _, c := range []struct{ n, tries int }{{1, 2}, {2, 2}} {
 		b, tries := failingBalancer(stale, 1, c.n)
 		_, err := b.RoundTrip(get(t))
@@ -226,7 +234,7 @@ func TestStale(t *testing.T) {
 	if _, err := b.RoundTrip(get(t)); *tries != 3 || err == nil {
 		t.Errorf("%d tries, %v", *tries, err)
 	}
-	b, tries = failingBalancer(&fault{Failure: Failure{Sent: true}}, 1, 1)
+	b, tries = failingBalancer(&fault{failure: failure{sent: true}}, 1, 1)
 	if _, err := b.RoundTrip(get(t)); *tries != 1 || err == nil {
 		t.Errorf("not stale: %d tries, %v", *tries, err)
 	}
@@ -275,7 +283,7 @@ func TestPartlyRead(t *testing.T) {
 			}
 			return &http.Response{Body: http.NoBody}, nil
 		})
-		b := &Balancer{Classify: classify}
+		b := &Balancer{}
 		for _, u := range named(1, 1, 1) {
 			u.Transport = tr
 			b.Upstreams = append(b.Upstreams, u)
@@ -293,7 +301,7 @@ func TestPartlyRead(t *testing.T) {
 func TestCloseWhileReading(t *testing.T) {
 	pr, pw := io.Pipe()
 	defer pw.Close()
-	b := &Balancer{Classify: classify, Upstreams: named(1, 1)}
+	b := &Balancer{Upstreams: named(1, 1)}
 	for _, u := range b.Upstreams {
 		u.Transport = transport(func(r *http.Request) (*http.Response, error) {
 			began, read := make(chan bool), make(chan error)

@@ -148,7 +148,7 @@ func (b *Balancer) succeeded(u *state) {
 
 // fault notes that a request failed at u by u's fault. One that began before u
 // was ejected tells nothing new.
-func (b *Balancer) fault(u *state, trial bool, f Failure, err error) {
+func (b *Balancer) fault(u *state, trial bool, f failure, err error) {
 	b.change(u, func(now time.Time) {
 		if u.ejected && !trial {
 			return

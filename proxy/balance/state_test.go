@@ -56,7 +56,7 @@ func retryAfter(err error) time.Duration {
 
 func scriptedBalancer(all ...*scripted) (*Balancer, *bytes.Buffer) {
 	var log bytes.Buffer
-	b := &Balancer{Classify: classify, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	b := &Balancer{Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	for i, s := range all {
 		b.Upstreams = append(b.Upstreams, &Upstream{Name: string(rune('a' + i)), Transport: s})
 	}
@@ -67,7 +67,7 @@ func scriptedBalancer(all ...*scripted) (*Balancer, *bytes.Buffer) {
 // and takes it back when a trial succeeds.
 func TestEjection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bad, good := &scripted{err: &fault{Failure: Failure{Sent: true, Answered: true}}}, &scripted{}
+		bad, good := &scripted{err: &fault{failure: failure{sent: true, responded: true}}}, &scripted{}
 		b, log := scriptedBalancer(bad, good)
 		send := func(n int) {
 			for range n {
@@ -124,9 +124,9 @@ func TestEjection(t *testing.T) {
 // TestInnocent checks failures that aren't the upstream's fault.
 func TestInnocent(t *testing.T) {
 	for _, err := range []error{
-		&fault{Failure: Failure{Blame: BlameNobody}},
-		&fault{Failure: Failure{Blame: BlameRequest}},
-		&fault{Failure: Failure{Sent: true, Stale: true}},
+		&fault{failure: failure{blame: blameNobody}},
+		&fault{failure: failure{blame: blameRequest}},
+		&fault{failure: failure{sent: true, stale: true}},
 	} {
 		s := &scripted{err: err}
 		b, log := scriptedBalancer(s)
@@ -142,7 +142,7 @@ func TestInnocent(t *testing.T) {
 	b, _ := scriptedBalancer(s, &scripted{})
 	for i := range 40 {
 		if s.err = nil; i/2%3 > 0 {
-			s.err = &fault{Failure: Failure{Sent: true, Answered: true}}
+			s.err = &fault{failure: failure{sent: true, responded: true}}
 		}
 		b.RoundTrip(get(t))
 	}
@@ -155,9 +155,9 @@ func TestInnocent(t *testing.T) {
 // whatever way it fails, takes the last one away from nobody.
 func TestBadResponsesLeaveTheLastUpstream(t *testing.T) {
 	for name, f := range map[string]*fault{
-		"malformed": {Failure: Failure{Sent: true, Answered: true}},
-		"too slow":  {Failure: Failure{Sent: true}, timeout: true},
-		"cut off":   {Failure: Failure{Sent: true}},
+		"malformed": {failure: failure{sent: true, responded: true}},
+		"too slow":  {failure: failure{sent: true}, timeout: true},
+		"cut off":   {failure: failure{sent: true}},
 	} {
 		for _, n := range []int{1, 2, 3} {
 			var all []*scripted
@@ -190,7 +190,7 @@ func TestReachedAgain(t *testing.T) {
 		s := &scripted{err: errRefused}
 		b, _ := scriptedBalancer(s)
 		b.RoundTrip(get(t))
-		s.err = &fault{Failure: Failure{Sent: true, Answered: true}}
+		s.err = &fault{failure: failure{sent: true, responded: true}}
 		time.Sleep(time.Second)
 		b.RoundTrip(get(t))
 		if !b.Status()[0].Up {
@@ -318,7 +318,7 @@ func TestTrial(t *testing.T) {
 func TestLateFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{err: errRefused, block: make(chan struct{})}
-		b, _ := scriptedBalancer(s, &scripted{err: &fault{Failure: Failure{Blame: BlameRequest}}})
+		b, _ := scriptedBalancer(s, &scripted{err: &fault{failure: failure{blame: blameRequest}}})
 		done := make(chan bool)
 		for range 20 {
 			go func() { b.RoundTrip(get(t)); done <- true }()

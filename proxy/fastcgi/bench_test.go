@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // rawExchange is the least that an exchange can take: bytes that were made
@@ -52,12 +54,12 @@ func rawExchange(b *testing.B, address string, c net.Conn, br *bufio.Reader, req
 // two take turns. It reports medians, and their ratio.
 func compare(b *testing.B, tr *Transport, keep int, request func() *http.Request) {
 	tr.KeepAlive = keep
-	q, err := tr.newRequest(request())
-	if err != nil {
+	sample := &roundTrip{t: tr, r: request()}
+	sample.Begin(sample.r)
+	if err := sample.prepare(); err != nil {
 		b.Fatal(err)
 	}
-	defer q.release()
-	raw, buf := bufio.NewReaderSize(nil, readerSize), make([]byte, 32<<10)
+	raw, buf := bufio.NewReaderSize(nil, roundtrip.ReaderSize), make([]byte, 32<<10)
 	var c net.Conn
 	var ours, least []time.Duration
 	b.ReportAllocs()
@@ -78,7 +80,7 @@ func compare(b *testing.B, tr *Transport, keep int, request func() *http.Request
 		ours = append(ours, time.Since(start))
 		b.StopTimer()
 		start = time.Now()
-		c = rawExchange(b, tr.Address, c, raw, *q.head, keep > 0)
+		c = rawExchange(b, tr.Address, c, raw, *sample.head, keep > 0)
 		least = append(least, time.Since(start))
 		b.StartTimer()
 	}

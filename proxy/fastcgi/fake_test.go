@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -287,13 +289,13 @@ func newRequest(t testing.TB, method, body string) *http.Request {
 }
 
 // exchangeAll sends a request and reads its whole answer.
-func exchangeAll(tr *Transport, r *http.Request) (*http.Response, string, error) {
+func exchangeAll(tr http.RoundTripper, r *http.Request) (*http.Response, string, error) {
 	var b strings.Builder
 	resp, _, err := exchangeAllTo(&b, tr, r)
 	return resp, b.String(), err
 }
 
-func exchangeAllTo(w io.Writer, tr *Transport, r *http.Request) (*http.Response, int64, error) {
+func exchangeAllTo(w io.Writer, tr http.RoundTripper, r *http.Request) (*http.Response, int64, error) {
 	resp, err := tr.RoundTrip(r)
 	if err != nil {
 		return nil, 0, err
@@ -303,12 +305,12 @@ func exchangeAllTo(w io.Writer, tr *Transport, r *http.Request) (*http.Response,
 	return resp, n, err
 }
 
-// failure returns the *Error that every error must be.
-func failure(t *testing.T, err error) *Error {
+// failure returns the *roundtrip.Error that every error must be.
+func failure(t *testing.T, err error) *roundtrip.Error {
 	t.Helper()
-	var e *Error
+	var e *roundtrip.Error
 	if !errors.As(err, &e) {
-		t.Fatalf("error %v isn't an *Error", err)
+		t.Fatalf("error %v isn't an *roundtrip.Error", err)
 	}
 	return e
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 const okHeader = "Content-Type: text/plain\r\n\r\n"
@@ -31,9 +33,9 @@ func TestFaults(t *testing.T) {
 		{name: "half a record", says: stdout(okHeader + "text")[:20], want: io.ErrUnexpectedEOF},
 		{name: "half a header", says: stdout("Content-Type: text/plain\r\n"), want: io.ErrUnexpectedEOF},
 		{name: "only error output", says: stderr("oops\n"), want: io.ErrUnexpectedEOF},
-		{name: "ends in the header", says: stdout("Content-Type: text/plain\r\n") + end(0), want: ErrHeader, text: "before its header"},
-		{name: "ends without a header", says: end(0), want: ErrHeader},
-		{name: "ends with error output only", says: stderr("oops") + end(0), want: ErrHeader},
+		{name: "ends in the header", says: stdout("Content-Type: text/plain\r\n") + end(0), want: roundtrip.ErrHeader, text: "before its header"},
+		{name: "ends without a header", says: end(0), want: roundtrip.ErrHeader},
+		{name: "ends with error output only", says: stderr("oops") + end(0), want: roundtrip.ErrHeader},
 		{name: "no END_REQUEST", says: half, want: io.ErrUnexpectedEOF, body: true},
 		{name: "no END_REQUEST after the end of STDOUT", says: half + stdout(""), want: io.ErrUnexpectedEOF, body: true},
 		{name: "half an END_REQUEST", says: half + end(0)[:12], want: io.ErrUnexpectedEOF, body: true},
@@ -41,11 +43,11 @@ func TestFaults(t *testing.T) {
 		{name: "END_REQUEST's padding cut", says: half + record(1, 3, 1, strings.Repeat("\x00", 8), 9)[:17], want: io.ErrUnexpectedEOF, body: true},
 		{name: "too short for its length", says: stdout("Content-Length: 5\r\n\r\nhalf") + end(0), want: io.ErrUnexpectedEOF, text: "shorter", body: true},
 		{name: "nothing of its length", says: stdout("Content-Length: 5\r\n\r\n") + end(0), want: io.ErrUnexpectedEOF, text: "shorter", body: true},
-		{name: "declines: multiplexing", says: end(1), want: CannotMultiplex},
-		{name: "declines: overloaded", says: end(2), want: Overloaded},
-		{name: "declines: role", says: end(3), want: UnknownRole},
-		{name: "declines: unknown", says: end(200), want: Refusal(200), text: "(200)"},
-		{name: "declines in the middle", says: half + end(2), want: Overloaded, body: true},
+		{name: "declines: multiplexing", says: end(1), want: ErrCannotMultiplex},
+		{name: "declines: overloaded", says: end(2), want: ErrOverloaded},
+		{name: "declines: role", says: end(3), want: ErrUnknownRole},
+		{name: "declines: unknown", says: end(200), want: RefusedError(200), text: "(200)"},
+		{name: "declines in the middle", says: half + end(2), want: ErrOverloaded, body: true},
 		{name: "version 2", says: record(2, 6, 1, okHeader, 0), want: ErrProtocol, text: "version 2"},
 		{name: "HTTP in place of FastCGI", says: "HTTP/1.1 400 Bad Request\r\n\r\n", want: ErrProtocol, text: "version 72"},
 		{name: "another's id", says: record(1, 6, 2, okHeader, 0), want: ErrProtocol, text: "request 2"},
@@ -79,7 +81,7 @@ func TestFaults(t *testing.T) {
 				if !errors.Is(err, c.want) || errors.Is(err, io.EOF) || !strings.Contains(err.Error(), c.text) {
 					t.Fatalf("error %v after %q", err, body)
 				}
-				if e := failure(t, err); !e.Sent || e.Answered == c.quiet || e.Address != tr.Address || e.Timeout() {
+				if e := failure(t, err); !e.Sent || e.Responded == c.quiet || e.Address != tr.Address || e.Timeout() {
 					t.Errorf("%+v", e)
 				}
 				if idle(tr) != 0 || s.connections() != 1 {
@@ -172,7 +174,7 @@ func TestReadAfterAnError(t *testing.T) {
 	}
 	resp.Body.Close()
 	resp.Body.Close()
-	if _, err := resp.Body.Read(make([]byte, 10)); !errors.Is(err, ErrClosed) {
+	if _, err := resp.Body.Read(make([]byte, 10)); !errors.Is(err, roundtrip.ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
 }
@@ -203,7 +205,7 @@ func TestCloseAborts(t *testing.T) {
 	if err := resp.Body.Close(); err != nil { // before that reads, or while it does
 		t.Error(err)
 	}
-	if err := <-reading; !errors.Is(err, ErrClosed) {
+	if err := <-reading; !errors.Is(err, roundtrip.ErrClosed) {
 		t.Errorf("the reader met %v", err)
 	}
 	if err := <-gone; err != io.EOF {
@@ -288,7 +290,7 @@ func TestFloodOfErrorOutput(t *testing.T) {
 		}
 	})
 	tr.ReadTimeout = 200 * time.Millisecond
-	if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, ErrTimeout) {
+	if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrTimeout) {
 		t.Errorf("error %v", err)
 	}
 }

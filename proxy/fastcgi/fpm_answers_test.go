@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"mkd/proxy/roundtrip"
 )
 
 func TestFPMAnswers(t *testing.T) {
@@ -60,7 +62,7 @@ func TestFPMAnswers(t *testing.T) {
 				}
 			}
 		}
-		for query, want := range map[string]error{"do=tooshort": io.ErrUnexpectedEOF, "do=headers": ErrHeader} {
+		for query, want := range map[string]error{"do=tooshort": io.ErrUnexpectedEOF, "do=headers": roundtrip.ErrHeader} {
 			if _, _, err := exchangeAll(f.tr, f.request(t, "GET", query, "")); !errors.Is(err, want) {
 				t.Errorf("%s: %v", query, err)
 			}

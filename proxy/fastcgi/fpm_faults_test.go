@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // TestFPMWorkerKilled kills a worker before and in the middle of its answer.
@@ -32,7 +34,7 @@ func TestFPMWorkerKilled(t *testing.T) {
 		}
 		rest, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if e := failure(t, err); !errors.Is(err, io.ErrUnexpectedEOF) || !e.Sent || !e.Answered {
+		if e := failure(t, err); !errors.Is(err, io.ErrUnexpectedEOF) || !e.Sent || !e.Responded {
 			t.Errorf("%q, %+v", rest, e)
 		}
 		_, pid := f.do(t, "GET", "do=pid", "") // by the worker that took its place
@@ -48,7 +50,7 @@ func TestFPMWorkerKilled(t *testing.T) {
 		var n int
 		fmt.Sscan(pid, &n)
 		syscall.Kill(n, syscall.SIGKILL)
-		if e := failure(t, <-failed); !errors.Is(e, io.ErrUnexpectedEOF) || !e.Sent || e.Answered {
+		if e := failure(t, <-failed); !errors.Is(e, io.ErrUnexpectedEOF) || !e.Sent || e.Responded {
 			t.Errorf("%+v", e)
 		}
 		f.do(t, "GET", "do=pid", "")
@@ -79,7 +81,7 @@ func TestFPMMaxRequests(t *testing.T) {
 			all.Go(func() {
 				for i := range 40 {
 					n := fmt.Sprint(g, "-", i)
-					if _, got, err := exchangeAll(f.tr, f.request(t, "GET", "do=number&n="+n, "")); got != n+" " || err != nil {
+					if _, got, err := exchangeAll(&f.balancer, f.request(t, "GET", "do=number&n="+n, "")); got != n+" " || err != nil {
 						t.Errorf("%s: %q, %v", n, got, err)
 					}
 				}
@@ -135,7 +137,7 @@ func TestFPMAllBusy(t *testing.T) {
 	waiting := &Transport{Network: "unix", Address: f.tr.Address, Params: f.params, ResponseTimeout: 200 * time.Millisecond}
 	for _, body := range []string{"", strings.Repeat("x", 4<<20)} {
 		_, _, err := exchangeAll(waiting, f.request(t, "POST", "do=pid", body))
-		if e := failure(t, err); !errors.Is(err, ErrTimeout) || !e.Sent || e.Answered {
+		if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Sent || e.Responded {
 			t.Errorf("%+v", e)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -183,7 +185,7 @@ func TestFPMRestarted(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 	_, err = f.tr.RoundTrip(f.request(t, "POST", "do=pid", "body"))
-	if e := failure(t, err); e.Sent || e.Answered {
+	if e := failure(t, err); e.Sent || e.Responded {
 		t.Errorf("%+v", e)
 	}
 	f.Start(t)
@@ -241,7 +243,7 @@ func TestFPMFinishRequest(t *testing.T) {
 	}
 	f.tr.ResponseTimeout = 200 * time.Millisecond
 	_, _, err := exchangeAll(f.tr, f.request(t, "GET", "do=pid", ""))
-	if e := failure(t, err); !errors.Is(err, ErrTimeout) || !e.Sent || e.Answered {
+	if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Sent || e.Responded {
 		t.Errorf("%+v", e)
 	}
 	f.tr.ResponseTimeout = 0
@@ -287,7 +289,7 @@ func TestFPMBodyThatFails(t *testing.T) {
 		} {
 			r := f.request(t, "POST", "do=hash", "")
 			r.Body, r.ContentLength = io.NopCloser(body), n
-			if _, _, err := exchangeAll(f.tr, r); !errors.Is(err, ErrBody) {
+			if _, _, err := exchangeAll(f.tr, r); !errors.Is(err, roundtrip.ErrBody) {
 				t.Errorf("%d, %s: %v", n, name, err)
 			}
 		}

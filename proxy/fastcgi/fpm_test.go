@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"mkd/internal/testserver/phpfpm"
+	"mkd/proxy/balance"
 )
 
 // fpm is a real PHP-FPM that serves testdata/kit.php.
@@ -20,6 +21,8 @@ type fpm struct {
 	*phpfpm.Server
 	dir string
 	tr  *Transport
+
+	balancer balance.Balancer // over tr: it owns what is sent again
 }
 
 // startFPM starts PHP-FPM with a fixed number of workers, and settings of its pool.
@@ -33,6 +36,7 @@ func startFPM(t testing.TB, workers int, settings ...string) *fpm {
 	s.Write(t, "kit.php", string(kit))
 	f := &fpm{Server: s, dir: s.Dir}
 	f.tr = &Transport{Network: s.Network, Address: s.Address, Params: f.params}
+	f.balancer.Upstreams = []*balance.Upstream{{Transport: f.tr}}
 	t.Cleanup(f.tr.CloseIdleConnections)
 	return f
 }
@@ -58,7 +62,7 @@ func (f *fpm) request(t testing.TB, method, query, body string) *http.Request {
 // do sends a request that has to succeed.
 func (f *fpm) do(t testing.TB, method, query, body string) (*http.Response, string) {
 	t.Helper()
-	resp, got, err := exchangeAll(f.tr, f.request(t, method, query, body))
+	resp, got, err := exchangeAll(&f.balancer, f.request(t, method, query, body))
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, query, err)
 	}

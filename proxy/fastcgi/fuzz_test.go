@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // cannedConn is a connection on which a server has said all it will.
@@ -35,12 +37,12 @@ func answerOf(tr *Transport, method string, r io.Reader) (*http.Response, []byte
 	if err != nil {
 		return nil, nil, err
 	}
-	q, err := tr.newRequest(req)
-	if err != nil {
+	rt := &roundTrip{t: tr, r: req, left: -1}
+	rt.Begin(req)
+	if err := rt.prepare(); err != nil {
 		return nil, nil, err
 	}
-	defer q.release()
-	resp, err := newExchange(tr, q, newConn(&cannedConn{r: r})).roundTrip()
+	resp, err := rt.on(newConn(&cannedConn{r: r}), false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,8 +110,8 @@ func FuzzAnswer(f *testing.F) {
 				t.Fatalf("a length of %d and %d bytes", resp.ContentLength, len(body))
 			}
 		} else {
-			var e *Error
-			if !errors.As(err, &e) || errors.Is(err, io.EOF) || e.Answered != (len(data) > 0) {
+			var e *roundtrip.Error
+			if !errors.As(err, &e) || errors.Is(err, io.EOF) || e.Responded != (len(data) > 0) {
 				t.Fatalf("error %#v", err)
 			}
 		}
@@ -139,7 +141,7 @@ func FuzzHeader(f *testing.F) {
 		}
 		h, err := parseFields(text)
 		if err != nil {
-			if !errors.Is(err, ErrHeader) {
+			if !errors.Is(err, roundtrip.ErrHeader) {
 				t.Fatal(err)
 			}
 			return

@@ -107,7 +107,7 @@ func parseHeader(p []byte) (recordHeader, error) {
 // application's status is what a CGI program would exit with: an answer is
 // whole whatever it says.
 func parseEnd(p []byte) error {
-	if status := Refusal(p[4]); status != 0 {
+	if status := RefusedError(p[4]); status != 0 {
 		return status
 	}
 	return nil

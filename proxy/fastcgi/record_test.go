@@ -69,7 +69,7 @@ func TestRecordsByteByByte(t *testing.T) {
 		"bytes":   iotest.OneByteReader(strings.NewReader(wire)),
 		"halves":  iotest.HalfReader(strings.NewReader(wire)),
 	} {
-		recs := records{br: bufio.NewReaderSize(r, 16)}
+		recs := recordReader{br: bufio.NewReaderSize(r, 16)}
 		got := map[recordType]string{}
 		var err error
 		for {

@@ -6,141 +6,134 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
+
+	"mkd/proxy/roundtrip"
 )
 
-// request is a request that is ready to be sent.
-type request struct {
-	t      *Transport
-	r      *http.Request
-	head   *[]byte       // BEGIN_REQUEST, PARAMS, and all of STDIN if the body is short
-	body   io.ReadCloser // what is to be sent after head; nil: nothing
-	length int64         // of the body in bytes
-}
+// Sizes in bytes.
+const (
+	smallBody    = 32 << 10            // a body up to here is sent together with its parameters
+	chunkContent = 64<<10 - headerSize // a part of a longer body: the record has 64 KiB
+)
 
-// newRequest makes a request ready. It closes the body of one that can't be sent.
-func (t *Transport) newRequest(r *http.Request) (*request, error) {
-	q := &request{t: t, r: r, body: r.Body, length: r.ContentLength}
-	if r.Body == http.NoBody || r.Body == nil {
-		q.closeBody()
-		q.length = 0
+// prepare makes what is sent first: BEGIN_REQUEST, PARAMS, and all of STDIN if the
+// body is short.
+func (rt *roundTrip) prepare() (err error) {
+	rt.Protocol, rt.Address = "FastCGI", rt.t.Address
+	rt.Limit(roundtrip.Timeout(rt.t.ResponseTimeout, DefaultResponseTimeout))
+	if rt.length = rt.r.ContentLength; rt.Body() == nil {
+		rt.length = 0
 	}
-	if q.length < 0 {
-		q.closeBody()
-		return nil, t.fail(&Error{Op: "reading the request", Err: ErrLengthRequired})
+	if rt.length < 0 {
+		return ErrLengthRequired
 	}
-	q.head = t.getBuffer()
-	if err := q.assemble(); err != nil {
-		q.closeBody()
-		q.release()
-		return nil, t.fail(&Error{Op: "making the request", Err: err})
-	}
-	return q, nil
-}
-
-// assemble fills head.
-func (q *request) assemble() (err error) {
-	b := appendBegin((*q.head)[:0], q.t.KeepAlive > 0)
-	defer func() { *q.head = b }() // as it has grown
-	if b, err = q.t.appendRequestParams(b, q.r, q.length); err != nil {
+	rt.head = rt.t.buffers.Get()
+	b := appendBegin(*rt.head, rt.t.KeepAlive > 0)
+	defer func() { *rt.head = b }() // as it has grown
+	if b, err = rt.t.appendRequestParams(b, rt.r, rt.length); err != nil || !rt.isShort() {
 		return err
 	}
-	if q.length > smallBody {
-		return nil
-	}
-	if q.body != nil {
-		if q.length > 0 {
-			b = appendHeader(b, typeStdin, int(q.length))
-			n := len(b)
-			b = slices.Grow(b, int(q.length))[:n+int(q.length)]
-			if _, err := io.ReadFull(q.body, b[n:]); err != nil {
-				return bodyError(err)
-			}
+	if body := rt.Body(); body != nil {
+		if rt.length > 0 {
+			b = appendHeader(b, typeStdin, int(rt.length))
 		}
-		if err := atEnd(q.body, q.length); err != nil {
+		n := len(b)
+		b = slices.Grow(b, int(rt.length))[:n+int(rt.length)]
+		if err := rt.ReadPart(body, b[n:], rt.length, true); err != nil {
 			return err
 		}
-		q.closeBody()
+		rt.CloseBody()
 	}
 	b = appendHeader(b, typeStdin, 0)
 	return nil
 }
 
-// bodyError says why a request's body wasn't read to its announced end.
-func bodyError(err error) error {
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	if err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("%w: it is shorter than its Content-Length: %w", ErrBody, err)
-	}
-	return fmt.Errorf("%w: %w", ErrBody, err)
+// isShort reports whether the body is sent together with the parameters.
+func (rt *roundTrip) isShort() bool { return rt.length <= smallBody }
+
+// repeatable reports whether the request may be sent again after it was sent: by
+// somebody else.
+func (rt *roundTrip) repeatable() bool {
+	return roundtrip.Idempotent(rt.r.Method) && (rt.isShort() || rt.r.GetBody != nil)
 }
 
-// atEnd checks that a body has no more than the length bytes that were read.
-func atEnd(body io.Reader, length int64) error {
-	var p [1]byte
-	for range 100 { // of nothing; a reader that does so for ever is broken
-		n, err := body.Read(p[:])
-		switch {
-		case n > 0:
-			return fmt.Errorf("%w: it is longer than its Content-Length, %d", ErrBody, length)
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return bodyError(err)
+// send writes the request, or begins to. An error means that no response can
+// come.
+func (rt *roundTrip) send() error {
+	if rt.isShort() {
+		n, err := rt.Transmit(*rt.head, true)
+		if err != nil && n == 0 {
+			return err
+		}
+		rt.SetSent(err == nil, err) // the server may have responded before it closed
+		return nil
+	}
+	body := rt.Body()
+	rt.Background(false, func() error {
+		if _, err := rt.Transmit(*rt.head, false); err != nil {
+			return err
+		}
+		return rt.sendBody(body)
+	})
+	return nil
+}
+
+// sendBody writes a body in STDIN records. Nothing that is written makes a body
+// look complete before its end was read: PHP takes it for complete once it has as
+// many bytes as CONTENT_LENGTH says.
+func (rt *roundTrip) sendBody(body io.Reader) error {
+	buf := rt.t.buffers.Get()
+	defer rt.t.buffers.Put(buf)
+	*buf = slices.Grow(*buf, 2*headerSize+chunkContent)
+	for left := rt.length; left > 0; {
+		n := int(min(left, chunkContent))
+		left -= int64(n)
+		b := appendHeader((*buf)[:0], typeStdin, n)[:headerSize+n]
+		if err := rt.ReadPart(body, b[headerSize:], rt.length, left == 0); err != nil {
+			return err
+		}
+		if left == 0 {
+			b = appendHeader(b, typeStdin, 0)
+		}
+		if _, err := rt.Transmit(b, false); err != nil {
+			return err
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrBody, io.ErrNoProgress)
+	return nil
 }
 
-// rewind makes the request ready to be sent again on a new connection, after it
-// failed on a kept one. It reports whether that is right.
-func (q *request) rewind(err error) bool {
-	var e *Error
-	if !errors.As(err, &e) || e.Answered || !disconnected(e.Err) || e.Sent && !idempotent(q.r.Method) {
-		return false
+// appendRequestParams appends the PARAMS records of a request to dst.
+func (t *Transport) appendRequestParams(dst []byte, r *http.Request, length int64) ([]byte, error) {
+	if t.Params == nil {
+		return dst, errors.New("the Transport has no Params")
 	}
-	if q.length <= smallBody {
-		return true // it is in head
+	kept, ok := t.params.Get().(*[]Param)
+	if !ok {
+		kept = new([]Param)
 	}
-	if q.r.GetBody == nil {
-		return false
-	}
-	body, err := q.r.GetBody()
+	params, err := t.Params((*kept)[:0], r)
+	defer func() {
+		clear(params)
+		*kept = params[:0]
+		t.params.Put(kept)
+	}()
 	if err != nil {
-		return false
+		return dst, err
 	}
-	q.body = body
-	return true
-}
-
-// again tells whether the body can be had once more.
-func (q *request) again() bool { return q.length <= smallBody || q.r.GetBody != nil }
-
-// repeatable tells whether the request may be sent again though it was sent
-// before.
-func (q *request) repeatable() bool { return idempotent(q.r.Method) && q.again() }
-
-func idempotent(method string) bool {
-	switch method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
+	told := length == 0
+	for _, p := range params {
+		if p.Name != "CONTENT_LENGTH" {
+			continue
+		}
+		// PHP reads as many bytes as it is told, whatever the records hold.
+		if p.Value != strconv.FormatInt(length, 10) {
+			return dst, fmt.Errorf("%w: CONTENT_LENGTH is %q, and the body has %d bytes", ErrParam, p.Value, length)
+		}
+		told = true
 	}
-	return false
-}
-
-// closeBody closes the body if that wasn't done yet.
-func (q *request) closeBody() {
-	if q.body != nil {
-		q.body.Close()
-		q.body = nil
+	if !told {
+		return dst, fmt.Errorf("%w: there is a body, but no CONTENT_LENGTH", ErrParam)
 	}
-}
-
-// release gives head back. It isn't being sent any more.
-func (q *request) release() {
-	if q.head != nil {
-		q.t.putBuffer(q.head)
-		q.head = nil
-	}
+	return appendParams(dst, params)
 }

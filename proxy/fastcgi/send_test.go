@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // watchedBody tells whether it was closed.
@@ -76,8 +78,8 @@ func TestBodiesThatFail(t *testing.T) {
 		}{
 			{"short", xs(n - 1), io.ErrUnexpectedEOF},
 			{"empty", xs(0), io.ErrUnexpectedEOF},
-			{"long", xs(n + 1), ErrBody},
-			{"very long", xs(2*n + 5), ErrBody},
+			{"long", xs(n + 1), roundtrip.ErrBody},
+			{"very long", xs(2*n + 5), roundtrip.ErrBody},
 			{"fails at once", iotest.ErrReader(broken), broken},
 			{"fails in the middle", io.MultiReader(xs(n/2), iotest.ErrReader(broken)), broken},
 			{"fails at the end", io.MultiReader(xs(n), iotest.ErrReader(broken)), broken},
@@ -98,7 +100,7 @@ func TestBodiesThatFail(t *testing.T) {
 				})
 				r, b := requestWith(t, c.body, n)
 				_, _, err := exchangeAll(tr, r)
-				if !errors.Is(err, ErrBody) || !errors.Is(err, c.want) {
+				if !errors.Is(err, roundtrip.ErrBody) || !errors.Is(err, c.want) {
 					t.Errorf("error %v", err)
 				}
 				if b.closed.Load() == 0 {
@@ -142,7 +144,7 @@ func TestRequestsThatCantBeSent(t *testing.T) {
 		tr.Params = c.params
 		r, b := requestWith(t, strings.NewReader("body"), c.length)
 		_, err := tr.RoundTrip(r)
-		if e := failure(t, err); !errors.Is(err, c.want) || e.Sent || e.Answered {
+		if e := failure(t, err); !errors.Is(err, c.want) || e.Sent || e.Responded {
 			t.Errorf("%s: %+v", c.name, e)
 		}
 		if b.closed.Load() == 0 {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 func TestOneWriteForASmallRequest(t *testing.T) {
@@ -84,7 +86,7 @@ func TestNobodyThere(t *testing.T) {
 	tr.Address += "-not"
 	for _, body := range []string{"", "body", strings.Repeat("x", 2*smallBody)} {
 		_, err := tr.RoundTrip(newRequest(t, "POST", body))
-		if e := failure(t, err); e.Sent || e.Answered || !errors.Is(err, os.ErrNotExist) {
+		if e := failure(t, err); e.Sent || e.Responded || !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -154,19 +156,19 @@ func TestTimeouts(t *testing.T) {
 			defer close(release)
 			c.edit(tr)
 			_, _, err := exchangeAll(tr, newRequest(t, "POST", c.body))
-			if e := failure(t, err); !errors.Is(err, ErrTimeout) || !e.Timeout() || !e.Sent || e.Answered != c.answered {
+			if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Timeout() || !e.Sent || e.Responded != c.answered {
 				t.Errorf("%+v", e)
 			}
 
 			// The same by the context, with no timeouts at all.
 			tr.ResponseTimeout, tr.ReadTimeout, tr.DialTimeout = -1, -1, -1
-			for _, wait := range []time.Duration{0, time.Millisecond, 2 * patience} {
+			for _, wait := range []time.Duration{0, time.Millisecond, 2 * roundtrip.Patience} {
 				gone := errors.New("the client is gone")
 				ctx, cancel := context.WithCancelCause(t.Context())
 				time.AfterFunc(wait, func() { cancel(gone) })
 				start := time.Now()
 				_, _, err := exchangeAll(tr, newRequest(t, "POST", c.body).WithContext(ctx))
-				if took := time.Since(start); !errors.Is(err, gone) || took > wait+patience+2*time.Second {
+				if took := time.Since(start); !errors.Is(err, gone) || took > wait+roundtrip.Patience+2*time.Second {
 					t.Errorf("after %v: %v", took, err)
 				}
 			}
@@ -204,7 +206,7 @@ func TestContextEndsAStream(t *testing.T) {
 		}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(3*patience, cancel)
+	time.AfterFunc(3*roundtrip.Patience, cancel)
 	if _, _, err := exchangeAllTo(io.Discard, tr, newRequest(t, "GET", "").WithContext(ctx)); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
@@ -218,7 +220,7 @@ func TestContextAfterTheEnd(t *testing.T) {
 			if _, err := f.readRequest(); err != nil {
 				return
 			}
-			time.Sleep(patience + 20*time.Millisecond) // so that the context is watched
+			time.Sleep(roundtrip.Patience + 20*time.Millisecond) // so that the context is watched
 			f.say(stdout(okHeader), end(0))
 		}
 	})

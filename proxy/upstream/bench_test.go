@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // benchServer answers each request with n bytes, and does as little else as can
@@ -81,7 +83,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer nc.close()
-			br := bufio.NewReaderSize(nc.Conn, readerSize)
+			br := bufio.NewReaderSize(nc.Conn, roundtrip.ReaderSize)
 			request := []byte(method + " /path HTTP/1.1\r\n\r\n")
 			raw := func() time.Duration {
 				start := time.Now()

@@ -9,14 +9,14 @@ import (
 )
 
 // conn is a connection to the server. Its Read and Write are those of the
-// socket, with the waits that the exchange allows; HTTP is spoken over stream.
+// socket, within the time that the round trip allows; HTTP is spoken over stream.
 type conn struct {
 	net.Conn               // the socket
 	stream   io.ReadWriter // the conn itself, or TLS over it
 	tls      *tls.Conn     // nil: none
 
-	x      *exchange // that is under way; nil: none
-	ended  bool      // the socket has no more to read
+	rt     *roundTrip // in flight; nil: none
+	ended  bool       // the socket has no more to read
 	reused bool
 	born   time.Time
 	until  time.Time // when it is too old, if it is idle
@@ -41,8 +41,8 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	switch {
 	case c.probing:
 		n, err = c.probe.read(c.raw, p)
-	case c.x != nil:
-		n, err = c.x.receive(p)
+	case c.rt != nil:
+		n, err = c.rt.Receive(p)
 	default:
 		n, err = c.Conn.Read(p)
 	}
@@ -54,16 +54,16 @@ func (c *conn) Read(p []byte) (n int, err error) {
 
 // Write writes to the socket.
 func (c *conn) Write(p []byte) (int, error) {
-	if c.x != nil {
-		return c.x.transmit(p)
+	if c.rt != nil {
+		return c.rt.Transmit(p, c.rt.isShort())
 	}
 	return c.Conn.Write(p)
 }
 
-// quiet reports, without waiting, whether an idle connection is open and says
-// nothing. A server that has closed it, or says something out of turn, can't be
-// used. With TLS it takes note of session tickets and the like, which a server
-// may send at any time.
+// quiet reports, without waiting, whether an idle connection is open and has
+// nothing to be read. One that the server has closed, or on which it has sent
+// something unasked, can't be used. With TLS it processes session tickets and the
+// like, which a server may send at any time.
 func (c *conn) quiet() bool {
 	if c.raw == nil {
 		return false
@@ -75,7 +75,7 @@ func (c *conn) quiet() bool {
 	return n == 0 && err == errNothing
 }
 
-// close closes a connection that isn't in use, and says so if it has TLS.
+// close closes a connection that isn't in use; with TLS it announces the end.
 func (c *conn) close() {
 	if c.tls != nil {
 		c.tls.Close()
@@ -83,7 +83,7 @@ func (c *conn) close() {
 	c.Conn.Close()
 }
 
-// errNothing says that there is nothing to be read now. It is a temporary
+// errNothing reports that there is nothing to be read now. It is a temporary
 // net.Error, so that TLS can go on after it.
 var errNothing error = nothing{}
 

@@ -6,34 +6,36 @@ import (
 	"crypto/tls"
 	"net"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // dial makes a new connection. It ends with the request's context, which it
 // watches only if it takes long.
-func (t *Transport) dial(x *exchange) (*conn, error) {
-	ctx := x.r.Context()
+func (t *Transport) dial(rt *roundTrip) (*conn, error) {
+	ctx := rt.r.Context()
 	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var until time.Time
-	if wait := limit(t.DialTimeout, DefaultDialTimeout); wait > 0 {
+	if wait := roundtrip.Timeout(t.DialTimeout, DefaultDialTimeout); wait > 0 {
 		until = time.Now().Add(wait)
 	}
-	if !x.until.IsZero() && (until.IsZero() || x.until.Before(until)) {
-		until = x.until
+	if end := rt.Until(); !end.IsZero() && (until.IsZero() || end.Before(until)) {
+		until = end
 	}
 	if !until.IsZero() {
 		dialing, cancel = context.WithDeadline(dialing, until)
 		defer cancel()
 	}
-	late := time.AfterFunc(patience, func() {
+	late := time.AfterFunc(roundtrip.Patience, func() {
 		unwatch := context.AfterFunc(ctx, cancel)
 		<-dialing.Done()
 		unwatch()
 	})
 	defer late.Stop()
 	c, err := t.connect(dialing)
-	if err != nil && (ctx.Err() != nil || x.late(time.Now())) {
-		err = x.cause()
+	if err != nil && rt.Ended() {
+		err = rt.Cause()
 	}
 	return c, err
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -205,12 +207,12 @@ func exchangeAll(tr *Transport, r *http.Request) (*http.Response, string, error)
 	return resp, string(p), err
 }
 
-// failure returns the *Error that every error must be.
-func failure(t *testing.T, err error) *Error {
+// failure returns the *roundtrip.Error that every error must be.
+func failure(t *testing.T, err error) *roundtrip.Error {
 	t.Helper()
-	var e *Error
+	var e *roundtrip.Error
 	if !errors.As(err, &e) {
-		t.Fatalf("error %v isn't an *Error", err)
+		t.Fatalf("error %v isn't an *roundtrip.Error", err)
 	}
 	return e
 }

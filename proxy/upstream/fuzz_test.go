@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"mkd/proxy/roundtrip"
 )
 
 // FuzzResponse compares the parser of answers to that of net/http: what this one
@@ -49,7 +51,7 @@ func FuzzResponse(f *testing.F) {
 			ending, err = frame(&ours, method)
 		}
 		if err != nil {
-			if !errors.Is(err, ErrHeader) {
+			if !errors.Is(err, roundtrip.ErrHeader) {
 				t.Fatal(err)
 			}
 			return
@@ -114,7 +116,7 @@ func FuzzHead(f *testing.F) {
 		length = max(length, -1)
 		head, err := appendHead(nil, r, framing{length: length}, nil)
 		if err != nil {
-			if !errors.Is(err, ErrRequest) {
+			if !errors.Is(err, roundtrip.ErrRequest) {
 				t.Fatal(err)
 			}
 			return

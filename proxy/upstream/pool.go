@@ -5,13 +5,15 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // maxAge is how long a connection is kept, so that names are resolved anew.
 const maxAge = 5 * time.Minute
 
 // acquire waits until one more connection may be in use.
-func (t *Transport) acquire(x *exchange) error {
+func (t *Transport) acquire(rt *roundTrip) error {
 	if t.MaxConnections <= 0 {
 		return nil
 	}
@@ -28,7 +30,7 @@ func (t *Transport) acquire(x *exchange) error {
 	turn := make(chan struct{})
 	t.waiters = append(t.waiters, turn)
 	t.mu.Unlock()
-	err := t.await(turn, x)
+	err := t.await(turn, rt)
 	if err == nil || t.leave(turn) {
 		return err
 	}
@@ -38,17 +40,17 @@ func (t *Transport) acquire(x *exchange) error {
 
 // await waits for turn to be closed. Most waits are short, so that the context
 // is watched only in a long one.
-func (t *Transport) await(turn chan struct{}, x *exchange) error {
-	ctx := x.r.Context()
+func (t *Transport) await(turn chan struct{}, rt *roundTrip) error {
+	ctx := rt.r.Context()
 	var until time.Time
-	if wait := limit(t.QueueTimeout, DefaultQueueTimeout); wait > 0 {
+	if wait := roundtrip.Timeout(t.QueueTimeout, DefaultQueueTimeout); wait > 0 {
 		until = time.Now().Add(wait)
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(roundtrip.Patience)
 	defer timer.Stop()
 	var ended <-chan struct{}
 	if !until.IsZero() {
-		timer.Reset(min(patience, time.Until(until)))
+		timer.Reset(min(roundtrip.Patience, time.Until(until)))
 	}
 	for {
 		select {
@@ -146,7 +148,7 @@ func (t *Transport) keep(c *conn, hint time.Duration) {
 	}
 }
 
-// sweepIn has the idle connections be looked through. One timer serves all, and
+// sweepIn starts the timer of sweep. One timer serves all idle connections, and
 // isn't touched when a connection is taken and given back: it runs when the one
 // that was due first would have been, and is set anew for those that are left.
 func (t *Transport) sweepIn(now time.Time, wait time.Duration) {

@@ -108,7 +108,7 @@ func TestDiesUnderRequest(t *testing.T) {
 			}
 			_, _, err := exchangeAll(tr, newRequest(t, "PUT", strings.Repeat("x", size)))
 			e := failure(t, err)
-			if !e.Sent || e.Answered != answered || !e.Reused || e.Stale() == answered || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
+			if !e.Sent || e.Responded != answered || !e.Reused || e.Stale() == answered || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
 				t.Errorf("%q, %d: %+v, %d connections", says, size, e, s.connections())
 			}
 		}

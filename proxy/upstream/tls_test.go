@@ -81,7 +81,7 @@ func TestTLS(t *testing.T) {
 				f.say(strings.Replace(ok, "text", r.head[:4], 1))
 			}
 		})
-		for i, size := range []int{0, 1, 1000, onePart, onePart + 1, smallBody, smallBody + 1, 1 << 20, 0} {
+		for i, size := range []int{0, 1, 1000, tlsRecord, tlsRecord + 1, smallBody, smallBody + 1, 1 << 20, 0} {
 			_, body, err := exchangeAll(tr, newRequest(t, "POST", strings.Repeat("x", size)))
 			if err != nil || body != "POST" || s.connections() != 1 {
 				t.Fatalf("%x, %d: %q, %v, %d connections", version, i, body, err, s.connections())

@@ -1,13 +1,14 @@
 package upstream
 
 import (
-	"bufio"
 	"cmp"
 	"crypto/tls"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // Defaults of the fields of a Transport that are zero.
@@ -36,18 +37,18 @@ const (
 //
 // A body of up to 64 KiB whose length is known is read once there is a
 // connection, and sent together with the head. It should be at hand: while it is
-// read the connection is in use, and no timeout of the Transport runs. Another is sent by a goroutine
-// of its own, while the answer is awaited; that goroutine has ended when the
-// answer was read to its end or closed. For this Read of a request's body has to
-// return once the body is closed, which may be done while it reads. The body is
+// read the connection is in use, and no timeout of the Transport runs. A goroutine
+// sends any other body while the response is awaited; it has ended when the
+// response was read to its end or closed. For this, Read of a request's body has
+// to return once the body is closed, which may happen while it reads. The body is
 // always closed; a dial that fails has not read of it.
 //
 // If Header has Connection: Upgrade and an Upgrade field, these are sent. The
-// Body of a 101 answer is then an io.ReadWriteCloser over the connection, which
+// Body of a 101 response is then an io.ReadWriteCloser over the connection, which
 // has a CloseWrite method too, no deadlines, and outlives the context.
 //
 // With Expect: 100-continue the body is sent once the server asks for it, or
-// hasn't answered for a second. Other 1xx answers go to Got1xxResponse of the
+// hasn't responded for a second. Other 1xx responses go to Got1xxResponse of the
 // context's httptrace.ClientTrace.
 type Transport struct {
 	Network string // tcp or unix; default: tcp
@@ -58,11 +59,10 @@ type Transport struct {
 	TLS *tls.Config
 
 	DialTimeout time.Duration // includes the handshake of TLS; less than 0: none
-	// ResponseTimeout bounds the wait for the head of the final answer, and
+	// ResponseTimeout bounds the wait for the head of the final response, and
 	// ReadTimeout each Read of its body. Both run anew when the server takes a
-	// part of a body that is sent in the background, and stand still while a part
-	// of it is awaited: how long that may take is up to the body. Less than 0:
-	// none.
+	// part of a body that is sent in the background, and stop while a part of it
+	// is awaited: how long that may take is up to the body. Less than 0: none.
 	ResponseTimeout time.Duration
 	ReadTimeout     time.Duration
 
@@ -80,7 +80,7 @@ type Transport struct {
 	MaxIdle     int
 	IdleTimeout time.Duration
 
-	MaxHeader int // bytes of the answer's head, with the 1xx answers before it
+	MaxHeader int // bytes of the head of a response, with the 1xx responses before it
 
 	// Excess is called for a response that is followed by bytes that aren't part
 	// of it, as one with more bytes than its Content-Length. They are dropped, and
@@ -97,62 +97,18 @@ type Transport struct {
 	sweepAt time.Time       // when sweeper runs next; zero: it doesn't
 
 	config  atomic.Pointer[tls.Config] // TLS, completed
-	buffers sync.Pool                  // of *[]byte
-	readers sync.Pool                  // of *bufio.Reader
+	buffers roundtrip.Buffers
 }
-
-// Sizes of buffers, in bytes.
-const (
-	smallBody   = 64 << 10  // a body up to here is sent together with its head
-	requestSize = 2 << 10   // a new buffer for a request
-	maxKeptSize = 128 << 10 // a buffer above isn't used again
-	readerSize  = 16 << 10
-	partSize    = 32 << 10 // a part of a longer body
-)
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.active.Add(1)
-	x := &exchange{t: t, r: r, body: r.Body, length: r.ContentLength, waits: waits{began: time.Now()}}
-	return x.roundTrip()
+	rt := &roundTrip{t: t, r: r}
+	return rt.do()
 }
 
-// Active returns the number of requests that are under way: they wait for a
-// connection or an answer, or their answer's body is neither read to its end nor
-// closed.
+// Active returns the number of requests in flight: they wait for a connection or
+// a response, or the body of their response is neither read to its end nor closed.
 func (t *Transport) Active() int { return int(t.active.Load()) }
 
-// limit returns a timeout, or 0 for none.
-func limit(configured, standard time.Duration) time.Duration {
-	return max(0, cmp.Or(configured, standard))
-}
-
 func (t *Transport) maxHeader() int { return cmp.Or(t.MaxHeader, DefaultMaxHeader) }
-
-// getBuffer returns an empty buffer.
-func (t *Transport) getBuffer() *[]byte {
-	if b, ok := t.buffers.Get().(*[]byte); ok {
-		return b
-	}
-	b := make([]byte, 0, requestSize)
-	return &b
-}
-
-func (t *Transport) putBuffer(b *[]byte) {
-	if cap(*b) <= maxKeptSize {
-		*b = (*b)[:0]
-		t.buffers.Put(b)
-	}
-}
-
-func (t *Transport) getReader() *bufio.Reader {
-	if br, ok := t.readers.Get().(*bufio.Reader); ok {
-		return br
-	}
-	return bufio.NewReaderSize(nil, readerSize)
-}
-
-func (t *Transport) putReader(br *bufio.Reader) {
-	br.Reset(nil)
-	t.readers.Put(br)
-}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"mkd/proxy/roundtrip"
 )
 
 // TestRequests checks what is sent, byte by byte.
@@ -125,7 +127,7 @@ func TestRefusedRequests(t *testing.T) {
 		r.Body, r.ContentLength = b, 4
 		edit(r)
 		_, _, err := exchangeAll(tr, r)
-		if e := failure(t, err); !errors.Is(err, ErrRequest) || e.Sent || strings.Contains(err.Error(), "secret") {
+		if e := failure(t, err); !errors.Is(err, roundtrip.ErrRequest) || e.Sent || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if reads, closed := b.state(); reads > 0 || !closed {
@@ -170,7 +172,7 @@ func TestBodies(t *testing.T) {
 			b := newBody(c.body)
 			r.Body, r.ContentLength = b, c.length
 			_, _, err := exchangeAll(tr, r)
-			if e := failure(t, err); !errors.Is(err, ErrBody) || e.Sent != c.sent || e.Answered {
+			if e := failure(t, err); !errors.Is(err, roundtrip.ErrBody) || e.Sent != c.sent || e.Responded {
 				t.Errorf("%+v", e)
 			}
 			if _, closed := b.state(); !closed {

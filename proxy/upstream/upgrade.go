@@ -9,68 +9,63 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // checkSwitch checks that a change of protocol was asked for, and to the one that
 // the server names (RFC 9110, section 7.8).
-func (x *exchange) checkSwitch() error {
-	if !x.asks {
-		return fmt.Errorf("%w: status 101, though no other protocol was asked for", ErrHeader)
+func (rt *roundTrip) checkSwitch() error {
+	if !rt.asks {
+		return fmt.Errorf("%w: status 101, though no other protocol was asked for", roundtrip.ErrHeader)
 	}
-	for _, v := range x.resp.Header["Upgrade"] {
+	for _, v := range rt.resp.Header["Upgrade"] {
 		for name := range strings.SplitSeq(v, ",") {
-			if !hasToken(x.r.Header["Upgrade"], strings.Trim(name, " \t")) {
-				return fmt.Errorf("%w: status 101 to a protocol that wasn't asked for", ErrHeader)
+			if !hasToken(rt.r.Header["Upgrade"], strings.Trim(name, " \t")) {
+				return fmt.Errorf("%w: status 101 to a protocol that wasn't asked for", roundtrip.ErrHeader)
 			}
 		}
 	}
-	if len(x.resp.Header["Upgrade"]) == 0 || !hasToken(x.resp.Header["Connection"], "upgrade") {
-		return fmt.Errorf("%w: status 101 without its fields", ErrHeader)
+	if len(rt.resp.Header["Upgrade"]) == 0 || !hasToken(rt.resp.Header["Connection"], "upgrade") {
+		return fmt.Errorf("%w: status 101 without its fields", roundtrip.ErrHeader)
 	}
 	return nil
 }
 
 // upgrade hands the connection over to whoever asked for another protocol.
-func (x *exchange) upgrade() (*http.Response, error) {
+func (rt *roundTrip) upgrade() (*http.Response, error) {
 	const op = "changing the protocol"
-	if x.done != nil && !x.joined(true) || x.expecting {
-		return nil, x.finish(op, fmt.Errorf("%w: status 101 before the request was whole", ErrHeader))
+	if !rt.Joined(true) || rt.Forget() {
+		return nil, rt.finish(op, fmt.Errorf("%w: status 101 before the request was complete", roundtrip.ErrHeader))
 	}
-	if x.err != nil {
-		return nil, x.finish(op, x.err)
+	if err := rt.SendError(); err != nil {
+		return nil, rt.finish(op, err)
 	}
-	if x.unwatch != nil {
-		x.unwatch()
+	if !rt.Detach() {
+		return nil, rt.finish(op, roundtrip.ErrClosed)
 	}
-	x.mu.Lock()
-	x.over = x.aborted == nil
-	over := x.over
-	x.mu.Unlock()
-	if !over {
-		return nil, x.finish(op, x.aborted)
-	}
-	c, resp := x.conn, &x.resp
-	c.x = nil
+	c, resp := rt.conn, &rt.resp
+	c.rt = nil
 	c.Conn.SetDeadline(time.Time{})
-	u := &upgraded{x: x, conn: c}
-	if n := x.br.Buffered(); n > 0 {
-		p, _ := x.br.Peek(n)
+	u := &upgraded{rt: rt, conn: c}
+	if n := rt.br.Buffered(); n > 0 {
+		p, _ := rt.br.Peek(n)
 		u.early = bytes.Clone(p)
 	}
-	x.t.putReader(x.br)
-	x.t.putBuffer(x.head)
-	x.finished, x.br, x.head = true, nil, nil
+	rt.t.buffers.PutReader(rt.br)
+	rt.t.buffers.Put(rt.head)
+	rt.finished, rt.br, rt.head = true, nil, nil
 	resp.ContentLength = -1
 	resp.Body = u
 	return resp, nil
 }
 
 // upgraded is a connection that speaks another protocol. It is an
-// io.ReadWriteCloser, and CloseWrite is there for those who look for it.
+// io.ReadWriteCloser, and has a CloseWrite.
 type upgraded struct {
-	x     *exchange
+	rt    *roundTrip
 	conn  *conn
-	early []byte // came together with the answer's head
+	early []byte // came together with the head of the response
 	once  sync.Once
 }
 
@@ -89,7 +84,7 @@ func (u *upgraded) Write(p []byte) (int, error) {
 	return n, u.fail("writing", err)
 }
 
-// CloseWrite tells the server that nothing more comes.
+// CloseWrite shows the server that nothing more comes.
 func (u *upgraded) CloseWrite() error {
 	half, ok := u.conn.stream.(interface{ CloseWrite() error })
 	if u.conn.tls == nil {
@@ -105,10 +100,10 @@ func (u *upgraded) CloseWrite() error {
 func (u *upgraded) Close() error {
 	u.once.Do(func() {
 		u.conn.Conn.Close()
-		if u.x.acquired {
-			u.x.t.release()
+		if u.rt.acquired {
+			u.rt.t.release()
 		}
-		u.x.t.active.Add(-1)
+		u.rt.t.active.Add(-1)
 	})
 	return nil
 }
@@ -117,5 +112,5 @@ func (u *upgraded) fail(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	return &Error{Op: op, Address: u.x.t.Address, Sent: true, Answered: true, Reused: u.x.reused, Err: err}
+	return u.rt.failAfter(op, err)
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"mkd/proxy/roundtrip"
 )
 
 func upgradeRequest(t *testing.T, protocol string) *http.Request {
@@ -75,9 +77,9 @@ func TestNoUpgrade(t *testing.T) {
 		want   error
 	}{
 		"declined":         {ok, nil},
-		"another protocol": {"HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n", ErrHeader},
-		"no protocol":      {"HTTP/1.1 101 x\r\nConnection: upgrade\r\n\r\n", ErrHeader},
-		"no Connection":    {"HTTP/1.1 101 x\r\nUpgrade: echo\r\n\r\n", ErrHeader},
+		"another protocol": {"HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n", roundtrip.ErrHeader},
+		"no protocol":      {"HTTP/1.1 101 x\r\nConnection: upgrade\r\n\r\n", roundtrip.ErrHeader},
+		"no Connection":    {"HTTP/1.1 101 x\r\nUpgrade: echo\r\n\r\n", roundtrip.ErrHeader},
 	} {
 		tr, _ := serve(t, answering(c.answer))
 		if _, _, err := exchangeAll(tr, upgradeRequest(t, "echo")); !errors.Is(err, c.want) || idle(tr) == 1 != (err == nil) {
@@ -93,7 +95,7 @@ func TestNoUpgrade(t *testing.T) {
 	r := upgradeRequest(t, "echo")
 	b := newBody(endless{})
 	r.Body, r.ContentLength = b, -1
-	if _, _, err := exchangeAll(tr, r); !errors.Is(err, ErrHeader) {
+	if _, _, err := exchangeAll(tr, r); !errors.Is(err, roundtrip.ErrHeader) {
 		t.Error(err)
 	}
 	if _, closed := b.state(); !closed {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // within fails a test whose call takes too long for what it waits for. It is
@@ -44,7 +46,7 @@ func TestTimeouts(t *testing.T) {
 		answered   bool
 	}{
 		{"no answer", "", func(tr *Transport) { tr.ResponseTimeout = 150 * time.Millisecond }, false},
-		{"no answer, sooner than patience", "", func(tr *Transport) { tr.ResponseTimeout = 20 * time.Millisecond }, false},
+		{"no answer, sooner than roundtrip.Patience", "", func(tr *Transport) { tr.ResponseTimeout = 20 * time.Millisecond }, false},
 		{"half a head", "HTTP/1.1 200 OK\r\n", func(tr *Transport) { tr.ResponseTimeout = 150 * time.Millisecond }, true},
 		{"1xx only", "HTTP/1.1 103 x\r\n\r\n", func(tr *Transport) { tr.ResponseTimeout = 150 * time.Millisecond }, true},
 		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntext", func(tr *Transport) { tr.ReadTimeout = 150 * time.Millisecond }, true},
@@ -56,7 +58,7 @@ func TestTimeouts(t *testing.T) {
 			c.set(tr)
 			within(t, func() {
 				_, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
-				if e := failure(t, err); !errors.Is(err, ErrTimeout) || !e.Timeout() || !e.Sent || e.Answered != c.answered {
+				if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Timeout() || !e.Sent || e.Responded != c.answered {
 					t.Errorf("%+v", e)
 				}
 			})
@@ -82,7 +84,7 @@ func TestDrip(t *testing.T) {
 	})
 	tr.ResponseTimeout = 200 * time.Millisecond
 	within(t, func() {
-		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, ErrTimeout) {
+		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrTimeout) {
 			t.Error(err)
 		}
 	})
@@ -330,7 +332,7 @@ func TestStalledUpload(t *testing.T) {
 		r.Body, r.ContentLength = pr, length
 		within(t, func() {
 			_, _, err := exchangeAll(tr, r)
-			if e := failure(t, err); !errors.Is(err, ErrBody) || errors.Is(err, ErrTimeout) || !e.Timeout() || !e.Sent {
+			if e := failure(t, err); !errors.Is(err, roundtrip.ErrBody) || errors.Is(err, roundtrip.ErrTimeout) || !e.Timeout() || !e.Sent {
 				t.Errorf("%+v", e)
 			}
 		})

@@ -1,16 +1,20 @@
 package upstream
 
 import (
+	"bufio"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"time"
 
 	"mkd/httptoken"
+	"mkd/proxy/roundtrip"
 )
 
-// ending says how the end of an answer's body is found.
+// ending says what ends the body of a response.
 type ending int
 
 const (
@@ -20,12 +24,72 @@ const (
 	atClose                // the server closes the connection
 )
 
-// protocol is how each answer begins.
+// protocol is how each response begins.
 const protocol = "HTTP/1."
 
-var errProtocol = fmt.Errorf("%w: it doesn't begin with a status line of HTTP/1", ErrHeader)
+// maxInformational is how many 1xx responses may come before the final one.
+const maxInformational = 16
 
-// parseHead parses the head of an answer, whose lines all have their ends, into
+// readHeads reads the head of the final response, and those of 1xx responses
+// before.
+func (rt *roundTrip) readHeads() error {
+	for range maxInformational + 1 {
+		// The first bytes show what isn't HTTP/1: more may never come.
+		if p, err := rt.br.Peek(len(protocol)); !strings.HasPrefix(protocol, string(p)) {
+			return errProtocol
+		} else if err != nil {
+			return err
+		}
+		text, err := rt.readLines()
+		if err != nil {
+			return err
+		}
+		resp := &rt.resp
+		if err := parseHead(text, resp); err != nil {
+			return err
+		}
+		switch code := resp.StatusCode; {
+		case code == http.StatusSwitchingProtocols:
+			return rt.checkSwitch()
+		case code >= 200:
+			return nil
+		case code == http.StatusContinue && rt.Forget():
+			rt.startBody()
+		}
+		if trace := httptrace.ContextClientTrace(rt.r.Context()); trace != nil && trace.Got1xxResponse != nil {
+			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("%w: more than %d responses of status 1xx", roundtrip.ErrHeader, maxInformational)
+}
+
+// readLines reads lines up to an empty one: a head, or a trailer.
+func (rt *roundTrip) readLines() (string, error) {
+	buf := rt.t.buffers.Get()
+	defer rt.t.buffers.Put(buf)
+	most, start := rt.t.maxHeader(), 0
+	for {
+		p, err := rt.br.ReadSlice('\n')
+		if rt.headSize += len(p); rt.headSize > most {
+			return "", fmt.Errorf("%w: it is longer than %d bytes", roundtrip.ErrHeader, most)
+		}
+		*buf = append(*buf, p...)
+		switch {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err != nil:
+			return "", err
+		}
+		if line := (*buf)[start:]; len(line) == 1 || len(line) == 2 && line[0] == '\r' {
+			return string(*buf), nil
+		}
+		start = len(*buf)
+	}
+}
+
+// parseHead parses the head of a response, whose lines all have their ends, into
 // resp (RFC 9112, sections 4 and 5).
 func parseHead(text string, resp *http.Response) error {
 	line, rest, _ := strings.Cut(text, "\n")
@@ -38,17 +102,17 @@ func parseHead(text string, resp *http.Response) error {
 }
 
 // parseStatus parses the status line. It isn't quoted in an error: what isn't a
-// status line may be anything, another one's secret among them.
+// status line may be anything, another client's secret among them.
 func parseStatus(line string, resp *http.Response) error {
 	if len(line) < len("HTTP/1.x 200") || !strings.HasPrefix(line, protocol) || line[7] < '0' || line[7] > '9' || line[8] != ' ' {
 		return errProtocol
 	}
 	status := line[9:]
 	if !isDigits(status[:3]) || status[0] == '0' || len(status) > 3 && status[3] != ' ' {
-		return fmt.Errorf("%w: the status isn't three digits from 100 to 999", ErrHeader)
+		return fmt.Errorf("%w: the status isn't three digits from 100 to 999", roundtrip.ErrHeader)
 	}
 	if !isValue(status) {
-		return fmt.Errorf("%w: a control character in the status line", ErrHeader)
+		return fmt.Errorf("%w: a control character in the status line", roundtrip.ErrHeader)
 	}
 	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = line[:8], 1, int(line[7]-'0')
 	resp.Status = status
@@ -56,8 +120,8 @@ func parseStatus(line string, resp *http.Response) error {
 	return nil
 }
 
-// parseFields parses fields, each of which is a line. A line that goes on with a
-// space or a tab is a folded one, which HTTP doesn't have any more.
+// parseFields parses fields, each of which is a line. A line that begins with a
+// space or a tab is folded, which HTTP doesn't allow any more.
 func parseFields(text string) (http.Header, error) {
 	n := strings.Count(text, "\n")
 	h := make(http.Header, n)
@@ -72,13 +136,13 @@ func parseFields(text string) (http.Header, error) {
 		name, value, ok := strings.Cut(line, ":")
 		switch {
 		case line[0] == ' ' || line[0] == '\t':
-			return nil, fmt.Errorf("%w: a field is folded", ErrHeader)
+			return nil, fmt.Errorf("%w: a field is folded", roundtrip.ErrHeader)
 		case !ok || !httptoken.Valid(name):
-			return nil, fmt.Errorf("%w: a line of it isn't a field", ErrHeader)
+			return nil, fmt.Errorf("%w: a line of it isn't a field", roundtrip.ErrHeader)
 		}
 		value = strings.Trim(value, " \t")
 		if !isValue(value) {
-			return nil, fmt.Errorf("%w: a control character in the field %.40s", ErrHeader, name)
+			return nil, fmt.Errorf("%w: a control character in the field %.40s", roundtrip.ErrHeader, name)
 		}
 		key := http.CanonicalHeaderKey(name)
 		if had := h[key]; had != nil {
@@ -91,7 +155,7 @@ func parseFields(text string) (http.Header, error) {
 	return h, nil
 }
 
-// frame finds out where an answer ends, and completes resp (RFC 9112, section
+// frame finds out where a response ends, and completes resp (RFC 9112, section
 // 6.3).
 func frame(resp *http.Response, method string) (ending, error) {
 	h := resp.Header
@@ -128,7 +192,7 @@ func frame(resp *http.Response, method string) (ending, error) {
 	return atClose, nil
 }
 
-// contentLength returns the answer's length in bytes, or -1.
+// contentLength returns the length of a response in bytes, or -1.
 func contentLength(h http.Header) (int64, error) {
 	values := h["Content-Length"]
 	if len(values) == 0 {
@@ -136,32 +200,32 @@ func contentLength(h http.Header) (int64, error) {
 	}
 	for _, v := range values {
 		if v != values[0] {
-			return 0, fmt.Errorf("%w: several values of Content-Length", ErrHeader)
+			return 0, fmt.Errorf("%w: several values of Content-Length", roundtrip.ErrHeader)
 		}
 	}
 	n, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil || !isDigits(values[0]) {
-		return 0, fmt.Errorf("%w: Content-Length isn't a number", ErrHeader)
+		return 0, fmt.Errorf("%w: Content-Length isn't a number", roundtrip.ErrHeader)
 	}
 	h["Content-Length"] = values[:1:1]
 	return n, nil
 }
 
-// chunked tells whether the answer is chunked, and removes the field that says
+// chunked reports whether the response is chunked, and removes the field that says
 // so. Together with a Content-Length, or in HTTP/1.0, it is an attempt at
 // smuggling, or the work of a server that can't be trusted to know where its
-// answer ends.
+// response ends.
 func chunked(h http.Header, length int64, minor int) (bool, error) {
 	values, ok := h["Transfer-Encoding"]
 	switch {
 	case !ok:
 		return false, nil
 	case minor == 0:
-		return false, fmt.Errorf("%w: Transfer-Encoding in HTTP/1.0", ErrHeader)
+		return false, fmt.Errorf("%w: Transfer-Encoding in HTTP/1.0", roundtrip.ErrHeader)
 	case length >= 0:
-		return false, fmt.Errorf("%w: both Transfer-Encoding and Content-Length", ErrHeader)
+		return false, fmt.Errorf("%w: both Transfer-Encoding and Content-Length", roundtrip.ErrHeader)
 	case len(values) != 1 || !strings.EqualFold(values[0], "chunked"):
-		return false, fmt.Errorf("%w: a Transfer-Encoding other than chunked", ErrHeader)
+		return false, fmt.Errorf("%w: a Transfer-Encoding other than chunked", roundtrip.ErrHeader)
 	}
 	delete(h, "Transfer-Encoding")
 	return true, nil
@@ -185,11 +249,11 @@ func takeTrailer(resp *http.Response) {
 	}
 }
 
-// trails tells whether a field may come after the body: none does that concerns
+// trails reports whether a field may come after the body: none may that concerns
 // the framing (RFC 9110, section 6.5.1).
 func trails(name string) bool { return passes(name) }
 
-// persistent tells whether the server keeps the connection open after an answer
+// persistent reports whether the server keeps the connection open after a response
 // (RFC 9112, section 9.3).
 func persistent(resp *http.Response) bool {
 	values := resp.Header["Connection"]

@@ -57,13 +57,8 @@ func appendFields(dst []Param, r *http.Request) []Param {
 
 // passes tells whether a field is shown to the script as HTTP_*.
 func passes(name string) bool {
-	if name == "" {
+	if !httptoken.Valid(name) || strings.ContainsAny(name, "_.") {
 		return false
-	}
-	for i := range len(name) {
-		if c := name[i]; c == '_' || c == '.' || !httptoken.IsByte(c) {
-			return false
-		}
 	}
 	switch len(name) {
 	case len("Host"):

@@ -6,9 +6,9 @@ import (
 	"io"
 )
 
-// records reads a server's records. It keeps its place when reading fails, so
-// that it can go on where it was.
-type records struct {
+// recordReader reads the records of a server. It keeps its position when reading
+// fails, so that it can go on there.
+type recordReader struct {
 	br      *bufio.Reader
 	typ     recordType // of the current record
 	content int        // bytes of it that are still to be read
@@ -18,7 +18,7 @@ type records struct {
 
 // next makes sure that there is content to be read, and returns its type. It
 // returns io.EOF at END_REQUEST, and an error if that declines the request.
-func (r *records) next() (recordType, error) {
+func (r *recordReader) next() (recordType, error) {
 	for r.content == 0 {
 		if err := r.skipPadding(); err != nil {
 			return 0, err
@@ -46,7 +46,7 @@ func (r *records) next() (recordType, error) {
 	return r.typ, nil
 }
 
-func (r *records) skipPadding() error {
+func (r *recordReader) skipPadding() error {
 	for r.padding > 0 {
 		n, err := r.br.Discard(r.padding)
 		r.padding -= n
@@ -60,7 +60,7 @@ func (r *records) skipPadding() error {
 // end reads END_REQUEST. What comes after it at once shows that the answer may
 // not be what it seems; what comes later is found when the connection is used
 // again.
-func (r *records) end(h recordHeader) error {
+func (r *recordReader) end(h recordHeader) error {
 	p, err := r.br.Peek(headerSize + bodySize)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (r *records) end(h recordHeader) error {
 
 // rest returns how many bytes of STDOUT are left, if all of them have been
 // received already, and a good END_REQUEST too.
-func (r *records) rest() (n int64, ok bool) {
+func (r *recordReader) rest() (n int64, ok bool) {
 	p, _ := r.br.Peek(r.br.Buffered())
 	for h := (recordHeader{typ: r.typ, content: r.content, padding: r.padding}); ; {
 		if len(p) < h.content+h.padding+headerSize {
@@ -104,7 +104,7 @@ func (r *records) rest() (n int64, ok bool) {
 
 // peek returns content that has come, at least a byte, without passing on. next
 // has said that there is some.
-func (r *records) peek() ([]byte, error) {
+func (r *recordReader) peek() ([]byte, error) {
 	if _, err := r.br.Peek(1); err != nil {
 		return nil, err
 	}
@@ -112,13 +112,13 @@ func (r *records) peek() ([]byte, error) {
 }
 
 // discard passes over n bytes that were peeked.
-func (r *records) discard(n int) {
+func (r *recordReader) discard(n int) {
 	r.br.Discard(n)
 	r.content -= n
 }
 
 // read reads content. next has said that there is some.
-func (r *records) read(p []byte) (int, error) {
+func (r *recordReader) read(p []byte) (int, error) {
 	n, err := r.br.Read(p[:min(len(p), r.content)])
 	r.content -= n
 	return n, err

@@ -8,9 +8,10 @@ import (
 	"strings"
 
 	"mkd/httptoken"
+	"mkd/proxy/roundtrip"
 )
 
-// framing says how a request's body is sent.
+// framing says how the body of a request is sent.
 type framing struct {
 	length  int64 // of the body in bytes; -1: unknown, so that it is chunked
 	upgrade bool  // a change of protocol is asked for
@@ -25,24 +26,24 @@ func appendHead(dst []byte, r *http.Request, f framing, names []string) ([]byte,
 		method = http.MethodGet
 	}
 	if !httptoken.Valid(method) {
-		return dst, fmt.Errorf("%w: its method isn't one", ErrRequest)
+		return dst, fmt.Errorf("%w: its method isn't a token", roundtrip.ErrRequest)
 	}
 	if method == http.MethodConnect {
-		return dst, fmt.Errorf("%w: CONNECT needs a tunnel", ErrRequest)
+		return dst, fmt.Errorf("%w: CONNECT needs a tunnel", roundtrip.ErrRequest)
 	}
 	if r.URL == nil {
-		return dst, fmt.Errorf("%w: it has no URL", ErrRequest)
+		return dst, fmt.Errorf("%w: it has no URL", roundtrip.ErrRequest)
 	}
 	target := r.URL.RequestURI()
 	if !isTarget(target) {
-		return dst, fmt.Errorf("%w: a space or a control character in its target", ErrRequest)
+		return dst, fmt.Errorf("%w: a space or a control character in its target", roundtrip.ErrRequest)
 	}
 	host := r.Host
 	if host == "" {
 		host = r.URL.Host
 	}
 	if !isHost(host) {
-		return dst, fmt.Errorf("%w: its host isn't one", ErrRequest)
+		return dst, fmt.Errorf("%w: its host is malformed", roundtrip.ErrRequest)
 	}
 	dst = append(dst, method...)
 	dst = append(dst, ' ')
@@ -82,7 +83,7 @@ func appendFields(dst []byte, h http.Header, names []string) ([]byte, error) {
 	names = names[:0]
 	for name := range h {
 		if !httptoken.Valid(name) {
-			return dst, fmt.Errorf("%w: %.80q isn't the name of a field", ErrRequest, name)
+			return dst, fmt.Errorf("%w: %.80q isn't the name of a field", roundtrip.ErrRequest, name)
 		}
 		if passes(name) {
 			names = append(names, name)
@@ -100,11 +101,11 @@ func appendFields(dst []byte, h http.Header, names []string) ([]byte, error) {
 	return dst, nil
 }
 
-// appendField appends a field. Its value isn't told in an error: it may be a
+// appendField appends a field. An error doesn't quote its value, which may be a
 // secret.
 func appendField(dst []byte, name, value string) ([]byte, error) {
 	if !isValue(value) {
-		return dst, fmt.Errorf("%w: a control character in the field %s", ErrRequest, name)
+		return dst, fmt.Errorf("%w: a control character in the field %s", roundtrip.ErrRequest, name)
 	}
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)
@@ -112,9 +113,9 @@ func appendField(dst []byte, name, value string) ([]byte, error) {
 	return append(dst, "\r\n"...), nil
 }
 
-// passes tells whether a field goes to the server as it is. The others concern
-// the connection or the framing, of which none is the caller's, or stand in the
-// request elsewhere.
+// passes reports whether a field goes to the server as it is. The others concern
+// the connection or the framing, of which none is the caller's, or are elsewhere
+// in the request.
 func passes(name string) bool {
 	var other string
 	switch len(name) {
@@ -146,7 +147,7 @@ func passes(name string) bool {
 	return !strings.EqualFold(name, other)
 }
 
-// hasToken tells whether a field that is a list has a token (RFC 9110, section
+// hasToken reports whether a field that is a list has a token (RFC 9110, section
 // 5.6.1). Case doesn't matter.
 func hasToken(values []string, token string) bool {
 	for _, v := range values {
@@ -161,7 +162,7 @@ func hasToken(values []string, token string) bool {
 	return false
 }
 
-// isValue tells whether s can be a field's value (RFC 9110, section 5.5).
+// isValue reports whether s can be a field's value (RFC 9110, section 5.5).
 func isValue(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -171,7 +172,7 @@ func isValue(s string) bool {
 	return true
 }
 
-// isTarget tells whether s can't be taken for anything but one request target.
+// isTarget reports whether s can't be taken for anything but one request target.
 func isTarget(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c == 0x7f {
@@ -181,7 +182,7 @@ func isTarget(s string) bool {
 	return s != ""
 }
 
-// isHost tells whether s has only bytes of a host and a port (RFC 3986, section
+// isHost reports whether s has only bytes of a host and a port (RFC 3986, section
 // 3.2.2).
 func isHost(s string) bool {
 	for i := range len(s) {

@@ -10,26 +10,27 @@ import (
 	"strings"
 
 	"mkd/httptoken"
+	"mkd/proxy/roundtrip"
 )
 
 // errShort says that an answer ended before its Content-Length.
 var errShort = fmt.Errorf("the answer is shorter than its Content-Length: %w", io.ErrUnexpectedEOF)
 
 // readHeader reads STDOUT up to the end of the header.
-func (e *exchange) readHeader() (*http.Response, error) {
-	buf := e.t.getBuffer()
-	defer e.t.putBuffer(buf)
-	maxHeader := cmp.Or(e.t.MaxHeader, DefaultMaxHeader)
+func (rt *roundTrip) readHeader() (*http.Response, error) {
+	buf := rt.t.buffers.Get()
+	defer rt.t.buffers.Put(buf)
+	maxHeader := cmp.Or(rt.t.MaxHeader, DefaultMaxHeader)
 	b, start := (*buf)[:0], 0 // start of the current line
 	defer func() { *buf = b }()
 	for {
-		if err := e.awaitStdout(); err != nil {
+		if err := rt.awaitStdout(); err != nil {
 			if err == io.EOF {
-				return nil, fmt.Errorf("%w: the answer ended before its header did: %w", ErrHeader, io.ErrUnexpectedEOF)
+				return nil, fmt.Errorf("%w: the answer ended before its header did: %w", roundtrip.ErrHeader, io.ErrUnexpectedEOF)
 			}
 			return nil, err
 		}
-		p, err := e.records.peek()
+		p, err := rt.records.peek()
 		if err != nil {
 			return nil, err
 		}
@@ -39,15 +40,15 @@ func (e *exchange) readHeader() (*http.Response, error) {
 			n = len(p)
 		}
 		if len(b)+n > maxHeader {
-			return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrHeader, maxHeader)
+			return nil, fmt.Errorf("%w: it is longer than %d bytes", roundtrip.ErrHeader, maxHeader)
 		}
 		b = append(b, p[:n]...)
-		e.records.discard(n)
+		rt.records.discard(n)
 		if line == 0 {
 			continue
 		}
 		if text := b[start:]; len(text) == 1 || len(text) == 2 && text[0] == '\r' {
-			return e.response(string(b[:start]))
+			return rt.response(string(b[:start]))
 		}
 		start = len(b)
 	}
@@ -55,7 +56,7 @@ func (e *exchange) readHeader() (*http.Response, error) {
 
 // response makes a response from its header, whose lines all have their ends
 // (RFC 3875, section 6).
-func (e *exchange) response(text string) (*http.Response, error) {
+func (rt *roundTrip) response(text string) (*http.Response, error) {
 	h, err := parseFields(text)
 	if err != nil {
 		return nil, err
@@ -75,19 +76,19 @@ func (e *exchange) response(text string) (*http.Response, error) {
 		ProtoMajor: 1,
 		ProtoMinor: 1,
 		Header:     h,
-		Request:    e.r,
+		Request:    rt.r,
 	}
-	e.left = length
+	rt.left = length
 	switch {
 	case code < 200 || code == http.StatusNoContent:
 		delete(h, "Content-Length") // RFC 9110, section 8.6
-		e.bodyless, e.left = true, -1
+		rt.bodyless, rt.left = true, -1
 		length = 0
 	case code == http.StatusNotModified:
-		e.bodyless, e.left = true, -1
+		rt.bodyless, rt.left = true, -1
 		length = 0
-	case e.r.Method == http.MethodHead:
-		e.bodyless, e.left = true, -1
+	case rt.r.Method == http.MethodHead:
+		rt.bodyless, rt.left = true, -1
 	}
 	resp.ContentLength = length
 	return resp, nil
@@ -98,7 +99,7 @@ func (e *exchange) response(text string) (*http.Response, error) {
 func parseFields(text string) (http.Header, error) {
 	n := strings.Count(text, "\n")
 	if n == 0 {
-		return nil, fmt.Errorf("%w: it has no field", ErrHeader)
+		return nil, fmt.Errorf("%w: it has no field", roundtrip.ErrHeader)
 	}
 	h := make(http.Header, n)
 	values := make([]string, n) // of all fields that come once
@@ -106,12 +107,12 @@ func parseFields(text string) (http.Header, error) {
 		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || !httptoken.Valid(name) {
-			return nil, fmt.Errorf("%w: %.80q isn't a field", ErrHeader, line)
+			return nil, fmt.Errorf("%w: %.80q isn't a field", roundtrip.ErrHeader, line)
 		}
 		value = strings.Trim(value, " \t")
 		for i := range len(value) {
 			if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-				return nil, fmt.Errorf("%w: a control character in %.80q", ErrHeader, line)
+				return nil, fmt.Errorf("%w: a control character in %.80q", roundtrip.ErrHeader, line)
 			}
 		}
 		key := http.CanonicalHeaderKey(name)
@@ -138,15 +139,15 @@ func takeStatus(h http.Header) (code int, status string, err error) {
 	}
 	delete(h, "Status")
 	if len(given) > 1 {
-		return 0, "", fmt.Errorf("%w: several Status fields", ErrHeader)
+		return 0, "", fmt.Errorf("%w: several Status fields", roundtrip.ErrHeader)
 	}
 	digits, reason, _ := strings.Cut(given[0], " ")
 	if !isDigits(digits) || len(digits) != 3 || digits[0] == '0' {
-		return 0, "", fmt.Errorf("%w: Status is %.80q", ErrHeader, given[0])
+		return 0, "", fmt.Errorf("%w: Status is %.80q", roundtrip.ErrHeader, given[0])
 	}
 	code, _ = strconv.Atoi(digits)
 	if code == http.StatusSwitchingProtocols {
-		return 0, "", fmt.Errorf("%w: Status is 101, and FastCGI knows no other protocol to switch to", ErrHeader)
+		return 0, "", fmt.Errorf("%w: Status is 101, and FastCGI knows no other protocol to switch to", roundtrip.ErrHeader)
 	}
 	return code, digits + " " + cmp.Or(reason, http.StatusText(code)), nil
 }
@@ -156,7 +157,7 @@ func contentLength(h http.Header) (int64, error) {
 	values := h["Content-Length"]
 	for _, v := range values {
 		if v != values[0] {
-			return 0, fmt.Errorf("%w: several values of Content-Length", ErrHeader)
+			return 0, fmt.Errorf("%w: several values of Content-Length", roundtrip.ErrHeader)
 		}
 	}
 	if len(values) == 0 {
@@ -164,7 +165,7 @@ func contentLength(h http.Header) (int64, error) {
 	}
 	n, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil || !isDigits(values[0]) {
-		return 0, fmt.Errorf("%w: Content-Length is %.80q", ErrHeader, values[0])
+		return 0, fmt.Errorf("%w: Content-Length is %.80q", roundtrip.ErrHeader, values[0])
 	}
 	h["Content-Length"] = values[:1:1]
 	return n, nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"mkd/proxy/roundtrip"
 )
 
 func TestHeaders(t *testing.T) {
@@ -88,11 +90,11 @@ func TestHeadersThatArent(t *testing.T) {
 		}
 		tr, _ := serve(t, answering(parts.String()+end(0)))
 		resp, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
-		if !errors.Is(err, ErrHeader) || resp != nil {
+		if !errors.Is(err, roundtrip.ErrHeader) || resp != nil {
 			t.Errorf("%.60q: %v", says, err)
 			continue
 		}
-		if e := failure(t, err); !e.Answered || !e.Sent || len(err.Error()) > 400 {
+		if e := failure(t, err); !e.Responded || !e.Sent || len(err.Error()) > 400 {
 			t.Errorf("%.60q: %+v", says, e)
 		}
 	}
@@ -107,7 +109,7 @@ func TestMaxHeader(t *testing.T) {
 		t.Error(err)
 	}
 	tr.MaxHeader = 97
-	if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, ErrHeader) {
+	if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrHeader) {
 		t.Error(err)
 	}
 }
@@ -171,7 +173,7 @@ func TestLengthOfWhole(t *testing.T) {
 		{head + stdout("body") + end(2), -1},                 // a refusal
 		{head + stdout("body") + end(0) + "x", -1},           // something after it
 		{head + stdout("body") + record(1, 9, 1, "", 0), -1}, // nonsense
-		{head + stdout(strings.Repeat("x", readerSize)) + end(0), -1},
+		{head + stdout(strings.Repeat("x", roundtrip.ReaderSize)) + end(0), -1},
 	} {
 		tr, _ := serve(t, answering(c.says))
 		resp, err := tr.RoundTrip(newRequest(t, "GET", ""))

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // TestAnswers checks how answers are understood, and whether the connection is
@@ -112,44 +114,44 @@ func TestWrongAnswers(t *testing.T) {
 		"nothing":                  {"", io.ErrUnexpectedEOF},
 		"a beginning":              {"HTT", io.ErrUnexpectedEOF},
 		"a cut head":               {head + "A: b\r\n", io.ErrUnexpectedEOF},
-		"HTTP/0.9":                 {"<html>text</html>\n", ErrHeader},
-		"another protocol":         {"SSH-2.0-OpenSSH_9\r\n", ErrHeader},
-		"a line before":            {"\r\n" + ok, ErrHeader},
-		"garbage before":           {"text" + ok, ErrHeader},
-		"HTTP/2":                   {"HTTP/2.0 200 OK\r\n\r\n", ErrHeader},
-		"HTTP/1.10":                {"HTTP/1.10 200 OK\r\n\r\n", ErrHeader},
-		"lower case":               {"http/1.1 200 OK\r\n\r\n", ErrHeader},
-		"status 99":                {"HTTP/1.1 099 OK\r\n\r\n", ErrHeader},
-		"status 1000":              {"HTTP/1.1 1000 OK\r\n\r\n", ErrHeader},
-		"status +20":               {"HTTP/1.1 +20 OK\r\n\r\n", ErrHeader},
-		"status with two spaces":   {"HTTP/1.1  200 OK\r\n\r\n", ErrHeader},
-		"no status":                {"HTTP/1.1 \r\n\r\n", ErrHeader},
-		"CR in the reason":         {"HTTP/1.1 200 O\rK\r\n\r\n", ErrHeader},
-		"no colon":                 {head + "secret\r\n\r\n", ErrHeader},
-		"space before the colon":   {head + "Content-Length : 4\r\n\r\n", ErrHeader},
-		"no name":                  {head + ": secret\r\n\r\n", ErrHeader},
-		"a folded field":           {head + "A: b\r\n c\r\n\r\n", ErrHeader},
-		"a folded first field":     {head + " A: b\r\n\r\n", ErrHeader},
-		"NUL":                      {head + "A: secret\x00\r\n\r\n", ErrHeader},
-		"CR":                       {head + "A: secret\rB: c\r\n\r\n", ErrHeader},
-		"two lengths":              {head + "Content-Length: 4\r\nContent-Length: 5\r\n\r\ntextx", ErrHeader},
-		"a list of lengths":        {head + "Content-Length: 4, 4\r\n\r\ntext", ErrHeader},
-		"length -4":                {head + "Content-Length: -4\r\n\r\ntext", ErrHeader},
-		"length +4":                {head + "Content-Length: +4\r\n\r\ntext", ErrHeader},
-		"no length":                {head + "Content-Length:\r\n\r\ntext", ErrHeader},
-		"a huge length":            {head + "Content-Length: 99999999999999999999\r\n\r\ntext", ErrHeader},
-		"length and chunked":       {head + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", ErrHeader},
-		"gzip, chunked":            {head + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", ErrHeader},
-		"chunked twice":            {head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", ErrHeader},
-		"identity":                 {head + "Transfer-Encoding: identity\r\n\r\ntext", ErrHeader},
-		"chunked in HTTP/1.0":      {"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", ErrHeader},
-		"101 unasked":              {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", ErrHeader},
-		"a long head":              {head + "A: " + strings.Repeat("x", 70000) + "\r\n\r\n", ErrHeader},
-		"an endless line":          {"HTTP/1.1 200 " + strings.Repeat("x", 70000), ErrHeader},
-		"many fields":              {head + strings.Repeat("A: b\r\n", 12000) + "\r\n", ErrHeader},
-		"many 1xx":                 {strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 300) + ok, ErrHeader},
-		"large 1xx":                {strings.Repeat("HTTP/1.1 103 Early Hints\r\nA: "+strings.Repeat("x", 10000)+"\r\n\r\n", 8) + ok, ErrHeader},
-		"a wrong one after 1xx":    {"HTTP/1.1 100 Continue\r\n\r\ntext", ErrHeader},
+		"HTTP/0.9":                 {"<html>text</html>\n", roundtrip.ErrHeader},
+		"another protocol":         {"SSH-2.0-OpenSSH_9\r\n", roundtrip.ErrHeader},
+		"a line before":            {"\r\n" + ok, roundtrip.ErrHeader},
+		"garbage before":           {"text" + ok, roundtrip.ErrHeader},
+		"HTTP/2":                   {"HTTP/2.0 200 OK\r\n\r\n", roundtrip.ErrHeader},
+		"HTTP/1.10":                {"HTTP/1.10 200 OK\r\n\r\n", roundtrip.ErrHeader},
+		"lower case":               {"http/1.1 200 OK\r\n\r\n", roundtrip.ErrHeader},
+		"status 99":                {"HTTP/1.1 099 OK\r\n\r\n", roundtrip.ErrHeader},
+		"status 1000":              {"HTTP/1.1 1000 OK\r\n\r\n", roundtrip.ErrHeader},
+		"status +20":               {"HTTP/1.1 +20 OK\r\n\r\n", roundtrip.ErrHeader},
+		"status with two spaces":   {"HTTP/1.1  200 OK\r\n\r\n", roundtrip.ErrHeader},
+		"no status":                {"HTTP/1.1 \r\n\r\n", roundtrip.ErrHeader},
+		"CR in the reason":         {"HTTP/1.1 200 O\rK\r\n\r\n", roundtrip.ErrHeader},
+		"no colon":                 {head + "secret\r\n\r\n", roundtrip.ErrHeader},
+		"space before the colon":   {head + "Content-Length : 4\r\n\r\n", roundtrip.ErrHeader},
+		"no name":                  {head + ": secret\r\n\r\n", roundtrip.ErrHeader},
+		"a folded field":           {head + "A: b\r\n c\r\n\r\n", roundtrip.ErrHeader},
+		"a folded first field":     {head + " A: b\r\n\r\n", roundtrip.ErrHeader},
+		"NUL":                      {head + "A: secret\x00\r\n\r\n", roundtrip.ErrHeader},
+		"CR":                       {head + "A: secret\rB: c\r\n\r\n", roundtrip.ErrHeader},
+		"two lengths":              {head + "Content-Length: 4\r\nContent-Length: 5\r\n\r\ntextx", roundtrip.ErrHeader},
+		"a list of lengths":        {head + "Content-Length: 4, 4\r\n\r\ntext", roundtrip.ErrHeader},
+		"length -4":                {head + "Content-Length: -4\r\n\r\ntext", roundtrip.ErrHeader},
+		"length +4":                {head + "Content-Length: +4\r\n\r\ntext", roundtrip.ErrHeader},
+		"no length":                {head + "Content-Length:\r\n\r\ntext", roundtrip.ErrHeader},
+		"a huge length":            {head + "Content-Length: 99999999999999999999\r\n\r\ntext", roundtrip.ErrHeader},
+		"length and chunked":       {head + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", roundtrip.ErrHeader},
+		"gzip, chunked":            {head + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", roundtrip.ErrHeader},
+		"chunked twice":            {head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", roundtrip.ErrHeader},
+		"identity":                 {head + "Transfer-Encoding: identity\r\n\r\ntext", roundtrip.ErrHeader},
+		"chunked in HTTP/1.0":      {"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", roundtrip.ErrHeader},
+		"101 unasked":              {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", roundtrip.ErrHeader},
+		"a long head":              {head + "A: " + strings.Repeat("x", 70000) + "\r\n\r\n", roundtrip.ErrHeader},
+		"an endless line":          {"HTTP/1.1 200 " + strings.Repeat("x", 70000), roundtrip.ErrHeader},
+		"many fields":              {head + strings.Repeat("A: b\r\n", 12000) + "\r\n", roundtrip.ErrHeader},
+		"many 1xx":                 {strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 300) + ok, roundtrip.ErrHeader},
+		"large 1xx":                {strings.Repeat("HTTP/1.1 103 Early Hints\r\nA: "+strings.Repeat("x", 10000)+"\r\n\r\n", 8) + ok, roundtrip.ErrHeader},
+		"a wrong one after 1xx":    {"HTTP/1.1 100 Continue\r\n\r\ntext", roundtrip.ErrHeader},
 		"a cut body":               {head + "Content-Length: 5\r\n\r\ntext", io.ErrUnexpectedEOF},
 		"a missing body":           {head + "Content-Length: 5\r\n\r\n", io.ErrUnexpectedEOF},
 		"chunks without an end":    {head + "Transfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n", io.ErrUnexpectedEOF},
@@ -160,8 +162,8 @@ func TestWrongAnswers(t *testing.T) {
 		"a huge size":              {head + "Transfer-Encoding: chunked\r\n\r\n10000000000000004\r\ntext\r\n0\r\n\r\n", ErrChunked},
 		"a long chunk":             {head + "Transfer-Encoding: chunked\r\n\r\n4\r\ntextx\r\n0\r\n\r\n", ErrChunked},
 		"long extensions":          {head + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1;"+strings.Repeat("x", 2000)+"\r\nx\r\n", 30) + "0\r\n\r\n", ErrChunked},
-		"a wrong trailer":          {head + "Transfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n0\r\nsecret\r\n\r\n", ErrHeader},
-		"a long trailer":           {head + "Transfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n0\r\n" + strings.Repeat("A: b\r\n", 12000) + "\r\n", ErrHeader},
+		"a wrong trailer":          {head + "Transfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n0\r\nsecret\r\n\r\n", roundtrip.ErrHeader},
+		"a long trailer":           {head + "Transfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n0\r\n" + strings.Repeat("A: b\r\n", 12000) + "\r\n", roundtrip.ErrHeader},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr, _ := serve(t, func(f *fakeConn) {
@@ -173,7 +175,7 @@ func TestWrongAnswers(t *testing.T) {
 				t.Fatalf("%q, %v", body, err)
 			}
 			e := failure(t, err)
-			if !e.Sent || e.Answered != (c.answer != "") || e.Reused || e.Timeout() {
+			if !e.Sent || e.Responded != (c.answer != "") || e.Reused || e.Timeout() {
 				t.Errorf("%+v", e)
 			}
 			if strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), tr.Address) {
@@ -191,7 +193,7 @@ func TestWrongAnswers(t *testing.T) {
 func TestMoreThanContentLength(t *testing.T) {
 	noLeaks(t)
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
-	for _, size := range []int{0, 4, readerSize, readerSize + 1, 1 << 20} {
+	for _, size := range []int{0, 4, roundtrip.ReaderSize, roundtrip.ReaderSize + 1, 1 << 20} {
 		for _, excess := range []string{"\n", ok, strings.Repeat("x", 100_000)} {
 			body := strings.Repeat("b", size)
 			tr, s := serve(t, func(f *fakeConn) {
@@ -273,7 +275,7 @@ func TestClose(t *testing.T) {
 	if idle(tr) != 1 || s.connections() != 1 {
 		t.Errorf("%d idle, %d connections", idle(tr), s.connections())
 	}
-	if _, err := resp.Body.Read(make([]byte, 1)); !errors.Is(err, ErrClosed) {
+	if _, err := resp.Body.Read(make([]byte, 1)); !errors.Is(err, roundtrip.ErrClosed) {
 		t.Error(err)
 	}
 	resp.Body.Close()
@@ -296,7 +298,7 @@ func TestClose(t *testing.T) {
 		read <- err
 	}()
 	resp.Body.Close()
-	if err := <-read; !errors.Is(err, ErrClosed) {
+	if err := <-read; !errors.Is(err, roundtrip.ErrClosed) {
 		t.Error(err)
 	}
 	if idle(tr) != 0 {

@@ -1,0 +1,87 @@
+package roundtrip
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+)
+
+// Errors that an *Error may hold, besides those of a client package, a
+// *net.OpError, an error of TLS, the context's cause, and io.ErrUnexpectedEOF for
+// a response that was cut off or never came.
+var (
+	// ErrRequest reports that a request can't be sent as it is, to any server.
+	ErrRequest = errors.New("the request can't be sent")
+	// ErrBody reports that a request's body couldn't be read, or had another
+	// length than it said. The server may have got a part of it.
+	ErrBody = errors.New("the request's body can't be read")
+	// ErrBusy reports that the request wasn't carried out because the server, or
+	// the queue for it, is full.
+	ErrBusy = errors.New("the server is busy")
+	// ErrTimeout reports that the server took longer than it may.
+	ErrTimeout error = timeoutError{}
+	// ErrHeader reports that the header of a response is malformed or too long.
+	ErrHeader = errors.New("the header of the response is malformed")
+	// ErrClosed reports that the body of a response was closed before its end.
+	ErrClosed = errors.New("the body of the response is closed")
+)
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string { return "the server took too long" }
+func (timeoutError) Timeout() bool { return true }
+
+// Error reports why a request failed, and how far it had come.
+type Error struct {
+	Protocol  string // of the server, for people
+	Address   string // of the server
+	Op        string // the step that failed, as in "connecting"
+	Sent      bool   // whether the server may have got a part of the request
+	Responded bool   // whether a byte of a response came
+	Reused    bool   // whether it was on a kept connection
+	Err       error  // the reason
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s %s: %s: %v", e.Protocol, e.Address, e.Op, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Timeout reports whether the time for the step was over, be it the server's or
+// the context's.
+func (e *Error) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.Err, &t) && t.Timeout()
+}
+
+// Stale reports whether the server closed a kept connection in place of a
+// response. Mostly it had closed it before the request came, but this can't be
+// told from a server that died of the request.
+func (e *Error) Stale() bool { return e.Reused && !e.Responded && Disconnected(e.Err) }
+
+// Disconnected reports whether an error means that the server closed the
+// connection.
+func Disconnected(err error) bool {
+	if errors.Is(err, ErrBody) {
+		return false
+	}
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) // the latter by a write
+}
+
+// ReadError returns what an error of a read means to a response that isn't
+// complete: the end of the connection cuts it off.
+func ReadError(err error) error {
+	switch {
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	case errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
+	case errors.Is(err, net.ErrClosed):
+		return ErrClosed
+	}
+	return err
+}
