@@ -33,7 +33,8 @@ func LimitMemory(cfg *config.Config) int64 {
 }
 
 func memoryLimit(cfg *config.Config) int64 {
-	limit := baseMemory + int64(cfg.Limits.MessageMemory) +
+	messages := int64(cfg.Limits.MessageMemory)
+	limit := baseMemory + messages + messages/4 + // a quarter for MACs
 		spoolingRequests*int64(cfg.Limits.Spool.Memory) +
 		sessionMemory*int64(cfg.Sessions.Capacity)
 	for i := range cfg.Listeners {
