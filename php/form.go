@@ -29,7 +29,7 @@ type FormError struct {
 
 func (e *FormError) Error() string { return "the request's form: " + e.Err.Error() }
 
-// Unwrap returns the reason.
+// Unwrap returns Err.
 func (e *FormError) Unwrap() error { return e.Err }
 
 func tooLarge(format string, args ...any) error {
@@ -197,7 +197,7 @@ func (f *form) takeField(part io.Reader, name string) error {
 	buf := buffers.Get().(*[partSize]byte)
 	defer buffers.Put(buf)
 	raw, escaped := buf[:partSize/4], buf[partSize/4:]
-	var number []byte // the field's value, if it may be one
+	var number []byte // the value, if it may be a number
 	for {
 		n, err := part.Read(raw)
 		if len(number) < 32 {
@@ -236,6 +236,7 @@ func appendEscaped(dst, text []byte) []byte {
 	return dst
 }
 
+// takeFile reads a file.
 func (f *form) takeFile(part *multipart.Part, d disposition) (err error) {
 	up := upload{field: d.name, name: d.file}
 	if !d.hasName {
@@ -250,7 +251,7 @@ func (f *form) takeFile(part *multipart.Part, d disposition) (err error) {
 			return tooLarge("it has over %d files", f.maxFiles)
 		}
 		typ, _, _ := strings.Cut(part.Header.Get("Content-Type"), ";")
-		up.typ = strings.Clone(typ) // the rest may be long
+		up.typ = strings.Clone(typ) // the rest of the header may be long
 	}
 	if err := f.count(fileBytes + len(up.field) + len(up.name) + len(up.typ)); err != nil {
 		return err

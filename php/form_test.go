@@ -15,7 +15,7 @@ import (
 	"testing/iotest"
 )
 
-// multipartCall makes a call of a form whose parts are given as they are.
+// multipartCall returns a call of a form with the given parts.
 func multipartCall(target, body string) *HTTPCall {
 	return httpCall("POST", target, http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, body)
 }
@@ -67,7 +67,7 @@ func TestFormsThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", typ, err)
 		}
 	}
-	gone := errors.New("the client is gone")
+	gone := errors.New("the client has left")
 	c := multipartCall("/dump", "x")
 	c.Request.Body = io.NopCloser(io.MultiReader(strings.NewReader(cut), errReader{gone}))
 	if _, err := doHTTP(p, c); err != gone {
@@ -85,8 +85,8 @@ type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
-// TestFormsTakeLittleMemory while they are received: a client that sends a long
-// field slowly holds no memory for it, and its bytes count among all forms'.
+// TestFormsTakeLittleMemory: a client that sends a long field slowly takes no memory
+// for it, and its bytes count among those of all forms.
 func TestFormsTakeLittleMemory(t *testing.T) {
 	const clients, size = 8, 5 << 20
 	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: clients * (size + 1<<20)}
@@ -98,7 +98,7 @@ func TestFormsTakeLittleMemory(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
-	gone := errors.New("the client is gone")
+	gone := errors.New("the client has left")
 	field := []byte(strings.TrimSuffix(fieldPart("a", strings.Repeat("x", size)), "\r\n"))
 	before := heap()
 	var writers []*io.PipeWriter
@@ -143,7 +143,7 @@ func TestFormsTakeLittleMemory(t *testing.T) {
 	}
 }
 
-// TestAppendEscaped compares it with the library's function.
+// TestAppendEscaped compares appendEscaped with url.QueryEscape.
 func TestAppendEscaped(t *testing.T) {
 	var all []byte
 	for c := range 256 {
@@ -154,7 +154,7 @@ func TestAppendEscaped(t *testing.T) {
 	}
 }
 
-// TestMaxFileSizeBitByBit: the form's own limit holds, however it arrives.
+// TestMaxFileSizeBitByBit: the form's own limit applies, however it arrives.
 func TestMaxFileSizeBitByBit(t *testing.T) {
 	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: 1 << 20}
 	u := newUploads(&opt, nil)
@@ -170,7 +170,7 @@ func TestMaxFileSizeBitByBit(t *testing.T) {
 	}
 }
 
-// TestFormBoundaryAsPHP: clients name boundaries that RFC 2045 would have quoted.
+// TestFormBoundaryAsPHP: clients send boundaries without the quotes of RFC 2045.
 func TestFormBoundaryAsPHP(t *testing.T) {
 	for typ, want := range map[string]string{
 		"multipart/form-data; boundary=b":                  "b",
@@ -195,7 +195,7 @@ func TestFormBoundaryAsPHP(t *testing.T) {
 }
 
 // TestFormsOfOtherMethods: forms of PUT, PATCH and DELETE are parsed as those of
-// POST, but for $_POST and $_FILES, which PHP leaves empty.
+// POST, except that PHP leaves $_POST and $_FILES empty.
 func TestFormsOfOtherMethods(t *testing.T) {
 	p, _ := httpPool(t)
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "REPORT"} {
@@ -290,7 +290,7 @@ func TestNests(t *testing.T) {
 	}
 }
 
-// FuzzForm has forms read that a client may send.
+// FuzzForm reads forms that a client may send.
 func FuzzForm(f *testing.F) {
 	f.Add([]byte(filePart("f[]", "a.txt", "one") + fieldPart("a[b]", "c") + "--b--\r\n"))
 	f.Add([]byte("--b\r\nContent-Disposition: form-data; filename=\"\\\"\r\n\r\n\r\n--b--"))

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// TestWarningsPastAnErrorHandler: a script's own handler that leaves a warning
-// to PHP doesn't hide it.
+// TestWarningsPastAnErrorHandler: a warning that a script's own handler leaves to PHP
+// is logged.
 func TestWarningsPastAnErrorHandler(t *testing.T) {
 	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
 		set_error_handler(fn() => false);
 		$ARCANGELO_USERSPACE = ['on_handle' => function () { trigger_error('left to PHP'); @trigger_error('silenced'); return 'done'; }];`)})
 	if got := mustDo(t, p, "x"); got != "done" {
-		t.Errorf("the answer is %q", got)
+		t.Errorf("the response is %q", got)
 	}
 	log.await(t, "PHP Notice:  left to PHP in ")
 	if strings.Contains(log.String(), "silenced") {
@@ -27,7 +27,7 @@ func TestWarningsPastAnErrorHandler(t *testing.T) {
 	}
 }
 
-// signalled is a script whose handler of SIGUSR1 interrupts what PHP waits for,
+// signalled returns a script whose handler of SIGUSR1 interrupts what PHP waits for,
 // and counts the signals in a file.
 func signalled(t *testing.T) (path, count string) {
 	count = filepath.Join(t.TempDir(), "count")
@@ -41,7 +41,7 @@ func signalled(t *testing.T) (path, count string) {
 		$ARCANGELO_USERSPACE = ['on_handle' => fn () => str_repeat(arca::$request, 1 << 20)];`), count
 }
 
-// interrupt sends signals, each once the one before it was handled. Half as many
+// interrupt sends signals, each after the one before was handled. Half as many
 // reach PHP's loop: it tries an interrupted read again once.
 func interrupt(t *testing.T, pid int, count string) {
 	t.Helper()
@@ -58,8 +58,9 @@ func interrupt(t *testing.T, pid int, count string) {
 	}
 }
 
-// TestSignalsAtRest: a script that handles signals stays while it waits for a call.
-func TestSignalsAtRest(t *testing.T) {
+// TestSignalsWhileIdle: a worker that handles signals goes on while it waits for a
+// call.
+func TestSignalsWhileIdle(t *testing.T) {
 	path, count := signalled(t)
 	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path})
 	pid := p.Status().Workers[0].PID
@@ -72,8 +73,8 @@ func TestSignalsAtRest(t *testing.T) {
 	}
 }
 
-// TestSignalsDuringAnAnswer interrupts a worker that writes a long answer.
-func TestSignalsDuringAnAnswer(t *testing.T) {
+// TestSignalsDuringAResponse interrupts a worker that writes a long response.
+func TestSignalsDuringAResponse(t *testing.T) {
 	path, count := signalled(t)
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path})
 	pid := p.Status().Workers[0].PID
@@ -88,15 +89,15 @@ func TestSignalsDuringAnAnswer(t *testing.T) {
 	}
 }
 
-// TestSignalBreaksAnAnswerOff: a handler that throws while an answer is written
-// ends the worker; what it would say instead isn't taken for the answer's rest.
-func TestSignalBreaksAnAnswerOff(t *testing.T) {
+// TestSignalCutsAResponse: a handler that throws while a response is written ends the
+// worker; its error isn't taken for the rest of the response.
+func TestSignalCutsAResponse(t *testing.T) {
 	thrown := filepath.Join(t.TempDir(), "thrown")
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
 		pcntl_async_signals(true);
 		pcntl_signal(SIGUSR1, function () {
 			touch('`+thrown+`');
-			throw new Exception(str_repeat('not a part of the answer ', 100));
+			throw new Exception(str_repeat('not a part of the response ', 100));
 		}, false);
 		$ARCANGELO_USERSPACE = ['on_handle' => function () { yield str_repeat(arca::$request, 100_000); }];`)})
 	pid := p.Status().Workers[0].PID
@@ -115,7 +116,7 @@ func TestSignalBreaksAnAnswerOff(t *testing.T) {
 	}
 }
 
-// slowWriter takes nothing until it is opened.
+// slowWriter blocks until it is opened.
 type slowWriter struct {
 	first, open chan struct{}
 	b           bytes.Buffer
@@ -129,7 +130,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 	return w.b.Write(p)
 }
 
-// TestNoArgumentsInTraces: passwords that functions get aren't in errors.
+// TestNoArgumentsInTraces: errors don't have passwords that functions get.
 func TestNoArgumentsInTraces(t *testing.T) {
 	path := script(t, `
 		function connect($password) { throw new Exception('no database'); }
@@ -149,8 +150,8 @@ func TestNoArgumentsInTraces(t *testing.T) {
 	}
 }
 
-// TestMessageLargerThanMemory: the worker says what is wrong, before it has all
-// of the message.
+// TestMessageLargerThanMemory: the worker reports the fault before it has the whole
+// message.
 func TestMessageLargerThanMemory(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryCeiling: 16 << 20, Timeout: 10 * time.Second})
 	message := strings.Repeat("x", 20<<20)
@@ -169,7 +170,7 @@ func TestMessageLargerThanMemory(t *testing.T) {
 	}
 }
 
-// TestEnvIsReset: what a request puts into $_ENV isn't there for the next.
+// TestEnvIsReset: a change of $_ENV doesn't reach the next request.
 func TestEnvIsReset(t *testing.T) {
 	opt := httpOptions(t)
 	opt.Env["KEPT"], opt.Ini = "1", map[string]string{"variables_order": "EGPCS"}
@@ -183,7 +184,7 @@ func TestEnvIsReset(t *testing.T) {
 	}
 }
 
-// TestNoTypeOfNoContent: what has no content isn't said to be HTML.
+// TestNoTypeOfNoContent: a response without content has no Content-Type.
 func TestNoTypeOfNoContent(t *testing.T) {
 	p, _ := httpPool(t)
 	if w := get(t, p, "/nocontent"); w.status != 204 || w.header["Content-Type"] != nil {

@@ -20,7 +20,7 @@ import (
 type HTTPCall struct {
 	// Request is the request as the script sees it: its Method, URL, Proto, Host,
 	// Header, Body and ContentLength. The script doesn't see fields that PHP
-	// can't tell from others (Proxy, and names with an underscore or a dot).
+	// can't distinguish from others (Proxy, and names with an underscore or a dot).
 	//
 	// The Body isn't closed. The body of a form with files, and a body of at most
 	// 8 KiB, is read before the call waits for a worker: the Body itself has to
@@ -163,7 +163,7 @@ func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	add := func(s string) { buf, values = append(append(buf, s...), 0), values+1 }
 	number := func(n int64) { buf, values = append(strconv.AppendInt(buf, n, 10), 0), values+1 }
 
-	add(orString(r.Method, http.MethodGet))
+	add(stringOr(r.Method, http.MethodGet))
 	target := r.URL.RequestURI()
 	add(target)
 	switch {
@@ -174,7 +174,7 @@ func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	default:
 		add(target)
 	}
-	add(orString(r.Proto, "HTTP/1.1"))
+	add(stringOr(r.Proto, "HTTP/1.1"))
 	scheme, port := "http", int64(80)
 	if m.HTTPS {
 		scheme, port = "https", 443
@@ -229,7 +229,8 @@ func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	return buf, values
 }
 
-func orString(s, otherwise string) string {
+// stringOr returns s, or otherwise if s is empty.
+func stringOr(s, otherwise string) string {
 	if s == "" {
 		return otherwise
 	}

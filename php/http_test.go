@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// recorder is an ResponseWriter that keeps what it gets.
+// recorder is a ResponseWriter that keeps what it gets.
 type recorder struct {
 	status  int
 	header  http.Header
@@ -53,7 +53,7 @@ func (r *recorder) Flush() error {
 	return nil
 }
 
-// httpCall makes a call: target is below http://example.org:8080.
+// httpCall returns a call. target is below http://example.org:8080.
 func httpCall(method, target string, header http.Header, body string) *HTTPCall {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -94,7 +94,7 @@ func request(t *testing.T, p *Pool, c *HTTPCall) *recorder {
 	return w
 }
 
-// httpPool is a pool of one worker that runs testdata/http.php.
+// httpPool starts a pool of one worker that runs testdata/http.php.
 func httpPool(t *testing.T) (*Pool, *logBuffer) {
 	t.Helper()
 	return start(t, httpOptions(t))
@@ -175,7 +175,7 @@ func asJSON(v any) string {
 	return string(p)
 }
 
-func TestHTTPAnswers(t *testing.T) {
+func TestHTTPResponses(t *testing.T) {
 	p, _ := httpPool(t)
 	code, _ := os.ReadFile("testdata/http.php")
 	pid := get(t, p, "/pid").body.String()
@@ -237,7 +237,7 @@ func TestEarlyHints(t *testing.T) {
 	for target, want := range map[string]string{
 		"/hints":     `[{"Link":["\u003c/a.css\u003e; rel=preload","\u003c/b.js\u003e; rel=preload"]},{"X-Second":["2"]}]`,
 		"/hint103":   `[{"Link":["\u003c/a.css\u003e; rel=preload"]}]`,
-		"/status103": "null", // a hint without fields says nothing
+		"/status103": "null", // a hint without fields has no use
 		"/hintlate":  "null",
 		"/hello":     "null",
 	} {
@@ -251,8 +251,8 @@ func TestEarlyHints(t *testing.T) {
 	}
 }
 
-// TestBodyBeyondItsLength: what is longer than its Content-Length is cut off,
-// with one warning. The worker goes on.
+// TestBodyBeyondItsLength: a body that is longer than its Content-Length is cut, with
+// one warning. The worker goes on.
 func TestBodyBeyondItsLength(t *testing.T) {
 	p, log := httpPool(t)
 	pid := get(t, p, "/pid").body.String()
@@ -297,7 +297,7 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-// TestHTTPErrors: right answer or error, and the pool is whole after it.
+// TestHTTPErrors: the client gets the right response or error, and the pool recovers.
 func TestHTTPErrors(t *testing.T) {
 	p, log := httpPool(t)
 	for _, c := range []struct {
@@ -348,8 +348,8 @@ func TestHTTPErrors(t *testing.T) {
 	awaitWhole(t, p, 1)
 }
 
-// TestRequestsThatCantBe are refused before they reach a worker.
-func TestRequestsThatCantBe(t *testing.T) {
+// TestInvalidRequests: a worker gets no invalid request.
+func TestInvalidRequests(t *testing.T) {
 	p, _ := httpPool(t)
 	pid := get(t, p, "/pid").body.String()
 	for name, c := range map[string]*HTTPCall{
@@ -368,7 +368,7 @@ func TestRequestsThatCantBe(t *testing.T) {
 	}
 }
 
-// TestBodies: whatever its size, the script has the body as it was sent.
+// TestBodies: the script gets a body of any size as it was sent.
 func TestBodies(t *testing.T) {
 	opt := httpOptions(t)
 	p, _ := start(t, opt)
@@ -385,7 +385,7 @@ func TestBodies(t *testing.T) {
 			}
 		}
 	}
-	// A body larger than PHP's memory is no matter for one who reads it bit by bit.
+	// A script can read a body larger than PHP's memory bit by bit.
 	h := md5.New()
 	r := &endless{left: 100 << 20}
 	c := httpCall("PUT", "/hashstream", nil, "")
@@ -398,7 +398,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// endless is a reader of so many bytes.
+// endless is a reader of a number of bytes.
 type endless struct{ left int }
 
 func (e *endless) Read(p []byte) (int, error) {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// turns is an HTTPAnswer that lets the script go on when its client has read what
-// it is waiting for: each text has a file of its own.
+// turns is a ResponseWriter that lets the script go on when its client has read what
+// it waits for: each text has a file.
 type turns struct {
 	recorder
 	release string // the files' name without the text
@@ -32,8 +32,8 @@ func (c *turns) Flush() error {
 	return nil
 }
 
-// TestPrintedIsStreamed: what an on_http prints and flushes, in whatever way,
-// reaches the client while the script goes on, in order, and nothing of it the log.
+// TestPrintedIsStreamed: what an on_http prints and flushes, in any way, reaches the
+// client in order while the script goes on, and doesn't reach the log.
 func TestPrintedIsStreamed(t *testing.T) {
 	p, log := start(t, Options{Script: "testdata/printed.php", MinWorkers: 1, MaxWorkers: 1})
 	pid := get(t, p, "/pid").body.String()
@@ -128,12 +128,12 @@ func TestPrintedInOrder(t *testing.T) {
 	}
 }
 
-// TestPrintingForNobody: a handler that flushes to a client that has left ends
-// there, or is told so if it wants to go on.
+// TestPrintingForNobody: a handler that flushes to a client that has left ends there,
+// or goes on and learns that the client has left.
 func TestPrintingForNobody(t *testing.T) {
 	p, _ := start(t, Options{Script: "testdata/printed.php", MinWorkers: 1, MaxWorkers: 1})
 	pid := get(t, p, "/pid").body.String()
-	gone := errors.New("the client is gone")
+	gone := errors.New("the client has left")
 	for target, want := range map[string]string{"/endless": "", "/abort": "1"} {
 		file := filepath.Join(t.TempDir(), "go")
 		if err := p.DoHTTP(t.Context(), httpCall("GET", target+"?go="+file, http.Header{}, ""), &recorder{refuse: gone}); err != gone {
@@ -148,7 +148,7 @@ func TestPrintingForNobody(t *testing.T) {
 	}
 }
 
-// TestPSRHandlerThatPrints: what a PSR-15 handler prints comes before the body of
+// TestPSRHandlerThatPrints: what a PSR-15 handler prints is sent before the body of
 // its response, and can be streamed.
 func TestPSRHandlerThatPrints(t *testing.T) {
 	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestNothingLeaks: what a request has changed is put back before the next.
+// TestNothingLeaks: the changes of a request are undone before the next.
 func TestNothingLeaks(t *testing.T) {
 	p, _ := httpPool(t)
 	pid := get(t, p, "/pid").body.String()
@@ -93,7 +93,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("Set-Cookie: %q", got)
 	}
 	get(t, p, "/destroy")
-	// A generator has the session until its end.
+	// A generator keeps the session until its end.
 	id = sessionCookie(t, get(t, p, "/sessionstream"))
 	again = request(t, p, withCookie(httpCall("GET", "/session?who=x", nil, ""), "PHPSESSID="+id))
 	if got := again.body.String(); !strings.HasPrefix(got, "streamed 1 ") {
@@ -140,8 +140,8 @@ func mixClients(t *testing.T, requests int) {
 	wg.Wait()
 }
 
-// TestSessionsOfMessages: the session of one client's message isn't open when
-// the next client's comes.
+// TestSessionsOfMessages: the session of one client's message isn't open when the
+// next client's message comes.
 func TestSessionsOfMessages(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
 		session_save_path(sys_get_temp_dir());
@@ -158,8 +158,8 @@ func TestSessionsOfMessages(t *testing.T) {
 	}
 }
 
-// TestSessionOfOnStop: what on_stop opens is closed, too, and is the same
-// client's.
+// TestSessionOfOnStop: a session that on_stop opens is that of the same client, and
+// is closed.
 func TestSessionOfOnStop(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
 		session_save_path(sys_get_temp_dir());
@@ -186,8 +186,8 @@ func TestSessionOfOnStop(t *testing.T) {
 	}
 }
 
-// TestSessionsOfAnyName: a request finds its session under the name that it
-// gives, whatever name other requests have given.
+// TestSessionsOfAnyName: a request finds its session by the name that it sets,
+// whatever names other requests have set.
 func TestSessionsOfAnyName(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
 		session_save_path(sys_get_temp_dir());
@@ -242,8 +242,8 @@ func TestSessionsOfAnyName(t *testing.T) {
 	send("/option", " 5")
 }
 
-// TestSessionCookieParams: session_set_cookie_params says what the cookie is
-// like, in its own request.
+// TestSessionCookieParams: session_set_cookie_params applies to the cookie of its own
+// request.
 func TestSessionCookieParams(t *testing.T) {
 	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
 		session_save_path(sys_get_temp_dir());
@@ -267,7 +267,8 @@ func TestSessionCookieParams(t *testing.T) {
 	}
 }
 
-// TestSessionSettingsAreReset, of a request that has no session, too.
+// TestSessionSettingsAreReset: the settings of a request are reset, even if it has no
+// session.
 func TestSessionSettingsAreReset(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
 		$ARCANGELO_USERSPACE = ['on_http' => function ($r) {
@@ -288,7 +289,7 @@ func TestSessionSettingsAreReset(t *testing.T) {
 	}
 }
 
-// TestOwnSaveHandler: one that the script brings when it loads serves all
+// TestOwnSaveHandler: a handler that the script sets when it loads serves all
 // requests, each with the session of its client.
 func TestOwnSaveHandler(t *testing.T) {
 	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
@@ -329,7 +330,7 @@ func TestOwnSaveHandler(t *testing.T) {
 	log.await(t, "a session with the name FOO is a new one in each request")
 }
 
-// TestSessionsTakeNoMemory: neither they nor their cookies pile up in a worker.
+// TestSessionsTakeNoMemory: sessions and their cookies don't pile up in a worker.
 func TestSessionsTakeNoMemory(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"TMPDIR": t.TempDir()}, Script: script(t, `
 		session_save_path(sys_get_temp_dir());

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// statePool is a pool of one worker whose script changes what belongs to the
+// statePool starts a pool of one worker whose script changes the state of its
 // process.
 func statePool(t *testing.T, ini map[string]string) (*Pool, *logBuffer) {
 	return start(t, Options{Script: "testdata/state.php", MinWorkers: 1, MaxWorkers: 1, Ini: ini, Env: map[string]string{"HOME": "/tmp"}})
 }
 
-// TestNothingOfARequestStays: what a request changes of the process isn't there
-// for the next one, be they HTTP requests or raw messages. The worker goes on.
+// TestNothingOfARequestStays: a change of the process's state doesn't reach the next
+// request, for HTTP requests and raw messages. The worker goes on.
 func TestNothingOfARequestStays(t *testing.T) {
 	p, _ := statePool(t, nil)
 	over := map[string]func(what string) string{
@@ -29,11 +29,11 @@ func TestNothingOfARequestStays(t *testing.T) {
 			return w.body.String()
 		},
 		"on_handle": func(what string) string {
-			answer, err := do(p, what)
+			response, err := do(p, what)
 			if err != nil {
 				return err.Error()
 			}
-			return answer
+			return response
 		},
 	}
 	for name, ask := range over {
@@ -115,8 +115,8 @@ func stateChanges(t *testing.T) (names []string) {
 	return names
 }
 
-// TestWhatStaysReplacesTheWorker: a change that PHP can't take back ends the
-// worker with its request. The log says why.
+// TestWhatStaysReplacesTheWorker: a change that PHP can't undo ends the worker after
+// its request, and the log has the reason.
 func TestWhatStaysReplacesTheWorker(t *testing.T) {
 	p, log := statePool(t, nil)
 	want := get(t, p, "/state").body.String()
@@ -174,6 +174,6 @@ func TestAlarmOfTheScript(t *testing.T) {
 		$ARCANGELO_USERSPACE = ['on_handle' => function () { $left = pcntl_alarm(0); pcntl_alarm($left); return (string) $left; }];`)})
 	mustDo(t, p, "")
 	if left := mustDo(t, p, ""); left == "0" {
-		t.Error("the alarm is gone")
+		t.Error("the alarm is lost")
 	}
 }

@@ -28,7 +28,7 @@ const uploadsPrefix = "mkd-uploads-"
 // shows that nobody uses it.
 type uploads struct {
 	dir      string // the parent
-	total    int64  // bytes that may be there at a time
+	total    int64  // bytes that all files and fields may take
 	uid, gid int    // of the workers; -1: this process's
 	used     atomic.Int64
 
@@ -72,7 +72,7 @@ func (u *uploads) open() (*os.Root, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("somebody removes the folders for uploads in %s", u.dir)
+	return nil, fmt.Errorf("another process removes the folders for uploads in %s", u.dir)
 }
 
 // claim locks a folder that was just created, and gives it to the workers' user.

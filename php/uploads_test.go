@@ -48,7 +48,7 @@ func TestUploadsOfAnotherUser(t *testing.T) {
 	}
 }
 
-// TestMemoryStaysFlat: large bodies pass through without being kept in memory.
+// TestMemoryStaysFlat: large bodies aren't kept in memory.
 func TestMemoryStaysFlat(t *testing.T) {
 	p, _ := uploadPool(t, Options{})
 	const size = 32 << 20
@@ -74,7 +74,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 }
 
-// TestFormOfUnknownLength: CONTENT_LENGTH says how many bytes it had.
+// TestFormOfUnknownLength: CONTENT_LENGTH is the number of bytes that came.
 func TestFormOfUnknownLength(t *testing.T) {
 	p, _ := uploadPool(t, Options{})
 	body := filePart("f", "a", "content") + "--b--\r\nepilogue"
@@ -89,7 +89,7 @@ func TestFormOfUnknownLength(t *testing.T) {
 	}
 }
 
-// uploadPool is a pool whose uploads are in a folder of their own.
+// uploadPool starts a pool whose uploads are in a new folder.
 func uploadPool(t *testing.T, opt Options) (p *Pool, dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -138,8 +138,8 @@ func TestUploads(t *testing.T) {
 	}
 }
 
-// TestUploadsOutliveNobody: a worker that dies leaves no file, and neither does
-// a daemon that was killed, once the next one starts.
+// TestUploadsOutliveNobody: a worker that dies leaves no file. The files of a killed
+// daemon are removed when the next one starts.
 func TestUploadsOutliveNobody(t *testing.T) {
 	dir := t.TempDir()
 	stale := filepath.Join(dir, uploadsPrefix+"1")
@@ -160,14 +160,14 @@ func TestUploadsOutliveNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	// A link to what isn't the daemon's.
+	// A link to a folder that isn't the daemon's.
 	other := filepath.Join(dir, "other")
 	if err := errors.Join(os.Mkdir(other, 0o700), os.Symlink("other", filepath.Join(dir, uploadsPrefix+"0"))); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(other, "file"))
 	p, _ := start(t, Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1, UploadDir: dir})
-	eventually(t, "the folder that nobody uses is gone", func() bool {
+	eventually(t, "the unused folder is removed", func() bool {
 		_, err := os.Stat(stale)
 		return errors.Is(err, os.ErrNotExist)
 	})
