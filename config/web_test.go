@@ -38,6 +38,8 @@ routes:
 		IdleTimeout:    2 * time.Minute,
 		MaxHeader:      64 * KiB,
 		MaxFields:      200,
+		MaxRequests:    8192,
+		MaxStreams:     100,
 		MaxConnections: 20000,
 	}
 	for i, want := range []Listener{
@@ -93,6 +95,8 @@ listeners:
       idle_timeout: 5s
       max_header: 6KiB
       max_fields: 9
+      max_requests: 10
+      max_streams: 11
       max_connections: 7
       max_connections_per_ip: 3
       proxy_protocol: {from: [10.0.0.0/8]}
@@ -108,6 +112,8 @@ listeners:
       idle_timeout: 5s
       max_header: 6KiB
       max_fields: 9
+      max_requests: 10
+      max_streams: 11
       max_connections: 7
       max_connections_per_ip: 3
       proxy_protocol: {from: [10.0.0.0/8]}
@@ -164,6 +170,8 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		IdleTimeout:         5 * time.Second,
 		MaxHeader:           6 * KiB,
 		MaxFields:           9,
+		MaxRequests:         10,
+		MaxStreams:          11,
 		MaxConnections:      7,
 		MaxConnectionsPerIP: 3,
 		ProxyProtocol:       ProxyProtocol{From: []string{"10.0.0.0/8"}},
@@ -176,6 +184,8 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		IdleTimeout:    2 * time.Minute,
 		MaxHeader:      64 * KiB,
 		MaxFields:      200,
+		MaxRequests:    8192,
+		MaxStreams:     100,
 		MaxConnections: 20000,
 	}
 	listeners := []Listener{

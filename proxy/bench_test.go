@@ -12,7 +12,7 @@ import (
 )
 
 // serving runs a configuration, with access lines that go nowhere.
-func serving(b *testing.B, text string) *Proxy {
+func serving(b *testing.B, text string) *Daemon {
 	b.Helper()
 	out, err := os.Create(os.DevNull)
 	if err != nil {
@@ -24,7 +24,7 @@ func serving(b *testing.B, text string) *Proxy {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { logs.Close() })
-	p, err := Build(load(b, text), logs)
+	p, err := New(load(b, text), logs)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func serving(b *testing.B, text string) *Proxy {
 }
 
 // benchMessages has several clients send a message at once, over and over.
-func benchMessages(b *testing.B, p *Proxy, message []byte) {
+func benchMessages(b *testing.B, p *Daemon, message []byte) {
 	b.ReportAllocs()
 	b.SetParallelism(8)
 	b.RunParallel(func(pb *testing.PB) {
@@ -98,7 +98,7 @@ func bareUpstream(b *testing.B) string {
 	return "http://" + l.Addr().String()
 }
 
-const request = "GET /index.html?a=b HTTP/1.1\r\nHost: example.org\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: a=b\r\n\r\n"
+const benchRequest = "GET /index.html?a=b HTTP/1.1\r\nHost: example.org\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: a=b\r\n\r\n"
 
 // BenchmarkHTTP carries a GET to an HTTP upstream and back, by Megaki and by
 // HTTP. direct is what the client and the upstream take alone.
@@ -113,7 +113,7 @@ backends:
 routes:
   - backend: api
 `
-	b.Run("megaki", func(b *testing.B) { benchMessages(b, serving(b, text), []byte(request)) })
+	b.Run("megaki", func(b *testing.B) { benchMessages(b, serving(b, text), []byte(benchRequest)) })
 	b.Run("http", func(b *testing.B) { benchPlain(b, serving(b, text).Addr("web").String()) })
 	b.Run("direct", func(b *testing.B) { benchPlain(b, upstream[len("http://"):]) })
 }
@@ -130,7 +130,7 @@ func benchPlain(b *testing.B, address string) {
 		defer conn.Close()
 		br := bufio.NewReader(conn)
 		for pb.Next() {
-			io.WriteString(conn, request)
+			io.WriteString(conn, benchRequest)
 			resp, err := http.ReadResponse(br, nil)
 			if err != nil {
 				b.Error(err)

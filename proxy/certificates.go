@@ -1,17 +1,15 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"net"
-	"strconv"
 
 	"mkd/config"
 	"mkd/proxy/certs"
 )
 
-// certificates adds an HTTPS listener to those that have certificates, and
-// returns the TLS configuration for it.
-func (p *Proxy) certificates(l *config.Listener) (*tls.Config, error) {
+// certificateOptions returns where the certificates of an HTTPS listener come
+// from.
+func certificateOptions(cfg *config.Config, l *config.Listener) certs.Options {
 	c := &l.HTTPS.TLS
 	o := certs.Options{Hosts: l.HTTPS.Hosts, Internal: c.Internal}
 	if c.Cert != "" {
@@ -24,15 +22,15 @@ func (p *Proxy) certificates(l *config.Listener) (*tls.Config, error) {
 			CA:          a.CA,
 			CARoot:      a.CARoot,
 			TLSAddress:  l.HTTPS.Address,
-			HTTPAddress: plainAddress(p.cfg),
+			HTTPAddress: plainAddress(cfg),
 		}
 	}
-	return p.certs.Add(l.Name, o)
+	return o
 }
 
-// plainAddress is where an authority's questions by plain HTTP (http-01) are
-// answered: the first HTTP listener on port 80, else the first of all; "" if
-// there is none.
+// plainAddress returns where http-01 challenges are answered: the address of the
+// first HTTP listener on port 80, else of the first HTTP listener; "" if there is
+// none.
 func plainAddress(cfg *config.Config) (address string) {
 	for i := range cfg.Listeners {
 		h := cfg.Listeners[i].HTTP
@@ -47,19 +45,4 @@ func plainAddress(cfg *config.Config) (address string) {
 		}
 	}
 	return address
-}
-
-// httpsPort is the port of the first HTTPS listener, 443 if there is none or if
-// it isn't known yet.
-func httpsPort(cfg *config.Config) int {
-	for i := range cfg.Listeners {
-		if h := cfg.Listeners[i].HTTPS; h != nil {
-			_, port, _ := net.SplitHostPort(h.Address)
-			if n, err := strconv.Atoi(port); err == nil && n > 0 {
-				return n
-			}
-			break
-		}
-	}
-	return 443
 }

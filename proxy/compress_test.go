@@ -15,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mkd/proxy/forward"
+	"mkd/proxy/httpmsg"
 )
 
 func TestTakesGzip(t *testing.T) {
@@ -44,18 +47,18 @@ func TestTakesGzip(t *testing.T) {
 		"br, deflate":                 false,
 		"gzipped, gzi p, , ;q=1, gzi": false,
 	} {
-		if got := takesGzip(http.Header{"Accept-Encoding": {accept}}); got != want {
+		if got := forward.TakesGzip(http.Header{"Accept-Encoding": {accept}}); got != want {
 			t.Errorf("%q: %v", accept, got)
 		}
 	}
-	if !takesGzip(http.Header{"Accept-Encoding": {"br", "gzip"}}) {
+	if !forward.TakesGzip(http.Header{"Accept-Encoding": {"br", "gzip"}}) {
 		t.Error("the second line")
 	}
 }
 
 // compressing has both doors before an upstream and files, on a route that
 // compresses.
-func compressing(t *testing.T, answer http.HandlerFunc) *Proxy {
+func compressing(t *testing.T, answer http.HandlerFunc) *Daemon {
 	t.Helper()
 	rec := newRecorder(t, answer)
 	p, _ := start(t, load(t, `
@@ -109,7 +112,7 @@ func TestCompress(t *testing.T) {
 		if n, err := strconv.Atoi(q.Get("status")); err == nil {
 			status = n
 		}
-		if !bodyAllowed(status) {
+		if !httpmsg.BodyAllowed(status) {
 			h.Del("Content-Length")
 		}
 		w.WriteHeader(status)
@@ -239,6 +242,9 @@ func TestCompressBreaksOff(t *testing.T) {
 		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n", path)
 		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil { // else nothing of it came
 			body, err := io.ReadAll(resp.Body)
+			if resp.StatusCode == http.StatusBadGateway { // nothing had been sent yet
+				continue
+			}
 			if err == nil || resp.Header.Get("Content-Encoding") != "gzip" {
 				t.Errorf("%s: %.100q looks whole: %q", path, body, resp.Header)
 			}

@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -38,7 +40,7 @@ routes:
 		conns := flood("127.0.0.3", 60)
 		for _, c := range conns[15:] { // what is beyond the share is closed
 			c.SetDeadline(time.Now().Add(20 * time.Second))
-			if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil || isTimeout(err) {
+			if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("%s: a connection beyond the share is open: %d bytes, %v", w.name, n, err)
 			}
 		}
@@ -54,7 +56,7 @@ routes:
 			c.SetReadDeadline(deadline)
 		}
 		for i, c := range trusted {
-			if _, err := c.Read(make([]byte, 1)); !isTimeout(err) {
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s: connection %d of 20 of a trusted proxy is not open: %v", w.name, i, err)
 			}
 		}

@@ -1,25 +1,15 @@
-// Package proxy is the daemon: it opens the doors that config.yaml names, takes
-// requests in, finds their route, and has a backend answer them. In the original
-// this layer was called Yugi.
+// Package proxy is the daemon. It assembles the rooms below it, and runs them. In
+// the original this layer was called Yugi.
 //
-// A request goes one way:
+// A request goes one way, and imports point the same way:
 //
-//	megakidoor, webdoor   a door makes an exchange of it
-//	gate, client, route   what is checked, who asks, which route
-//	respond, redirect     answers without a backend
-//	phpbackend            package php: PHP workers
-//	fastcgibackend        package fastcgi, package cgi; files by package site
-//	httpbackend           package balance over package upstream
-//	filesbackend          package site
-//	messageanswer,        the way back: into a Megaki message, or to a client of
-//	webAnswer             HTTP
+//	listener      sockets to requests: Megaki, HTTP, HTTPS; and the ways back
+//	route         the handler of all listeners: match, limits, rewrite
+//	backend       one file a kind: php, fastcgi, http, files
+//	forward       what all backends share: header rules, bodies, slow clients
+//	upstream, fastcgi, php   the clients of servers and workers
 //
-// What all backends have in common stands beside them: forward (headers, copying),
-// spool (bodies that have to be whole), relay (answers ahead of slow clients),
-// tunnel (other protocols), compress, status (the one place that decides the
-// status of an error) and logs.
-//
-// Build makes a Proxy of a config.Config; it is the one place that knows which
-// adapter belongs to which kind of backend. A new kind of backend is two
-// files: its section in package config, and its adapter here.
+// Package request has what these hand to each other. Daemon is what outlives a
+// configuration, such as sockets and sessions; a generation is what one
+// configuration makes of requests, its routes and backends.
 package proxy

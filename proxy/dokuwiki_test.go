@@ -91,8 +91,8 @@ func plantDokuWiki(t *testing.T, dir string) {
 // visitor asks for pages with the cookies that it was given, by one of the ways.
 type visitor struct {
 	t       *testing.T
-	p       *Proxy
-	send    func(t *testing.T, p *Proxy, request string) []byte
+	p       *Daemon
+	send    func(t *testing.T, p *Daemon, request string) []byte
 	cookies map[string]string
 }
 

@@ -69,7 +69,7 @@ func (r *recorder) take() []seen {
 
 // bothDoors has a Megaki and an HTTP door before one upstream. ROUTES are put
 // before the route that leads there.
-func bothDoors(t *testing.T, upstream, routes string) *Proxy {
+func bothDoors(t *testing.T, upstream, routes string) *Daemon {
 	t.Helper()
 	p, _ := start(t, load(t, `
 listeners:
@@ -88,9 +88,9 @@ routes:
 // in bytes, nil if the connection was closed without one.
 var ways = []struct {
 	name string
-	send func(t *testing.T, p *Proxy, request string) []byte
+	send func(t *testing.T, p *Daemon, request string) []byte
 }{
-	{"app", func(t *testing.T, p *Proxy, request string) []byte {
+	{"app", func(t *testing.T, p *Daemon, request string) []byte {
 		answer, err := client(t, p, "app").Send(t.Context(), []byte(request))
 		if err != nil {
 			return nil
@@ -101,7 +101,7 @@ var ways = []struct {
 }
 
 // sendWeb sends bytes to the HTTP door, and returns the first answer.
-func sendWeb(t *testing.T, p *Proxy, request string) []byte {
+func sendWeb(t *testing.T, p *Daemon, request string) []byte {
 	t.Helper()
 	conn, err := net.Dial("tcp", p.Addr("web").String())
 	if err != nil {
@@ -492,6 +492,7 @@ func TestStreaming(t *testing.T) {
 
 	in, out := io.Pipe()
 	r, _ := http.NewRequest("POST", url+"/echo", in)
+	go io.WriteString(out, "line 0\n") // the upstream isn't asked before the body has begun
 	echo, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -500,7 +501,9 @@ func TestStreaming(t *testing.T) {
 	br = bufio.NewReader(echo.Body)
 	for i := range 3 {
 		line := fmt.Sprintf("line %d\n", i)
-		io.WriteString(out, line)
+		if i > 0 {
+			io.WriteString(out, line)
+		}
 		if got, err := br.ReadString('\n'); err != nil || got != line {
 			t.Fatalf("%q, %v", got, err)
 		}

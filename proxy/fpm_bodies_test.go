@@ -19,7 +19,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -304,30 +303,5 @@ func TestFPMStreamedBody(t *testing.T) {
 	chunked := sendWeb(t, p, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
 	if !bytes.HasPrefix(chunked, []byte("HTTP/1.1 411 ")) {
 		t.Errorf("%q", chunked)
-	}
-}
-
-// TestSpoolFails: a disk that takes no more is a fault of ours, not of the
-// client or the script.
-func TestSpoolFails(t *testing.T) {
-	for err, want := range map[error]int{
-		&spoolError{syscall.ENOSPC}:         507,
-		&spoolError{syscall.EDQUOT}:         507,
-		&spoolError{syscall.EIO}:            500,
-		errSpoolFull:                        503,
-		&clientBody{io.ErrUnexpectedEOF}:    400,
-		&clientBody{os.ErrDeadlineExceeded}: 408,
-	} {
-		if got := statusOf(err); got != want {
-			t.Errorf("%v: %d", err, got)
-		}
-	}
-	s := &spool{memory: 4, limit: 100, dir: filepath.Join(t.TempDir(), "gone")}
-	r, err := http.NewRequest("POST", "/", io.MultiReader(strings.NewReader("longer than that")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.receive(r); statusOf(err) != 500 || s.used.Load() != 0 {
-		t.Errorf("%v, %d bytes left", err, s.used.Load())
 	}
 }

@@ -37,7 +37,7 @@ echo 'end';`
 // load has clients ask loaded at both doors.
 type fpmLoad struct {
 	t     *testing.T
-	p     *Proxy
+	p     *Daemon
 	query string
 	next  atomic.Int64
 	mu    sync.Mutex
@@ -151,7 +151,7 @@ func (l *fpmLoad) check(allowed ...string) {
 }
 
 // behind has both doors before a PHP-FPM that runs loaded.
-func behind(t *testing.T, f *fpm, options string) (p *Proxy, log string) {
+func behind(t *testing.T, f *fpm, options string) (p *Daemon, log string) {
 	t.Helper()
 	return start(t, load(t, `
 listeners:

@@ -11,21 +11,21 @@ import (
 )
 
 // greet logs commands to try, for a person at a terminal.
-func (p *Proxy) greet() {
-	for _, d := range p.doors {
-		if d.cfg.Megaki == nil {
+func (d *Daemon) greet() {
+	for _, l := range d.listeners {
+		if l.cfg.Megaki == nil {
 			continue
 		}
-		key := d.cfg.Megaki.Keys[0] + ".pub"
+		key := l.cfg.Megaki.Keys[0] + ".pub"
 		if _, err := os.Stat(key); err != nil {
 			key = "server.key.pub"
 		}
 		command, what := "send", "hello"
-		if d.cfg.Megaki.Payload == config.PayloadHTTP {
+		if l.cfg.Megaki.Payload == config.PayloadHTTP {
 			command, what = "get", "/"
 		}
-		p.logs.Main.Info("try it: " + strings.Join([]string{
-			beside("sazukari"), command, "--server", reachable(d.listener.Addr()), "--key", fromHere(key), what}, " "))
+		d.logs.Main.Info("try it: " + strings.Join([]string{
+			beside("sazukari"), command, "--server", reachable(l.socket.Addr()), "--key", fromHere(key), what}, " "))
 	}
 }
 

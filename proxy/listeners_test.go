@@ -21,7 +21,7 @@ import (
 
 // allListeners is the front of a configuration with a listener of each kind. The
 // rest follows it, from backends on.
-func allListeners(t *testing.T, rest string) (*Proxy, string) {
+func allListeners(t *testing.T, rest string) (*Daemon, string) {
 	t.Helper()
 	cfg := load(t, `
 listeners:
@@ -63,31 +63,31 @@ type got struct {
 var everyWay = []struct {
 	name   string
 	secure bool
-	send   func(t *testing.T, p *Proxy, a *asked) got
+	send   func(t *testing.T, p *Daemon, a *asked) got
 }{
-	{"megaki", true, func(t *testing.T, p *Proxy, a *asked) got {
+	{"megaki", true, func(t *testing.T, p *Daemon, a *asked) got {
 		message, err := client(t, p, "app").Send(t.Context(), a.bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
 		return readGot(t, bytes.NewReader(message), a.method)
 	}},
-	{"http", false, func(t *testing.T, p *Proxy, a *asked) got {
+	{"http", false, func(t *testing.T, p *Daemon, a *asked) got {
 		conn, err := net.Dial("tcp", p.Addr("web").String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		return sendHTTP1(t, conn, a)
 	}},
-	{"https h1", true, func(t *testing.T, p *Proxy, a *asked) got { return sendHTTP1(t, dialTLS(t, p, "http/1.1"), a) }},
-	{"https h2", true, func(t *testing.T, p *Proxy, a *asked) got {
+	{"https h1", true, func(t *testing.T, p *Daemon, a *asked) got { return sendHTTP1(t, dialTLS(t, p, "http/1.1"), a) }},
+	{"https h2", true, func(t *testing.T, p *Daemon, a *asked) got {
 		return sendHTTP2(t, dialTLS(t, p, "h2"), a.http2(), a.body)
 	}},
 }
 
-func dialTLS(t *testing.T, p *Proxy, protocol string) net.Conn {
+func dialTLS(t *testing.T, p *Daemon, protocol string) net.Conn {
 	t.Helper()
-	c := trusting(t, filepath.Join(p.cfg.Storage, "internal", "tls.crt"))
+	c := trusting(t, filepath.Join(p.current.Load().cfg.Storage, "internal", "tls.crt"))
 	cfg := c.Transport.(*http.Transport).TLSClientConfig.Clone()
 	cfg.ServerName, cfg.NextProtos = "localhost", []string{protocol}
 	conn, err := tls.Dial("tcp", p.Addr("tls").String(), cfg)
@@ -155,9 +155,15 @@ func sendHTTP2(t *testing.T, conn net.Conn, fields []hpack.HeaderField, body str
 		enc.WriteField(hpack.HeaderField{Name: "content-length", Value: strconv.Itoa(len(body))})
 	}
 	fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: body == ""})
-	if body != "" {
-		fr.WriteData(1, true, []byte(body))
+	window := 65535 // of the connection and the stream (RFC 9113, section 6.9.2)
+	send := func() {
+		for body != "" && window > 0 {
+			n := min(len(body), window, 16<<10)
+			fr.WriteData(1, n == len(body), []byte(body[:n]))
+			body, window = body[n:], window-n
+		}
 	}
+	send()
 	g := got{header: make(http.Header)}
 	for {
 		frame, err := fr.ReadFrame()
@@ -177,6 +183,11 @@ func sendHTTP2(t *testing.T, conn net.Conn, fields []hpack.HeaderField, body str
 			}
 		case *http2.DataFrame:
 			g.body += string(frame.Data())
+		case *http2.WindowUpdateFrame:
+			if frame.StreamID == 0 { // the server moves both together
+				window += int(frame.Increment)
+				send()
+			}
 		case *http2.RSTStreamFrame:
 			t.Fatalf("the stream was reset: %v", frame.ErrCode)
 		case *http2.GoAwayFrame:

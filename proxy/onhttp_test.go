@@ -72,7 +72,7 @@ routes:
 		{"HEAD /text" + h + "\r\n", 200, 0, nil},
 		{"GET /empty" + h + "\r\n", 204, 0, nil},
 		{"GET /stream" + h + "\r\n", 200, 0, []string{"part 3\n"}},
-		{"GET /broken" + h + "\r\n", 500, -1, []string{"in the middle"}},
+		{"GET /broken" + h + "\r\n", 500, 0, []string{"in the middle"}},
 		{"GET /throw" + h + "\r\n", 500, 0, []string{"thrown on purpose"}},
 		{"GET /print" + h + "\r\n", 200, 0, []string{"printed"}},
 		{"GET /shop/text" + h + "\r\n", 200, 0, []string{"text"}},
@@ -123,7 +123,7 @@ type exchanged struct {
 
 // askAll sends a request through a Megaki, an HTTP and an HTTPS listener (app,
 // web and secure; HTTP/2), and returns the responses by the listener's name.
-func askAll(t *testing.T, p *Proxy, secure *http.Client, method, target string, header http.Header, body string) map[string]exchanged {
+func askAll(t *testing.T, p *Daemon, secure *http.Client, method, target string, header http.Header, body string) map[string]exchanged {
 	t.Helper()
 	plain := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	got := map[string]exchanged{}

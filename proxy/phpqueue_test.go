@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"mkd/php"
 )
 
 // TestQueueByClient: the clients behind a trusted proxy share PHP's queue by their
@@ -59,7 +61,7 @@ trusted_proxies: [127.0.0.1]
 				}()
 				return status
 			}
-			pool := p.backends["site"].(*phpBackend).pool
+			pool := p.current.Load().backends["site"].(interface{ Status() php.Status })
 			await := func(what string, ok func() bool) {
 				for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 					if time.Now().After(deadline) {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,10 +18,6 @@ import (
 	"mkd/config"
 	"mkd/megaki"
 	"mkd/php"
-	"mkd/proxy/balance"
-	"mkd/proxy/httpmsg"
-	"mkd/proxy/roundtrip"
-	"mkd/proxy/upstream"
 )
 
 // serverKey makes key files once for all tests.
@@ -72,7 +67,7 @@ func load(t testing.TB, text string) *config.Config {
 
 // start runs a configuration until the test ends. The log is in the file that
 // it returns.
-func start(t *testing.T, cfg *config.Config) (p *Proxy, log string) {
+func start(t *testing.T, cfg *config.Config) (p *Daemon, log string) {
 	t.Helper()
 	log = filepath.Join(t.TempDir(), "log")
 	out, err := os.Create(log)
@@ -83,7 +78,7 @@ func start(t *testing.T, cfg *config.Config) (p *Proxy, log string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err = Build(cfg, logs); err != nil {
+	if p, err = New(cfg, logs); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Start(t.Context()); err != nil {
@@ -105,7 +100,7 @@ func start(t *testing.T, cfg *config.Config) (p *Proxy, log string) {
 	return p, log
 }
 
-func client(t testing.TB, p *Proxy, listener string) *megaki.Client {
+func client(t testing.TB, p *Daemon, listener string) *megaki.Client {
 	t.Helper()
 	path, err := serverKey()
 	if err != nil {
@@ -355,7 +350,7 @@ func TestStartFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := Build(load(t, c.text), logs)
+		p, err := New(load(t, c.text), logs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -383,7 +378,7 @@ func TestBuildFails(t *testing.T) {
 		{"workers:", "php: no-such-php, workers:", "PHP not found"},
 		{"workers:", "user: no-such-user, workers:", "user"},
 	} {
-		if _, err := Build(load(t, strings.Replace(oneDoor, c.old, c.new, 1)), logs); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := New(load(t, strings.Replace(oneDoor, c.old, c.new, 1)), logs); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Build: %v, want %s", err, c.want)
 		}
 	}
@@ -397,7 +392,7 @@ func TestRunDrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Build(cfg, logs)
+	p, err := New(cfg, logs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,7 +415,7 @@ func TestRunDrains(t *testing.T) {
 		}
 		answered <- err
 	}()
-	pool := p.backends["site"].(*phpBackend).pool
+	pool := p.current.Load().backends["site"].(interface{ Status() php.Status })
 	for busy := false; !busy; {
 		for _, w := range pool.Status().Workers {
 			busy = busy || w.Busy
@@ -458,43 +453,6 @@ func TestCancel(t *testing.T) {
 			want = `"status":499,"in":10`
 		}
 		awaitLog(t, log, want)
-	}
-}
-
-func TestStatusOf(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		want int
-	}{
-		{nil, 200},
-		{&badRequest{errors.New("x")}, 400},
-		{&httpmsg.Error{Status: 417}, 417},
-		{&tooLarge{1}, 413},
-		{&tooMany{time.Second}, 429},
-		{&balance.DownError{}, 503},
-		{&roundtrip.Error{Err: upstream.ErrQueueFull}, 503},
-		{&roundtrip.Error{Err: roundtrip.ErrTimeout}, 504},
-		{&roundtrip.Error{Sent: true, Err: io.ErrUnexpectedEOF}, 502},
-		{&roundtrip.Error{Err: &clientBody{os.ErrDeadlineExceeded}}, 408},
-		{&roundtrip.Error{Err: &tooLarge{1}}, 413},
-		{errStopping, 503},
-		{errNoRoute, 404},
-		{&php.FormError{Status: 413}, 413},
-		{&php.ScriptError{}, 500},
-		{&php.WorkerError{Err: errors.New("x")}, 502},
-		{&megaki.TooLongError{}, 502},
-		{php.ErrTimeout, 504},
-		{context.DeadlineExceeded, 504},
-		{context.Canceled, 499},
-		{php.ErrQueueFull, 503},
-		{php.ErrQueueTimeout, 503},
-		{php.ErrClosed, 503},
-		{megaki.ErrMemory, 503},
-		{fmt.Errorf("wrapped: %w", php.ErrQueueFull), 503},
-	} {
-		if got := statusOf(c.err); got != c.want {
-			t.Errorf("%v: %d, want %d", c.err, got, c.want)
-		}
 	}
 }
 

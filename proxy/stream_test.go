@@ -208,7 +208,7 @@ func TestHalfSentRequestsHoldNoUpstream(t *testing.T) {
 func TestBodiesOfAllLengths(t *testing.T) {
 	rec := newRecorder(t, nil)
 	p := bothDoors(t, rec.URL, "")
-	for _, size := range []int{0, 1, 4095, 4096, 4097, smallBody, smallBody + 1, 300_000} {
+	for _, size := range []int{0, 1, 4095, 4096, 4097, 64 << 10, 64<<10 + 1, 300_000} {
 		body := strings.Repeat("x", size)
 		for _, request := range []string{
 			fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, body),

@@ -257,7 +257,7 @@ routes:
 // sender sends a request, and returns the status and the body of its answer.
 type sender func(method, path, body string) (int, string)
 
-func megakiSender(t *testing.T, p *Proxy) sender {
+func megakiSender(t *testing.T, p *Daemon) sender {
 	c := client(t, p, "app")
 	return func(method, path, body string) (int, string) {
 		answer, err := c.Send(t.Context(), requestBytes(method, path, body))
@@ -268,7 +268,7 @@ func megakiSender(t *testing.T, p *Proxy) sender {
 	}
 }
 
-func webSender(t *testing.T, p *Proxy) sender {
+func webSender(t *testing.T, p *Daemon) sender {
 	conn, err := net.Dial("tcp", p.Addr("web").String())
 	if err != nil {
 		t.Error(err)

@@ -85,7 +85,7 @@ func configFlag(cmd *cobra.Command) *string {
 type daemon struct {
 	cfg      *config.Config
 	logs     *logs.Logs
-	proxy    *proxy.Proxy
+	proxy    *proxy.Daemon
 	warnings []string // what is valid but odd, or doesn't fit this machine
 }
 
@@ -106,7 +106,7 @@ func load(path string) (*daemon, error) {
 	if d.logs, err = proxy.NewLogs(d.cfg.Log, os.Stderr); err != nil {
 		return nil, err
 	}
-	d.proxy, err = proxy.Build(d.cfg, d.logs)
+	d.proxy, err = proxy.New(d.cfg, d.logs)
 	return d, err
 }
 

@@ -116,7 +116,7 @@ func FuzzTarget(f *testing.F) {
 		check := func(u *target) {
 			r := request{target: *u, method: "GET"}
 			msg, _ := r.message()
-			got, err := httpmsg.ParseRequest(msg)
+			got, err := httpmsg.ParseRequest(msg, httpmsg.Limits{})
 			if err != nil {
 				if _, broken := url.PathUnescape(u.path); broken == nil && !oddHost(u.host) {
 					t.Fatalf("%q is %q: %v", in, msg, err)

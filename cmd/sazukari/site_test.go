@@ -87,7 +87,7 @@ func raw(t *testing.T, respond func(msg []byte) ([]byte, error)) *site {
 func serve(t *testing.T, h http.HandlerFunc) *site {
 	t.Helper()
 	return raw(t, func(msg []byte) ([]byte, error) {
-		r, err := httpmsg.ParseRequest(msg)
+		r, err := httpmsg.ParseRequest(msg, httpmsg.Limits{})
 		if err != nil {
 			t.Errorf("%v: %q", err, msg)
 			return nil, err

@@ -68,6 +68,7 @@ func (c *conn) serve() {
 	defer c.net.Close()
 	handler, ctx := c.server.NewHandler(&c.ctx, c.net)
 	c.handler = handler
+	defer handler.Close()
 	c.req = (&http.Request{}).WithContext(ctx)
 	c.req.RemoteAddr = c.net.RemoteAddr().String()
 	c.setReadDeadline(time.Now().Add(c.server.headerTimeout()))
@@ -136,19 +137,16 @@ func (c *conn) handle() bool {
 
 var chunked = []string{"chunked"}
 
-// call calls the handler, and reports whether it returned.
-func (c *conn) call(r *http.Request, refused error) (returned bool) {
+// call calls the handler, and reports whether there is a response.
+func (c *conn) call(r *http.Request, refused error) (ok bool) {
 	defer c.ctx.end()
 	defer func() {
-		if returned {
-			return
-		}
-		if v := recover(); v != nil && v != http.ErrAbortHandler {
+		if v := recover(); v != nil {
+			ok = false
 			c.server.logger().Error("a handler panicked", "client", r.RemoteAddr, "panic", v, "stack", string(debug.Stack()))
 		}
 	}()
-	c.handler.ServeHTTP1(&c.resp, r, refused)
-	return true
+	return c.handler.ServeHTTP1(&c.resp, r, refused) == nil
 }
 
 // finish completes the response and what is left of the request. It reports

@@ -10,7 +10,7 @@
 //
 // A connection goes through these files:
 //
-//	server    accepts connections and keeps track of them
+//	server    keeps track of connections
 //	conn      reads one head after the other and calls the handler
 //	body      the request's body: framing, deadlines, 100 (Continue)
 //	context   the request's context, which ends when the client leaves

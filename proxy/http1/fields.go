@@ -12,12 +12,6 @@ import (
 
 var noDeadline time.Time
 
-// bodyAllowed reports whether a response with a status may have a body (RFC
-// 9110, section 6.4.1).
-func bodyAllowed(status int) bool {
-	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
-}
-
 // isFraming reports whether a field is about the connection or the framing,
 // which are not the handler's.
 func isFraming(name string) bool {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"mkd/proxy/httpmsg"
 )
 
 // ErrShort is returned by Finish when a body has fewer bytes than its
@@ -131,7 +133,7 @@ func (w *Response) writeHead() {
 	out.begin()
 	out.buf = appendStatusLine(out.buf, w.status)
 	h := w.header
-	w.noBody = w.req.Method == http.MethodHead || !bodyAllowed(w.status)
+	w.noBody = w.req.Method == http.MethodHead || !httpmsg.BodyAllowed(w.status)
 	if line := h["Content-Length"]; len(line) > 0 && w.status != http.StatusNoContent {
 		if n, err := strconv.ParseInt(line[0], 10, 64); err == nil && n >= 0 {
 			w.length = n
@@ -397,5 +399,26 @@ func (w *Response) SwitchProtocols() (net.Conn, io.Reader, error) {
 	c.ctx.stopWatching()
 	c.net.SetDeadline(noDeadline)
 	early := io.LimitReader(c.br, int64(c.br.Buffered()))
-	return c.net, io.MultiReader(early, c.net), nil
+	return &switchedConn{c.net, w}, io.MultiReader(early, c.net), nil
+}
+
+// switchedConn is a connection in another protocol. What is written counts as
+// the response's body.
+type switchedConn struct {
+	net.Conn
+	w *Response
+}
+
+func (c *switchedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.w.size += int64(n)
+	return n, err
+}
+
+// CloseWrite tells the client that nothing more comes.
+func (c *switchedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }

@@ -3,7 +3,6 @@ package http1
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,9 +12,6 @@ import (
 
 	"mkd/proxy/httpmsg"
 )
-
-// ErrServerClosed is returned by Serve after Shutdown or Close.
-var ErrServerClosed = errors.New("http1: server closed")
 
 // Defaults of the fields of a Server that are zero.
 const (
@@ -31,13 +27,18 @@ type Handler interface {
 	// malformed or too large, r has only what could be read of it, and the
 	// response should say so; the connection is closed after it.
 	//
+	// An error means that the response can't be completed: the connection is
+	// closed at once.
+	//
 	// The request, its header, its context and the response are valid until
-	// ServeHTTP1 returns. A handler that can't complete a response panics with
-	// http.ErrAbortHandler, which closes the connection.
-	ServeHTTP1(w *Response, r *http.Request, refused error)
+	// ServeHTTP1 returns.
+	ServeHTTP1(w *Response, r *http.Request, refused error) error
+
+	// Close is called once, after the last request.
+	Close()
 }
 
-// Server serves HTTP/1 connections. Its fields must not change once it is used.
+// Server serves HTTP/1 connections that its caller has accepted. Its fields must not change once it is used.
 type Server struct {
 	// NewHandler returns the handler of a connection, and the context that its
 	// requests have, which must be derived from ctx. It is called on the
@@ -68,30 +69,6 @@ type Server struct {
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
-}
-
-// Serve accepts connections from l, each served on a goroutine of its own,
-// until l fails or the server is shut down. It always closes l, and returns
-// ErrServerClosed after Shutdown or Close.
-func (s *Server) Serve(l net.Listener) error {
-	defer l.Close()
-	var delay time.Duration
-	for {
-		c, err := l.Accept()
-		switch {
-		case err == nil:
-			delay = 0
-			go s.ServeConn(c)
-		case s.draining.Load():
-			return ErrServerClosed
-		case errors.Is(err, net.ErrClosed):
-			return err
-		default: // no descriptors, say: some may be closed soon
-			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
-			s.logger().Error("can't accept a connection", "error", err, "again_in", delay)
-			time.Sleep(delay)
-		}
-	}
 }
 
 // ServeConn serves a connection and closes it. A *tls.Conn must have done its
@@ -129,8 +106,8 @@ func (s *Server) untrack(c *conn) {
 
 // Shutdown closes idle connections, and lets requests in flight end within ctx:
 // their responses say that the connection closes. What is left when ctx ends is
-// closed, and Shutdown returns the error of ctx. The listener of Serve is the
-// caller's to close.
+// closed, and Shutdown returns the error of ctx. The caller has stopped accepting
+// connections before.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)

@@ -18,14 +18,17 @@ import (
 // handlerFunc is a Handler that answers refused requests with their status.
 type handlerFunc func(w http.ResponseWriter, r *http.Request)
 
-func (f handlerFunc) ServeHTTP1(w *Response, r *http.Request, refused error) {
+func (f handlerFunc) ServeHTTP1(w *Response, r *http.Request, refused error) error {
 	var e *httpmsg.Error
 	if errors.As(refused, &e) {
 		http.Error(w, e.Error(), e.Status)
-		return
+		return nil
 	}
 	f(w, r)
+	return nil
 }
+
+func (f handlerFunc) Close() {}
 
 // start serves f, and returns the address.
 func start(t testing.TB, f handlerFunc, set func(*Server)) (*Server, string) {
@@ -38,7 +41,15 @@ func start(t testing.TB, f handlerFunc, set func(*Server)) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go s.Serve(l)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.ServeConn(c)
+		}
+	}()
 	t.Cleanup(func() {
 		l.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -518,7 +529,7 @@ func TestLimits(t *testing.T) {
 func TestPanic(t *testing.T) {
 	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/panic" {
-			panic(http.ErrAbortHandler)
+			panic("a fault")
 		}
 	}, nil)
 	c := dial(t, addr)

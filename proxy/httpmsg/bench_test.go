@@ -27,7 +27,7 @@ func BenchmarkParseRequest(b *testing.B) {
 	b.Run("ParseRequest", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := ParseRequest(msg); err != nil {
+			if _, err := ParseRequest(msg, Limits{}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -31,7 +31,7 @@ func FuzzParseRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		was := bytes.Clone(msg)
-		r, err := ParseRequest(msg)
+		r, err := ParseRequest(msg, Limits{})
 		if err != nil {
 			var e *Error
 			if !errors.As(err, &e) || e.Status < 400 || len(err.Error()) > 300 {
@@ -82,7 +82,7 @@ func FuzzParseRequest(f *testing.F) {
 		}
 		again.WriteString("\r\n")
 		again.Write(body)
-		r2, err := ParseRequest(again.Bytes())
+		r2, err := ParseRequest(again.Bytes(), Limits{})
 		if err != nil {
 			t.Fatalf("%q, written again: %v", again.Bytes(), err)
 		}

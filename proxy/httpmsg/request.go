@@ -52,8 +52,8 @@ type parsed struct {
 //
 // The target is a path with its query, or a whole http or https URL; CONNECT
 // and "OPTIONS *" are refused. The path is as it came: see CleanPath.
-func ParseRequest(msg []byte) (*http.Request, error) {
-	var scan HeadScanner
+func ParseRequest(msg []byte, limits Limits) (*http.Request, error) {
+	scan := HeadScanner{Limits: limits}
 	n, err := scan.Scan(msg)
 	if err != nil {
 		return nil, err
@@ -74,4 +74,10 @@ func ParseRequest(msg []byte) (*http.Request, error) {
 
 func tooLarge(format string, limit int) error {
 	return &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: fmt.Sprintf(format, limit)}
+}
+
+// BodyAllowed reports whether a response with a status may have a body (RFC
+// 9110, section 6.4.1).
+func BodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }

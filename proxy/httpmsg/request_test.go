@@ -14,7 +14,7 @@ import (
 const host = "Host: example.org\r\n"
 
 // parse has the request from a message of its own, since a body may change it.
-func parse(msg string) (*http.Request, error) { return ParseRequest([]byte(msg)) }
+func parse(msg string) (*http.Request, error) { return ParseRequest([]byte(msg), Limits{}) }
 
 func bodyOf(t *testing.T, r *http.Request) string {
 	t.Helper()
@@ -373,7 +373,7 @@ func TestIsRequest(t *testing.T) {
 func TestBodyIsTheMessage(t *testing.T) {
 	head := "POST / HTTP/1.1\r\n" + host
 	msg := []byte(head + "Content-Length: 4\r\n\r\nbody")
-	r, err := ParseRequest(msg)
+	r, err := ParseRequest(msg, Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +383,7 @@ func TestBodyIsTheMessage(t *testing.T) {
 
 	msg = []byte(head + "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n3\r\nand\r\n4\r\nmore\r\n0\r\n\r\n")
 	was := bytes.Clone(msg)
-	if r, err = ParseRequest(msg); err != nil {
+	if r, err = ParseRequest(msg, Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	b := r.Body.(*Body)
@@ -416,7 +416,7 @@ func TestBodyIsTheMessage(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	msg := []byte(benchRequest)
 	n := testing.AllocsPerRun(100, func() {
-		if _, err := ParseRequest(msg); err != nil {
+		if _, err := ParseRequest(msg, Limits{}); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -437,7 +437,7 @@ func TestWrittenAgain(t *testing.T) {
 	if err := r.Write(&out); err != nil {
 		t.Fatal(err)
 	}
-	again, err := ParseRequest(out.Bytes())
+	again, err := ParseRequest(out.Bytes(), Limits{})
 	if err != nil {
 		t.Fatalf("%v: %q", err, out.Bytes())
 	}

@@ -1,0 +1,51 @@
+// Package backend has the kinds of backends: what responds to the requests of
+// routes. Each has a file, which makes a backend of its section in config.yaml,
+// and a row in the table of kinds.
+package backend
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"mkd/config"
+	"mkd/proxy/forward"
+	"mkd/proxy/request"
+)
+
+// Backend responds to requests. It is safe for use by several goroutines.
+type Backend interface {
+	request.Backend
+	// Start makes the backend ready, or returns why it can't be.
+	Start(ctx context.Context) error
+	// Shutdown stops the backend. Requests in flight may end within ctx.
+	Shutdown(ctx context.Context) error
+}
+
+// Daemon is what a backend gets from the daemon.
+type Daemon struct {
+	Spool  *forward.Spool
+	Logger *slog.Logger // for this backend
+}
+
+// kinds is the table of the kinds of backends.
+var kinds = []struct {
+	name string // its section in config.yaml
+	has  func(*config.Backend) bool
+	new  func(*config.Backend, Daemon) (Backend, error)
+}{
+	{"php", func(b *config.Backend) bool { return b.PHP != nil }, newPHP},
+	{"http", func(b *config.Backend) bool { return b.HTTP != nil }, newHTTP},
+	{"fastcgi", func(b *config.Backend) bool { return b.FastCGI != nil }, newFastCGI},
+	{"files", func(b *config.Backend) bool { return b.Files != nil }, newFiles},
+}
+
+// New returns a backend of the kind that its section names. It starts nothing.
+func New(b *config.Backend, d Daemon) (Backend, error) {
+	for _, k := range kinds {
+		if k.has(b) {
+			return k.new(b, d)
+		}
+	}
+	return nil, errors.New("it has no kind")
+}

@@ -1,0 +1,219 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"mkd/config"
+	"mkd/php/cgi"
+	"mkd/proxy/balance"
+	"mkd/proxy/fastcgi"
+	"mkd/proxy/forward"
+	"mkd/proxy/request"
+	"mkd/proxy/roundtrip"
+	"mkd/proxy/site"
+)
+
+// fastcgiBackend has a FastCGI server run the scripts of a site, and serves its
+// files.
+type fastcgiBackend struct {
+	forward.Forwarder
+	cfg      *config.FastCGI
+	log      *slog.Logger
+	balancer *balance.Balancer
+	servers  []*fastcgi.Transport
+	spawned  *cgi.Server // nil: none
+	scripts  *site.Scripts
+	sendFile *forward.SendFile // nil: none
+	env      []fastcgi.Param
+	spool    *forward.Spool
+}
+
+func newFastCGI(b *config.Backend, d Daemon) (Backend, error) {
+	c := b.FastCGI
+	f := &fastcgiBackend{cfg: c, log: d.Logger, spool: d.Spool}
+	f.scripts = &site.Scripts{
+		Files:     &site.Files{Root: c.Root, CacheControl: c.CacheControl, Charset: c.Charset, Types: c.Types, Hide: c.Hide},
+		Index:     c.Index,
+		SplitPath: c.SplitPath,
+		Try:       c.Try,
+		PHPRoot:   c.ServerRoot,
+	}
+	if err := errors.Join(f.scripts.Files.Check(), f.scripts.Check()); err != nil {
+		return nil, err
+	}
+	f.sendFile = forward.NewSendFile(c.SendFile)
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		f.env = append(f.env, fastcgi.Param{Name: name, Value: c.Env[name]})
+	}
+	addresses := c.Addresses
+	if c.Spawn != nil {
+		spawned, err := newSpawned(c.Spawn, d.Logger)
+		if err != nil {
+			return nil, err
+		}
+		f.spawned = spawned
+		addresses = []string{"unix:" + spawned.Address()}
+	}
+	f.balancer = newBalancer(&c.Balance, c.Health, d.Logger)
+	for _, address := range addresses {
+		t := f.newServer(address)
+		f.servers = append(f.servers, t)
+		u := &balance.Upstream{Name: address, Weight: 1, Transport: t}
+		if c.Health != nil {
+			u.Check = func(ctx context.Context) error { return f.check(ctx, t) }
+		}
+		f.balancer.Upstreams = append(f.balancer.Upstreams, u)
+	}
+	f.Forwarder = forward.Forwarder{Origin: f.balancer, Relay: d.Spool, SendFile: f.sendFile}
+	return f, nil
+}
+
+func newSpawned(c *config.Spawn, log *slog.Logger) (*cgi.Server, error) {
+	return cgi.New(cgi.Options{
+		Command:     c.Command,
+		Workers:     c.Workers,
+		MaxRequests: c.MaxRequests,
+		Ini:         c.Ini,
+		Env:         c.Env,
+		User:        c.User,
+		Group:       c.Group,
+		ClearEnv:    !c.InheritEnv,
+		Sandbox:     c.Sandbox,
+		Linger:      c.Linger,
+		Logger:      log,
+	})
+}
+
+func (f *fastcgiBackend) newServer(address string) *fastcgi.Transport {
+	t := &fastcgi.Transport{
+		Network:         "tcp",
+		Address:         address,
+		Params:          f.params,
+		DialTimeout:     f.cfg.DialTimeout,
+		ResponseTimeout: f.cfg.ResponseTimeout,
+		ReadTimeout:     f.cfg.ReadTimeout,
+		KeepAlive:       f.cfg.KeepAlive,
+		IdleTimeout:     f.cfg.IdleTimeout,
+		Stderr:          f.logLine,
+		Excess:          excessLog(f.log),
+	}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		t.Network, t.Address = "unix", path
+	}
+	return t
+}
+
+// params returns what the script learns of a request.
+func (f *fastcgiBackend) params(dst []fastcgi.Param, r *http.Request) ([]fastcgi.Param, error) {
+	x := request.Of(r.Context())
+	if x == nil { // a health check
+		s := fastcgi.Script{Name: r.URL.Path, Filename: r.URL.Path}
+		return s.AppendParams(dst, r), nil
+	}
+	script := r.Context().Value(scriptKey{}).(site.Found)
+	s := fastcgi.Script{
+		Filename:     script.Filename,
+		Name:         x.Prefix + script.Name, // so that applications make links that lead back here
+		PathInfo:     script.PathInfo,
+		DocumentRoot: script.DocumentRoot,
+		RequestURI:   x.AskedURI(),
+		ServerAddr:   x.Local,
+		RemoteAddr:   x.Client,
+		HTTPS:        x.Secure,
+		Env:          f.env,
+	}
+	if x.Session != nil {
+		s.Session = x.Session.String()
+	}
+	return s.AppendParams(dst, r), nil
+}
+
+// logLine logs what a script wrote to its error output.
+func (f *fastcgiBackend) logLine(r *http.Request, line string) {
+	requestLog(f.log, r).Warn("script says", "text", line)
+}
+
+// check asks a server for its ping.path.
+func (f *fastcgiBackend) check(ctx context.Context, t *fastcgi.Transport) error {
+	u, err := url.ParseRequestURI(f.cfg.Health.Path)
+	if err != nil {
+		return err
+	}
+	err = checkHealth(ctx, t, u, f.cfg.Health)
+	if e := (*roundtrip.Error)(nil); len(f.servers) == 1 && errors.As(err, &e) && e.Sent && e.Timeout() {
+		return nil // all its workers are busy; there is nobody else to ask
+	}
+	return err
+}
+
+// Start implements Backend.
+func (f *fastcgiBackend) Start(ctx context.Context) error {
+	if f.spawned != nil {
+		if err := f.spawned.Start(ctx); err != nil {
+			return err
+		}
+	}
+	f.balancer.Start(context.WithoutCancel(ctx)) // until shutdown
+	return nil
+}
+
+// Shutdown implements Backend.
+func (f *fastcgiBackend) Shutdown(ctx context.Context) error {
+	f.balancer.Close()
+	for _, t := range f.servers {
+		t.CloseIdleConnections()
+	}
+	f.scripts.Files.Close()
+	f.sendFile.Close()
+	if f.spawned != nil {
+		return f.spawned.Shutdown(ctx)
+	}
+	return nil
+}
+
+// Serve implements request.Backend.
+func (f *fastcgiBackend) Serve(w request.Response, r *request.Request) error {
+	find := f.scripts.Find
+	if r.EncodedSlashes {
+		find = f.scripts.FindEncoded
+	}
+	found, err := find(r.URL)
+	switch {
+	case err != nil:
+		return forward.SiteError(err)
+	case found.Redirect != "":
+		site.Redirect(w, r.Request, r.Prefix+found.Redirect)
+		return nil
+	case found.File != "":
+		return forward.SiteError(f.scripts.Files.ServeFile(w, r.Request, found.File))
+	}
+	r.Request = r.WithContext(context.WithValue(r.Context(), scriptKey{}, found))
+	if !f.cfg.StreamBody {
+		body, err := f.spool.Receive(r.Request)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		r.StartTimeout() // the script isn't late if the client was
+	}
+	return f.kind(f.Forward(w, r))
+}
+
+// scriptKey is the key of the script in a request's context: package fastcgi
+// hands the context to params.
+type scriptKey struct{}
+
+// kind gives an error of package fastcgi or balance its kind.
+func (f *fastcgiBackend) kind(err error) error {
+	if errors.Is(err, fastcgi.ErrLengthRequired) {
+		return &request.Error{Kind: request.NoLength, Err: err}
+	}
+	return balanceError(err)
+}

@@ -1,0 +1,167 @@
+package backend
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"mkd/config"
+	"mkd/proxy/balance"
+	"mkd/proxy/certs"
+	"mkd/proxy/forward"
+	"mkd/proxy/request"
+	"mkd/proxy/upstream"
+)
+
+// httpBackend forwards requests to HTTP servers.
+type httpBackend struct {
+	forward.Forwarder
+	balancer *balance.Balancer
+	servers  []*server
+}
+
+// server is one of the HTTP servers of a backend.
+type server struct {
+	*upstream.Transport
+	host     string // of its URL
+	override bool   // whether it sees that instead of what the client asked for
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
+	if x := request.Of(r.Context()); r.Host == "" || s.override && (x == nil || !x.HostSet) {
+		copied := *r
+		copied.Host = s.host
+		r = &copied
+	}
+	return s.Transport.RoundTrip(r)
+}
+
+func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
+	c := b.HTTP
+	trust, err := upstreamTLS(&c.TLS)
+	if err != nil {
+		return nil, err
+	}
+	h := new(httpBackend)
+	h.balancer = newBalancer(&c.Balance, c.Health, d.Logger)
+	for i := range c.Upstreams {
+		s := newServer(c, c.Upstreams[i].URL, trust)
+		s.Excess = excessLog(d.Logger)
+		h.servers = append(h.servers, s)
+		u := &balance.Upstream{Name: c.Upstreams[i].URL, Weight: c.Upstreams[i].Weight, Transport: s, Active: s.Active}
+		if c.Health != nil {
+			u.Check = func(ctx context.Context) error { return s.check(ctx, c.Health) }
+		}
+		h.balancer.Upstreams = append(h.balancer.Upstreams, u)
+	}
+	h.Forwarder = forward.Forwarder{Origin: h.balancer, Upgrade: true, Rewrite: func(r *request.Request, header http.Header) {
+		in := &inside{asked: r.Asked, prefix: r.Prefix, upstream: upstreamOf(r.Record.Upstream), seen: parseHostPort(r.Request.Host)}
+		if r.Request.Host == "" || c.Host == "upstream" && !r.HostSet {
+			if in.seen = in.upstream; in.upstream == (hostPort{}) {
+				in.seen.host = "localhost" // of a socket
+			}
+		}
+		in.header(header, c.RewriteCookies)
+	}}
+	return h, nil
+}
+
+func newServer(c *config.HTTPBackend, address string, trust *tls.Config) *server {
+	t := &upstream.Transport{
+		DialTimeout:     c.DialTimeout,
+		ResponseTimeout: c.ResponseTimeout,
+		ReadTimeout:     c.ReadTimeout,
+		IdleTimeout:     c.IdleTimeout,
+		MaxConnections:  c.MaxConnections,
+		Queue:           c.Queue,
+		QueueTimeout:    c.QueueTimeout,
+	}
+	s := &server{Transport: t, override: c.Host == "upstream"}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		t.Network, t.Address, s.host = "unix", path, "localhost"
+		return s
+	}
+	u, _ := url.Parse(address) // checked with the configuration
+	s.host = u.Host
+	port := u.Port()
+	if u.Scheme == "https" {
+		t.TLS = trust
+	}
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	t.Network, t.Address = "tcp", net.JoinHostPort(u.Hostname(), port)
+	return s
+}
+
+func upstreamTLS(c *config.UpstreamTLS) (*tls.Config, error) {
+	cfg := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.Insecure, MinVersion: tls.VersionTLS12, CipherSuites: certs.AEADSuites()}
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("reading tls.ca: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls.ca: there is no PEM certificate in %s", c.CA)
+		}
+	}
+	return cfg, nil
+}
+
+func policy(by string) balance.Policy {
+	switch by {
+	case "least_conn":
+		return balance.LeastConn
+	case "random_two":
+		return balance.RandomTwo
+	}
+	return balance.RoundRobin
+}
+
+// picked notes for the access log which upstream a request went to.
+func picked(r *http.Request, u *balance.Upstream) {
+	if x := request.Of(r.Context()); x != nil {
+		x.Record.Upstream = u.Name
+	}
+}
+
+// check asks a server whether it is well.
+func (s *server) check(ctx context.Context, c *config.Health) error {
+	u, err := url.ParseRequestURI(c.Path)
+	if err != nil {
+		return err
+	}
+	u.Host = s.host
+	return checkHealth(ctx, s.Transport, u, c)
+}
+
+// Start implements Backend.
+func (h *httpBackend) Start(ctx context.Context) error {
+	h.balancer.Start(context.WithoutCancel(ctx)) // until shutdown
+	return nil
+}
+
+// Shutdown implements Backend.
+func (h *httpBackend) Shutdown(context.Context) error {
+	h.balancer.Close()
+	for _, s := range h.servers {
+		s.CloseIdleConnections()
+	}
+	return nil
+}
+
+// Prepare implements request.Preparer.
+func (h *httpBackend) Prepare(r *request.Request) { forward.SetForwarded(r) }
+
+// Serve implements request.Backend.
+func (h *httpBackend) Serve(w request.Response, r *request.Request) error {
+	return balanceError(h.Forward(w, r))
+}

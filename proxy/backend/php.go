@@ -1,0 +1,261 @@
+package backend
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"syscall"
+
+	"mkd/config"
+	"mkd/megaki"
+	"mkd/php"
+	"mkd/proxy/forward"
+	"mkd/proxy/request"
+	"mkd/share"
+)
+
+// phpBackend has a pool of PHP workers handle requests.
+type phpBackend struct {
+	pool       *php.Pool
+	cancel     bool // a client that leaves ends its request
+	showErrors bool // the client sees why the script failed
+	spool      *forward.Spool
+	sendFile   *forward.SendFile // nil: none
+	forwarder  forward.Forwarder // to on_handle, for requests of HTTP listeners
+}
+
+func newPHP(b *config.Backend, d Daemon) (Backend, error) {
+	c := b.PHP
+	queue := c.Queue
+	if queue == 0 {
+		queue = -1 // in package php 0 is the default
+	}
+	pool, err := php.NewPool(php.Options{
+		Script:        c.Script,
+		PHP:           c.PHP,
+		Dir:           c.Dir,
+		User:          c.User,
+		Group:         c.Group,
+		Env:           c.Env,
+		Ini:           c.Ini,
+		ClearEnv:      !c.InheritEnv,
+		Sandbox:       c.Sandbox,
+		MinWorkers:    c.Workers.Min,
+		MaxWorkers:    c.Workers.Max,
+		Queue:         queue,
+		QueueTimeout:  c.QueueTimeout,
+		Timeout:       c.Timeout,
+		BootTimeout:   c.BootTimeout,
+		IdleTimeout:   c.IdleTimeout,
+		MaxRequests:   c.MaxRequests,
+		MaxAge:        c.MaxAge,
+		MemoryLimit:   int64(c.MemoryLimit),
+		MemoryCeiling: int64(c.MemoryCeiling),
+		UploadDir:     c.Uploads.Dir,
+		MaxUploads:    c.Uploads.MaxFiles,
+		MaxUploadSize: int64(c.Uploads.MaxSize),
+		UploadTotal:   int64(c.Uploads.MaxTotal),
+		Logger:        d.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors, spool: d.Spool, sendFile: forward.NewSendFile(c.SendFile)}
+	made.forwarder = forward.Forwarder{Origin: messageOrigin{made}, SendFile: made.sendFile}
+	return made, nil
+}
+
+// Start implements Backend.
+func (b *phpBackend) Start(ctx context.Context) error { return b.pool.Start(ctx) }
+
+// Shutdown implements Backend.
+func (b *phpBackend) Shutdown(ctx context.Context) error {
+	b.sendFile.Close()
+	return b.pool.Shutdown(ctx)
+}
+
+// Status returns what the workers do.
+func (b *phpBackend) Status() php.Status { return b.pool.Status() }
+
+// Serve implements request.Backend. A script with an on_http gets HTTP requests as
+// such. Any other gets the message's bytes verbatim, and what it returns is the
+// whole response.
+func (b *phpBackend) Serve(w request.Response, r *request.Request) error {
+	if !b.cancel {
+		r.Detach()
+	}
+	return b.classify(b.serve(w, r))
+}
+
+func (b *phpBackend) serve(w request.Response, r *request.Request) error {
+	if !r.Raw && b.pool.TakesHTTP() {
+		return b.serveHTTP(w, r)
+	}
+	if message, ok := w.(request.Message); ok {
+		return b.pool.Do(r.Context(), b.call(r, r.Message), message.Verbatim())
+	}
+	return b.forwarder.Forward(w, r)
+}
+
+// classify gives an error of package php its kind.
+func (b *phpBackend) classify(err error) error {
+	var (
+		script *php.ScriptError
+		form   *php.FormError
+		e      = &request.Error{Err: err}
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &form):
+		e.Kind, e.Hint = request.BadRequest, form.Error()
+		switch form.Status {
+		case http.StatusRequestEntityTooLarge:
+			e.Kind = request.TooLarge
+		case http.StatusInsufficientStorage:
+			e.Kind = request.DiskFull
+		}
+	case errors.As(err, &script):
+		e.Kind = request.Failed
+		if b.showErrors {
+			e.Hint = script.Message
+		}
+	case errors.Is(err, php.ErrQueueFull), errors.Is(err, php.ErrQueueTimeout), errors.Is(err, php.ErrClosed):
+		e.Kind = request.Busy
+	case errors.Is(err, php.ErrTimeout):
+		e.Kind = request.TimedOut
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT): // an upload that was being received
+		e.Kind = request.DiskFull
+	default:
+		return err
+	}
+	return e
+}
+
+// serveHTTP has on_http respond. A worker isn't taken before the body has been
+// received, and not held until the client has read the response.
+func (b *phpBackend) serveHTTP(w request.Response, r *request.Request) error {
+	if php.IsForm(r.Request) { // the pool receives forms by itself, their files apart
+		r.SetTimeout(0)
+		r.Body = &formBody{r.Body, r}
+	} else {
+		body, err := b.spool.Receive(r.Request)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		r.StartTimeout() // it is for the script
+	}
+	c := &php.HTTPCall{
+		Request:    r.Request,
+		Prefix:     r.Prefix,
+		ClientAddr: r.Client,
+		ServerAddr: r.Local,
+		HTTPS:      r.Secure,
+		Route:      r.Record.Route,
+		Client:     queueClient(r),
+		RequestURI: r.AskedURI(),
+	}
+	if r.Session != nil {
+		c.Session = *r.Session
+	}
+	to := &phpResponse{w: w, r: r, sendFile: b.sendFile}
+	if !request.IsMessage(w) {
+		to.relay = forward.NewRelay(w, b.spool)
+	}
+	return to.finish(b.pool.DoHTTP(r.Context(), c, to))
+}
+
+// formBody is the body of a form. The route's timeout starts at its end.
+type formBody struct {
+	io.ReadCloser
+	r *request.Request
+}
+
+func (f *formBody) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		f.r.StartTimeout()
+	}
+	return n, err
+}
+
+// queueClient returns the client whose turn a request waits for in the queue. The
+// requests of a client that is exempt count as those of different clients.
+func queueClient(r *request.Request) netip.Prefix {
+	if r.Exempt {
+		return netip.Prefix{}
+	}
+	return share.Network(r.Client.Addr())
+}
+
+// call makes a call of a message.
+func (b *phpBackend) call(r *request.Request, message []byte) *php.Call {
+	c := &php.Call{ClientAddr: r.Client, Route: r.Record.Route, Client: queueClient(r), Body: message}
+	if r.Session != nil {
+		c.Session = *r.Session
+	}
+	return c
+}
+
+// maxVerbatim is how many bytes the response of an on_handle to a request of an
+// HTTP listener may have.
+const maxVerbatim = 16 << 20
+
+// messageOrigin has an on_handle respond to a request of an HTTP listener, which
+// it gets as one message, framed anew.
+type messageOrigin struct{ *phpBackend }
+
+// RoundTrip implements http.RoundTripper.
+func (b messageOrigin) RoundTrip(h *http.Request) (*http.Response, error) {
+	r := request.Of(h.Context())
+	body, err := b.spool.Receive(h)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	r.StartTimeout() // it is for the script
+	call := b.call(r, headOf(h))
+	if h.Body != nil {
+		call.More = h.Body
+	}
+	out := &limitedBuffer{limit: maxVerbatim}
+	if err := b.pool.Do(h.Context(), call, out); err != nil {
+		return nil, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(&out.Buffer), h)
+	if err != nil {
+		return nil, fmt.Errorf("the script's response isn't an HTTP response: %w", err)
+	}
+	return resp, nil
+}
+
+// headOf returns the head of a request as the bytes of HTTP/1.1.
+func headOf(r *http.Request) []byte {
+	var m bytes.Buffer
+	fmt.Fprintf(&m, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, r.URL.RequestURI(), r.Host)
+	r.Header.WriteSubset(&m, map[string]bool{"Content-Length": true})
+	if r.Body != nil {
+		fmt.Fprintf(&m, "Content-Length: %d\r\n", r.ContentLength)
+	}
+	m.WriteString("\r\n")
+	return m.Bytes()
+}
+
+// limitedBuffer is a buffer that takes so many bytes.
+type limitedBuffer struct {
+	bytes.Buffer
+	limit int
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > b.limit {
+		return 0, &megaki.TooLongError{Length: int64(b.Len() + len(p)), Limit: b.limit}
+	}
+	return b.Buffer.Write(p)
+}

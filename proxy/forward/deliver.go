@@ -1,0 +1,80 @@
+package forward
+
+import (
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mkd/proxy/httpmsg"
+	"mkd/proxy/request"
+)
+
+// deliver sends the response of a server to the client.
+func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.Response) error {
+	h := w.Header()
+	for name, values := range resp.Header {
+		h[name] = values
+	}
+	bodiless := r.Method == http.MethodHead || !httpmsg.BodyAllowed(resp.StatusCode)
+	if n := resp.ContentLength; n >= 0 && h["Content-Length"] == nil && !bodiless {
+		h["Content-Length"] = []string{strconv.FormatInt(n, 10)} // though the server's header doesn't say it
+	}
+	message, whole := w.(request.Message)
+	if whole {
+		message.SetReason(resp.Status)
+	}
+	if !bodiless {
+		announceTrailer(h, resp)
+	}
+	body := timed(w, r, resp.Body)
+	if f.Relay != nil && !whole && !bodiless {
+		to := NewRelay(w, f.Relay)
+		to.Head(resp.StatusCode)
+		return to.Finish(copyBody(to, body, streams(resp), to.Flush))
+	}
+	w.WriteHeader(resp.StatusCode)
+	if bodiless {
+		return nil
+	}
+	if whole {
+		_, err := message.ReadFrom(body)
+		return err
+	}
+	if err := copyBody(w, body, streams(resp), http.NewResponseController(w).Flush); err != nil {
+		return err
+	}
+	addTrailer(h, resp)
+	return nil
+}
+
+// announceTrailer names the fields that come after the body, as far as the
+// origin has named them.
+func announceTrailer(h http.Header, resp *http.Response) {
+	if len(resp.Trailer) > 0 {
+		h["Trailer"] = []string{strings.Join(slices.Sorted(maps.Keys(resp.Trailer)), ", ")}
+	}
+}
+
+// addTrailer passes on the fields that came after the body (RFC 9110, section
+// 6.5). The listener leaves them out where the client's protocol has no place for
+// them.
+func addTrailer(h http.Header, resp *http.Response) {
+	for name, values := range resp.Trailer {
+		if len(values) > 0 {
+			h[http.TrailerPrefix+name] = values
+		}
+	}
+}
+
+// streams reports whether pieces of an answer are to reach the client as they
+// come.
+func streams(resp *http.Response) bool {
+	if resp.ContentLength < 0 {
+		return true
+	}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return kind == "text/event-stream"
+}

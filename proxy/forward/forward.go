@@ -1,0 +1,92 @@
+package forward
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+
+	"mkd/proxy/request"
+)
+
+// Forwarder sends requests to the servers of a backend, and their responses to
+// clients: what all kinds of servers have in common.
+type Forwarder struct {
+	// Origin sends a request to a server of the backend.
+	Origin http.RoundTripper
+
+	// Upgrade says whether the servers can change protocols.
+	Upgrade bool
+
+	// Rewrite changes the header of a response for the client. nil: nothing.
+	Rewrite func(r *request.Request, h http.Header)
+
+	// SendFile serves the files that responses name. nil: none.
+	SendFile *SendFile
+
+	// Relay, if set, takes responses as fast as the server sends them, and keeps
+	// what a slow client has not read: see type Relay.
+	Relay *Spool
+}
+
+// Forward sends a request to the backend, and its response to the client.
+func (f *Forwarder) Forward(w request.Response, r *request.Request) error {
+	h := r.Request
+	if f.Upgrade && r.Upgrade != "" {
+		h.Header["Connection"] = []string{"Upgrade"}
+		h.Header["Upgrade"] = []string{r.Upgrade}
+	}
+	if !request.IsMessage(w) {
+		if err := gather(h); err != nil {
+			return err
+		}
+		h = h.WithContext(httptrace.WithClientTrace(h.Context(), &httptrace.ClientTrace{
+			Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {
+				if !h.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
+					return nil
+				}
+				return Inform(w, status, http.Header(fields))
+			},
+		}))
+	}
+	h.RequestURI = ""
+	resp, err := f.Origin.RoundTrip(h)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return tunnel(w, r, resp)
+	}
+	if resp.StatusCode < 200 {
+		return fmt.Errorf("the final response has the status %d", resp.StatusCode)
+	}
+	upgrade := resp.Header["Upgrade"]
+	DropHopByHop(resp.Header)
+	if resp.StatusCode == http.StatusUpgradeRequired && upgrade != nil && h.ProtoMajor == 1 { // RFC 9110, section 15.5.22
+		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{strings.Join(upgrade, ", ")}
+	}
+	if f.Rewrite != nil {
+		f.Rewrite(r, resp.Header)
+	}
+	if done, err := f.SendFile.Intercept(w, r, resp.Header); done {
+		return err
+	}
+	return f.deliver(w, r, resp)
+}
+
+// Inform passes an informational response (1xx) on.
+func Inform(w http.ResponseWriter, status int, fields http.Header) error {
+	if status == http.StatusContinue { // the server says that by itself when the body is read
+		return nil
+	}
+	DropHopByHop(fields)
+	h := w.Header()
+	for name, values := range fields {
+		h[name] = values
+	}
+	w.WriteHeader(status)
+	clear(h)
+	return nil
+}

@@ -1,0 +1,70 @@
+package forward
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+
+	"mkd/proxy/request"
+)
+
+// smallBody is how many bytes of a body are received before the origin is
+// connected: a slow client then holds no connection to it, and the request can be
+// sent again.
+const smallBody = 64 << 10
+
+// gather receives a small body in whole, and of another one the first bytes: a
+// client that sends none holds no connection to the origin.
+func gather(r *http.Request) error {
+	if r.Body == nil || r.GetBody != nil {
+		return nil
+	}
+	if r.ContentLength < 0 || r.ContentLength > smallBody {
+		return gatherFirst(r)
+	}
+	data := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, data); err != nil {
+		return err
+	}
+	if n, err := r.Body.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		return request.Malformed("the body is longer than its Content-Length")
+	}
+	setBody(r, data)
+	return nil
+}
+
+// gatherFirst waits for the first bytes of a body, or its end.
+func gatherFirst(r *http.Request) error {
+	first := make([]byte, 4<<10)
+	n, err := 0, error(nil)
+	for n == 0 && err == nil {
+		n, err = r.Body.Read(first)
+	}
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return err
+	case n == 0 && r.ContentLength > 0:
+		return &request.ClientError{Err: io.ErrUnexpectedEOF}
+	case n == 0:
+		delete(r.Header, "Expect")
+		r.Body, r.ContentLength = http.NoBody, 0
+		return nil
+	}
+	delete(r.Header, "Expect") // it has been met
+	r.Body = &startedBody{io.MultiReader(bytes.NewReader(first[:n]), r.Body), r.Body}
+	return nil
+}
+
+// setBody makes data the body of a request, which can be read again.
+func setBody(r *http.Request, data []byte) {
+	delete(r.Header, "Expect") // it has been met
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	r.Body, _ = r.GetBody()
+}
+
+// startedBody is a body whose first bytes have been read.
+type startedBody struct {
+	io.Reader
+	io.Closer
+}

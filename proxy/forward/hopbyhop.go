@@ -1,0 +1,40 @@
+package forward
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// hopByHop are fields that concern one connection only (RFC 9110, section
+// 7.6.1), and those that older software treats so.
+var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// DropHopByHop removes the fields that aren't for the next hop, and those that
+// Connection names.
+func DropHopByHop(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				h.Del(name)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+}
+
+// upgradeOf returns the protocols that a header asks to change to (RFC 9110,
+// section 7.8), "" if none. HTTP/2 without TLS isn't one: requests in it would
+// bypass all that is decided here.
+func upgradeOf(h http.Header) string {
+	for _, line := range h["Connection"] {
+		for option := range strings.SplitSeq(line, ",") {
+			if protocols := strings.Join(h["Upgrade"], ", "); strings.EqualFold(textproto.TrimString(option), "upgrade") && !strings.Contains(strings.ToLower(protocols), "h2c") {
+				return protocols
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,175 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"mkd/config"
+	"mkd/proxy/http1"
+	"mkd/proxy/httpmsg"
+	"mkd/proxy/listen"
+	"mkd/proxy/request"
+	"mkd/share"
+)
+
+// web is what HTTP and HTTPS listeners have in common: the requests of HTTP/1
+// connections.
+type web struct {
+	name    string
+	address string
+	cfg     *config.Web
+	daemon  *Daemon
+	log     *slog.Logger
+	secure  bool
+
+	http1    *http1.Server
+	requests *share.Pool // in flight
+
+	stopping context.Context // ends when the listener closes
+	stop     context.CancelFunc
+	listener net.Listener
+	mu       sync.Mutex // guards listener
+}
+
+func newWeb(name, address string, cfg *config.Web, d *Daemon) *web {
+	l := &web{name: name, address: address, cfg: cfg, daemon: d, log: d.Logs.Peers(name)}
+	l.requests = share.NewPool(int64(cfg.MaxRequests), 0)
+	l.stopping, l.stop = context.WithCancel(context.Background())
+	l.http1 = &http1.Server{
+		NewHandler:    l.newConn,
+		BaseContext:   d.Base,
+		HeaderTimeout: cfg.HeaderTimeout,
+		BodyTimeout:   cfg.BodyTimeout,
+		MinRate:       int64(cfg.MinRate),
+		WriteTimeout:  cfg.WriteTimeout,
+		IdleTimeout:   cfg.IdleTimeout,
+		Limits:        httpmsg.Limits{Head: int(cfg.MaxHeader), Fields: cfg.MaxFields},
+		Logger:        l.log,
+	}
+	return l
+}
+
+// Listen implements Listener.
+func (l *web) Listen() (net.Listener, error) {
+	return listen.Listen(listen.Options{
+		Address:             l.address,
+		MaxConnections:      l.cfg.MaxConnections,
+		MaxConnectionsPerIP: l.cfg.MaxConnectionsPerIP,
+		Exempt:              l.daemon.Trusted,
+		ProxyProtocol:       Networks(l.cfg.ProxyProtocol.From),
+		Logger:              l.log,
+	})
+}
+
+// serve accepts connections until shutdown.
+func (l *web) serve(socket net.Listener, conn func(net.Conn)) error {
+	l.mu.Lock()
+	l.listener = socket
+	l.mu.Unlock()
+	err := accept(socket, l.log, conn)
+	if l.stopping.Err() != nil {
+		return nil
+	}
+	return errors.Join(err, net.ErrClosed)
+}
+
+// close stops accepting, and ends tunnels: nobody knows when they would end by
+// themselves.
+func (l *web) close() {
+	l.stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.listener != nil {
+		l.listener.Close()
+	}
+}
+
+// join returns the client of a connection, as it is counted for requests in
+// flight.
+func (l *web) join(remote netip.AddrPort) *share.Client {
+	addr := remote.Addr()
+	for _, n := range l.daemon.Trusted {
+		if n.Contains(addr.WithZone("")) {
+			return l.requests.Join(netip.Addr{})
+		}
+	}
+	return l.requests.Join(addr)
+}
+
+// errRequests says that a listener handles as many requests as it may.
+var errRequests error = &request.Error{Kind: request.Busy, Err: errors.New("the listener's max_requests, or this client's share of it, are in flight")}
+
+// handle has a request handled, which is counted for client.
+func (l *web) handle(w request.Response, r *request.Request, client *share.Client, refused error) error {
+	defer r.Leave()
+	if client.Take(1, 0) {
+		defer client.Give(1)
+	} else if refused == nil {
+		refused = errRequests
+	}
+	r.Listener, r.Secure, r.Stopping = l.name, l.secure, l.stopping
+	r.CountBody()
+	return r.Handle(w, refused)
+}
+
+// httpConn handles the requests of an HTTP/1 connection. It is used again for
+// each of them.
+type httpConn struct {
+	web           *web
+	client        *share.Client
+	local, remote netip.AddrPort
+	request       request.Request
+}
+
+func (l *web) newConn(ctx context.Context, c net.Conn) (http1.Handler, context.Context) {
+	h := &httpConn{web: l, local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr())}
+	h.client = l.join(h.remote)
+	return h, h.request.Open(ctx, l.daemon.Base)
+}
+
+// Close implements http1.Handler.
+func (c *httpConn) Close() { c.client.Leave() }
+
+// ServeHTTP1 implements http1.Handler.
+func (c *httpConn) ServeHTTP1(w *http1.Response, h *http.Request, refused error) error {
+	l := c.web
+	if challenge := l.daemon.Challenge; challenge != nil && !l.secure && refused == nil && strings.HasPrefix(h.URL.Path, acmePath) {
+		var err error
+		challenge(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { err = c.handle(w, h, nil) })).ServeHTTP(w, h)
+		return err
+	}
+	return c.handle(w, h, refused)
+}
+
+// acmePath is where an authority looks for the answer to its challenge (RFC
+// 8555, section 8.3).
+const acmePath = "/.well-known/acme-challenge/"
+
+func (c *httpConn) handle(w *http1.Response, h *http.Request, refused error) error {
+	r := &c.request
+	r.Begin(h, c.web.daemon.Enter(c.web.name))
+	r.Local, r.Remote, r.Client = c.local, c.remote, c.remote
+	return c.web.handle(w, r, c.client, refused)
+}
+
+// httpListener is a listener for plain HTTP/1.
+type httpListener struct{ *web }
+
+func newHTTP(l *config.Listener, d *Daemon) (Listener, error) {
+	return &httpListener{newWeb(l.Name, l.HTTP.Address, &l.HTTP.Web, d)}, nil
+}
+
+// Serve implements Listener.
+func (l *httpListener) Serve(socket net.Listener) error { return l.serve(socket, l.http1.ServeConn) }
+
+// Shutdown implements Listener.
+func (l *httpListener) Shutdown(ctx context.Context) error {
+	l.close()
+	return l.http1.Shutdown(ctx)
+}

@@ -1,0 +1,131 @@
+package request
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Context is a context with a deadline that can be moved. It costs nothing until
+// somebody waits for its end.
+type Context struct {
+	context.Context // the parent
+
+	mu       sync.Mutex
+	deadline time.Time     // zero: the parent's alone
+	done     chan struct{} // nil until it is asked for while there is a deadline
+	timer    *time.Timer
+	stop     func() bool // stops waiting for the parent's end
+	err      error
+	request  *Request
+}
+
+type requestKey struct{}
+
+// Value implements context.Context.
+func (c *Context) Value(key any) any {
+	if key == (requestKey{}) {
+		return c.request
+	}
+	return c.Context.Value(key)
+}
+
+// Of returns the request that a context is of, nil if it is of none. It is for
+// callbacks of client packages, which get no more than an http.Request.
+func Of(ctx context.Context) *Request {
+	r, _ := ctx.Value(requestKey{}).(*Request)
+	return r
+}
+
+// reset makes c a new context. Nobody may wait for the old one.
+func (c *Context) reset(parent context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Context, c.deadline = parent, time.Time{}
+	c.done, c.timer, c.stop, c.err = nil, nil, nil, nil
+}
+
+// SetTimeout moves the deadline to d from now on; 0 means none.
+func (c *Context) SetTimeout(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deadline = (time.Time{}); d > 0 {
+		c.deadline = time.Now().Add(d)
+	}
+	switch {
+	case c.timer == nil:
+	case d > 0:
+		c.timer.Reset(d)
+	default:
+		c.timer.Stop()
+	}
+}
+
+// Deadline implements context.Context.
+func (c *Context) Deadline() (time.Time, bool) {
+	at, ok := c.Context.Deadline()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.deadline.IsZero() && (!ok || c.deadline.Before(at)) {
+		return c.deadline, true
+	}
+	return at, ok
+}
+
+// Err implements context.Context.
+func (c *Context) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return c.err
+	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
+		return context.DeadlineExceeded
+	}
+	return c.Context.Err()
+}
+
+// Done implements context.Context.
+func (c *Context) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done != nil {
+		return c.done
+	}
+	if c.deadline.IsZero() {
+		return c.Context.Done()
+	}
+	c.done = make(chan struct{})
+	c.timer = time.AfterFunc(time.Until(c.deadline), c.expire)
+	c.stop = context.AfterFunc(c.Context, func() { c.end(c.Context.Err()) })
+	return c.done
+}
+
+// expire ends the context, unless its deadline was moved just now.
+func (c *Context) expire() {
+	c.mu.Lock()
+	due := !c.deadline.IsZero() && !time.Now().Before(c.deadline)
+	c.mu.Unlock()
+	if due {
+		c.end(context.DeadlineExceeded)
+	}
+}
+
+func (c *Context) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+		close(c.done)
+	}
+}
+
+// release stops the timer. The context must not be waited for any more.
+func (c *Context) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+		c.stop()
+	}
+}

@@ -1,0 +1,154 @@
+package request
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"mkd/megaki"
+)
+
+// Request is a client's request. The listener makes it, and hands it from room
+// to room as an argument. The http.Request in it has what the client wrote, in
+// the form in which it is matched and forwarded; its context is that of the
+// Request. It is valid until the response is complete.
+type Request struct {
+	*http.Request
+
+	// What the listener knows.
+	Listener string         // the listener's name
+	Raw      bool           // a Megaki message that isn't HTTP
+	Message  []byte         // the whole Megaki message; nil on HTTP listeners
+	Session  *megaki.Token  // of the client; nil on HTTP listeners
+	Secure   bool           // the client's connection is encrypted
+	Local    netip.AddrPort // where the client connected to; may be unknown
+	Remote   netip.AddrPort // the other end of the connection
+	Started  time.Time
+	Stopping context.Context // ends when the listener closes, which ends tunnels; nil: there are none
+
+	// What the header says, once the route handler has read it.
+	Client  netip.AddrPort // the client's address, as far as trusted proxies know it
+	Exempt  bool           // from shares of a client: it is a trusted proxy that named none
+	Asked   string         // the Host that the client asked for
+	Host    string         // the same in lower case, without a port: as it is matched
+	Path    string         // as it is matched
+	Written string         // the path as the client wrote it; "" if that could mean another one
+	Upgrade string         // the protocol that the client wants to change to
+
+	// What the route decides.
+	Timeout time.Duration // bounds how long the backend is waited for; 0: it doesn't
+	Prefix  string        // of the path, which the route removed
+	HostSet bool          // the route set the Host, which the backend must keep
+	// EncodedSlashes says that %2F in the path may reach a script.
+	EncodedSlashes bool
+	Record         Record
+
+	ctx      Context
+	parent   context.Context
+	base     context.Context // ends when requests are cut off
+	received atomic.Int64    // bytes of the body
+	lease    Lease
+}
+
+// Record is what the access line says of a request beside what stands in it.
+type Record struct {
+	Route    string // the route's name
+	Backend  string // the backend's name, or respond or redirect
+	Upstream string // the server that the request went to
+	Err      error  // why the response is an error, or incomplete
+}
+
+// Lease is the use of a generation of the configuration, which a request has
+// from its start to its end.
+type Lease interface {
+	// Handle responds to a request. If refused is not nil the request is
+	// malformed, and the response says so. An error means that there is no
+	// complete response, so that the connection must be closed.
+	Handle(w Response, r *Request, refused error) error
+	// Release ends the use. It is called once.
+	Release()
+}
+
+// Backend responds to the requests of routes. It is safe for use by several
+// goroutines.
+type Backend interface {
+	// Serve responds to a request. An error means that there is no response, or
+	// an incomplete one.
+	Serve(w Response, r *Request) error
+}
+
+// Preparer is a Backend that adds fields to a request before the route changes
+// its header: so the operator's changes have the last word.
+type Preparer interface {
+	Prepare(r *Request)
+}
+
+// Open prepares r for the requests of a connection, one after the other, or for a
+// single request. It returns the context that their http.Requests must have.
+// parent ends when the client leaves; base, of which it is derived, only when
+// requests are cut off.
+func (r *Request) Open(parent, base context.Context) context.Context {
+	r.parent, r.base, r.ctx.request = parent, base, r
+	return &r.ctx
+}
+
+// Begin begins the next request. All its fields are zero but those that the
+// arguments give and Started; the lease ends with Leave.
+func (r *Request) Begin(h *http.Request, l Lease) {
+	r.Request, r.lease, r.Started = h, l, time.Now()
+	r.Raw, r.Message, r.Session, r.Secure, r.Exempt, r.Stopping = false, nil, nil, false, false, nil
+	r.Local, r.Remote, r.Client = netip.AddrPort{}, netip.AddrPort{}, netip.AddrPort{}
+	r.Listener, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix = "", "", "", "", "", "", ""
+	r.Timeout, r.EncodedSlashes, r.HostSet, r.Record = 0, false, false, Record{}
+	r.received.Store(0)
+	r.ctx.reset(r.parent)
+}
+
+// Handle has the leased generation respond.
+func (r *Request) Handle(w Response, refused error) error { return r.lease.Handle(w, r, refused) }
+
+// Leave ends the lease, and stops the request's timer. A tunnel leaves when it
+// is established: it may outlive the configuration. Further calls do nothing.
+func (r *Request) Leave() {
+	if l := r.lease; l != nil {
+		r.lease = nil
+		r.ctx.release()
+		l.Release()
+	}
+}
+
+// SetTimeout moves the deadline of the request's context to d from now; 0
+// removes it.
+func (r *Request) SetTimeout(d time.Duration) { r.ctx.SetTimeout(d) }
+
+// StartTimeout starts the route's timeout: from now on the backend is waited
+// for.
+func (r *Request) StartTimeout() { r.ctx.SetTimeout(r.Timeout) }
+
+// Detach keeps the request going when its client leaves. Nobody may wait for
+// its context yet.
+func (r *Request) Detach() { r.ctx.Context = r.base }
+
+// Base returns the context that ends only when requests are cut off.
+func (r *Request) Base() context.Context { return r.base }
+
+// Received returns how many bytes came from the client: of a message, all of
+// it; of an HTTP request, its body.
+func (r *Request) Received() int64 { return int64(len(r.Message)) + r.received.Load() }
+
+// CutOff reports whether requests are being cut off.
+func (r *Request) CutOff() bool { return r.base.Err() != nil }
+
+// AskedURI returns the path and query that the client asked for, before the
+// route changed the path.
+func (r *Request) AskedURI() string {
+	switch {
+	case r.Written == "":
+		return r.Prefix + r.URL.RequestURI()
+	case r.URL.RawQuery != "" || r.URL.ForceQuery:
+		return r.Written + "?" + r.URL.RawQuery
+	}
+	return r.Written
+}

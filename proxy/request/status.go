@@ -1,0 +1,112 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"mkd/config"
+	"mkd/megaki"
+	"mkd/proxy/httpmsg"
+)
+
+// StatusClientGone is the status in the access log, as in nginx's, of a request
+// whose client left before its response.
+const StatusClientGone = 499
+
+// statuses is the one table of the statuses of errors.
+var statuses = [...]int{
+	Broken:          http.StatusBadGateway,
+	BadRequest:      http.StatusBadRequest,
+	NoRoute:         http.StatusNotFound,
+	NotFound:        http.StatusNotFound,
+	BadMethod:       http.StatusMethodNotAllowed,
+	SlowBody:        http.StatusRequestTimeout,
+	NoLength:        http.StatusLengthRequired,
+	FailedCondition: http.StatusPreconditionFailed,
+	TooLarge:        http.StatusRequestEntityTooLarge,
+	BadRange:        http.StatusRequestedRangeNotSatisfiable,
+	TooMany:         http.StatusTooManyRequests,
+	ClientGone:      StatusClientGone,
+	Failed:          http.StatusInternalServerError,
+	Fault:           http.StatusInternalServerError,
+	Busy:            http.StatusServiceUnavailable,
+	Down:            http.StatusServiceUnavailable,
+	Stopping:        http.StatusServiceUnavailable,
+	TimedOut:        http.StatusGatewayTimeout,
+	DiskFull:        http.StatusInsufficientStorage,
+}
+
+// Status returns the status of a request that ended with err, which may be nil.
+func Status(err error) int {
+	var message *httpmsg.Error
+	switch {
+	case err == nil:
+		return http.StatusOK
+	case errors.As(err, &message): // it has its own
+		return message.Status
+	}
+	return statuses[kindOf(err)]
+}
+
+// retryAfter returns when a client may try again, 0 if that isn't known.
+func retryAfter(err error, status int) time.Duration {
+	var e *Error
+	switch {
+	case errors.As(err, &e) && e.RetryAfter > 0:
+		return max(e.RetryAfter, time.Second)
+	case status == http.StatusServiceUnavailable:
+		return time.Second
+	}
+	return 0
+}
+
+// hint returns what the client is told besides the status.
+func hint(err error) string {
+	var (
+		message *httpmsg.Error
+		long    *megaki.TooLongError
+		e       *Error
+	)
+	switch {
+	case errors.As(err, &message):
+		return message.Error()
+	case errors.As(err, &long):
+		return fmt.Sprintf("The response is longer than the %v that a message may have.", config.Size(long.Limit))
+	case errors.As(err, &e):
+		return e.Hint
+	}
+	return ""
+}
+
+// RespondError writes the response to a request that ended with err.
+func RespondError(w Response, err error) {
+	status := Status(err)
+	if after := retryAfter(err, status); after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+	}
+	text := hint(err)
+	if text != "" {
+		text = "\n" + text + "\n"
+	}
+	RespondText(w, status, fmt.Sprintf("%d %s\n%s", status, http.StatusText(status), text))
+}
+
+// RespondText writes a short text as the response.
+func RespondText(w Response, status int, text string) error {
+	h := w.Header()
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	if !httpmsg.BodyAllowed(status) {
+		return nil
+	}
+	_, err := w.Write([]byte(text))
+	return err
+}

@@ -1,0 +1,49 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+
+	"mkd/megaki"
+	"mkd/proxy/httpmsg"
+)
+
+func TestStatus(t *testing.T) {
+	large := (&Request{Request: new(http.Request)}).LimitBody(-1)
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 200},
+		{Malformed("x"), 400},
+		{&httpmsg.Error{Status: 417}, 417},
+		{large, 413},
+		{&ClientError{os.ErrDeadlineExceeded}, 408},
+		{fmt.Errorf("sending the request: %w", &ClientError{os.ErrDeadlineExceeded}), 408},
+		{fmt.Errorf("sending the request: %w", &ClientError{large}), 413},
+		{&ClientError{io.ErrUnexpectedEOF}, 400},
+		{ErrStopping, 503},
+		{ErrNoRoute, 404},
+		{ErrClientGone, 499},
+		{fmt.Errorf("%w: %w", ErrClientGone, errors.New("x")), 499},
+		{&megaki.TooLongError{}, 502},
+		{context.DeadlineExceeded, 504},
+		{context.Canceled, 499},
+		{megaki.ErrMemory, 503},
+		{errors.New("the server broke off"), 502},
+	} {
+		if got := Status(c.err); got != c.want {
+			t.Errorf("%v: %d, want %d", c.err, got, c.want)
+		}
+	}
+	for k, status := range statuses {
+		if status == 0 {
+			t.Errorf("kind %d has no status", k)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package route
+
+import (
+	"net/http"
+
+	"mkd/config"
+)
+
+// headerChanges are changes of header fields, in this order.
+type headerChanges struct {
+	remove   []string
+	set, add []field
+}
+
+type field struct{ name, value string }
+
+// newHeaderChanges returns nil if there is nothing to change.
+func newHeaderChanges(c *config.HeaderChanges) *headerChanges {
+	if len(c.Remove)+len(c.Set)+len(c.Add) == 0 {
+		return nil
+	}
+	h := new(headerChanges)
+	for _, name := range c.Remove {
+		h.remove = append(h.remove, http.CanonicalHeaderKey(name))
+	}
+	for name, value := range c.Set {
+		h.set = append(h.set, field{http.CanonicalHeaderKey(name), value})
+	}
+	for name, value := range c.Add {
+		h.add = append(h.add, field{http.CanonicalHeaderKey(name), value})
+	}
+	return h
+}
+
+func (c *headerChanges) apply(h http.Header) {
+	for _, name := range c.remove {
+		delete(h, name)
+	}
+	for _, f := range c.set {
+		h[f.name] = []string{f.value}
+	}
+	for _, f := range c.add {
+		h[f.name] = append(h[f.name], f.value)
+	}
+}
+
+// applyRequest is apply for a request, whose Host isn't in its header. It reports
+// whether the Host was set.
+func (c *headerChanges) applyRequest(r *http.Request) bool {
+	c.apply(r.Header)
+	host := r.Header["Host"] // the operator's: oneHost removed the client's
+	if host != nil {
+		r.Host = host[0]
+		delete(r.Header, "Host")
+	}
+	return host != nil
+}

@@ -1,0 +1,47 @@
+package route
+
+import (
+	"errors"
+	"net/netip"
+
+	"mkd/config"
+	"mkd/megaki"
+	"mkd/proxy/ratelimit"
+	"mkd/proxy/request"
+	"mkd/share"
+)
+
+// rateLimit is the rate_limit of a route.
+type rateLimit struct {
+	by    string
+	limit *ratelimit.Limit[limitKey]
+}
+
+// limitKey is who shares a limit.
+type limitKey struct {
+	network netip.Prefix
+	session megaki.Token
+}
+
+func newRateLimit(c *config.RateLimit) *rateLimit {
+	return &rateLimit{c.By, ratelimit.New[limitKey](c.Rate, c.Burst)}
+}
+
+var errRate = errors.New("the client has passed the route's rate_limit")
+
+// take counts a request, and returns an error of kind TooMany if it is one too
+// many.
+func (l *rateLimit) take(r *request.Request) error {
+	var key limitKey
+	switch {
+	case l.by == "all":
+	case l.by == "session" && r.Session != nil:
+		key.session = *r.Session
+	default:
+		key.network = share.Network(r.Client.Addr())
+	}
+	if after := l.limit.Take(key); after > 0 {
+		return &request.Error{Kind: request.TooMany, Err: errRate, RetryAfter: after}
+	}
+	return nil
+}
