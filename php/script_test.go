@@ -113,7 +113,7 @@ func TestErrorsOfScripts(t *testing.T) {
 		fatal         bool
 	}{
 		{"throw", "RuntimeException: thrown on purpose in ", false},
-		{"array", "on_handle returned array, a string is due", false},
+		{"array", "on_handle returned array, want a string", false},
 		{"fatal", "Call to undefined function undefined_function()", false},
 		{"exit", "the script called exit during a request", true},
 		{"redeclare", "Cannot declare class arca", true},

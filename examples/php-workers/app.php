@@ -1,13 +1,13 @@
 <?php
 
-// A small site in one script: it boots once, and answers thousands of times.
+// A small site in one script: it is loaded once, and handles thousands of requests.
 
 declare(strict_types=1);
 
 use arca\Request;
 use arca\Response;
 
-// Others may make files in the folder for temporary files, too, under any name.
+// Others can create files in the folder for temporary files, too, under any name.
 $uploads = sys_get_temp_dir() . '/php-workers-' . posix_geteuid();
 if (!@mkdir($uploads, 0700) && (is_link($uploads) || !is_dir($uploads) || fileowner($uploads) !== posix_geteuid())) {
     throw new RuntimeException("$uploads isn't a folder of this user");
@@ -26,7 +26,7 @@ function text(mixed $value): string
 
 /** @var array<string, callable(Request): mixed> $routes */
 $routes = [
-    'GET /' => fn () => page('php-workers', '<p><a href="/form">A form</a>, <a href="/visits">a session</a>, <a href="/count">a stream</a></p>'),
+    'GET /' => fn () => page('php-workers', '<p><a href="/form">A form</a>, <a href="/visits">a session</a>, <a href="/count">a stream</a>, <a href="/progress">another</a></p>'),
 
     'GET /hello' => fn (Request $r) => 'Hello, ' . text($r->query['name'] ?? 'world') . "!\n",
 
@@ -37,11 +37,11 @@ $routes = [
         HTML),
 
     'POST /form' => function (Request $r) use ($uploads) {
-        $person = $r->form['person'] ?? null; // whatever the client likes
+        $person = $r->form['person'] ?? null; // the client decides what it is
         $name = is_array($person) && is_string($person['name'] ?? null) ? $person['name'] : 'stranger';
         $file = $r->files['file'] ?? null;
         if ($file instanceof arca\Upload && $file->isOk()) {
-            $file->moveTo($uploads . '/' . md5($file->name)); // a client's name is no path
+            $file->moveTo($uploads . '/' . md5($file->name)); // a name from a client is no path
             return Response::redirect('/download?file=' . rawurlencode($file->name), 303);
         }
         return Response::text("Thank you, $name\n");
@@ -68,6 +68,15 @@ $routes = [
             usleep(50_000);
         }
     })()),
+
+    'GET /progress' => function () { // what is printed is a stream, too
+        for ($i = 1; $i <= 5; $i++) {
+            echo "step $i\n";
+            flush();
+            usleep(50_000);
+        }
+        echo "done\n";
+    },
 
     'POST /echo' => fn (Request $r) => Response::json($r->json()),
 

@@ -14,7 +14,7 @@ use Psr\Http\Message\ServerRequestInterface;
 use Psr\Http\Server\MiddlewareInterface;
 use Psr\Http\Server\RequestHandlerInterface;
 
-/** Says in each answer how long it took. */
+/** Adds to each response how long it took. */
 final class Timing implements MiddlewareInterface
 {
     public function process(ServerRequestInterface $request, RequestHandlerInterface $handler): ResponseInterface
@@ -52,7 +52,7 @@ final class Slim implements RequestHandlerInterface
 }
 
 $app = new Slim\App(['settings' => ['addContentLengthHeader' => false]]);
-// Errors go to mkd: it logs them, and answers 500.
+// Errors go to mkd, which logs them and responds with 500.
 unset($app->getContainer()['errorHandler'], $app->getContainer()['phpErrorHandler']);
 
 $app->get('/hello/{name}', function (ServerRequestInterface $request, ResponseInterface $response, array $args) {
@@ -60,13 +60,13 @@ $app->get('/hello/{name}', function (ServerRequestInterface $request, ResponseIn
     return $response->withHeader('Content-Type', 'text/plain');
 });
 $app->post('/form', function (ServerRequestInterface $request, ResponseInterface $response) {
-    $answer = ['fields' => $request->getParsedBody(), 'files' => []];
+    $received = ['fields' => $request->getParsedBody(), 'files' => []];
     foreach ($request->getUploadedFiles() as $field => $file) {
         if ($file->getError() === UPLOAD_ERR_OK) {
-            $answer['files'][$field] = [$file->getClientFilename(), md5((string) $file->getStream())];
+            $received['files'][$field] = [$file->getClientFilename(), md5((string) $file->getStream())];
         }
     }
-    $response->getBody()->write(json_encode($answer));
+    $response->getBody()->write(json_encode($received));
     return $response->withHeader('Content-Type', 'application/json');
 });
 $app->get('/whoami', function (ServerRequestInterface $request, ResponseInterface $response) {

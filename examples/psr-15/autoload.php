@@ -1,6 +1,6 @@
 <?php
 
-// What Composer's autoloader would do, for Debian's packages.
+// Does for Debian's packages what the autoloader of Composer does.
 
 declare(strict_types=1);
 
@@ -9,7 +9,7 @@ namespace {
     require_once 'Slim/autoload.php';
 }
 
-// Debian has no package of PSR-15's two interfaces: with Composer they are
+// Debian has no package with the two interfaces of PSR-15. With Composer they are
 // psr/http-server-handler and psr/http-server-middleware.
 
 namespace Psr\Http\Server {

@@ -11,7 +11,7 @@ namespace arca;
  */
 final class Cookies
 {
-    /** @return array<string, mixed> what PHP makes of a Cookie field: of cookies with the same name the first counts */
+    /** @return array<string, mixed> $_COOKIE for a Cookie field: the first of several cookies with the same name counts */
     public static function parse(string $field): array
     {
         $cookies = [];
@@ -19,7 +19,7 @@ final class Cookies
         $all = explode(';', $field);
         $most = (int) ini_get('max_input_vars');
         if (count($all) > $most) {
-            Wire::send(Wire::LOG, Wire::WARNING, "Warning: of over $most cookies the rest is left out: max_input_vars");
+            Wire::send(Wire::LOG, Wire::WARNING, "Warning: there are more than $most cookies, the rest is dropped: max_input_vars");
             $all = array_slice($all, 0, $most);
         }
         foreach ($all as $cookie) {
@@ -28,7 +28,7 @@ final class Cookies
                 continue;
             }
             $value = rawurldecode($value);
-            if (strpbrk($name, "[]. \0\t") === false) { // most names are as plain as this
+            if (strpbrk($name, "[]. \0\t") === false) { // most names are plain
                 $cookies[$name] ??= $value;
                 continue;
             }
@@ -39,14 +39,14 @@ final class Cookies
             }
             if (str_starts_with($key, '__Host-') || str_starts_with($key, '__Secure-')) {
                 if (!str_starts_with($name, $key)) {
-                    continue; // the browser hasn't vouched for a name that only looks like this to PHP
+                    continue; // a name that only looks like this to PHP, which browsers don't check
                 }
             }
             if (is_string($parsed[$key])) {
                 $cookies[$key] ??= $value;
                 continue;
             }
-            $cookies[$key] = []; // its place
+            $cookies[$key] = []; // keeps its position
             $nested .= rawurlencode($name) . '=' . rawurlencode($value) . '&';
         }
         parse_str($nested, $arrays);
@@ -68,7 +68,7 @@ final class Cookies
             throw new \InvalidArgumentException("a cookie can't have the name '$name'");
         }
         if (strpbrk($path . $domain . $sameSite, ",; \t\r\n\v\f\0") !== false) {
-            throw new \InvalidArgumentException("the path, domain or SameSite of the cookie $name has a character that can't stand there");
+            throw new \InvalidArgumentException("the path, domain or SameSite of the cookie $name has an invalid character");
         }
         $field = $name . '=' . rawurlencode($value);
         if ($expires !== 0) {

@@ -5,14 +5,14 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * Makes a Request of what mkd sends, and keeps the superglobals: they are set
- * for each HTTP request, and cleared after it.
+ * Makes a Request from the frames of mkd, and sets the superglobals for each HTTP
+ * request. They are cleared after it.
  *
  * @internal
  */
 final class Globals
 {
-    /** Values of a request before its header, in this order. */
+    /** The values of a request before its header, in this order. */
     private const METHOD = 0;
     private const TARGET = 1;
     private const URI = 2;
@@ -30,20 +30,20 @@ final class Globals
     /** Methods whose forms are parsed. PHP itself knows POST alone, and so do $_POST and $_FILES. */
     private const FORM_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
-    /** What $_SERVER is between requests. */
+    /** $_SERVER between requests. */
     private static array $between = [];
-    /** What $_ENV is, always. */
+    /** $_ENV, always. */
     private static array $env = [];
-    /** What $_SERVER is for all requests. */
+    /** The part of $_SERVER that all requests share. */
     private static array $common = [];
-    /** @var array<string, string> how $_SERVER calls fields, for those that came lately */
+    /** @var array<string, string> names of fields in $_SERVER, for recent fields */
     private static array $names = [];
     private static bool $set = false;
     /** @var array<string, list<string>> the header of the request */
     private static array $headers = [];
     private static string $order = 'GP';
 
-    /** Takes what is to be there between requests. */
+    /** Keeps what each request begins with. */
     public static function keep(string $script): void
     {
         self::$between = $_SERVER;
@@ -51,14 +51,14 @@ final class Globals
         self::$common = array_filter(getenv(), fn (string|int $name) => !str_starts_with((string) $name, 'HTTP_'), ARRAY_FILTER_USE_KEY) + [
             'SCRIPT_FILENAME' => $script,
             'DOCUMENT_ROOT' => getcwd(),
-            'SERVER_SOFTWARE' => 'mkd (like nginx)', // WordPress takes no other for one that can rewrite
+            'SERVER_SOFTWARE' => 'mkd (like nginx)', // a name that WordPress knows as a server that can rewrite
             'GATEWAY_INTERFACE' => 'CGI/1.1',
         ];
         self::$order = strtoupper(ini_get('request_order') ?: ini_get('variables_order') ?: 'GP');
     }
 
     /**
-     * @param string          $block the request but for its body
+     * @param string          $block the request without its body
      * @param string|resource $body
      */
     public static function set(string $block, int $flags, mixed $body, int $length): Request
@@ -128,7 +128,7 @@ final class Globals
             $body = '';
             $files = array_chunk(array_slice($v, $end, -1), 6);
         } elseif ($length > 0 && in_array($method, self::FORM_METHODS, true) && self::isForm($type)) {
-            parse_str(str_replace("\0", '%00', self::text($body, $length)), $form); // it would end there
+            parse_str(str_replace("\0", '%00', self::text($body, $length)), $form); // parse_str would end there
         }
         self::$set = true;
         $_SERVER = $server;
@@ -186,7 +186,7 @@ final class Globals
         }
     }
 
-    /** How $_SERVER calls a field of the header (RFC 3875, section 4.1.18). */
+    /** Returns the name of a field in $_SERVER (RFC 3875, section 4.1.18). */
     private static function name(string $field): string
     {
         if (count(self::$names) >= 256) { // clients choose the names
@@ -201,7 +201,7 @@ final class Globals
         return strcasecmp(substr($type, 0, strcspn($type, ';, ')), 'application/x-www-form-urlencoded') === 0;
     }
 
-    /** Whether the form of a request was parsed, be it empty. */
+    /** Whether a request has a form that was parsed. It may be empty. */
     public static function hasForm(Request $request): bool
     {
         return in_array($request->method, self::FORM_METHODS, true)
@@ -217,7 +217,7 @@ final class Globals
     {
         $most = self::bytes((string) ini_get('post_max_size'));
         if ($most > 0 && $length > $most) {
-            Wire::send(Wire::LOG, Wire::WARNING, "Warning: a form of $length bytes isn't parsed, post_max_size is $most");
+            Wire::send(Wire::LOG, Wire::WARNING, "Warning: a form of $length bytes isn't parsed: post_max_size is $most");
             return '';
         }
         if (is_string($body)) {
@@ -227,14 +227,14 @@ final class Globals
         return stream_get_contents($body);
     }
 
-    /** A size as php.ini writes it, such as 8M. */
+    /** Reads a size of php.ini, such as 8M. */
     private static function bytes(string $size): int
     {
         $unit = ['K' => 10, 'M' => 20, 'G' => 30][strtoupper(substr(trim($size), -1))] ?? 0;
         return (int) $size << $unit;
     }
 
-    /** @return array<string, string> what PHP makes of an Authorization field */
+    /** @return array<string, string> variables for an Authorization field */
     private static function credentials(string $field): array
     {
         if (strncasecmp($field, 'Digest ', 7) === 0) {
@@ -263,8 +263,8 @@ final class Globals
     }
 
     /**
-     * Returns $_FILES, and sets $uploads to the same as objects. PHP itself
-     * says how the names of fields nest.
+     * Returns $_FILES, and sets $uploads to the same as objects. PHP itself nests the
+     * names of fields.
      *
      * @param list<array{string, string, string, string, string, string}> $files
      */

@@ -47,7 +47,7 @@ final class RawCall
             return '';
         }
         if (is_array($result) || is_object($result) && !$result instanceof \Stringable || is_resource($result)) {
-            throw new \UnexpectedValueException('on_handle returned ' . get_debug_type($result) . ', a string is due');
+            throw new \UnexpectedValueException('on_handle returned ' . get_debug_type($result) . ', want a string');
         }
         $result = (string) $result;
         if (strlen($result) > Wire::LONGEST) {

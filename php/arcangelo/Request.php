@@ -4,51 +4,51 @@ declare(strict_types=1);
 
 namespace arca;
 
-/** An HTTP request, as on_http gets it. */
+/** An HTTP request, the argument of on_http. */
 final class Request
 {
-    /** The target's path, percent-encoded as in the URL: '/a%20b'. */
+    /** The path, percent-encoded as in the URL: '/a%20b'. */
     public readonly string $path;
 
     /** @param string|resource $body */
     public function __construct(
         public readonly string $method = 'GET',
-        /** Path and query: '/search?q=tea'. If a route strips a prefix, it is without it. */
+        /** Path and query: '/search?q=tea', without a prefix that the route strips. */
         public readonly string $target = '/',
         /** @var array<string, list<string>> the header, by name, in the order of names */
         public readonly array $headers = [],
-        /** @var array<mixed> as $_GET */
+        /** @var array<mixed> like $_GET */
         public readonly array $query = [],
-        /** @var array<mixed> as $_COOKIE */
+        /** @var array<mixed> like $_COOKIE */
         public readonly array $cookies = [],
-        /** @var array<mixed> as $_POST, for PUT, PATCH and DELETE too */
+        /** @var array<mixed> like $_POST; also for PUT, PATCH and DELETE */
         public readonly array $form = [],
-        /** @var array<mixed> an Upload for each file, nested as the fields' names say */
+        /** @var array<mixed> an Upload for each file, nested like the names of the fields */
         public readonly array $files = [],
         private readonly mixed $body = '',
-        /** @var array<string, mixed> as $_SERVER */
+        /** @var array<string, mixed> like $_SERVER */
         public readonly array $server = [],
         /** 'http' or 'https'; a Megaki session counts as https. */
         public readonly string $scheme = 'http',
-        /** As the client asked for it, with a port that isn't the scheme's own. */
+        /** The host that the client asked for, with a port that isn't the scheme's own. */
         public readonly string $host = '',
         /** Such as 'HTTP/1.1'. */
         public readonly string $protocol = 'HTTP/1.1',
         public readonly string $clientIp = '0.0.0.0',
         public readonly int $clientPort = 0,
-        /** The Megaki session's 16 bytes; null on other doors. It identifies; it is no credential. */
+        /** The 16 bytes of the Megaki session; null on other listeners. It identifies; it is no credential. */
         public readonly ?string $session = null,
     ) {
         $this->path = explode('?', $target, 2)[0];
     }
 
-    /** The URL. */
+    /** Returns the URL. */
     public function url(): string
     {
         return $this->host === '' ? $this->target : "$this->scheme://$this->host$this->target";
     }
 
-    /** A field of the header, its values joined by a comma; null: there is none. Case doesn't matter. */
+    /** Returns a field of the header, its values joined by a comma; null: there is none. Case doesn't matter. */
     public function header(string $name): ?string
     {
         if (isset($this->headers[$name])) {
@@ -62,7 +62,7 @@ final class Request
         return null;
     }
 
-    /** The body. That of a form with files is empty, as php://input is elsewhere. A large one is better read from bodyStream(). */
+    /** Returns the body. It is empty for a form with files, like php://input elsewhere. Read a large body from bodyStream(). */
     public function body(): string
     {
         if (is_string($this->body)) {
@@ -73,7 +73,7 @@ final class Request
     }
 
     /**
-     * The body as a stream, at its beginning. A body over 256 KiB is in a file, not in memory.
+     * Returns the body as a stream, at its beginning. A body over 256 KiB is in a file, not in memory.
      *
      * @return resource
      */
@@ -90,9 +90,9 @@ final class Request
     }
 
     /**
-     * The body's JSON; objects are arrays.
+     * Decodes the body as JSON; objects become arrays.
      *
-     * @throws \JsonException if it is none
+     * @throws \JsonException if it isn't JSON
      */
     public function json(): mixed
     {

@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * An answer to an HTTP request.
+ * A response to an HTTP request.
  *
  *     return (new arca\Response('tea'))->header('X-Kind', 'green')->cookie('seen', '1');
  */
@@ -13,11 +13,11 @@ final class Response
 {
     /** @var array<string, array{string, list<string>}> fields by name in lower case: name and values */
     private array $fields = [];
-    /** Whether the body is a file, of which a client can have a range. */
+    /** Whether the body is a file, of which a client can get a range. */
     private bool $isFile = false;
 
     /**
-     * @param string|iterable<string>|resource      $body    a generator's parts are sent as they come
+     * @param string|iterable<string>|resource      $body    the parts of a generator are sent as they come
      * @param array<string, string|int|list<string>> $headers
      */
     public function __construct(private mixed $body = '', private int $status = 200, array $headers = [])
@@ -43,7 +43,7 @@ final class Response
         return new self($text, $status, ['Content-Type' => 'text/plain; charset=UTF-8']);
     }
 
-    /** @throws \JsonException if the data can't be put as JSON */
+    /** @throws \JsonException if the data can't be encoded */
     public static function json(mixed $data, int $status = 200): self
     {
         $text = json_encode($data, JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE);
@@ -56,8 +56,8 @@ final class Response
     }
 
     /**
-     * A file. If it has a name, browsers save it under that. A client gets the range
-     * that it asks for, and 304 for a file that it has.
+     * Makes a response with a file. Browsers save it under $name, if there is one. A
+     * client gets the range that it asks for, and 304 for a file that it has.
      *
      * @throws \RuntimeException if it can't be read
      */
@@ -77,7 +77,7 @@ final class Response
     }
 
     /**
-     * An answer that is sent while it is made.
+     * Makes a response that is sent while it is produced.
      *
      * @param iterable<string> $parts
      */
@@ -87,12 +87,12 @@ final class Response
     }
 
     /**
-     * Sends an early hint (status 103, RFC 8297): fields that browsers act on
-     * while the response is being made.
+     * Sends an early hint (status 103, RFC 8297): fields that browsers act on while
+     * the response is produced.
      *
      *     arca\Response::earlyHints(['Link' => '</a.css>; rel=preload; as=style']);
      *
-     * HTTP/1.0 clients and Megaki sessions don't get it. It has no effect once the
+     * HTTP/1.0 clients and Megaki sessions don't get it. It has no effect after the
      * response has begun, or for raw messages.
      *
      * @param array<string, string|int|list<string>> $headers
@@ -102,7 +102,7 @@ final class Response
         ResponseWriter::hint(new self('', 103, $headers));
     }
 
-    /** @param int $status 200 to 599; or 103: the fields are an early hint, too, and the response is a 200 */
+    /** @param int $status 200 to 599; 103: the fields are sent as an early hint, and then a 200 */
     public function status(int $status): self
     {
         if (($status < 200 || $status > 599) && $status !== 103) {
@@ -113,8 +113,8 @@ final class Response
     }
 
     /**
-     * Sets a field of the header, instead of what it was. Fields that are about
-     * the connection have no effect.
+     * Sets a field of the header, and replaces its values. Fields that concern the
+     * connection have no effect.
      *
      * @param string|int|list<string> $value
      */
@@ -138,7 +138,7 @@ final class Response
     public function addHeader(string $name, string $value): self
     {
         if (!preg_match('/^[-!#$%&\'*+.^_`|~0-9a-zA-Z]+$/D', $name)) {
-            throw new \InvalidArgumentException("a header can't have a field '$name'");
+            throw new \InvalidArgumentException("'$name' isn't the name of a header field");
         }
         if (preg_match('/[\x00-\x08\x0a-\x1f\x7f]/', $value)) {
             throw new \InvalidArgumentException("the field $name has a control character");
@@ -149,10 +149,9 @@ final class Response
     }
 
     /**
-     * Sets a cookie. Scripts can't read it, and other sites don't send it,
-     * unless it says so.
+     * Sets a cookie. By default scripts can't read it, and other sites don't send it.
      *
-     * @param int    $expires  a Unix time; 0: when the browser is closed. A time that is over deletes it
+     * @param int    $expires  a Unix time; 0: when the browser is closed. A time in the past deletes the cookie
      * @param string $sameSite 'Lax', 'Strict', 'None' or ''
      */
     public function cookie(
@@ -179,7 +178,7 @@ final class Response
         return array_column($this->fields, 1, 0);
     }
 
-    /** A field's values, joined by a comma; null: there is none. Case doesn't matter. */
+    /** Returns the values of a field, joined by a comma; null: there are none. Case doesn't matter. */
     public function getHeader(string $name): ?string
     {
         $field = $this->fields[strtolower($name)] ?? null;
@@ -187,7 +186,7 @@ final class Response
     }
 
     /**
-     * The Content-Length; -1: there is none.
+     * Returns the Content-Length; -1: there is none.
      *
      * @internal
      */
@@ -198,7 +197,7 @@ final class Response
     }
 
     /**
-     * Whether Response::file made it.
+     * Whether Response::file has made it.
      *
      * @internal
      */

@@ -5,17 +5,17 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * Has PHP's sessions (session_start and the others) work without a web server:
- * PHP takes the id from $_COOKIE, and the cookie goes into the answer.
+ * Makes PHP's sessions (session_start and the others) work without a web server: PHP
+ * takes the id from $_COOKIE, and the cookie goes into the response.
  *
  * @internal
  */
 final class Session
 {
-    /** @var array<string, string> settings as the script has left them after its start */
+    /** @var array<string, string> settings after the script was loaded */
     private static array $settings = [];
     private static bool $there = false;
-    /** Whether the script has brought a save handler: it can't be set again, once it was replaced. */
+    /** Whether the script has a save handler of its own: once replaced, it can't be set again. */
     private static bool $own = false;
     /** @var array<string, mixed> the request's cookies */
     private static array $cookies = [];
@@ -25,14 +25,14 @@ final class Session
     {
         self::$there = extension_loaded('session');
         if (self::$there) {
-            // The cookie that PHP sets goes nowhere. But only so it looks for one, under
-            // whatever name the session has, and can be told what the cookie is like.
+            // PHP's own cookie goes nowhere. But only with use_cookies PHP looks for one,
+            // under the name of the session, and takes its parameters.
             ini_set('session.use_cookies', '1');
             ini_set('session.use_trans_sid', '0');
         }
     }
 
-    /** Takes the settings to which each request returns. */
+    /** Keeps the settings that each request begins with. */
     public static function keep(): void
     {
         if (self::$there) {
@@ -42,23 +42,23 @@ final class Session
         }
     }
 
-    /** Takes the cookies of a request. */
+    /** Begins a request with cookies. */
     public static function begin(array $cookies): void
     {
         self::$cookies = $cookies;
-        if (self::$own) { // PHP has an id, if only an empty one, and doesn't look for another
+        if (self::$own) { // PHP has an id, though an empty one, and doesn't look for another
             session_id(self::sent());
         }
     }
 
-    /** The id that the client sent, under the name that sessions have now. */
+    /** The id that the client sent, under the current name of sessions. */
     private static function sent(): string
     {
         $id = self::$cookies[session_name()] ?? '';
         return is_string($id) && preg_match('/^[-,a-zA-Z0-9]{1,256}$/D', $id) ? $id : '';
     }
 
-    /** @return list<array{string, string}> what an answer's header has to say of the session */
+    /** @return list<array{string, string}> fields of the response about the session */
     public static function fields(bool $cached): array
     {
         if (!self::$there) {
@@ -87,7 +87,7 @@ final class Session
         return $fields;
     }
 
-    /** Stores the session, if there is one, forgets it, and puts the settings back. */
+    /** Stores and closes the session, if there is one, and puts the settings back. */
     public static function close(): void
     {
         if (!self::$there) {
@@ -100,22 +100,20 @@ final class Session
         } finally {
             unset($GLOBALS['_SESSION']);
             self::$cookies = [];
-            if (!headers_sent()) { // else PHP changes nothing, and starts no session any more
-                foreach (self::$settings as $name => $value) {
-                    if (ini_get($name) !== $value) {
-                        ini_set($name, $value);
-                    }
+            foreach (self::$settings as $name => $value) {
+                if (ini_get($name) !== $value) {
+                    ini_set($name, $value);
                 }
-                if (session_id() !== '') {
-                    self::forget();
-                }
+            }
+            if (session_id() !== '') {
+                self::forget();
             }
         }
     }
 
     /**
-     * Has PHP forget the id, so that it looks for one in the next request's
-     * cookies. It does so when a session is destroyed: one is, that is kept nowhere.
+     * Makes PHP forget the id, so that it looks for one in the cookies of the next
+     * request. PHP forgets it with a session that is destroyed: one that is stored nowhere.
      */
     private static function forget(): void
     {

@@ -4,17 +4,17 @@ declare(strict_types=1);
 
 namespace arca;
 
-/** A file that came in a form. It is gone after the request, unless it was moved. */
+/** A file of a form. It is removed after the request, unless it was moved. */
 final class Upload
 {
     public function __construct(
-        /** The file's name without folders, as the client gave it. It may be anything. */
+        /** The name without folders, as the client gave it. It can be anything. */
         public readonly string $name,
         /** The name as the client gave it. */
         public readonly string $fullPath = '',
         /** The media type, as the client gave it. */
         public readonly string $type = '',
-        /** Where the file is. '' if there is an error. */
+        /** The path of the file; '' if there is an error. */
         public readonly string $path = '',
         /** UPLOAD_ERR_OK or another UPLOAD_ERR_ constant of PHP. */
         public readonly int $error = UPLOAD_ERR_OK,
@@ -30,15 +30,15 @@ final class Upload
     }
 
     /**
-     * Moves the file to a path, over a file that is there, as
-     * move_uploaded_file does for other servers.
+     * Moves the file to a path, and replaces a file there, as move_uploaded_file does
+     * elsewhere.
      *
      * @throws \RuntimeException if there is no file, or it can't be moved
      */
     public function moveTo(string $path): void
     {
         if (!$this->isOk()) {
-            throw new \RuntimeException("no file came for '{$this->name}': error {$this->error}");
+            throw new \RuntimeException("there is no file for '{$this->name}': error {$this->error}");
         }
         if (!@rename($this->path, $path)) {
             throw new \RuntimeException("can't move the file to $path: " . (error_get_last()['message'] ?? 'it is gone'));
@@ -46,12 +46,12 @@ final class Upload
         @chmod($path, 0666 & ~umask());
     }
 
-    /** The file's bytes. */
+    /** Returns the bytes of the file. */
     public function contents(): string
     {
         $bytes = $this->isOk() ? file_get_contents($this->path) : false;
         if ($bytes === false) {
-            throw new \RuntimeException("no file came for '{$this->name}', or it was moved");
+            throw new \RuntimeException("there is no file for '{$this->name}', or it was moved");
         }
         return $bytes;
     }

@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * The frames between mkd and this worker, as docs/worker-frames.md has them:
- * calls come from descriptor 3, answers go to descriptor 4.
+ * The frames between mkd and this worker, see docs/worker-frames.md: calls come from
+ * descriptor 3, responses go to descriptor 4.
  *
  * @internal
  */
@@ -27,52 +27,52 @@ final class Wire
     public const HEAD = 0x16;
     public const PONG = 0x17;
 
-    /** In a CALL's or an HTTP's head: BODY or LAST follows. */
+    /** A flag of CALL and HTTP: BODY or LAST follows. */
     public const MORE = 0x01;
-    /** In an HTTP's head: the body is a form's fields, however they came. */
+    /** A flag of HTTP: the body has the fields of a form, which mkd has parsed. */
     public const FORM = 0x02;
 
-    /** In a LOG's head: where its text is from. */
+    /** The head of a LOG: where its text comes from. */
     public const PRINTED = "\x01";
     public const LOGGED = "\x02";
     public const WARNING = "\x03";
     public const FAILURE = "\x04";
 
-    /** In an ERROR's head: whether the worker takes further calls. */
+    /** The head of an ERROR: whether the worker takes further calls. */
     public const GOES_ON = "\x00";
     public const ENDS = "\x01";
 
-    /** In an END's head: the worker ends too. */
+    /** A flag of END: the worker ends too. */
     public const LEAVES = "\x01";
 
-    /** In a PART's head: it shouldn't wait for the next one. */
+    /** A flag of PART: it is sent at once. */
     public const FLUSH = "\x01";
 
-    /** Larger bodies are written on their own, not copied behind a header. */
+    /** Larger bodies are written separately, not copied behind a header. */
     public const COPY_LIMIT = 65536;
-    /** What the length of a body can say. */
+    /** The longest body of a frame, in bytes. */
     public const LONGEST = 0xffffffff;
 
     private const VERSION = 1;
     private const HEADER = 16;
     private const NOBODY = "\0\0\0\0\0\0\0\0";
 
-    /** Id of the request under way. */
+    /** The id of the request in flight. */
     public static string $id = self::NOBODY;
-    /** What a shutdown that nobody asked for interrupts; null: nothing. */
+    /** What an exit of the script would interrupt; null: nothing. */
     public static ?string $doing = 'loading the script';
-    /** Whether the last frame is sent: what comes after it goes to standard output and error. */
+    /** Whether the last frame was sent: what comes after it goes to standard output and error. */
     public static bool $over = false;
 
     /** @var resource */
     private static $in;
     /** @var resource */
     private static $out;
-    /** Of the worker: a child that a script forks has another, and no part in the frames. */
+    /** The process of the worker: a child that a script forks is another one, and sends no frames. */
     private static int $pid;
-    /** Whether a frame is being written: none may be begun in it, nor after one that was broken off. */
+    /** Whether a frame is being written: no other may begin within it, or after one that was broken off. */
     private static bool $writing = false;
-    /** Bytes that PHP had taken from the system after the last request. */
+    /** Bytes that PHP had allocated from the system after the last request. */
     private static int $taken = 0;
 
     public static function open(): void
@@ -83,13 +83,13 @@ final class Wire
         self::$pid = getmypid();
     }
 
-    /** Whether this process has no part in the frames, or not any more. */
+    /** Whether this process sends no frames: it is a child, or its last frame was sent. */
     public static function isStranger(): bool
     {
         return self::$over || getmypid() !== self::$pid;
     }
 
-    /** How much memory the script keeps. What can be given back is, once there is more than before. */
+    /** Returns how much memory the script keeps, as END has it. It collects garbage when this has grown. */
     public static function memory(): string
     {
         if (memory_get_usage(true) > self::$taken) {
@@ -116,7 +116,7 @@ final class Wire
                     self::send(self::PONG, '', '');
                     self::$id = self::NOBODY;
                     break;
-                case self::GONE: // an answer was sent to its end in the meantime
+                case self::GONE: // the response was complete before it came
                     self::$id = self::NOBODY;
                     break;
                 case self::STOP:
@@ -129,7 +129,7 @@ final class Wire
         return null;
     }
 
-    /** Says that the answer to a call is complete. */
+    /** Ends a call whose response is complete. */
     public static function done(): void
     {
         self::$doing = null;
@@ -147,7 +147,7 @@ final class Wire
         return $body;
     }
 
-    /** Whether somebody takes the rest of an answer that comes in parts. */
+    /** Whether somebody takes the rest of the response. */
     public static function isWanted(): bool
     {
         $read = [self::$in];
@@ -165,23 +165,23 @@ final class Wire
         return false;
     }
 
-    /** Returns a frame, to be sent before another one. */
+    /** Returns a frame, for send to write before another one. */
     public static function make(int $type, string $head, string $body): string
     {
         return pack('CCnN', self::VERSION, $type, strlen($head), strlen($body)) . self::$id . $head . $body;
     }
 
-    /** Sends a frame, and before it what make returned. */
+    /** Sends a frame, after $before, which make has returned. */
     public static function send(int $type, string $head, string $body, string $before = ''): void
     {
         $stranger = self::isStranger();
-        $idle = self::$doing === null && self::$id === self::NOBODY; // a signal's handler has something to say
+        $idle = self::$doing === null && self::$id === self::NOBODY; // the handler of a signal logs something
         if ($type === self::LOG && ($stranger || $idle || self::$writing)) {
             is_resource(STDERR) && fwrite(STDERR, $body . "\n");
             return;
         }
         if ($stranger || self::$writing) {
-            self::leave(); // a forked child that returned into the loop, or a signal's handler that threw
+            self::leave(); // a forked child that returned into the loop, or the handler of a signal that threw
         }
         $frame = $before . pack('CCnN', self::VERSION, $type, strlen($head), strlen($body)) . self::$id . $head;
         self::$writing = true;
@@ -196,7 +196,7 @@ final class Wire
         }
     }
 
-    /** Ends the worker without a word. */
+    /** Ends the worker silently. */
     private static function leave(): never
     {
         self::$doing = null;
@@ -220,7 +220,7 @@ final class Wire
         if ($f['version'] !== self::VERSION) {
             self::refuse();
         }
-        if ($f['type'] === self::CALL || $f['type'] === self::HTTP) { // it may be too large for the memory that there is
+        if ($f['type'] === self::CALL || $f['type'] === self::HTTP) { // it may be too large for the memory
             self::$doing = 'reading a message';
             self::$id = substr($header, 8);
         }
@@ -230,7 +230,7 @@ final class Wire
     private static function read(int $length, bool $orEnd = false): ?string
     {
         $data = '';
-        // Less comes if a signal interrupts it that the script handles.
+        // A signal that the script handles interrupts a read.
         while (strlen($data) < $length && !feof(self::$in)) {
             $left = $length - strlen($data);
             $data .= $left > self::COPY_LIMIT
@@ -252,8 +252,8 @@ final class Wire
         if ($sent === strlen($data)) {
             return true;
         }
-        // A signal that the script handles interrupted it, or mkd is gone:
-        // PHP has a notice for the latter alone.
+        // A signal that the script handles has interrupted it, or mkd is gone:
+        // PHP raises a notice only for the latter.
         $gone = false;
         set_error_handler(function (int $level, string $message, string $file, int $line) use (&$gone) {
             return $file === __FILE__ ? $gone = true : Worker::onError($level, $message, $file, $line);

@@ -5,21 +5,21 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * The life of a worker: it loads the userspace script, takes calls, and responds to
- * each of them.
+ * The life of a worker: it loads the userspace script, receives calls, and responds
+ * to each of them.
  *
  * @internal
  */
 final class Worker
 {
-    /** In a READY's head: the script has a handler of its own for HTTP requests. */
+    /** A flag of READY: the script handles HTTP requests itself. */
     private const TAKES_HTTP = 0x01;
 
     private const CALLBACKS = ['on_init', 'on_start', 'on_handle', 'on_http', 'on_stop'];
 
-    /** @var array<string, ?callable> what the script has set */
+    /** @var array<string, ?callable> the callbacks of the script */
     private static array $on = [];
-    /** Given back when memory is exhausted, to report it. */
+    /** Freed when memory is exhausted, so that the error can be reported. */
     private static ?string $reserve = null;
 
     public static function start(string $script): void
@@ -42,7 +42,7 @@ final class Worker
         exit(1);
     }
 
-    /** Takes calls until mkd closes descriptor 3. */
+    /** Handles calls until mkd closes descriptor 3. */
     public static function run(mixed $userspace): never
     {
         try {
@@ -63,7 +63,7 @@ final class Worker
 
         while (null !== $call = Wire::receive()) {
             [$type, $head, $body] = $call;
-            unset($call); // the script has the message alone, and may let go of it
+            unset($call); // only the script holds the message, and can free it
             Wire::$doing = 'a request';
             Userspace::$guid = Wire::$id;
             Userspace::$token = substr($head, 1, 16);
@@ -104,7 +104,7 @@ final class Worker
         return $found;
     }
 
-    /** Calls on_stop, after which no session is left. */
+    /** Calls on_stop, and closes the session. */
     public static function stop(): void
     {
         try {
@@ -122,9 +122,9 @@ final class Worker
     }
 
     /**
-     * Ends a call: with the rest of the response, which a frame goes before, or with
-     * an error. $rest is let go of. If something can't be put back for the next
-     * request, the worker ends.
+     * Ends a call with the rest of the response, after the frame $before, or with an
+     * error. It frees $rest. If something can't be put back for the next request, the
+     * worker ends.
      */
     public static function end(?string $error, string &$rest, string $before = ''): void
     {
@@ -135,7 +135,7 @@ final class Worker
         if ($error !== null) {
             Wire::send(Wire::ERROR, ($stays === null ? Wire::GOES_ON : Wire::ENDS) . Wire::memory(), $error);
         } else {
-            if (strlen($rest) > Wire::COPY_LIMIT) { // it goes first, so that it isn't counted
+            if (strlen($rest) > Wire::COPY_LIMIT) { // sent before the memory is counted
                 Wire::send(Wire::PART, '', $rest, $before);
                 $rest = $before = '';
             }
@@ -171,7 +171,7 @@ final class Worker
         };
     }
 
-    /** Tells of a script that ended: by exit, by a fatal error, by exhausted memory. */
+    /** Reports that the script ended the worker: by exit, by a fatal error, by exhausted memory. */
     private static function onShutdown(): void
     {
         self::$reserve = null;

@@ -4,8 +4,8 @@ declare(strict_types=1);
 
 namespace arca;
 
-// mkd starts a worker with the files of this folder, one after the other, and
-// the userspace script's path. The script runs in the global scope.
+// mkd starts a worker with the files of this folder, one after the other, and the
+// path of the userspace script. The script runs in the global scope.
 Worker::start($argv[1]);
 try {
     require $argv[1];

@@ -12,9 +12,9 @@ use Psr\Http\Message\UploadedFileFactoryInterface;
 use Psr\Http\Server\RequestHandlerInterface;
 
 /**
- * Makes an on_http of a PSR-15 handler, or of any callable that takes a PSR-7
+ * Makes an on_http from a PSR-15 handler, or from any callable that takes a PSR-7
  * request and returns a PSR-7 response. The application brings the PSR-17
- * factories; where one object is all three of them, the first will do.
+ * factories; if one object is all three of them, pass it once.
  *
  *     'on_http' => arca\psr($app, new Nyholm\Psr7\Factory\Psr17Factory()),
  *
@@ -36,7 +36,7 @@ function psr(
     return static fn (Request $request): Response => fromPsr($handle(toPsr($request, $requests, $streams, $uploads)));
 }
 
-/** Makes a PSR-7 request of a request. */
+/** Makes a PSR-7 request from a request. */
 function toPsr(
     Request $request,
     ServerRequestFactoryInterface $requests,
@@ -70,7 +70,7 @@ function toPsr(
     return $psr->withBody($streams->createStreamFromResource($body));
 }
 
-/** Makes a response of a PSR-7 response. A body that says its size is sent with it, another as it comes. */
+/** Makes a response from a PSR-7 response. A body that knows its size is sent with its length, another as it comes. */
 function fromPsr(ResponseInterface $psr): Response
 {
     $body = $psr->getBody();

@@ -1,28 +1,27 @@
 <?php
 
-// What mkd's PHP workers bring along, for editors and static checks: never load it.
-// It is made by php/arcangelo/tests/make-stubs.php.
+// The classes and functions of mkd's PHP workers, for editors and static checks. Never
+// load this file. php/arcangelo/tests/make-stubs.php generates it.
 
 namespace {
 
     /**
-     * What a userspace script knows of the request it handles. Scripts know it by
-     * the name arca.
+     * What a userspace script knows of its request. Its name for scripts is arca.
      */
     final class arca
     {
         /** 8 bytes, another for each request. */
         public static string $guid;
 
-        /** Address of the client, such as 192.0.2.7 or 2001:db8::7. */
+        /** The address of the client, such as 192.0.2.7 or 2001:db8::7. */
         public static string $client_ip;
 
         public static int $client_port;
 
-        /** 16 bytes that name the session; zeros: there is none. It identifies; it is no credential. */
+        /** 16 bytes that name the session; zeros: none. It identifies; it is no credential. */
         public static string $token;
 
-        /** The bytes of the message. In on_http it is empty: see Request::body(). */
+        /** The bytes of the message. Empty in on_http: see Request::body(). */
         public static string $request;
 
         /** Writes a line to mkd's log. */
@@ -34,39 +33,39 @@ namespace {
 
 namespace arca {
 
-    /** An HTTP request, as on_http gets it. */
+    /** An HTTP request, the argument of on_http. */
     final class Request
     {
-        /** The target's path, percent-encoded as in the URL: '/a%20b'. */
+        /** The path, percent-encoded as in the URL: '/a%20b'. */
         public readonly string $path;
 
         public readonly string $method;
 
-        /** Path and query: '/search?q=tea'. If a route strips a prefix, it is without it. */
+        /** Path and query: '/search?q=tea', without a prefix that the route strips. */
         public readonly string $target;
 
         /** @var array<string, list<string>> the header, by name, in the order of names */
         public readonly array $headers;
 
-        /** @var array<mixed> as $_GET */
+        /** @var array<mixed> like $_GET */
         public readonly array $query;
 
-        /** @var array<mixed> as $_COOKIE */
+        /** @var array<mixed> like $_COOKIE */
         public readonly array $cookies;
 
-        /** @var array<mixed> as $_POST, for PUT, PATCH and DELETE too */
+        /** @var array<mixed> like $_POST; also for PUT, PATCH and DELETE */
         public readonly array $form;
 
-        /** @var array<mixed> an Upload for each file, nested as the fields' names say */
+        /** @var array<mixed> an Upload for each file, nested like the names of the fields */
         public readonly array $files;
 
-        /** @var array<string, mixed> as $_SERVER */
+        /** @var array<string, mixed> like $_SERVER */
         public readonly array $server;
 
         /** 'http' or 'https'; a Megaki session counts as https. */
         public readonly string $scheme;
 
-        /** As the client asked for it, with a port that isn't the scheme's own. */
+        /** The host that the client asked for, with a port that isn't the scheme's own. */
         public readonly string $host;
 
         /** Such as 'HTTP/1.1'. */
@@ -76,7 +75,7 @@ namespace arca {
 
         public readonly int $clientPort;
 
-        /** The Megaki session's 16 bytes; null on other doors. It identifies; it is no credential. */
+        /** The 16 bytes of the Megaki session; null on other listeners. It identifies; it is no credential. */
         public readonly ?string $session;
 
         /** @param string|resource $body */
@@ -99,23 +98,23 @@ namespace arca {
         ) {
         }
 
-        /** The URL. */
+        /** Returns the URL. */
         public function url(): string
         {
         }
 
-        /** A field of the header, its values joined by a comma; null: there is none. Case doesn't matter. */
+        /** Returns a field of the header, its values joined by a comma; null: there is none. Case doesn't matter. */
         public function header(string $name): ?string
         {
         }
 
-        /** The body. That of a form with files is empty, as php://input is elsewhere. A large one is better read from bodyStream(). */
+        /** Returns the body. It is empty for a form with files, like php://input elsewhere. Read a large body from bodyStream(). */
         public function body(): string
         {
         }
 
         /**
-         * The body as a stream, at its beginning. A body over 256 KiB is in a file, not in memory.
+         * Returns the body as a stream, at its beginning. A body over 256 KiB is in a file, not in memory.
          *
          * @return resource
          */
@@ -124,9 +123,9 @@ namespace arca {
         }
 
         /**
-         * The body's JSON; objects are arrays.
+         * Decodes the body as JSON; objects become arrays.
          *
-         * @throws \JsonException if it is none
+         * @throws \JsonException if it isn't JSON
          */
         public function json(): mixed
         {
@@ -134,14 +133,14 @@ namespace arca {
     }
 
     /**
-     * An answer to an HTTP request.
+     * A response to an HTTP request.
      *
      *     return (new arca\Response('tea'))->header('X-Kind', 'green')->cookie('seen', '1');
      */
     final class Response
     {
         /**
-         * @param string|iterable<string>|resource      $body    a generator's parts are sent as they come
+         * @param string|iterable<string>|resource      $body    the parts of a generator are sent as they come
          * @param array<string, string|int|list<string>> $headers
          */
         public function __construct(mixed $body = '', int $status = 200, array $headers = [])
@@ -156,7 +155,7 @@ namespace arca {
         {
         }
 
-        /** @throws \JsonException if the data can't be put as JSON */
+        /** @throws \JsonException if the data can't be encoded */
         public static function json(mixed $data, int $status = 200): self
         {
         }
@@ -166,8 +165,8 @@ namespace arca {
         }
 
         /**
-         * A file. If it has a name, browsers save it under that. A client gets the range
-         * that it asks for, and 304 for a file that it has.
+         * Makes a response with a file. Browsers save it under $name, if there is one. A
+         * client gets the range that it asks for, and 304 for a file that it has.
          *
          * @throws \RuntimeException if it can't be read
          */
@@ -176,7 +175,7 @@ namespace arca {
         }
 
         /**
-         * An answer that is sent while it is made.
+         * Makes a response that is sent while it is produced.
          *
          * @param iterable<string> $parts
          */
@@ -185,12 +184,12 @@ namespace arca {
         }
 
         /**
-         * Sends an early hint (status 103, RFC 8297): fields that browsers act on
-         * while the response is being made.
+         * Sends an early hint (status 103, RFC 8297): fields that browsers act on while
+         * the response is produced.
          *
          *     arca\Response::earlyHints(['Link' => '</a.css>; rel=preload; as=style']);
          *
-         * HTTP/1.0 clients and Megaki sessions don't get it. It has no effect once the
+         * HTTP/1.0 clients and Megaki sessions don't get it. It has no effect after the
          * response has begun, or for raw messages.
          *
          * @param array<string, string|int|list<string>> $headers
@@ -199,14 +198,14 @@ namespace arca {
         {
         }
 
-        /** @param int $status 200 to 599; or 103: the fields are an early hint, too, and the response is a 200 */
+        /** @param int $status 200 to 599; 103: the fields are sent as an early hint, and then a 200 */
         public function status(int $status): self
         {
         }
 
         /**
-         * Sets a field of the header, instead of what it was. Fields that are about
-         * the connection have no effect.
+         * Sets a field of the header, and replaces its values. Fields that concern the
+         * connection have no effect.
          *
          * @param string|int|list<string> $value
          */
@@ -225,10 +224,9 @@ namespace arca {
         }
 
         /**
-         * Sets a cookie. Scripts can't read it, and other sites don't send it,
-         * unless it says so.
+         * Sets a cookie. By default scripts can't read it, and other sites don't send it.
          *
-         * @param int    $expires  a Unix time; 0: when the browser is closed. A time that is over deletes it
+         * @param int    $expires  a Unix time; 0: when the browser is closed. A time in the past deletes the cookie
          * @param string $sameSite 'Lax', 'Strict', 'None' or ''
          */
         public function cookie(
@@ -252,7 +250,7 @@ namespace arca {
         {
         }
 
-        /** A field's values, joined by a comma; null: there is none. Case doesn't matter. */
+        /** Returns the values of a field, joined by a comma; null: there are none. Case doesn't matter. */
         public function getHeader(string $name): ?string
         {
         }
@@ -263,10 +261,10 @@ namespace arca {
         }
     }
 
-    /** A file that came in a form. It is gone after the request, unless it was moved. */
+    /** A file of a form. It is removed after the request, unless it was moved. */
     final class Upload
     {
-        /** The file's name without folders, as the client gave it. It may be anything. */
+        /** The name without folders, as the client gave it. It can be anything. */
         public readonly string $name;
 
         /** The name as the client gave it. */
@@ -275,7 +273,7 @@ namespace arca {
         /** The media type, as the client gave it. */
         public readonly string $type;
 
-        /** Where the file is. '' if there is an error. */
+        /** The path of the file; '' if there is an error. */
         public readonly string $path;
 
         /** UPLOAD_ERR_OK or another UPLOAD_ERR_ constant of PHP. */
@@ -300,8 +298,8 @@ namespace arca {
         }
 
         /**
-         * Moves the file to a path, over a file that is there, as
-         * move_uploaded_file does for other servers.
+         * Moves the file to a path, and replaces a file there, as move_uploaded_file does
+         * elsewhere.
          *
          * @throws \RuntimeException if there is no file, or it can't be moved
          */
@@ -309,16 +307,16 @@ namespace arca {
         {
         }
 
-        /** The file's bytes. */
+        /** Returns the bytes of the file. */
         public function contents(): string
         {
         }
     }
 
     /**
-     * Makes an on_http of a PSR-15 handler, or of any callable that takes a PSR-7
+     * Makes an on_http from a PSR-15 handler, or from any callable that takes a PSR-7
      * request and returns a PSR-7 response. The application brings the PSR-17
-     * factories; where one object is all three of them, the first will do.
+     * factories; if one object is all three of them, pass it once.
      *
      *     'on_http' => arca\psr($app, new Nyholm\Psr7\Factory\Psr17Factory()),
      *

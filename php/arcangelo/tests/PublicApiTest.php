@@ -6,11 +6,11 @@ use PHPUnit\Framework\TestCase;
 
 require_once __DIR__ . '/make-stubs.php';
 
-/** What scripts see is typed and documented, and editors are told the same. */
+/** What scripts see is typed and documented, and the stubs for editors have it. */
 final class PublicApiTest extends TestCase
 {
     private const CLASSES = [arca\Userspace::class, arca\Request::class, arca\Response::class, arca\Upload::class];
-    /** Names that say all there is to say. */
+    /** Names that need no comment. */
     private const PLAIN = ['__construct', 'html', 'text', 'redirect', 'getStatus', 'method', 'clientIp', 'clientPort', 'client_port'];
 
     public function testTypesAndDocs(): void

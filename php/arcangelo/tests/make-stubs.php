@@ -1,6 +1,6 @@
 <?php
 
-// Prints what of Arcangelo userspace scripts use, without its code, for editors:
+// Prints the part of Arcangelo that userspace scripts use, without its code, for editors:
 //
 //     php tests/make-stubs.php > stubs/arca.php
 
@@ -15,8 +15,8 @@ function stubs(): string
     return <<<PHP
         <?php
 
-        // What mkd's PHP workers bring along, for editors and static checks: never load it.
-        // It is made by php/arcangelo/tests/make-stubs.php.
+        // The classes and functions of mkd's PHP workers, for editors and static checks. Never
+        // load this file. php/arcangelo/tests/make-stubs.php generates it.
 
         namespace {
 
