@@ -12,10 +12,18 @@ GOFILES   = $(shell git ls-files '*.go')
 RUN_NEEDS  = php:php-cli
 TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:php-codesniffer \
              Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim openssl:openssl curl:curl dokuwiki:dokuwiki
-LONG_NEEDS = $(TEST_NEEDS)
+# The applications of long tests, with a database that tests start themselves. nginx
+# comes first: they would bring Apache otherwise.
+PHP_LIB    = /usr/lib/php/[0-9]*
+WORDPRESS  = nginx:nginx-light php-fpm:php-fpm /usr/share/wordpress/wp-load.php:wordpress \
+             /usr/share/wordpress/wp-content/themes/twentytwentythree:wordpress-theme-twentytwentythree \
+             mariadbd:mariadb-server $(PHP_LIB)/mysqli.so:php-mysql $(PHP_LIB)/gd.so:php-gd $(PHP_LIB)/xml.so:php-xml
+MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:mediawiki \
+             $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 $(PHP_LIB)/intl.so:php-intl $(PHP_LIB)/mbstring.so:php-mbstring $(PHP_LIB)/xml.so:php-xml
+LONG_NEEDS = $(TEST_NEEDS) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long fmt lint fuzz module
+.PHONY: help run build test test-long wordpress mediawiki fmt lint fuzz module
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +50,12 @@ test: ## install what the tests need, then run lint, all tests with -race, short
 test-long: ## install what they need, then run the tests that take minutes (TestLong...)
 	@.ci/install $(LONG_NEEDS)
 	$(GO) test -tags long -run '^TestLong' -count=1 -timeout $(LONGTIME) ./...
+
+wordpress: ## install WordPress and MariaDB for the long tests, without starting services
+	@.ci/install $(WORDPRESS)
+
+mediawiki: ## install MediaWiki for the long tests, without starting services
+	@.ci/install $(MEDIAWIKI)
 
 lint: ## check formatting, vet, staticcheck
 	@unformatted=$$(gofmt -l $(GOFILES)); if [ -n "$$unformatted" ]; then \
