@@ -133,7 +133,7 @@ func TestErrors(t *testing.T) {
 		{"no script", withLine("backends", "backends: {site: {php: {script: missing.php}}}"), "3:33: backends.site.php.script: missing.php doesn't exist; relative paths start at the folder of the configuration file"},
 		{"a folder", withLine("backends", "backends: {site: {php: {script: some.dir}}}"), "3:33: backends.site.php.script: some.dir is a folder; want a file"},
 		{"not a folder", php("dir: file"), "3:45: backends.site.php.dir: file isn't a folder"},
-		{"denied", php("dir: 'denied folder'"), `3:45: backends.site.php.dir: can't look at "denied folder": permission denied`},
+		{"denied", php("dir: 'denied folder'"), `3:45: backends.site.php.dir: can't read "denied folder": permission denied`},
 		{"no php", php("php: ./missing"), "3:45: backends.site.php.php: ./missing doesn't exist; relative paths start at the folder of the configuration file"},
 
 		// Fields against each other.

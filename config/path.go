@@ -49,9 +49,9 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 		}
 		w.errorf(n, path, "%s doesn't exist%s", shown, hint)
 	case errors.As(err, &cause):
-		w.errorf(n, path, "can't look at %s: %v", shown, cause.Err)
+		w.errorf(n, path, "can't read %s: %v", shown, cause.Err)
 	case err != nil:
-		w.errorf(n, path, "can't look at %s: %v", shown, err)
+		w.errorf(n, path, "can't read %s: %v", shown, err)
 	case (kind == pathDir || kind == pathNew) && !info.IsDir():
 		w.errorf(n, path, "%s isn't a folder", shown)
 	case kind != pathDir && kind != pathNew && info.IsDir():

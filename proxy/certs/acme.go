@@ -29,25 +29,25 @@ const (
 	obtainTimeout = 15 * time.Minute // for one attempt
 	firstRetry    = time.Minute      // then twice as long each time
 	maxRetry      = time.Hour
-	stopTimeout   = 5 * time.Second // for what is under way when it's to end
+	stopTimeout   = 5 * time.Second // for renewals in flight when the daemon stops
 )
 
 // DefaultCA is the directory of the CA if ACME.CA is empty: Let's Encrypt.
 const DefaultCA = certmagic.LetsEncryptProductionCA
 
-// ACME says how certificates are issued by a certificate authority.
+// ACME configures a certificate authority that issues certificates by ACME.
 type ACME struct {
-	// Email is where the CA can write to. It may be left out.
+	// Email is an address for the CA's messages. It may be left out.
 	Email string
 
-	// AgreeTerms says that you agree to the terms of the CA, which it has to.
+	// AgreeTerms confirms that you agree to the terms of the CA. It must be true.
 	AgreeTerms bool
 
 	// CA is the URL of the CA's directory. Default: DefaultCA.
 	CA string
 
-	// CARoot is a PEM file of the certificates that the CA's own HTTPS is
-	// trusted by. Default: those of the system.
+	// CARoot is a PEM file of the root certificates of the CA's own HTTPS. Default:
+	// those of the system.
 	CARoot string
 
 	// TLSAddress is where the listener listens, as HOST:PORT. The CA comes to
@@ -70,7 +70,7 @@ type acmeManager struct {
 	stop    sync.Once // for what can't be stopped twice
 
 	mu     sync.RWMutex
-	byHost map[string]*acmeSource // whose each host is
+	byHost map[string]*acmeSource
 }
 
 // acmeSource is a source of certificates from one CA.
@@ -85,8 +85,8 @@ type acmeSource struct {
 	firstRetry time.Duration
 }
 
-// issuer keeps certmagic from asking for what Email doesn't say: on a terminal,
-// or of other listeners' accounts.
+// issuer keeps certmagic from looking for an email address elsewhere if Email is
+// empty: on a terminal, or in other listeners' accounts.
 type issuer struct{ *certmagic.ACMEIssuer }
 
 func (i issuer) PreCheck(ctx context.Context, names []string, _ bool) error {
@@ -125,9 +125,9 @@ func (m *Manager) addACME(o ACME, h *hosts, log *zap.Logger) (*acmeSource, error
 		Issuers: []certmagic.Issuer{}, // not its default one
 		Storage: a.storage,
 		OnEvent: s.event,
-		// It needn't make events of handshakes, which nobody wants.
+		// Events of handshakes aren't used.
 		ShouldEmitFunc: func(event string) bool { return event != "tls_get_certificate" },
-		Logger:         a.log.WithOptions(zap.WrapCore(lowered(notToldByUs))),
+		Logger:         a.log.WithOptions(zap.WrapCore(lowered(notLoggedByUs))),
 	}
 	s.manage = certmagic.New(a.cache, config)
 	template.Logger = config.Logger
@@ -147,7 +147,7 @@ func (o *ACME) template(hosts []string) (certmagic.ACMEIssuer, error) {
 	t := certmagic.ACMEIssuer{CA: o.CA, Email: o.Email, Agreed: true, DisableTLSALPNChallenge: o.disableTLSALPN}
 	u, err := url.Parse(o.CA)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return t, fmt.Errorf("ca %q is no URL of a directory, https://HOST/PATH", o.CA)
+		return t, fmt.Errorf("ca %q isn't the URL of a directory, https://HOST/PATH", o.CA)
 	}
 	if !o.AgreeTerms {
 		return t, fmt.Errorf("the CA at %s issues certificates to those who agree to its terms: read them, then set agree_terms: true", u.Host)
@@ -155,7 +155,7 @@ func (o *ACME) template(hosts []string) (certmagic.ACMEIssuer, error) {
 	for _, host := range hosts {
 		switch {
 		case strings.HasPrefix(host, "*."):
-			return t, fmt.Errorf("host %s: a CA issues wildcards by dns-01 only, which isn't there; list each name, or use a certificate from a file", host)
+			return t, fmt.Errorf("host %s: a CA issues wildcards by dns-01 only, which mkd doesn't support; list each name, or use a certificate from a file", host)
 		case isAddress(host):
 			return t, fmt.Errorf("host %s: certificates by ACME are for names, not for addresses", host)
 		case o.CA == certmagic.LetsEncryptProductionCA && !certmagic.SubjectQualifiesForPublicCert(host):
@@ -163,9 +163,9 @@ func (o *ACME) template(hosts []string) (certmagic.ACMEIssuer, error) {
 		}
 	}
 	if o.CARoot != "" {
-		pem, err := readFile(o.CARoot)
+		pem, err := readFile("ca_root", o.CARoot)
 		if err != nil {
-			return t, fmt.Errorf("ca_root: %w", err)
+			return t, err
 		}
 		t.TrustedRoots = x509.NewCertPool()
 		if !t.TrustedRoots.AppendCertsFromPEM(pem) {
@@ -173,8 +173,8 @@ func (o *ACME) template(hosts []string) (certmagic.ACMEIssuer, error) {
 		}
 	}
 
-	// certmagic opens sockets to answer challenges, unless there already are
-	// some at its address: ours, which then answer.
+	// certmagic opens sockets for challenges, unless there already are some at its
+	// address: ours, which then respond.
 	var tlsHost, httpHost string
 	if tlsHost, t.AltTLSALPNPort, err = splitAddress(o.TLSAddress); err != nil {
 		return t, err
@@ -199,7 +199,7 @@ func splitAddress(address string) (host string, port int, err error) {
 		port, err = net.LookupPort("tcp", service)
 	}
 	if err == nil && port == 0 {
-		err = errors.New("the port has to be known")
+		err = errors.New("ACME needs a fixed port")
 	}
 	if err != nil {
 		return "", 0, fmt.Errorf("the address %q of a listener for ACME: %w", address, err)
@@ -223,7 +223,7 @@ func newACMEManager(storage string, renewCheck time.Duration, log *zap.Logger) *
 			return nil, fmt.Errorf("no listener has a certificate for %q", cert.Names)
 		},
 		RenewCheckInterval: renewCheck,
-		Logger:             a.log.WithOptions(zap.WrapCore(lowered(notToldByUs))),
+		Logger:             a.log.WithOptions(zap.WrapCore(lowered(notLoggedByUs))),
 	})
 	return a
 }
@@ -240,7 +240,7 @@ func (a *acmeManager) start(ctx context.Context, tasks *sync.WaitGroup) {
 	}
 }
 
-// close stops renewing. A CA that doesn't answer isn't waited for.
+// close stops renewing. It doesn't wait for a CA that doesn't respond.
 func (a *acmeManager) close() {
 	stopped := make(chan struct{})
 	go func() {
@@ -253,12 +253,12 @@ func (a *acmeManager) close() {
 	}
 }
 
-// obtain has the certificate of a host loaded from the storage or issued. From
-// then on certmagic renews it.
+// obtain loads the certificate of a host from the storage, or has the CA issue it.
+// From then on certmagic renews it.
 func (s *acmeSource) obtain(ctx context.Context, host string) {
-	// certmagic's own way to try again gives up after some errors, and after 30
-	// days. The number of attempts has it ask the test CA of Let's Encrypt first,
-	// if it isn't the first one.
+	// certmagic's own retries end after some errors, and after 30 days. With the
+	// number of attempts in the context, it tries the test CA of Let's Encrypt first
+	// from the second attempt on.
 	attempts := 0
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &attempts)
 	for delay := s.firstRetry; ; delay = min(2*delay, maxRetry) {
@@ -278,7 +278,7 @@ func (s *acmeSource) obtain(ctx context.Context, host string) {
 	}
 }
 
-// event is called by certmagic.
+// event logs an event of certmagic.
 func (s *acmeSource) event(ctx context.Context, event string, data map[string]any) error {
 	host, _ := data["identifier"].(string)
 	renewal, _ := data["renewal"].(bool)
@@ -288,7 +288,7 @@ func (s *acmeSource) event(ctx context.Context, event string, data map[string]an
 	case "cert_obtained":
 		s.log.Info("certificate obtained", zap.String("host", host), zap.Bool("renewal", renewal))
 	case "cert_failed":
-		if ctx.Value(certmagic.AttemptsCtxKey) == nil { // else obtain tells it
+		if ctx.Value(certmagic.AttemptsCtxKey) == nil { // else obtain logs it
 			err, _ := data["error"].(error)
 			s.failed(host, err, zap.Any("remaining", data["remaining"]))
 		}
@@ -301,13 +301,13 @@ func (s *acmeSource) event(ctx context.Context, event string, data map[string]an
 func (s *acmeSource) failed(host string, err error, field zap.Field) {
 	var problem acme.Problem
 	if errors.As(err, &problem) {
-		err = problem // around it is the host, several times
+		err = problem // what wraps it repeats the host
 	}
 	s.log.Error("no certificate could be obtained", zap.String("host", host), zap.Error(err), zap.String("check", advice(host, err)), field)
 }
 
-// certificate returns the certificate of a host, or the one that answers a
-// challenge (RFC 8737, section 3).
+// certificate returns the certificate of a host, or the one of a challenge (RFC
+// 8737, section 3).
 func (s *acmeSource) certificate(name string, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if hello.ServerName == "" {
 		named := *hello
@@ -319,8 +319,8 @@ func (s *acmeSource) certificate(name string, hello *tls.ClientHelloInfo) (*tls.
 
 func (s *acmeSource) refresh() {} // certmagic does
 
-// HTTPChallengeHandler answers the challenges of http-01 (RFC 8555, section
-// 8.3) for the hosts of all listeners, and hands on all other requests.
+// HTTPChallengeHandler serves the challenges of http-01 (RFC 8555, section 8.3) for
+// the hosts of all listeners, and passes all other requests to next.
 func (m *Manager) HTTPChallengeHandler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m.acme != nil && certmagic.LooksLikeHTTPChallenge(r) {

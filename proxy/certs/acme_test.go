@@ -187,7 +187,7 @@ func TestTLSALPN01(t *testing.T) {
 	s.awaitCertificate("xn--bcher-kva.alpn.example.org")
 
 	// A client without SNI gets the first host's. Others get an alert, and
-	// nobody is told.
+	// nothing is logged.
 	state, err := shake(t, s.config, &tls.Config{InsecureSkipVerify: true})
 	if err != nil || !state.PeerCertificates[0].Equal(cert) {
 		t.Errorf("without SNI: %v", err)
@@ -197,7 +197,7 @@ func TestTLSALPN01(t *testing.T) {
 	}
 	challenge := &tls.Config{ServerName: "alpn.example.org", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
 	if _, err := shake(t, s.config, challenge); err == nil {
-		t.Error("a challenge that isn't there is answered")
+		t.Error("a challenge that doesn't exist got a response")
 	}
 	if lines := above(s.logs); len(lines) > 0 {
 		t.Errorf("logged: %q", lines)
@@ -261,8 +261,8 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// A CA that is down holds nothing up: not the start, not the other hosts. It is
-// told, and tried again.
+// TestCADown: a CA that is down delays neither the start nor the other hosts. The
+// failure is logged, and obtaining tried again.
 func TestCADown(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	s.pebble.Down.Store(true)
@@ -286,10 +286,10 @@ func TestCADown(t *testing.T) {
 	if took := time.Since(start); took > patience/2 {
 		t.Errorf("Start took %v", took)
 	}
-	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) >= 2 })
-	told := s.logged("no certificate could be obtained")[0].ContextMap()
-	if told["host"] != "down.example.org" || told["check"] != "can the CA be reached from this machine? is ca right?" || told["ca"] != s.acme().CA {
-		t.Errorf("told: %v", told)
+	s.await("a failure that is logged", func() bool { return len(s.logged("no certificate could be obtained")) >= 2 })
+	logged := s.logged("no certificate could be obtained")[0].ContextMap()
+	if logged["host"] != "down.example.org" || logged["check"] != "can the CA be reached from this machine? is ca right?" || logged["ca"] != s.acme().CA {
+		t.Errorf("logged: %v", logged)
 	}
 	if _, err := s.get("down.example.org"); err == nil {
 		t.Error("a certificate without a CA")
@@ -305,7 +305,7 @@ func TestCADown(t *testing.T) {
 	s.awaitCertificate("down.example.org")
 }
 
-// What the CA says is wrong comes with what to check.
+// The CA's error is logged with what to check.
 func TestChallengesThatFail(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	elsewhere := listenTCP(t)
@@ -313,10 +313,10 @@ func TestChallengesThatFail(t *testing.T) {
 	s.pebble = pebble.Start(t, port(elsewhere), port(elsewhere), 24*time.Hour)
 	s.serve(Options{Hosts: []string{"fail.example.org"}, ACME: s.acme()})
 	s.manager.Start(t.Context())
-	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
-	told := s.logged("no certificate could be obtained")[0].ContextMap()
-	if !strings.Contains(fmt.Sprint(told["check"]), "do the DNS's A and AAAA records for fail.example.org lead to this machine") {
-		t.Errorf("told: %v", told)
+	s.await("a failure that is logged", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
+	logged := s.logged("no certificate could be obtained")[0].ContextMap()
+	if !strings.Contains(fmt.Sprint(logged["check"]), "do the A and AAAA records of fail.example.org lead to this machine") {
+		t.Errorf("logged: %v", logged)
 	}
 	for _, line := range above(s.logs) {
 		if line != "no certificate could be obtained" {
@@ -332,8 +332,8 @@ func TestCAIsNotTrusted(t *testing.T) {
 	o.CARoot = ""
 	s.serve(Options{Hosts: []string{"untrusted.example.org"}, ACME: o})
 	s.manager.Start(t.Context())
-	s.await("a failure that is told", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
+	s.await("a failure that is logged", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
 	if check := fmt.Sprint(s.logged("no certificate could be obtained")[0].ContextMap()["check"]); !strings.Contains(check, "ca_root") {
-		t.Errorf("told: %s", check)
+		t.Errorf("logged: %s", check)
 	}
 }

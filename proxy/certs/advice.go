@@ -10,7 +10,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// advice says what to check when no certificate for a host could be obtained.
+// advice returns what to check when no certificate for a host could be obtained.
 func advice(host string, err error) string {
 	var problem acme.Problem
 	var untrusted x509.UnknownAuthorityError
@@ -26,14 +26,14 @@ func advice(host string, err error) string {
 	case errors.As(err, &network):
 		return "can the CA be reached from this machine? is ca right?"
 	}
-	return "what the error says"
+	return "the error"
 }
 
-// adviceOfCA is about a problem that the CA tells of (RFC 8555, section 6.7).
+// adviceOfCA is about a problem that the CA reports (RFC 8555, section 6.7).
 func adviceOfCA(host, problem string) string {
 	switch strings.TrimPrefix(problem, acme.ProblemTypeNamespace) {
 	case "connection", "tls", "unauthorized", "incorrectResponse":
-		return "do the DNS's A and AAAA records for " + host + " lead to this machine, and its ports 443 and 80 from the internet to the listeners?"
+		return "do the A and AAAA records of " + host + " lead to this machine, and its ports 443 and 80 from the internet to the listeners?"
 	case "dns":
 		return "does the DNS have an A or AAAA record for " + host + "?"
 	case "caa":
@@ -47,5 +47,5 @@ func adviceOfCA(host, problem string) string {
 	case "externalAccountRequired":
 		return "this CA wants an account that was made elsewhere, which isn't possible here"
 	}
-	return "what the CA says"
+	return "the error of the CA"
 }

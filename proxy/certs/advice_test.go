@@ -21,20 +21,20 @@ func TestAdvice(t *testing.T) {
 		want string
 	}{
 		{problem("connection"), "ports 443 and 80"},
-		{problem("unauthorized"), "records for example.org lead to this machine"},
+		{problem("unauthorized"), "records of example.org lead to this machine"},
 		{problem("dns"), "does the DNS have an A or AAAA record for example.org"},
 		{problem("caa"), "CAA"},
 		{problem("rateLimited"), "limit"},
 		{problem("rejectedIdentifier"), "issues no certificates for example.org"},
 		{problem("invalidContact"), "email"},
 		{problem("externalAccountRequired"), "account"},
-		{problem("serverInternal"), "what the CA says"},
+		{problem("serverInternal"), "the error of the CA"},
 		{x509.UnknownAuthorityError{}, "ca_root"},
 		{&net.DNSError{Err: "no such host", Name: "ca.example"}, "can the CA be reached"},
 		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, "can the CA be reached"},
 		{context.DeadlineExceeded, "can the CA be reached"},
 		{&fs.PathError{Op: "open", Path: "/none", Err: fs.ErrPermission}, "written"},
-		{errors.New("something else"), "what the error says"},
+		{errors.New("something else"), "the error"},
 	} {
 		if got := advice("example.org", fmt.Errorf("obtaining: %w", test.err)); !strings.Contains(got, test.want) {
 			t.Errorf("%v: %q, want %q", test.err, got, test.want)

@@ -1,8 +1,9 @@
 // Package certs has the certificates of HTTPS listeners: from PEM files, from a
 // certificate authority by ACME (RFC 8555), or self-signed for development.
 //
-// A Manager is made, the listeners are added, Prepare makes what is missing, and
-// then their sockets are opened. Start comes last: ACME's challenges are answered on these sockets.
+// Make a Manager, add the listeners, and call Prepare, which makes what is missing;
+// then open their sockets, and call Start last: the CA's challenges come in on these
+// sockets.
 package certs
 
 import (
@@ -17,7 +18,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// lookInterval is how often files are looked at, and the ends of certificates.
+// lookInterval is how often files and the expiry of certificates are checked.
 const lookInterval = 5 * time.Second
 
 // Options are the certificates of one HTTPS listener: exactly one of Files,
@@ -27,7 +28,7 @@ type Options struct {
 	// *.example.org for all names with one label more. A client that asks for
 	// none (no SNI) gets the certificate of the first; one that asks for another
 	// gets the alert unrecognized_name. With Files they may be left out, and are
-	// then what the certificates say.
+	// then the names in the certificates.
 	Hosts []string
 
 	// Files are certificates on disk. They are served anew when the files
@@ -38,8 +39,8 @@ type Options struct {
 	ACME *ACME
 
 	// Internal makes one for all of Hosts and localhost. It is self-signed, so
-	// clients have to be told to trust it: STORAGE/internal/LISTENER.crt, for
-	// which a new one comes after a year.
+	// clients must be configured to trust it: STORAGE/internal/LISTENER.crt, which
+	// is replaced after a year.
 	Internal bool
 }
 
@@ -48,30 +49,30 @@ type Manager struct {
 	storage string
 	log     *zap.Logger
 	sources []source
-	acme    *acmeManager // nil: no listener has its certificates by ACME
+	acme    *acmeManager // nil: no listener uses ACME
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
 
-	// What tests make shorter.
+	// Tests make these shorter.
 	renewCheck time.Duration // default: certmagic's
 	firstRetry time.Duration
 }
 
-// source has the certificates of one listener. Its methods are called by
-// several goroutines, refresh by one.
+// source has the certificates of one listener. Its methods are safe for concurrent
+// use, except for refresh.
 type source interface {
 	// certificate returns the certificate for a name that the client may ask
 	// for, nil if there is none.
 	certificate(name string, hello *tls.ClientHelloInfo) (*tls.Certificate, error)
-	// prepare makes what has to be there before the first client.
+	// prepare makes what the first client needs.
 	prepare() error
-	// refresh looks whether the certificates are still the right ones. It
-	// doesn't wait for the network.
+	// refresh checks whether the certificates are still current. It doesn't wait for
+	// the network.
 	refresh()
 }
 
-// New returns a Manager. Keys, certificates and accounts are kept in the folder
-// storage, which is made when it's needed. Several daemons may share it.
+// New returns a Manager that keeps keys, certificates and accounts in the folder
+// storage, which it makes when needed. Several daemons may share it.
 func New(storage string, logger *zap.Logger) *Manager {
 	if logger == nil {
 		logger = zap.NewNop()
@@ -81,7 +82,7 @@ func New(storage string, logger *zap.Logger) *Manager {
 
 // Add adds a listener by its name, before Start, and returns the configuration
 // of its TLS: version 1.2 or 1.3, with HTTP/2 and HTTP/1.1. It reads Files, and
-// writes nothing. An error says what is wrong with o.
+// writes nothing. Its error reports what is wrong with o.
 func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	kinds := 0
 	for _, given := range []bool{len(o.Files) > 0, o.ACME != nil, o.Internal} {
@@ -127,7 +128,7 @@ func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		name, ok := h.choose(hello.ServerName)
 		if !ok {
-			// crypto/tls makes the alert unrecognized_name of it.
+			// crypto/tls sends the alert unrecognized_name.
 			return nil, nil
 		}
 		return s.certificate(name, hello)
@@ -135,8 +136,8 @@ func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	return config, nil
 }
 
-// Prepare makes the certificates of Internal, as far as they aren't kept from
-// before, and the folder of storage. It comes before the sockets are opened.
+// Prepare makes the certificates of Internal that don't exist yet, and the folder
+// of storage. Call it before the sockets are opened.
 func (m *Manager) Prepare() error {
 	for _, s := range m.sources {
 		if err := s.prepare(); err != nil {
@@ -154,9 +155,9 @@ func makeStorage(storage string) error {
 	return nil
 }
 
-// Start begins to obtain, renew and watch the certificates, in the background,
-// until ctx ends or Close is called. The sockets of the listeners have to be
-// open, else ACME's challenges are answered on ones of their own.
+// Start obtains, renews and watches the certificates in the background, until ctx
+// ends or Close is called. The sockets of the listeners must be open, or else
+// certmagic opens sockets of its own for the CA's challenges.
 func (m *Manager) Start(ctx context.Context) {
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.tasks.Go(func() {
@@ -178,8 +179,8 @@ func (m *Manager) Start(ctx context.Context) {
 	}
 }
 
-// Close ends what Start began, and waits for it. The configurations of TLS can
-// be used on.
+// Close ends what Start began, and waits for it. The TLS configurations remain
+// usable.
 func (m *Manager) Close() {
 	if m.cancel != nil {
 		m.cancel()

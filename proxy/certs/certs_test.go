@@ -39,7 +39,7 @@ func above(logs *observer.ObservedLogs) []string {
 	return lines
 }
 
-// selfSigned makes a certificate for names, of a given common name to be told by.
+// selfSigned makes a certificate for names, with a common name to identify it.
 func selfSigned(t *testing.T, serial int64, notAfter time.Time, names ...string) (certPEM, keyPEM []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -232,15 +232,15 @@ func TestOptions(t *testing.T) {
 		{"", Options{Hosts: example, Internal: true}, "no folder"},
 		{"", Options{Hosts: example, ACME: acme(nil)}, "no folder"},
 		{good.Cert, Options{Hosts: example, Internal: true}, "the folder of certificates"},
-		{storage, Options{Hosts: []string{"example.org", "example.org."}, Internal: true}, "twice"},
-		{storage, Options{Hosts: []string{"example.org:443"}, Internal: true}, "no host's name"},
+		{storage, Options{Hosts: []string{"example.org", "example.org."}, Internal: true}, "duplicate"},
+		{storage, Options{Hosts: []string{"example.org:443"}, Internal: true}, "isn't a host name"},
 
 		{storage, Options{Files: []KeyPair{{good.Cert, dir + "/none"}}}, dir + "/none"},
 		{storage, Options{Files: []KeyPair{{dir + "/none", good.Key}}}, dir + "/none"},
 		{storage, Options{Files: []KeyPair{{good.Cert, other.Key}}}, "private key does not match"},
 		{storage, Options{Files: []KeyPair{{good.Key, good.Cert}}}, "certificate " + good.Key},
-		{storage, Options{Files: []KeyPair{{large, good.Key}}}, "no file of"},
-		{storage, Options{Files: []KeyPair{{dir, good.Key}}}, "no file of"},
+		{storage, Options{Files: []KeyPair{{large, good.Key}}}, "not a file of"},
+		{storage, Options{Files: []KeyPair{{dir, good.Key}}}, "not a file of"},
 
 		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.AgreeTerms = false })}, "agree_terms: true"},
 		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.AgreeTerms, a.CA = false, "" })}, "acme-v02.api.letsencrypt.org"},

@@ -3,7 +3,9 @@ package certs
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync/atomic"
 	"time"
@@ -27,14 +29,13 @@ type files struct {
 	log   *zap.Logger
 }
 
-// pair is one of them. What the files have is compared as a whole: however a
-// file is replaced, overwritten, renamed into place or behind a symlink, that
-// tells it, and it costs little.
+// pair is one of them. It compares the whole contents of the files, which detects
+// each way to replace a file (overwriting, renaming, a symlink) and costs little.
 type pair struct {
 	KeyPair
 	cert  atomic.Pointer[tls.Certificate]
-	seen  [sha256.Size]byte // what the files had
-	wrong error             // what is wrong with that; nil: nothing, or it's told
+	seen  [sha256.Size]byte // the hash of the files' contents
+	wrong error             // what is wrong with it; nil: nothing, or it's logged
 }
 
 func newFiles(pairs []KeyPair, h *hosts, log *zap.Logger) (*files, error) {
@@ -59,13 +60,12 @@ func newFiles(pairs []KeyPair, h *hosts, log *zap.Logger) (*files, error) {
 
 func (f *files) prepare() error { return nil }
 
-// load reads the pair, as far as it has changed: without a change, and without
-// an error, it returns nil.
+// load reads the pair if it has changed. If it hasn't, load returns nil.
 func (p *pair) load() (*tls.Certificate, error) {
-	certPEM, err := readFile(p.Cert)
+	certPEM, err := readFile("certificate", p.Cert)
 	var keyPEM []byte
 	if err == nil {
-		keyPEM, err = readFile(p.Key)
+		keyPEM, err = readFile("key", p.Key)
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%q %q %v", certPEM, keyPEM, err)
@@ -84,20 +84,29 @@ func (p *pair) load() (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// readFile reads a file, unless it is so large that it can't be what is meant.
-func readFile(path string) ([]byte, error) {
+// readFile reads a file, unless it is too large to be a certificate or key. Its
+// errors begin with what the file is for.
+func readFile(what, path string) ([]byte, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	var data []byte
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxFile) {
+		return nil, fmt.Errorf("%s %s: not a file of %d bytes at most", what, path, maxFile)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("%s is no file of %d bytes at most", path, maxFile)
+	if err == nil {
+		data, err = os.ReadFile(path)
 	}
-	return os.ReadFile(path)
+	var cause *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s %s: file not found", what, path)
+	case errors.As(err, &cause):
+		return nil, fmt.Errorf("%s %s: %w", what, path, cause.Err)
+	}
+	return data, err
 }
 
-// refresh takes what has changed on disk. What is wrong there is told when it's
-// still so at the next look, because the two files are seldom written at once.
+// refresh loads what has changed on disk. It logs a fault only if the next check
+// finds it again, because the two files are seldom written at once.
 func (f *files) refresh() {
 	for _, p := range f.pairs {
 		cert, err := p.load()
@@ -158,8 +167,7 @@ func (f *files) certificate(name string, hello *tls.ClientHelloInfo) (*tls.Certi
 		return cert, nil
 	}
 	if name == "" || len(f.hosts.list) > 0 {
-		// To have the client say what is wrong with the certificate is more
-		// help than to give it none.
+		// The client's error about a wrong certificate helps more than an alert.
 		return f.pairs[0].cert.Load(), nil
 	}
 	return nil, nil

@@ -49,7 +49,7 @@ func TestFilesChange(t *testing.T) {
 			t.Errorf("logged: %v", logs.All())
 		}
 
-		// Neither the time nor the size of a file needs to tell the change.
+		// A change is found even if the file's time and size stay the same.
 		before, _ := os.Stat(kp.Cert)
 		writePair(t, dir, "site", 2, end, "example.org")
 		os.Chtimes(kp.Cert, before.ModTime(), before.ModTime())
@@ -62,7 +62,7 @@ func TestFilesChange(t *testing.T) {
 		os.Rename(next.Cert, kp.Cert)
 		f.look(1, 3, "renamed")
 		if lines := above(logs); len(lines) != 0 {
-			t.Errorf("a change in two steps is told: %q", lines)
+			t.Errorf("a change in two steps is logged: %q", lines)
 		}
 
 		logs.TakeAll()
@@ -72,20 +72,20 @@ func TestFilesChange(t *testing.T) {
 		os.Remove(kp.Cert)
 		f.look(5, 3, "removed")
 		if lines := above(logs); len(lines) != 2 {
-			t.Errorf("two faults are told as %q", lines)
+			t.Errorf("two faults are logged as %q", lines)
 		}
 		logs.TakeAll()
 		write(t, kp.Cert, good)
 		f.look(1, 3, "mended")
 		if lines := above(logs); len(lines) != 0 || logs.Len() != 1 {
-			t.Errorf("mended: %v", logs.All())
+			t.Errorf("repaired: %v", logs.All())
 		}
 
 		logs.TakeAll()
 		writePair(t, dir, "site", 4, time.Now().Add(-time.Hour), "example.org")
 		f.look(1, 4, "expired")
 		if lines := above(logs); len(lines) != 1 {
-			t.Errorf("an expired certificate is told as %q", lines)
+			t.Errorf("an expired certificate is logged as %q", lines)
 		}
 	})
 }
@@ -161,7 +161,7 @@ func TestChoiceOfFiles(t *testing.T) {
 		{[]string{"*.example.com", "example.net"}, map[string]int64{
 			"": 2, "a.example.com": 2, "example.net": 3, "example.org": 0, "www.example.org": 0,
 		}, 0},
-		// Who is told to serve a name does, with what there is.
+		// A listener serves the names it is configured for with the certificates it has.
 		{[]string{"example.org", "other.example"}, map[string]int64{
 			"": 1, "example.org": 1, "other.example": 1, "www.example.org": 0, "a.example.com": 0,
 		}, 1},

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// hosts are the names that clients of a listener may ask for, in the form that
-// TLS has them: lower case, without a final dot, in ASCII.
+// hosts are the names that clients of a listener may ask for, as in TLS: lower
+// case, ASCII, without a final dot.
 type hosts struct {
 	list []string
 	set  map[string]bool
@@ -23,14 +23,14 @@ func newHosts(names []string) (*hosts, error) {
 			return nil, err
 		}
 		if h.set[name] {
-			return nil, fmt.Errorf("host %s is there twice", given)
+			return nil, fmt.Errorf("host %s is a duplicate", given)
 		}
 		h.list, h.set[name] = append(h.list, name), true
 	}
 	return h, nil
 }
 
-// hostname brings a name, a wildcard or an IP address into its one form.
+// hostname returns the canonical form of a name, a wildcard or an IP address.
 func hostname(given string) (string, error) {
 	if addr, err := netip.ParseAddr(given); err == nil && addr.Zone() == "" {
 		return addr.Unmap().String(), nil
@@ -42,7 +42,7 @@ func hostname(given string) (string, error) {
 		return "", fmt.Errorf("host %q: %w", given, err)
 	}
 	if !isDomain(domain) {
-		return "", fmt.Errorf("host %q is no host's name", given)
+		return "", fmt.Errorf("host %q isn't a host name", given)
 	}
 	if wildcard {
 		return "*." + domain, nil
@@ -65,11 +65,11 @@ func isDomain(s string) bool {
 	return true
 }
 
-// choose returns the name to have a certificate for when a client asks for
-// serverName. It is false if the client may not.
+// choose returns the name whose certificate a client gets that asks for serverName,
+// and reports whether it may ask for it.
 func (h *hosts) choose(serverName string) (string, bool) {
 	name := strings.ToLower(serverName)
-	if len(h.list) == 0 { // whatever the certificates say
+	if len(h.list) == 0 { // the names in the certificates
 		return name, true
 	}
 	if name == "" {

@@ -28,15 +28,15 @@ const (
 	internalBefore = time.Hour           // for clocks that are late
 )
 
-// internal is a source of one self-signed certificate. It is no certificate
-// authority, so that whoever gets its key can't make certificates for other
-// names that its clients would trust.
+// internal is a source of one self-signed certificate. It isn't a certificate
+// authority, so that with its key nobody can make certificates for other names that
+// its clients would trust.
 type internal struct {
 	certFile, keyFile string
 	hosts             []string
 	log               *zap.Logger
 	cert              atomic.Pointer[tls.Certificate]
-	told              bool // that it can't be renewed
+	failing           bool // the last renewal failed, which is logged
 }
 
 func newInternal(storage, listener string, h *hosts, log *zap.Logger) (*internal, error) {
@@ -58,7 +58,7 @@ func newInternal(storage, listener string, h *hosts, log *zap.Logger) (*internal
 	return s, nil
 }
 
-// prepare takes the certificate that is kept, or makes one.
+// prepare loads the certificate from disk, or makes one.
 func (s *internal) prepare() error {
 	cert, err := tls.LoadX509KeyPair(s.certFile, s.keyFile)
 	if err == nil {
@@ -69,7 +69,7 @@ func (s *internal) prepare() error {
 		return nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		s.log.Info("the internal certificate has to be made anew", zap.Error(err))
+		s.log.Info("the internal certificate is replaced", zap.Error(err))
 	}
 	if err := makeStorage(filepath.Dir(s.certFile)); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (s *internal) prepare() error {
 	return s.make()
 }
 
-// check says why a certificate can't be used, or not for long.
+// check returns why a certificate can't be used, or not for long.
 func (s *internal) check(cert *tls.Certificate) error {
 	if time.Now().After(cert.Leaf.NotAfter.Add(-internalRenew)) {
 		return fmt.Errorf("it ends on %s", cert.Leaf.NotAfter.Format(time.DateOnly))
@@ -141,7 +141,7 @@ func (s *internal) make() error {
 		return fmt.Errorf("keeping the internal certificate: %w", err)
 	}
 	s.cert.Store(&cert)
-	s.log.Info("a self-signed certificate was made; clients have to be told to trust it",
+	s.log.Info("a self-signed certificate was made; configure clients to trust it",
 		zap.String("cert", s.certFile), zap.Strings("hosts", s.hosts), zap.Time("not_after", template.NotAfter))
 	return nil
 }
@@ -152,11 +152,11 @@ func (s *internal) refresh() {
 		return
 	}
 	err := s.make()
-	if err != nil && !s.told {
+	if err != nil && !s.failing {
 		s.log.Error("the internal certificate can't be renewed; the old one is still served",
 			zap.Time("not_after", s.cert.Load().Leaf.NotAfter), zap.Error(err))
 	}
-	s.told = err != nil
+	s.failing = err != nil
 }
 
 func (s *internal) certificate(string, *tls.ClientHelloInfo) (*tls.Certificate, error) {

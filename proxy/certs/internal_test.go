@@ -136,7 +136,7 @@ func TestInternalRenewal(t *testing.T) {
 			t.Error("renewed too early")
 		}
 
-		// When it can't be kept, the old one goes on, and that is told once.
+		// If the new one can't be written, the old one stays in use, and that is logged once.
 		dir := filepath.Join(storage, "internal")
 		if err := os.Rename(dir, dir+".away"); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestInternalRenewal(t *testing.T) {
 		pass(2 * time.Hour)
 		time.Sleep(10 * lookInterval)
 		if lines := above(logs); len(lines) != 1 {
-			t.Errorf("a renewal that fails is told as %q", lines)
+			t.Errorf("a renewal that fails is logged as %q", lines)
 		}
 		if got := m.sources[0].(*internal).cert.Load().Leaf.SerialNumber.String(); got != first {
 			t.Error("a certificate is served that wasn't kept")

@@ -6,14 +6,14 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// lowered makes a core that logs at level debug, but for what keep lets pass.
+// lowered makes a core that logs at level debug what keep doesn't report.
 func lowered(keep func(zapcore.Entry) bool) func(zapcore.Core) zapcore.Core {
 	return func(core zapcore.Core) zapcore.Core { return loweredCore{core, keep} }
 }
 
-// notToldByUs keeps certmagic's errors, apart from those of obtaining a
-// certificate, which are told in our words, once.
-func notToldByUs(e zapcore.Entry) bool {
+// notLoggedByUs keeps certmagic's errors, apart from those of obtaining a
+// certificate, which acmeSource logs once.
+func notLoggedByUs(e zapcore.Entry) bool {
 	for _, name := range []string{".obtain", ".renew", ".acme_client"} {
 		if strings.HasSuffix(e.LoggerName, name) {
 			return false
@@ -22,7 +22,7 @@ func notToldByUs(e zapcore.Entry) bool {
 	return e.Level >= zapcore.ErrorLevel
 }
 
-// nothing lets nothing pass: what clients do in handshakes is theirs.
+// nothing keeps no entry: errors of handshakes are the clients'.
 func nothing(zapcore.Entry) bool { return false }
 
 type loweredCore struct {

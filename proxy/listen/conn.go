@@ -10,13 +10,13 @@ import (
 )
 
 // conn is a connection that has a header to be read, or is counted. A header is
-// read from the socket to its last byte and not beyond, so there is never a
-// buffer between the two: after the header, conn is its socket.
+// read from the socket up to its last byte, so there is never a buffer: after the
+// header, conn is its socket.
 type conn struct {
 	tcp    *net.TCPConn
-	header *header // nil: none is due
+	header *header // nil: none is expected
 
-	place  *place // nil: the connection is not counted
+	slot   *slot // nil: the connection is not counted
 	closed atomic.Bool
 }
 
@@ -35,7 +35,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.tcp.Read(p)
 }
 
-// Write waits for the header, too: before it there is nobody to write to.
+// Write waits for the header, too: before it the client isn't known.
 func (c *conn) Write(p []byte) (int, error) {
 	if err := c.ready(); err != nil {
 		return 0, err
@@ -43,7 +43,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.tcp.Write(p)
 }
 
-// ReadFrom has the kernel send files, where it can.
+// ReadFrom lets the kernel send files.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	if err := c.ready(); err != nil {
 		return 0, err
@@ -58,15 +58,15 @@ func (c *conn) Close() error {
 		return net.ErrClosed
 	}
 	err := c.tcp.Close()
-	if c.place != nil {
-		c.place.release()
+	if c.slot != nil {
+		c.slot.release()
 	}
 	return err
 }
 
 func (c *conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
 
-// RemoteAddr is the client's address. Until the header has come, it waits.
+// RemoteAddr waits for the header, and returns the client's address.
 func (c *conn) RemoteAddr() net.Addr {
 	if c.ready() == nil && c.header != nil && c.header.client != nil {
 		return c.header.client
@@ -97,8 +97,8 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	return rawConn{RawConn: raw, conn: c}, nil
 }
 
-// Unbuffered says that what can be read by SyscallConn is what can be read by
-// Read, which isn't so of whatever embeds a socket.
+// Unbuffered marks that SyscallConn reads the same bytes as Read, which a type that
+// embeds a socket may not do.
 func (c *conn) Unbuffered() {}
 
 // rawConn is the socket of a connection that has a header to be read first.

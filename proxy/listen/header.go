@@ -11,30 +11,30 @@ import (
 	"time"
 )
 
-// header is the header of a connection: what it says, once it has been read.
+// header is the PROXY header of a connection, once it has been read.
 type header struct {
-	tcp   *net.TCPConn
-	place *place // the connection's; nil: it is not counted
-	log   *slog.Logger
+	tcp  *net.TCPConn
+	slot *slot // the connection's; nil: it is not counted
+	log  *slog.Logger
 
 	once   sync.Once
-	client net.Addr // nil: the header tells none
+	client net.Addr // nil: the header has none
 	err    error
 
 	mu       sync.Mutex
 	pending  bool
-	due      time.Time // when the header has to be there
+	due      time.Time // the deadline of the header
 	deadline time.Time // for reading, as set from outside
 }
 
-func newHeader(tcp *net.TCPConn, place *place, due time.Time, log *slog.Logger) *header {
-	h := &header{tcp: tcp, place: place, log: log, pending: true, due: due}
+func newHeader(tcp *net.TCPConn, slot *slot, due time.Time, log *slog.Logger) *header {
+	h := &header{tcp: tcp, slot: slot, log: log, pending: true, due: due}
 	h.setReadDeadline(time.Time{})
 	return h
 }
 
-// setReadDeadline sets the deadline for reading. Until the header is there, its
-// own holds as well.
+// setReadDeadline sets the deadline for reading. Until the header has come, its own
+// deadline applies as well.
 func (h *header) setReadDeadline(t time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,7 +45,7 @@ func (h *header) setReadDeadline(t time.Time) error {
 	return h.tcp.SetReadDeadline(t)
 }
 
-// read reads the header, the first time, and returns what is wrong with it.
+// read reads the header when it is first called, and returns its error.
 func (h *header) read() error {
 	h.once.Do(func() {
 		client, err := readHeader(h.tcp)
@@ -56,7 +56,7 @@ func (h *header) read() error {
 			h.fail(err)
 			return
 		}
-		if h.place != nil && client.IsValid() && !h.place.move(client.Addr()) {
+		if h.slot != nil && client.IsValid() && !h.slot.move(client.Addr()) {
 			h.err = errShare
 			return
 		}
@@ -77,5 +77,5 @@ func (h *header) fail(err error) {
 		h.log.Debug("a proxy's connection ended before its PROXY header", "proxy", proxy)
 		return
 	}
-	h.log.Warn("a proxy's connection is refused: is the proxy set to send the PROXY protocol?", "proxy", proxy, "error", h.err)
+	h.log.Warn("a proxy's connection is refused: check that the proxy sends the PROXY protocol", "proxy", proxy, "error", h.err)
 }

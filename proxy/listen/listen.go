@@ -24,7 +24,7 @@ const DefaultHeaderTimeout = 5 * time.Second
 // bindTimeout bounds the lookup of an address that is a host's name.
 const bindTimeout = 10 * time.Second
 
-// Options say how to listen.
+// Options configure a listener.
 type Options struct {
 	// Address is HOST:PORT. Without a host it is all addresses of the machine,
 	// IPv4 and IPv6; port 0 takes a free one.
@@ -48,30 +48,30 @@ type Options struct {
 	Exempt []netip.Prefix
 
 	// ProxyProtocol are the networks of proxies. A connection from there has to
-	// begin with a header of the PROXY protocol, version 1 or 2, and is the
-	// client's that the header tells. A connection from elsewhere is taken as it
-	// is; a header there is mere bytes to whoever reads it.
+	// begin with a header of the PROXY protocol, version 1 or 2, and counts as the
+	// client's in the header. A connection from elsewhere is passed on as it is; a
+	// header there is data.
 	ProxyProtocol []netip.Prefix
 
 	// HeaderTimeout bounds how long a header may take, from the accepted
 	// connection on. Default: DefaultHeaderTimeout.
 	HeaderTimeout time.Duration
 
-	// Logger gets what is wrong with headers: a connection that ended before
-	// its first byte, as those of health checks do, at level debug, all else at
-	// level warn. Default: nothing.
+	// Logger logs what is wrong with headers: a connection that ended before its
+	// first byte, as those of health checks do, at level debug, all else at level
+	// warn. Default: none.
 	Logger *slog.Logger
 }
 
-// Listen opens a listener. Accept never waits for a client to say something:
-// the header of a proxy is read when the connection is first used, with
-// RemoteAddr as with Read and Write, so use it on a goroutine of its own. When
+// Listen opens a listener. Accept never waits for a client to send something: the
+// header of a proxy is read when the connection is first used, by RemoteAddr, Read
+// or Write, so use it on a goroutine of its own. When
 // the header is missing or broken, Read and Write fail, and RemoteAddr is the
 // proxy's.
 //
-// What Accept returns is a *net.TCPConn, unless the connection comes from one
-// of the networks of ProxyProtocol or is counted for one of the bounds. It is
-// then a net.Conn that has CloseWrite, ReadFrom and SyscallConn as well.
+// Accept returns a *net.TCPConn, unless the connection comes from one of the
+// networks of ProxyProtocol or counts for one of the bounds. Then it returns a
+// net.Conn that has CloseWrite, ReadFrom and SyscallConn as well.
 func Listen(o Options) (net.Listener, error) {
 	if min(int64(o.MaxConnections), int64(o.MaxConnectionsPerIP), int64(o.HeaderTimeout)) < 0 {
 		return nil, errors.New("listen: a limit of a listener is negative")
@@ -93,7 +93,7 @@ func Listen(o Options) (net.Listener, error) {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if o.MaxConnections > 0 || o.MaxConnectionsPerIP > 0 {
-		l.places = newPlaces(&o, l.log)
+		l.slots = newSlots(&o, l.log)
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), bindTimeout)
@@ -104,7 +104,7 @@ func Listen(o Options) (net.Listener, error) {
 		return nil, explain(o.Address, err)
 	}
 	l.tcp = tcp.(*net.TCPListener)
-	if l.proxies == nil && l.places == nil {
+	if l.proxies == nil && l.slots == nil {
 		return l.tcp, nil
 	}
 	return l, nil
@@ -118,18 +118,18 @@ func unmap(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-// explain says what can be done about an address that can't be listened on.
+// explain adds to the error of an address what can be done about it.
 func explain(address string, err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) { // it would only tell the address again
+	if errors.As(err, &op) { // it would repeat the address
 		err = op.Err
 	}
 	hint := ""
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		hint = "; another program listens there (ss -ltnp tells which): stop it, or choose another address"
+		hint = "; another program listens there (ss -ltnp shows which one): stop it, or choose another address"
 	case errors.Is(err, syscall.EACCES):
-		hint = "; a port below 1024 takes the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=)"
+		hint = "; a port below 1024 needs the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=)"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		hint = "; this machine has no such address"
 	}
@@ -141,42 +141,42 @@ type listener struct {
 	proxies []netip.Prefix
 	timeout time.Duration
 	log     *slog.Logger
-	places  *places // nil: connections are not counted
+	slots   *slots // nil: connections are not counted
 
 	once   sync.Once
 	closed chan struct{}
 }
 
-// Accept waits for a place, then for a connection, which so waits in the
-// kernel, where it costs little, and not here. A connection of a client that
-// has its share is closed, and the next one accepted.
+// Accept waits for a slot first, and then for a connection: so connections wait in
+// the kernel, where they cost little. A connection of a client that has its share
+// is closed, and the next one accepted.
 func (l *listener) Accept() (net.Conn, error) {
-	if !l.places.reserve(l.closed) {
+	if !l.slots.reserve(l.closed) {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}
 	}
 	for {
 		tcp, err := l.tcp.AcceptTCP()
 		if err != nil {
-			l.places.free()
+			l.slots.free()
 			return nil, err
 		}
 		addr := peer(tcp)
 		proxied := contains(l.proxies, addr)
-		if !proxied && l.places == nil {
+		if !proxied && l.slots == nil {
 			return tcp, nil
 		}
 		c := &conn{tcp: tcp}
 		if proxied {
 			addr = netip.Addr{}
 		}
-		if l.places != nil {
-			if c.place = l.places.take(addr); c.place == nil {
+		if l.slots != nil {
+			if c.slot = l.slots.take(addr); c.slot == nil {
 				tcp.Close()
 				continue
 			}
 		}
 		if proxied {
-			c.header = newHeader(tcp, c.place, time.Now().Add(l.timeout), l.log)
+			c.header = newHeader(tcp, c.slot, time.Now().Add(l.timeout), l.log)
 		}
 		return c, nil
 	}

@@ -107,9 +107,9 @@ func TestHeadersOfAProxy(t *testing.T) {
 		if c.LocalAddr().String() != l.Addr().String() {
 			t.Errorf("%s: to %s", test.name, c.LocalAddr())
 		}
-		io.WriteString(c, "answer")
+		io.WriteString(c, "response")
 		c.(interface{ CloseWrite() error }).CloseWrite()
-		if got, err := io.ReadAll(client); err != nil || string(got) != "answer" {
+		if got, err := io.ReadAll(client); err != nil || string(got) != "response" {
 			t.Errorf("%s: the client got %q, %v", test.name, got, err)
 		}
 		client.Close()
@@ -182,7 +182,7 @@ func TestConnectionsWithoutARightHeader(t *testing.T) {
 	for _, test := range []struct{ data, log string }{
 		{"", "level=DEBUG"},
 		{"G", "level=WARN"},
-		{"GET / HTTP/1.1\r\n\r\n", `begins otherwise`},
+		{"GET / HTTP/1.1\r\n\r\n", `begins with something else`},
 		{"PROXY TCP4 localhost 5.6.7.8 9 443\r\nGET / HTTP/1.1\r\n\r\n", "broken header of version 1"},
 		{v2(0x21, 0x13, 12, block4) + "GET / HTTP/1.1\r\n\r\n", "broken header of version 2"},
 		{"PROXY TCP4", "unexpected EOF"},
@@ -357,7 +357,7 @@ func TestMaxConnections(t *testing.T) {
 		t.Fatalf("a connection too many, from %s", c.RemoteAddr())
 	case <-time.After(50 * time.Millisecond):
 	}
-	l.Close() // ends the wait for a place
+	l.Close() // ends the wait for a slot
 	if c, ok := <-accepted; ok {
 		t.Errorf("a connection of a closed listener, from %s", c.RemoteAddr())
 	}

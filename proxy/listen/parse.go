@@ -37,13 +37,12 @@ const (
 	maxTransport = 0x2 // unspecified, stream, datagram
 )
 
-// errNoHeader is wrapped with how the connection began instead.
-var errNoHeader = errors.New("the connection begins otherwise")
+// errNoHeader is the error of a connection without a header.
+var errNoHeader = errors.New("the connection begins with something else")
 
 // readHeader reads a header of the PROXY protocol, and not a byte of what comes
-// after it. It returns the client's address, IPv4 as such, or the zero value if
-// the header tells none. io.EOF is a connection that ended before its first
-// byte.
+// after it. It returns the client's address, with IPv4 unmapped, or the zero value
+// if the header has none. io.EOF is a connection that ended before its first byte.
 func readHeader(r io.Reader) (netip.AddrPort, error) {
 	var buf [maxHeader1]byte
 	first := buf[:minHeader1] // either version has as many
@@ -112,7 +111,7 @@ func parseHeader1(line string) (netip.AddrPort, error) {
 	for i := range 2 {
 		addr, err := netip.ParseAddr(fields[2+i])
 		// nginx writes IPv4 addresses in lines of TCP6 if only one of the two
-		// is such; the specification doesn't know that.
+		// is such; the specification doesn't mention that.
 		if err != nil || addr.Zone() != "" || fields[1] == "TCP4" && !addr.Is4() {
 			return netip.AddrPort{}, broken
 		}
@@ -155,8 +154,8 @@ func readHeader2(r io.Reader, buf []byte, n int) (netip.AddrPort, error) {
 	if command == commandProxy && family != familyUnix {
 		known = addresses
 	}
-	// Datagrams are told by a proxy that takes HTTP/3. A client's address is
-	// the same thing there.
+	// A proxy that accepts HTTP/3 reports datagrams, with the client's address in
+	// the same form.
 	if _, err := io.ReadFull(r, buf[:known]); err != nil {
 		return netip.AddrPort{}, noEOF(err)
 	}
@@ -165,8 +164,8 @@ func readHeader2(r io.Reader, buf []byte, n int) (netip.AddrPort, error) {
 		addr, _ := netip.AddrFromSlice(buf[:half])
 		client = netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(buf[2*half:]))
 	}
-	// The rest tells more of the client's connection, and isn't needed. It is
-	// 64 KiB at most.
+	// The rest is more about the client's connection, and isn't needed. It is 64 KiB
+	// at most.
 	for rest := length - known; rest > 0; {
 		n, err := io.ReadFull(r, buf[:min(rest, len(buf))])
 		if err != nil {
@@ -177,7 +176,7 @@ func readHeader2(r io.Reader, buf []byte, n int) (netip.AddrPort, error) {
 	return client, nil
 }
 
-// noEOF tells an end within a header from one before it.
+// noEOF distinguishes an end within a header from one before it.
 func noEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

@@ -28,7 +28,7 @@ const (
 var headers = []struct {
 	name   string
 	header string
-	client string // "": the header tells none
+	client string // "": the header has none
 }{
 	{"v1 TCP4", "PROXY TCP4 1.2.3.4 5.6.7.8 9 443\r\n", "1.2.3.4:9"},
 	{"v1 TCP4, shortest", "PROXY TCP4 1.2.3.4 5.6.7.8 0 1\r\n", "1.2.3.4:0"},

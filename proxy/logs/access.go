@@ -38,7 +38,7 @@ type Request struct {
 	Started time.Time
 	Err     error // why there is no response of a backend, or only a part
 
-	// Failed says that the fault is on this side, so that the line is a warning.
+	// Failed is set if the fault is on this side; the line is then a warning.
 	Failed bool
 }
 

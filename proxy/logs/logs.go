@@ -21,7 +21,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Options says what is logged, and how.
+// Options configures what is logged, and how.
 type Options struct {
 	// Level is the least level that is logged: debug, info, warn or error.
 	// "" is info.
@@ -31,8 +31,8 @@ type Options struct {
 	// elsewhere. "" is auto.
 	Format string
 
-	// Access says whether each request makes a line, whatever the level. If not,
-	// only requests that failed on this side do.
+	// Access is set if each request makes a line, whatever the level. Otherwise only
+	// requests that failed on this side do.
 	Access bool
 
 	// AccessRate is how many lines requests may make in a second, see Access.

@@ -15,8 +15,8 @@ import (
 // has too many connections already.
 var errShare = errors.New("this client has its share of max_connections, or max_connections_per_ip, already")
 
-// places are the connections that may be open at once.
-type places struct {
+// slots are the connections that may be open at once.
+type slots struct {
 	all    chan struct{} // one for each connection; nil: any number
 	pool   *share.Pool
 	exempt []netip.Prefix
@@ -31,80 +31,80 @@ type places struct {
 // bounded.
 const unlimited = 1 << 40
 
-func newPlaces(o *Options, log *slog.Logger) *places {
-	p := &places{log: log}
+func newSlots(o *Options, log *slog.Logger) *slots {
+	s := &slots{log: log}
 	for _, n := range o.Exempt {
-		p.exempt = append(p.exempt, unmap(n))
+		s.exempt = append(s.exempt, unmap(n))
 	}
 	limit := int64(unlimited)
 	if o.MaxConnections > 0 {
-		p.all = make(chan struct{}, o.MaxConnections)
+		s.all = make(chan struct{}, o.MaxConnections)
 		limit = int64(o.MaxConnections)
 	}
-	p.pool = share.NewPool(limit, int64(o.MaxConnectionsPerIP))
-	return p
+	s.pool = share.NewPool(limit, int64(o.MaxConnectionsPerIP))
+	return s
 }
 
-// reserve waits for a place until the listener is closed, and reports whether
+// reserve waits for a slot until the listener is closed, and reports whether
 // it got one.
-func (p *places) reserve(closed <-chan struct{}) bool {
-	if p == nil || p.all == nil {
+func (s *slots) reserve(closed <-chan struct{}) bool {
+	if s == nil || s.all == nil {
 		return true
 	}
 	select {
-	case p.all <- struct{}{}:
+	case s.all <- struct{}{}:
 		return true
 	case <-closed:
 		return false
 	}
 }
 
-// free gives a reserved place back.
-func (p *places) free() {
-	if p != nil && p.all != nil {
-		<-p.all
+// free gives a reserved slot back.
+func (s *slots) free() {
+	if s != nil && s.all != nil {
+		<-s.all
 	}
 }
 
-// take gives a reserved place to a connection from addr: the zero Addr for that
+// take gives a reserved slot to a connection from addr: the zero Addr for that
 // of a proxy, whose client is not known yet. It returns nil if the client has
 // its share already.
-func (p *places) take(addr netip.Addr) *place {
-	c := p.join(addr)
+func (s *slots) take(addr netip.Addr) *slot {
+	c := s.join(addr)
 	if !c.Take(1, 0) {
 		c.Leave()
-		p.refuse(addr)
+		s.refuse(addr)
 		return nil
 	}
-	return &place{places: p, client: c}
+	return &slot{slots: s, client: c}
 }
 
 // join returns the client at addr, which is exempt if addr is that of a trusted
 // proxy.
-func (p *places) join(addr netip.Addr) *share.Client {
-	if contains(p.exempt, addr) {
+func (s *slots) join(addr netip.Addr) *share.Client {
+	if contains(s.exempt, addr) {
 		addr = netip.Addr{}
 	}
-	return p.pool.Join(addr)
+	return s.pool.Join(addr)
 }
 
 // refuse logs a connection that is refused: a line in ten seconds at most, for
 // in a flood there are many.
-func (p *places) refuse(addr netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.refused++
-	if time.Since(p.logged) < 10*time.Second {
+func (s *slots) refuse(addr netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused++
+	if time.Since(s.logged) < 10*time.Second {
 		return
 	}
-	p.log.Warn("connections are refused: their client has its share of max_connections, or max_connections_per_ip, already",
-		"client", addr, "refused", p.refused, "open", p.pool.InUse())
-	p.refused, p.logged = 0, time.Now()
+	s.log.Warn("connections are refused: their client has its share of max_connections, or max_connections_per_ip, already",
+		"client", addr, "refused", s.refused, "open", s.pool.InUse())
+	s.refused, s.logged = 0, time.Now()
 }
 
-// place is what one open connection takes.
-type place struct {
-	places *places
+// slot is what one open connection takes.
+type slot struct {
+	slots *slots
 
 	mu     sync.Mutex
 	client *share.Client // nil: it was refused, or is closed
@@ -113,34 +113,34 @@ type place struct {
 
 // move counts the connection of a proxy for its client. It reports whether the
 // client may have it.
-func (p *place) move(addr netip.Addr) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
+func (s *slot) move(addr netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
 		return true // reading fails anyway
 	}
-	p.client.Give(1)
-	p.client.Leave()
-	p.client = p.places.join(addr)
-	if p.client.Take(1, 0) {
+	s.client.Give(1)
+	s.client.Leave()
+	s.client = s.slots.join(addr)
+	if s.client.Take(1, 0) {
 		return true
 	}
-	p.client.Leave()
-	p.client = nil
-	p.places.refuse(addr)
+	s.client.Leave()
+	s.client = nil
+	s.slots.refuse(addr)
 	return false
 }
 
-// release frees the place. It is called once.
-func (p *place) release() {
-	p.mu.Lock()
-	if p.client != nil {
-		p.client.Give(1)
-		p.client.Leave()
+// release frees the slot. It is called once.
+func (s *slot) release() {
+	s.mu.Lock()
+	if s.client != nil {
+		s.client.Give(1)
+		s.client.Leave()
 	}
-	p.client, p.closed = nil, true
-	p.mu.Unlock()
-	p.places.free()
+	s.client, s.closed = nil, true
+	s.mu.Unlock()
+	s.slots.free()
 }
 
 // contains reports whether one of the networks has the address. No prefix

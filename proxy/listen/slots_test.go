@@ -77,8 +77,8 @@ func TestOneAddressCannotTakeAllConnections(t *testing.T) {
 	}
 }
 
-// TestPlacesComeBack: what closed connections held can be had again.
-func TestPlacesComeBack(t *testing.T) {
+// TestSlotsComeBack: what closed connections held can be had again.
+func TestSlotsComeBack(t *testing.T) {
 	l := start(t, Options{MaxConnections: 4, MaxConnectionsPerIP: 3})
 	for range 20 {
 		var open []net.Conn
@@ -90,9 +90,9 @@ func TestPlacesComeBack(t *testing.T) {
 			c.Close()
 		}
 	}
-	p := l.(*listener).places
+	p := l.(*listener).slots
 	if p.pool.InUse() != 0 || p.pool.Clients() != 0 || len(p.all) != 0 {
-		t.Errorf("%d in use by %d clients, %d places", p.pool.InUse(), p.pool.Clients(), len(p.all))
+		t.Errorf("%d in use by %d clients, %d slots", p.pool.InUse(), p.pool.Clients(), len(p.all))
 	}
 }
 
