@@ -193,7 +193,7 @@ func TestLastWordsAreLogged(t *testing.T) {
 	log.await(t, "the reason")
 }
 
-func TestLongExceptionKeepsTheWorker(t *testing.T) {
+func TestHugeExceptionKeepsTheWorker(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	pid := mustDo(t, p, "pid")
 	_, err := do(p, "longthrow")
