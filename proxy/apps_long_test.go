@@ -128,7 +128,7 @@ func startMariaDB(t *testing.T, dir string) (socket string) {
 
 // startNginx starts nginx with a site on PHP-FPM, as its documentation shows it, and
 // returns a way to it.
-func startNginx(t *testing.T, f *fpm) func(t *testing.T, p *Proxy, request string) []byte {
+func startNginx(t *testing.T, f *fpm) func(t *testing.T, p *Daemon, request string) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -174,7 +174,7 @@ http {
 		}
 		return err == nil
 	})
-	return func(t *testing.T, _ *Proxy, request string) []byte { return sendAndClose(t, address, request) }
+	return func(t *testing.T, _ *Daemon, request string) []byte { return sendAndClose(t, address, request) }
 }
 
 // sendAndClose sends a request by HTTP, and returns its response in bytes.
@@ -200,14 +200,14 @@ func sendAndClose(t *testing.T, address, request string) []byte {
 
 // sameAsNginx compares what a visitor without a session sees of a site with what
 // nginx shows of it.
-func sameAsNginx(t *testing.T, p *Proxy, f *fpm, targets []string) {
+func sameAsNginx(t *testing.T, p *Daemon, f *fpm, targets []string) {
 	t.Helper()
 	nginx := startNginx(t, f)
 	type seen struct {
 		status         int
 		location, kind string
 	}
-	look := func(send func(*testing.T, *Proxy, string) []byte, target string) seen {
+	look := func(send func(*testing.T, *Daemon, string) []byte, target string) seen {
 		v := &visitor{t, p, send, map[string]string{}}
 		resp, _ := v.do("GET", target, "", "")
 		location := resp.Header.Get("Location")
