@@ -148,6 +148,18 @@ func TestPrintingForNobody(t *testing.T) {
 	}
 }
 
+// TestOutputBufferingOfPHP: a buffer that output_buffering starts changes nothing.
+func TestOutputBufferingOfPHP(t *testing.T) {
+	p, log := start(t, Options{Script: "testdata/printed.php", MinWorkers: 1, MaxWorkers: 1, Ini: map[string]string{"output_buffering": "4096"}})
+	pid := get(t, p, "/pid").body.String()
+	if w := get(t, p, "/order"); w.body.String() != "123456" {
+		t.Errorf("%q", &w.body)
+	}
+	if got := get(t, p, "/pid").body.String(); got != pid {
+		t.Errorf("the worker was replaced: %s", log)
+	}
+}
+
 // TestPSRHandlerThatPrints: what a PSR-15 handler prints is sent before the body of
 // its response, and can be streamed.
 func TestPSRHandlerThatPrints(t *testing.T) {

@@ -5,13 +5,13 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * Takes what scripts print: during an on_http it belongs to the response, else to
+ * Receives what scripts print: during an on_http it belongs to the response, else to
  * the log.
  *
- * One output buffer is always there, below those of scripts. They can't end it and
- * don't see it: to them no buffer is active, as in PHP with output_buffering=0. PHP
- * calls it for each echo, so that flush() finds all that was printed even below a
- * buffer that a script has started.
+ * One output buffer is always active, below those of scripts. Scripts can't end it and
+ * don't see it: to them no buffer is active, like in PHP with output_buffering=0. PHP
+ * calls it for each echo, so that flush() finds everything that was printed, even
+ * below a buffer that a script has started.
  *
  * @internal
  */
@@ -24,6 +24,8 @@ final class Output
     /** The bit of the phase of a buffer's first call, which means nothing here. */
     private const FIRST = PHP_OUTPUT_HANDLER_START;
 
+    /** The number of buffers that aren't the script's. */
+    private static int $base = 1;
     private static string $printed = '';
     private static int $limit = self::TO_LOG;
     /** Why the client can't get what was printed. */
@@ -32,6 +34,7 @@ final class Output
     public static function open(): void
     {
         ob_start(self::take(...), 1, PHP_OUTPUT_HANDLER_CLEANABLE | PHP_OUTPUT_HANDLER_FLUSHABLE);
+        self::$base = count(ob_list_handlers()); // output_buffering has PHP start one, too
     }
 
     /** The callback of the output buffer. An exception here would disable the buffer. */
@@ -41,7 +44,7 @@ final class Output
         if (($phase & ~self::FIRST) === PHP_OUTPUT_HANDLER_WRITE && strlen(self::$printed) <= self::$limit) {
             return '';
         }
-        if (Wire::isStranger()) { // it isn't Arcangelo's any more: standard output takes it
+        if (Wire::isStranger()) { // standard output gets it
             return self::collect();
         }
         if ($phase & PHP_OUTPUT_HANDLER_CLEAN) {
@@ -99,7 +102,7 @@ final class Output
     /** The number of buffers that the script has started. */
     public static function level(): int
     {
-        return max(0, count(ob_list_handlers()) - 1);
+        return max(0, count(ob_list_handlers()) - self::$base);
     }
 
     /**
