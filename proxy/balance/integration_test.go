@@ -159,7 +159,7 @@ func TestKills(t *testing.T) {
 	enough := make(chan struct{})
 	go func() {
 		defer close(enough)
-		for i := range 20 {
+		for i := range 10 {
 			time.Sleep(20 * time.Millisecond)
 			one.Close()
 			if i%5 == 0 {
@@ -192,7 +192,7 @@ func TestImpatientServers(t *testing.T) {
 		}
 		b := balancerOf(t, servers...)
 		enough := make(chan struct{})
-		time.AfterFunc(2*time.Second, func() { close(enough) })
+		time.AfterFunc(500*time.Millisecond, func() { close(enough) })
 		gets, posts, lost := load(t, b, s, 5*time.Millisecond, enough)
 		t.Logf("%d servers: %d GETs, %d POSTs of which %d were lost", n, gets, posts, lost)
 		for _, st := range b.Status() {

@@ -66,7 +66,7 @@ func TestFPMMaxRequests(t *testing.T) {
 	for _, keep := range []int{0, 1, 2} {
 		f.tr.KeepAlive = keep
 		pids := map[string]bool{}
-		for range 40 {
+		for range 30 {
 			resp, pid := f.do(t, "POST", "do=pid", "body")
 			if resp.StatusCode != 200 {
 				t.Error(resp.Status)
@@ -79,7 +79,7 @@ func TestFPMMaxRequests(t *testing.T) {
 		var all sync.WaitGroup
 		for g := range 3 {
 			all.Go(func() {
-				for i := range 40 {
+				for i := range 20 {
 					n := fmt.Sprint(g, "-", i)
 					if _, got, err := exchangeAll(&f.balancer, f.request(t, "GET", "do=number&n="+n, "")); got != n+" " || err != nil {
 						t.Errorf("%s: %q, %v", n, got, err)

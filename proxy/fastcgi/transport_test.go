@@ -145,6 +145,7 @@ func TestTimeouts(t *testing.T) {
 		{"the body stops after a long one", large, begun, func(tr *Transport) { tr.ReadTimeout = short }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			release := make(chan struct{})
 			tr, _ := serve(t, func(f *fakeConn) {
 				if c.server == nil {

@@ -23,6 +23,7 @@ type conn struct {
 
 	raw     syscall.RawConn // nil: quiet can't look
 	probing bool            // Read doesn't wait
+	peeked  [1]byte         // for quiet; a local variable would be allocated
 	probe   probe
 }
 
@@ -69,8 +70,7 @@ func (c *conn) quiet() bool {
 		return false
 	}
 	c.probing = true
-	var p [1]byte
-	n, err := c.stream.Read(p[:])
+	n, err := c.stream.Read(c.peeked[:])
 	c.probing = false
 	return n == 0 && err == errNothing
 }

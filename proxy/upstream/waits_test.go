@@ -54,6 +54,7 @@ func TestTimeouts(t *testing.T) {
 		{"no end", "HTTP/1.1 200 OK\r\n\r\ntext", func(tr *Transport) { tr.ReadTimeout = 150 * time.Millisecond }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			tr, _ := serve(t, silent(c.says))
 			c.set(tr)
 			within(t, func() {
@@ -134,6 +135,7 @@ func TestContexts(t *testing.T) {
 	}
 	for name, stage := range stages {
 		t.Run(name+"/cancelled", func(t *testing.T) {
+			t.Parallel()
 			tr, ready := stage(t)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			go func() { <-ready; cancel(cause) }()
@@ -145,6 +147,7 @@ func TestContexts(t *testing.T) {
 			})
 		})
 		t.Run(name+"/deadline", func(t *testing.T) {
+			t.Parallel()
 			tr, _ := stage(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
 			defer cancel()
@@ -305,9 +308,9 @@ func TestSlowUpload(t *testing.T) {
 			f.br.ReadByte()
 		}
 	})
-	tr.ResponseTimeout = 2 * time.Second
+	tr.ResponseTimeout = 500 * time.Millisecond
 	r := newRequest(t, "POST", "")
-	r.Body, r.ContentLength = io.NopCloser(&slowly{n: 30, wait: 100 * time.Millisecond}), -1
+	r.Body, r.ContentLength = io.NopCloser(&slowly{n: 10, wait: 80 * time.Millisecond}), -1
 	if _, body, err := exchangeAll(tr, r); err != nil || body != "text" {
 		t.Error(body, err)
 	}
@@ -320,11 +323,11 @@ func TestStalledUpload(t *testing.T) {
 	noLeaks(t)
 	for _, length := range []int64{-1, 1 << 20} {
 		tr, _ := serve(t, func(f *fakeConn) { io.Copy(io.Discard, f.br) })
-		tr.ResponseTimeout = 150 * time.Millisecond
+		tr.ResponseTimeout = 50 * time.Millisecond
 		pr, pw := io.Pipe()
 		go func() {
 			io.WriteString(pw, "beginning")
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(roundtrip.Patience + 100*time.Millisecond)
 			io.WriteString(pw, "more")
 			pw.CloseWithError(os.ErrDeadlineExceeded)
 		}()
@@ -418,6 +421,7 @@ func TestExpect(t *testing.T) {
 		"refused":  {"HTTP/1.1 417 x\r\nContent-Length: 4\r\n\r\ntext", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tr, _ := serve(t, func(f *fakeConn) {
 				f.readHead()
 				f.say(c.says)
