@@ -134,10 +134,10 @@ func BenchmarkRoundTrip(b *testing.B) {
 			c := dial(b, addr, cfg)
 			b.ReportAllocs()
 			b.SetBytes(int64(size))
-			var answer []byte
+			var response []byte
 			for b.Loop() {
 				var err error
-				if answer, err = c.AppendRoundTrip(context.Background(), answer[:0], message); err != nil {
+				if response, err = c.AppendRoundTrip(context.Background(), response[:0], message); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -168,9 +168,9 @@ func BenchmarkRoundTripParallel(b *testing.B) {
 			return
 		}
 		defer c.Close()
-		var answer []byte
+		var response []byte
 		for pb.Next() {
-			if answer, err = c.AppendRoundTrip(context.Background(), answer[:0], message); err != nil {
+			if response, err = c.AppendRoundTrip(context.Background(), response[:0], message); err != nil {
 				b.Error(err)
 				return
 			}
@@ -286,8 +286,8 @@ func tlsRoundTrip(b *testing.B, c net.Conn, message []byte) {
 	} else {
 		go write()
 	}
-	answer := make([]byte, len(message))
-	if _, err := io.ReadFull(c, answer); err != nil {
+	response := make([]byte, len(message))
+	if _, err := io.ReadFull(c, response); err != nil {
 		b.Fatal(err)
 	}
 	if err := <-written; err != nil {

@@ -20,9 +20,9 @@ func TestClientIsSafeForConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			for j := range 20 {
 				message := bytes.Repeat([]byte{byte(i), byte(j)}, 1+i*100)
-				answer, err := c.Send(t.Context(), message)
-				if err != nil || !bytes.Equal(answer, message) {
-					t.Errorf("message %d of %d: %d bytes, %v", j, i, len(answer), err)
+				response, err := c.Send(t.Context(), message)
+				if err != nil || !bytes.Equal(response, message) {
+					t.Errorf("message %d of %d: %d bytes, %v", j, i, len(response), err)
 				}
 				if c.Session() == nil {
 					t.Error("no session")
@@ -33,11 +33,11 @@ func TestClientIsSafeForConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-func TestClientSendsOnlyOnce(t *testing.T) {
+func TestClientSendsOnce(t *testing.T) {
 	addr := scripted(t,
 		func(s *script) {
 			s.handshake()
-			s.message() // and no answer
+			s.message() // and no response
 		},
 		func(s *script) {
 			s.refuseResume()
@@ -45,15 +45,15 @@ func TestClientSendsOnlyOnce(t *testing.T) {
 			if p := s.message(); string(p[msgHeaderSize:][:p.length()]) != "second" {
 				s.t.Error("the first message was sent again")
 			}
-			s.write(s.answer("answer"))
+			s.write(s.response("response"))
 			s.end()
 		})
 	c := &Client{Address: addr, Config: *clientConfig()}
 	defer c.Close()
 	_, err := c.Send(t.Context(), []byte("first"))
 	checkError(t, err, "closed the connection without a whole response")
-	if answer, err := c.Send(t.Context(), []byte("second")); err != nil || string(answer) != "answer" {
-		t.Errorf("%q, %v", answer, err)
+	if response, err := c.Send(t.Context(), []byte("second")); err != nil || string(response) != "response" {
+		t.Errorf("%q, %v", response, err)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestClientSendsOnlyOnce(t *testing.T) {
 func TestClientReconnectsWhenIdle(t *testing.T) {
 	one := func(s *script) {
 		s.message()
-		s.write(s.answer("answer"))
+		s.write(s.response("response"))
 	}
 	addr := scripted(t,
 		func(s *script) { s.handshake(); one(s) },
@@ -109,7 +109,7 @@ func TestClientMakesOneKey(t *testing.T) {
 		s.handshake()
 		keys = append(keys, s.clientKey)
 		s.message()
-		s.write(s.answer("answer"))
+		s.write(s.response("response"))
 	}
 	refused := func(s *script) { s.readSYN(); keys = append(keys, s.clientKey) }
 	addr := scripted(t, refused, one, func(s *script) { s.refuseResume(); one(s) })
@@ -163,7 +163,7 @@ func TestClientGivesResumingUp(t *testing.T) {
 	addr := scripted(t, closing, closing, closing, func(s *script) {
 		s.handshake()
 		s.message()
-		s.write(s.answer("answer"))
+		s.write(s.response("response"))
 		s.end()
 	})
 	c := &Client{Address: addr, Config: *clientConfig()}

@@ -224,8 +224,7 @@ func (c *Conn) Close() error {
 // that is so for a message that is empty or too long (a *TooLongError), with
 // ErrKeyUsed, without memory for the message, or with a context that had ended
 // before. After any other error the connection can't be used any more, and
-// unless the error says otherwise the server may have handled the message or
-// not.
+// the server may or may not have handled the message.
 func (c *Conn) RoundTrip(ctx context.Context, request []byte) ([]byte, error) {
 	return c.AppendRoundTrip(ctx, nil, request)
 }

@@ -48,7 +48,7 @@ func TestContextBoundsARoundTrip(t *testing.T) {
 	}
 }
 
-// A context that ends while the answer arrives must not meet the next message.
+// A context that ends while the response arrives must not meet the next message.
 func TestContextThatEndsLate(t *testing.T) {
 	cancels := make(chan func(), 1)
 	addr := start(t, &Server{Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error {
@@ -113,22 +113,22 @@ func TestErrorsBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreWrong(t *testing.T) {
+func TestResponsesThatAreWrong(t *testing.T) {
 	for _, c := range []struct {
 		says string
 		do   func(s *script, request msgPacket, first msgPacket)
 	}{
 		{"closed the connection without a whole response", func(s *script, request, first msgPacket) {}},
 		{"closed the connection without a whole response", func(s *script, request, first msgPacket) {
-			s.write(s.answer("a whole answer")[:80])
+			s.write(s.response("a whole response")[:80])
 		}},
 		{"closed the connection without a whole response", func(s *script, request, first msgPacket) {
-			s.write(s.answer("a whole answer")[:3])
+			s.write(s.response("a whole response")[:3])
 		}},
 		{"opening the response: the packet is not genuine: it was sent before", func(s *script, request, first msgPacket) { s.write(first) }},
 		{"opening the response: the packet is not genuine: it was sent before", func(s *script, request, first msgPacket) { s.write(request) }},
 		{"opening the response: the packet is not genuine: wrong MAC", func(s *script, request, first msgPacket) {
-			p := s.answer("x")
+			p := s.response("x")
 			p.ciphertext()[0] ^= 1
 			s.write(p)
 		}},
@@ -136,7 +136,7 @@ func TestAnswersThatAreWrong(t *testing.T) {
 			s.write(sealed(newBox(new([symmetricKey]byte)), typeMSG, s.token[:], []byte("x")))
 		}},
 		{"out of turn", func(s *script, request, first msgPacket) {
-			s.write(append(s.answer("x"), s.answer("y")...))
+			s.write(append(s.response("x"), s.response("y")...))
 		}},
 		{"type 07, while waiting for MSG", func(s *script, request, first msgPacket) {
 			s.write([]byte{'M', 'G', 'K', 0xAA, 0xCA, typeREQREHS})
@@ -146,16 +146,16 @@ func TestAnswersThatAreWrong(t *testing.T) {
 		}},
 		{"no magic", func(s *script, request, first msgPacket) { s.write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }},
 		{"message of 1001 bytes is over the limit of 1000", func(s *script, request, first msgPacket) {
-			s.write(s.answer(strings.Repeat("x", 1001)))
+			s.write(s.response(strings.Repeat("x", 1001)))
 		}},
 		{"message of 4294967295 bytes is over", func(s *script, request, first msgPacket) {
-			s.write(edited(s.answer("x"), 6, 0xFF, 0xFF, 0xFF, 0xFF))
+			s.write(edited(s.response("x"), 6, 0xFF, 0xFF, 0xFF, 0xFF))
 		}},
 	} {
 		addr := scripted(t, func(s *script) {
 			s.handshake()
 			s.message()
-			first := s.answer("first")
+			first := s.response("first")
 			s.write(first)
 			head := s.read(msgHeaderSize)
 			request := append(head, s.read(padded(msgPacket(head).length()))...)
@@ -167,8 +167,8 @@ func TestAnswersThatAreWrong(t *testing.T) {
 		cfg := clientConfig()
 		cfg.MaxMessage, cfg.Memory = 1000, mem
 		conn := dial(t, addr, cfg)
-		if answer, err := conn.RoundTrip(t.Context(), []byte("1")); err != nil || string(answer) != "first" {
-			t.Fatalf("%q, %v", answer, err)
+		if response, err := conn.RoundTrip(t.Context(), []byte("1")); err != nil || string(response) != "first" {
+			t.Fatalf("%q, %v", response, err)
 		}
 		_, err := conn.RoundTrip(t.Context(), []byte("2"))
 		checkError(t, err, c.says)
@@ -181,13 +181,13 @@ func TestAnswersThatAreWrong(t *testing.T) {
 	}
 }
 
-// What came before the message isn't its answer.
-func TestAnswerBeforeTheMessage(t *testing.T) {
+// What came before the message isn't its response.
+func TestResponseBeforeTheMessage(t *testing.T) {
 	addr := scripted(t, func(s *script) {
 		s.handshake()
 		s.message()
-		s.write(s.answer("first"))
-		s.write(s.answer("of no message"))
+		s.write(s.response("first"))
+		s.write(s.response("of no message"))
 		s.end()
 	})
 	c := dial(t, addr, clientConfig())
@@ -203,17 +203,17 @@ func TestAnswerBeforeTheMessage(t *testing.T) {
 	c.Close()
 }
 
-func TestEmptyAnswer(t *testing.T) {
+func TestEmptyResponse(t *testing.T) {
 	addr := start(t, &Server{Handler: HandlerFunc(func(*ResponseWriter, *Request) error { return nil })})
 	c := dial(t, addr, clientConfig())
 	for range 3 {
-		if answer, err := c.RoundTrip(t.Context(), []byte("x")); err != nil || len(answer) != 0 {
-			t.Errorf("%q, %v", answer, err)
+		if response, err := c.RoundTrip(t.Context(), []byte("x")); err != nil || len(response) != 0 {
+			t.Errorf("%q, %v", response, err)
 		}
 	}
 }
 
-// Close ends what is under way, from another goroutine.
+// Close ends a round trip in flight, from another goroutine.
 func TestCloseEndsARoundTrip(t *testing.T) {
 	arrived := make(chan bool)
 	addr := scripted(t, func(s *script) {

@@ -50,7 +50,7 @@ func (m *mac) authenticate(p []byte) []byte {
 	return m.state.Sum(m.sum[:0])
 }
 
-// verify reports whether the packet's MAC is right.
+// verify reports whether the packet's MAC is valid.
 func (m *mac) verify(p msgPacket) bool {
 	return hmac.Equal(p.mac(), m.authenticate(p.signed()))
 }

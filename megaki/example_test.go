@@ -39,18 +39,18 @@ func Example() {
 	}
 	defer conn.Close()
 	for _, message := range []string{"hello", "hello again"} {
-		answer, err := conn.RoundTrip(ctx, []byte(message))
+		response, err := conn.RoundTrip(ctx, []byte(message))
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s\n", answer)
+		fmt.Printf("%s\n", response)
 	}
 	// Output:
 	// message 1: you said "hello"
 	// message 2: you said "hello again"
 }
 
-// upper starts a server that answers in upper case, for the examples below.
+// upper starts a server that responds in upper case, for the examples below.
 func upper() (address string, key *rsa.PublicKey, stop func()) {
 	private, err := megaki.GenerateKey()
 	if err != nil {
@@ -79,11 +79,11 @@ func ExampleClient() {
 	client := &megaki.Client{Address: address, Config: megaki.Config{ServerKey: serverKey}}
 	defer client.Close()
 	for range 2 {
-		answer, err := client.Send(context.Background(), []byte("hello"))
+		response, err := client.Send(context.Background(), []byte("hello"))
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s\n", answer)
+		fmt.Printf("%s\n", response)
 		client.Close() // the next message resumes the session
 	}
 	// Output:
@@ -136,11 +136,11 @@ func ExampleDial() {
 	if _, err := conn.RoundTrip(context.Background(), make([]byte, 1001)); errors.As(err, &tooLong) {
 		fmt.Println(tooLong)
 	}
-	answer, err := conn.RoundTrip(context.Background(), []byte("it can still be used"))
+	response, err := conn.RoundTrip(context.Background(), []byte("it can still be used"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%s\n", answer)
+	fmt.Printf("%s\n", response)
 	// Output:
 	// message of 1001 bytes is over the limit of 1000
 	// IT CAN STILL BE USED

@@ -83,15 +83,15 @@ func TestWrongVersion(t *testing.T) {
 		p := connect(t, addr)
 		syn, plain := newSYN(t, func(p *synPlain) { copy(p.version(), v[:]) })
 		p.send(syn[:])
-		answer := (*synAckPacket)(p.read(typeSYNACK))
+		response := (*synAckPacket)(p.read(typeSYNACK))
 		p.refused()
-		if !bytes.Equal(answer.token(), bytes.Repeat([]byte{0xEE}, 16)) {
-			t.Errorf("outer token % x", answer.token())
+		if !bytes.Equal(response.token(), bytes.Repeat([]byte{0xEE}, 16)) {
+			t.Errorf("outer token % x", response.token())
 		}
-		if !bytes.Equal(answer.mac(), newBox((*[symmetricKey]byte)(plain.ephemeral())).authenticate(answer.block())) {
+		if !bytes.Equal(response.mac(), newBox((*[symmetricKey]byte)(plain.ephemeral())).authenticate(response.block())) {
 			t.Error("wrong MAC")
 		}
-		inner, err := decryptOAEP(testClientKey(), answer.block())
+		inner, err := decryptOAEP(testClientKey(), response.block())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestWrongVersion(t *testing.T) {
 			t.Errorf("inner plaintext % x", inner)
 		}
 		var refused *ServerError
-		if _, err := openSYNACK(answer, plain.ephemeral(), testClientKey()); !errors.As(err, &refused) || refused.Code != CodeVersion {
+		if _, err := openSYNACK(response, plain.ephemeral(), testClientKey()); !errors.As(err, &refused) || refused.Code != CodeVersion {
 			t.Errorf("our own client reads it as %v", err)
 		}
 	}
@@ -187,8 +187,8 @@ func TestFaultFailuresLookTheSame(t *testing.T) {
 	holdsNothing(t, s)
 }
 
-// A hash that fits must not save blocks of other sizes: what a SYN says stands
-// in 214 and 80 bytes.
+// A right hash must not make up for blocks of other sizes: they have 214 and 80
+// bytes.
 func TestSYNPiecesHaveTheirSizes(t *testing.T) {
 	// Where the second piece ends with a zero, it hashes the same with that
 	// byte left out.

@@ -137,7 +137,7 @@ func TestFaultResumingBreaksTheOlderConnection(t *testing.T) {
 	asksForHandshake(t, addr, rstor)
 }
 
-// "A MSG sent twice is answered twice."
+// "A MSG sent twice gets two responses."
 func TestFaultReplayedMessage(t *testing.T) {
 	var handled atomic.Int32
 	addr := start(t, &Server{Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error {
@@ -149,7 +149,7 @@ func TestFaultReplayedMessage(t *testing.T) {
 		handled.Store(0)
 		m := p.packet(typeMSG, make([]byte, size))
 		p.send(m)
-		p.answer()
+		p.response()
 		p.echoes("one between")
 		p.refusedAfter(m)
 		if n := handled.Load(); n != 2 {
@@ -158,24 +158,24 @@ func TestFaultReplayedMessage(t *testing.T) {
 	}
 }
 
-// "A packet can be sent back to its sender": an answer to the server.
-func TestFaultReflectedAnswer(t *testing.T) {
+// "A packet can be sent back to its sender": a response to the server.
+func TestFaultReflectedResponse(t *testing.T) {
 	addr := start(t, &Server{})
 	for _, size := range []int{1, 32, 100} {
 		p := established(t, addr)
 		p.send(p.packet(typeMSG, make([]byte, size)))
-		_, answer := p.answer()
-		p.refusedAfter(answer)
+		_, response := p.response()
+		p.refusedAfter(response)
 	}
 }
 
-// "A packet can be sent back to its sender; an old answer can be sent again":
+// "A packet can be sent back to its sender; an old response can be sent again":
 // to the client.
-func TestFaultClientTakesEachAnswerOnce(t *testing.T) {
+func TestFaultClientTakesEachResponseOnce(t *testing.T) {
 	for name, attack := range map[string]func(p *script, request, first msgPacket) msgPacket{
 		"the request reflected": func(p *script, request, first msgPacket) msgPacket { return request },
-		"an old answer":         func(p *script, request, first msgPacket) msgPacket { return first },
-		"an old answer with another token": func(p *script, request, first msgPacket) msgPacket {
+		"an old response":       func(p *script, request, first msgPacket) msgPacket { return first },
+		"an old response with another token": func(p *script, request, first msgPacket) msgPacket {
 			clear(first.token())
 			return first
 		},
@@ -184,15 +184,15 @@ func TestFaultClientTakesEachAnswerOnce(t *testing.T) {
 			c := scriptedConn(t, func(p *script) {
 				p.handshake()
 				p.readPacket(typeMSG)
-				first := p.packet(typeMSG, []byte("an answer"))
+				first := p.packet(typeMSG, []byte("a response"))
 				p.write(first)
 				p.write(attack(p, p.readPacket(typeMSG), first))
 			})
-			if got, err := c.RoundTrip(t.Context(), []byte("one")); err != nil || string(got) != "an answer" {
+			if got, err := c.RoundTrip(t.Context(), []byte("one")); err != nil || string(got) != "a response" {
 				t.Fatalf("%q, %v", got, err)
 			}
 			if got, err := c.RoundTrip(t.Context(), []byte("two")); err == nil {
-				t.Errorf("it was taken as the answer %q", got)
+				t.Errorf("it was taken as the response %q", got)
 			}
 			if _, err := c.RoundTrip(t.Context(), []byte("three")); err == nil {
 				t.Error("the connection goes on")
@@ -216,14 +216,14 @@ func TestFaultMessageRetypedAsRSTOR(t *testing.T) {
 				}
 				request := p.packet(typeMSG, make([]byte, size))
 				p.send(request)
-				_, answer := p.answer()
+				_, response := p.response()
 				if !alive {
 					open := s.Connections()
 					p.Close()
 					eventually(t, "the owner's connection ended", func() bool { return s.Connections() < open })
 				}
 				asksForHandshake(t, addr, retyped(request, typeRSTOR))
-				asksForHandshake(t, addr, retyped(answer, typeRSTOR))
+				asksForHandshake(t, addr, retyped(response, typeRSTOR))
 				if alive {
 					p.echoes("unharmed")
 				}
@@ -235,7 +235,7 @@ func TestFaultMessageRetypedAsRSTOR(t *testing.T) {
 	}
 }
 
-// A RSTOR that was answered is refused when it comes again, its owner alive or
+// An accepted RSTOR is refused when it comes again, its owner alive or
 // not, promoted or not; and as a MSG on its owner's connection.
 func TestFaultReplayedRSTOR(t *testing.T) {
 	addr := start(t, &Server{})
@@ -267,7 +267,7 @@ func TestFaultReplayedRSTOR(t *testing.T) {
 	r.echoes("unharmed")
 }
 
-// After max_messages_per_key the connection is closed after an answer, and the
+// After max_messages_per_key the connection is closed after a response, and the
 // client resumes.
 func TestMaxMessagesPerKey(t *testing.T) {
 	addr := start(t, &Server{MaxMessagesPerKey: 5})
@@ -336,7 +336,7 @@ func TestFaultLostRSTORACK(t *testing.T) {
 	}
 }
 
-// A client may resume under a key that answered its RSTOR, without a MSG.
+// A client may resume under the key of a MSG-RSTOR-ACK, without a MSG.
 func TestPromotionByRSTOR(t *testing.T) {
 	addr := start(t, &Server{})
 	p := established(t, addr)

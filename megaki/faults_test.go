@@ -14,8 +14,8 @@ import (
 )
 
 // The tests of this file, faults_handshake_test.go and faults_resume_test.go are
-// named for the faults of the reference server: the quoted line of each says
-// what that one does.
+// named for the faults of the reference server: the quoted line of each
+// describes the fault.
 
 // "A MSG of 4,017 bytes (a packet over 4,096) overflows a buffer; above 8,192
 // the request reaches PHP cut off."
@@ -185,17 +185,17 @@ func TestBytesOutOfTurn(t *testing.T) {
 	connect(t, addr).refusedAfter(append(syn[:], 0))
 }
 
-// "A MSG of length 0 from the client is refused by closing": the same; and an
-// empty answer is right.
-func TestEmptyMessageAndEmptyAnswer(t *testing.T) {
+// "A MSG of length 0 from the client is refused by closing": the same; and a
+// response may be empty.
+func TestEmptyMessageAndEmptyResponse(t *testing.T) {
 	addr := start(t, &Server{Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error { return nil })})
 	p := established(t, addr)
 	p.refusedAfter(p.packet(typeMSG, nil))
 	p = established(t, addr)
 	for range 3 {
 		p.send(p.msg("x"))
-		if got, packet := p.answer(); len(got) != 0 || len(packet) != msgHeaderSize {
-			t.Errorf("answer of %d bytes, packet of %d", len(got), len(packet))
+		if got, packet := p.response(); len(got) != 0 || len(packet) != msgHeaderSize {
+			t.Errorf("response of %d bytes, packet of %d", len(got), len(packet))
 		}
 	}
 	c := dial(t, addr, clientConfig())
@@ -205,11 +205,11 @@ func TestEmptyMessageAndEmptyAnswer(t *testing.T) {
 }
 
 // libsazukari sends MSGs with a token of rubbish after it has resumed: they
-// are taken by their MAC, and answered with the token that they carried.
+// are accepted by their MAC, and the response has the token that they carried.
 func TestRubbishToken(t *testing.T) {
-	var told atomic.Value
+	var session atomic.Value
 	addr := start(t, &Server{Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error {
-		told.Store(r.Session)
+		session.Store(r.Session)
 		return echo(w, r)
 	})})
 	p := established(t, addr)
@@ -219,24 +219,24 @@ func TestRubbishToken(t *testing.T) {
 			m := p.msg("x")
 			copy(m.token(), token[:])
 			p.send(m)
-			if _, packet := p.answer(); Token(packet.token()) != token {
+			if _, packet := p.response(); Token(packet.token()) != token {
 				t.Errorf("answered with token %x, not %s", packet.token(), token)
 			}
-			if got := told.Load(); got != p.token {
-				t.Errorf("the handler was told the session %s, it is %s", got, p.token)
+			if got := session.Load(); got != p.token {
+				t.Errorf("the handler got the session %s, want %s", got, p.token)
 			}
 		}
 	}
 }
 
-// A client that closes its writing half gets its answer, and then the end.
+// A client that closes its writing half gets its response, and then the end.
 func TestHalfClosed(t *testing.T) {
 	s := &Server{}
 	addr := start(t, s)
 	p := established(t, addr)
 	p.send(p.msg("last words"))
 	p.Conn.(*net.TCPConn).CloseWrite()
-	if got, _ := p.answer(); string(got) != "last words" {
+	if got, _ := p.response(); string(got) != "last words" {
 		t.Errorf("%q", got)
 	}
 	if n, err := p.Read(make([]byte, 1)); n != 0 || err != io.EOF {

@@ -36,8 +36,8 @@ func (c *fuzzConn) SetDeadline(time.Time) error { return nil }
 
 func (c *fuzzConn) SetReadDeadline(t time.Time) error { return nil }
 
-// An answer from the path: only the genuine one is taken, and only once.
-func FuzzAnswer(f *testing.F) {
+// A response from the path: only the genuine one is taken, and only once.
+func FuzzResponse(f *testing.F) {
 	flow := loadFlow(f)
 	session := Session{Token: Token(flow.Handshake.Token), Key: [symmetricKey]byte(flow.Handshake.MasterKey)}
 	m := flow.Messages[4]
@@ -58,13 +58,13 @@ func FuzzAnswer(f *testing.F) {
 		conn := &fuzzConn{in: in, segment: 1 + int(segment)}
 		c := &Conn{conn: conn, mem: mem, wire: newWire(conn, mem), maxMessage: 1000,
 			session: newSessionV1(session.Token, &session.Key, newSeenMACs(nil), 0, 1000, 2)}
-		answer, err := c.AppendRoundTrip(t.Context(), []byte("kept"), []byte("x"))
+		response, err := c.AppendRoundTrip(t.Context(), []byte("kept"), []byte("x"))
 		if mem.InUse() != 0 {
 			t.Fatal("memory is held")
 		}
 		if err != nil {
-			if string(answer) != "kept" {
-				t.Errorf("%q with %v", answer, err)
+			if string(response) != "kept" {
+				t.Errorf("%q with %v", response, err)
 			}
 			if _, err := c.RoundTrip(t.Context(), []byte("x")); err == nil || !strings.Contains(err.Error(), "failed before") {
 				t.Errorf("after an error: %v", err)
@@ -77,7 +77,7 @@ func FuzzAnswer(f *testing.F) {
 			right = right || len(p) > msgHeaderSize && len(in) >= len(p) && bytes.Equal(in[26:len(p)], p[26:])
 		}
 		if !right {
-			t.Fatalf("a forged answer was taken: %x", in)
+			t.Fatalf("a forged response was taken: %x", in)
 		}
 		if len(conn.in) == 0 {
 			conn.in = in
@@ -88,7 +88,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// What comes instead of an answer to a MSG-RSTOR or SYN: nothing recorded is
+// What comes instead of a response to a MSG-RSTOR or SYN: nothing recorded is
 // genuine for a fresh client.
 func FuzzClientHello(f *testing.F) {
 	flow := loadFlow(f)
@@ -208,11 +208,11 @@ func FuzzServer(f *testing.F) {
 			}
 			last = bytes.Clone(p)
 			send(t, client, p)
-			answer := msgPacket(receive(t, client, len(p)))
-			if !box.verify(answer) || !bytes.Equal(answer.token(), p.token()) {
-				t.Fatal("not a genuine answer")
+			response := msgPacket(receive(t, client, len(p)))
+			if !box.verify(response) || !bytes.Equal(response.token(), p.token()) {
+				t.Fatal("not a genuine response")
 			}
-			if got, want := box.open(answer), box.open(p); !bytes.Equal(got, want) {
+			if got, want := box.open(response), box.open(p); !bytes.Equal(got, want) {
 				t.Fatalf("%x came back as %x", want, got)
 			}
 		}
@@ -220,7 +220,7 @@ func FuzzServer(f *testing.F) {
 }
 
 // finish writes bytes, closes, and checks that the server sends nothing, or
-// where SYNs are known what answers them: at most a SYN-ACK or REQ-REHS.
+// where SYNs are known what responds to them: at most a SYN-ACK or REQ-REHS.
 func finish(t *testing.T, conn net.Conn, p, syn []byte) {
 	t.Helper()
 	got := make(chan []byte)

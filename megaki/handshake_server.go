@@ -80,7 +80,7 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 	if allow := h.srv.AllowHandshake; allow != nil && !allow(h.client.Addr()) {
 		return agreement{}, errors.New("too many handshakes from this address")
 	}
-	plain, synAck, secret, err := h.answerSYN(ctx, syn)
+	plain, synAck, secret, err := h.respondToSYN(ctx, syn)
 	h.wire.release()
 	if err != nil {
 		return agreement{}, err
@@ -124,10 +124,10 @@ func (h *serverHandshake) storeFailed(err error) {
 	h.srv.log().Warn("session can't be resumed: the store failed", "client", h.client, "error", err)
 }
 
-// answerSYN does the RSA work of a handshake, in a slot. With no error and a
+// respondToSYN does the RSA work of a handshake, in a slot. With no error and a
 // nil secret, the SYN-ACK carries the error that the client's version is not
 // spoken.
-func (h *serverHandshake) answerSYN(ctx context.Context, syn *synPacket) (plain *synPlain, synAck *synAckPacket, secret *secretPlain, err error) {
+func (h *serverHandshake) respondToSYN(ctx context.Context, syn *synPacket) (plain *synPlain, synAck *synAckPacket, secret *secretPlain, err error) {
 	if err := h.srv.slots.acquire(ctx, share.Network(h.client.Addr())); err != nil {
 		return nil, nil, nil, err
 	}

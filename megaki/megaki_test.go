@@ -27,7 +27,7 @@ func mustKey() *rsa.PrivateKey {
 	return key
 }
 
-// echo answers a message with itself.
+// echo responds to a message with the message.
 func echo(w *ResponseWriter, r *Request) error {
 	_, err := w.Write(r.Body)
 	return err
@@ -83,12 +83,12 @@ func checkEcho(t testing.TB, c *Conn, size int) {
 	t.Helper()
 	message := make([]byte, size)
 	rand.Read(message)
-	answer, err := c.RoundTrip(context.Background(), message)
+	response, err := c.RoundTrip(context.Background(), message)
 	if err != nil {
 		t.Fatalf("%d bytes: %v", size, err)
 	}
-	if !bytes.Equal(answer, message) {
-		t.Fatalf("%d bytes came back as %d others", size, len(answer))
+	if !bytes.Equal(response, message) {
+		t.Fatalf("%d bytes came back as %d others", size, len(response))
 	}
 }
 
@@ -139,7 +139,7 @@ func TestLargestMessage(t *testing.T) {
 	checkEcho(t, dial(t, addr, cfg), MaxMessageLimit)
 }
 
-func TestShutdownWaitsForAnswers(t *testing.T) {
+func TestShutdownWaitsForResponses(t *testing.T) {
 	entered, finish := make(chan bool), make(chan bool)
 	s := &Server{Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error {
 		if string(r.Body) == "slow" {
@@ -151,17 +151,17 @@ func TestShutdownWaitsForAnswers(t *testing.T) {
 	addr := start(t, s)
 	idle, busy := dial(t, addr, clientConfig()), dial(t, addr, clientConfig())
 	checkEcho(t, idle, 10)
-	answered := make(chan error)
+	returned := make(chan error)
 	go func() {
 		_, err := busy.RoundTrip(context.Background(), []byte("slow"))
-		answered <- err
+		returned <- err
 	}()
 	<-entered
 	down := make(chan error)
 	go func() { down <- s.Shutdown(context.Background()) }()
 	eventually(t, "the busy connection alone is left", func() bool { return s.Connections() == 1 })
 	if _, err := idle.RoundTrip(t.Context(), []byte("x")); err == nil {
-		t.Error("an idle connection was answered")
+		t.Error("an idle connection was returned")
 	}
 	select {
 	case err := <-down:
@@ -169,8 +169,8 @@ func TestShutdownWaitsForAnswers(t *testing.T) {
 	default:
 	}
 	close(finish)
-	if err := <-answered; err != nil {
-		t.Errorf("the message under way: %v", err)
+	if err := <-returned; err != nil {
+		t.Errorf("the message in flight: %v", err)
 	}
 	if err := <-down; err != nil {
 		t.Errorf("Shutdown: %v", err)

@@ -160,8 +160,8 @@ func TestMemoryGrowsWithWhatArrives(t *testing.T) {
 		}
 	}
 	p.send(m[sent:])
-	if got, _ := p.answer(); len(got) != DefaultMaxMessage {
-		t.Errorf("an answer of %d bytes", len(got))
+	if got, _ := p.response(); len(got) != DefaultMaxMessage {
+		t.Errorf("a response of %d bytes", len(got))
 	}
 	holdsNothing(t, s)
 }
@@ -233,7 +233,7 @@ func TestIdleConnectionOutlivesUsedUpMemory(t *testing.T) {
 	w.release()
 }
 
-// An answer that is read from somewhere takes at most twice its size, and the
+// A response that is read from somewhere takes at most twice its size, and the
 // half of that while it grows.
 func TestResponseGrowsByDoubling(t *testing.T) {
 	for _, size := range []int{0, 1, 1072, 1073, 5000, 100_000, 1 << 20} {

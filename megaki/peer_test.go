@@ -143,10 +143,10 @@ func (p *peer) hello() *ackPacket {
 	p.t.Helper()
 	syn, plain := newSYN(p.t, nil)
 	p.send(syn[:])
-	return p.answerSYNACK(plain)
+	return p.respondToSYNACK(plain)
 }
 
-func (p *peer) answerSYNACK(plain *synPlain) *ackPacket {
+func (p *peer) respondToSYNACK(plain *synPlain) *ackPacket {
 	p.t.Helper()
 	synAck := (*synAckPacket)(p.read(typeSYNACK))
 	secret, err := openSYNACK(synAck, plain.ephemeral(), testClientKey())
@@ -187,21 +187,21 @@ func (p *peer) rstor() (msgPacket, [symmetricKey]byte) {
 	return p.packet(typeRSTOR, augment[:]), augment
 }
 
-// answer reads an answer and opens it; packet is the answer as it came.
-func (p *peer) answer() (plain []byte, packet msgPacket) {
+// response reads a response and opens it; packet is the response as it came.
+func (p *peer) response() (plain []byte, packet msgPacket) {
 	p.t.Helper()
 	packet = p.read(typeMSG)
 	if !p.box.verify(packet) {
-		p.t.Fatal("an answer with a wrong MAC")
+		p.t.Fatal("a response with a wrong MAC")
 	}
 	return p.box.open(bytes.Clone(packet)), packet
 }
 
-// echoes sends a message and checks that the server, which echoes, answers.
+// echoes sends a message and checks that the server, which echoes, responds.
 func (p *peer) echoes(plain string) {
 	p.t.Helper()
 	p.send(p.msg(plain))
-	if got, _ := p.answer(); string(got) != plain {
+	if got, _ := p.response(); string(got) != plain {
 		p.t.Fatalf("%d bytes came back as %d others", len(plain), len(got))
 	}
 }
@@ -223,11 +223,11 @@ func (p *peer) tryResume(addr string) (q *peer, resumed bool) {
 	q = connect(p.t, addr)
 	packet, augment := p.rstor()
 	q.send(packet)
-	answer := q.read(typeRSTORACK, typeREQREHS)
-	if answer[5] == typeREQREHS {
+	response := q.read(typeRSTORACK, typeREQREHS)
+	if response[5] == typeREQREHS {
 		return q, false
 	}
-	key, err := openRSTORACK(answer, &p.key, &augment)
+	key, err := openRSTORACK(response, &p.key, &augment)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func (p *peer) tryResume(addr string) (q *peer, resumed bool) {
 	return q, true
 }
 
-// loseRSTORACK sends a MSG-RSTOR under the key of p and drops the answer.
+// loseRSTORACK sends a MSG-RSTOR under the key of p and drops the response.
 // It reports whether it was a MSG-RSTOR-ACK.
 func (p *peer) loseRSTORACK(addr string) bool {
 	p.t.Helper()

@@ -218,7 +218,7 @@ func TestRecordedUnknownToken(t *testing.T) {
 
 	conn := dialRaw(t, start(t, &Server{Keys: []*rsa.PrivateKey{f.serverKey(t)}}))
 	send(t, conn, rstor)
-	equal(t, "the answer", receive(t, conn, headerSize), f.Unknown.Packets[1].Hex)
+	equal(t, "the response", receive(t, conn, headerSize), f.Unknown.Packets[1].Hex)
 }
 
 // The recorded SYN has what the recorded client's key opens: our server brings
@@ -248,11 +248,11 @@ func TestRecordedClientAtOurServer(t *testing.T) {
 		for _, m := range f.Messages {
 			p := sealed(b, typeMSG, secret.token(), m.Request)
 			send(t, conn, p)
-			answer := msgPacket(receive(t, conn, len(p))) // an echo is as long
-			if !b.verify(answer) {
+			response := msgPacket(receive(t, conn, len(p))) // an echo is as long
+			if !b.verify(response) {
 				t.Fatal("wrong MAC")
 			}
-			equal(t, "echo", b.open(answer), m.Request)
+			equal(t, "echo", b.open(response), m.Request)
 		}
 
 		// The session is resumed by a client that has nothing but the session.

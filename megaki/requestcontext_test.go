@@ -59,8 +59,8 @@ func TestContextOfAHandlerThatReturns(t *testing.T) {
 	addr, ends := watched(t)
 	c := dial(t, addr, clientConfig())
 	for range 100 {
-		if answer, err := c.RoundTrip(t.Context(), []byte("look")); err != nil || string(answer) != "look" {
-			t.Fatalf("%q, %v", answer, err)
+		if response, err := c.RoundTrip(t.Context(), []byte("look")); err != nil || string(response) != "look" {
+			t.Fatalf("%q, %v", response, err)
 		}
 		if err := <-ends; err != nil {
 			t.Fatal(err)

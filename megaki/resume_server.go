@@ -8,7 +8,7 @@ import (
 	"mkd/share"
 )
 
-// resume answers a MSG-RSTOR. It reports false, and no error, if the client
+// resume responds to a MSG-RSTOR. It reports false, and no error, if the client
 // has to do a handshake, for whatever reason.
 func (h *serverHandshake) resume(ctx context.Context, rstor *rstorPacket) (agreement, bool, error) {
 	p := msgPacket(rstor[:])
@@ -53,12 +53,12 @@ type resumption struct {
 // verifyFunc is verifyUnder, or what a test puts in its place.
 type verifyFunc func(key *[symmetricKey]byte, p msgPacket) bool
 
-// verifyUnder reports whether a packet's MAC is right under a key.
+// verifyUnder reports whether a packet's MAC is valid under a key.
 func verifyUnder(key *[symmetricKey]byte, p msgPacket) bool { return newMAC(key).verify(p) }
 
 // acceptResume checks a MSG-RSTOR against a session's record, nil if there is
 // none. It computes a MAC for each key that a record can have, whether or not
-// the record exists and has so many, and whichever key is right: time does not
+// the record exists and has so many, and whichever key fits: time does not
 // show which tokens exist. augment is the server's; the MACs under the new key
 // are counted for client.
 func acceptResume(record *Record, p msgPacket, augment [symmetricKey]byte, client *share.Client, verify verifyFunc) (resumption, bool) {

@@ -111,7 +111,7 @@ func TestStoreOfKeysAlone(t *testing.T) {
 	p := established(t, addr)
 	m := p.packet(typeMSG, []byte(strings.Repeat("m", 32)))
 	p.send(m)
-	p.answer()
+	p.response()
 	q := connect(t, addr)
 	q.send(retyped(m, typeRSTOR))
 	q.read(typeRSTORACK)

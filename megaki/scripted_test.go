@@ -171,7 +171,7 @@ func (s *script) handshake() {
 	s.header(typeACKACK)
 }
 
-// resume answers a MSG-RSTOR under a key.
+// resume responds to a MSG-RSTOR under a key.
 func (s *script) resume(key [symmetricKey]byte) {
 	p := msgPacket(s.readPacket(typeRSTOR))
 	r, ok := acceptResume(&Record{Current: SessionKey{Key: key}}, p, [symmetricKey]byte{7}, nil, verifyUnder)
@@ -183,7 +183,7 @@ func (s *script) resume(key [symmetricKey]byte) {
 	s.write(sealed(newBox(&r.mid), typeRSTORACK, p.token(), r.augment[:]))
 }
 
-// refuseResume answers a MSG-RSTOR by asking for a handshake.
+// refuseResume responds to a MSG-RSTOR by asking for a handshake.
 func (s *script) refuseResume() {
 	s.readPacket(typeRSTOR)
 	s.header(typeREQREHS)
@@ -201,8 +201,8 @@ func (s *script) message() msgPacket {
 	return p
 }
 
-// answer makes a response.
-func (s *script) answer(plain string) msgPacket { return s.packet(typeMSG, []byte(plain)) }
+// response makes a response.
+func (s *script) response(plain string) msgPacket { return s.packet(typeMSG, []byte(plain)) }
 
 // packet makes a packet under the session's key.
 func (s *script) packet(typ byte, plain []byte) msgPacket {

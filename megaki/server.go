@@ -107,15 +107,15 @@ type Server struct {
 	// here. Default: nothing is logged.
 	Logger *slog.Logger
 
-	once     sync.Once
-	initErr  error
-	sessions SessionStore
-	toucher  Toucher // nil if sessions is none
-	memory   *Memory
-	slots    *slots
-	places   chan struct{} // one for each connection
-	ctx      context.Context
-	cancel   context.CancelFunc
+	once      sync.Once
+	initErr   error
+	sessions  SessionStore
+	toucher   Toucher // nil if sessions is none
+	memory    *Memory
+	slots     *slots
+	connSlots chan struct{} // one for each connection
+	ctx       context.Context
+	cancel    context.CancelFunc
 
 	// What a test may set.
 	decrypt decryptFunc
@@ -189,7 +189,7 @@ func (s *Server) init() error {
 			s.random = func(p []byte) { rand.Read(p) }
 		}
 		s.slots = newSlots()
-		s.places = make(chan struct{}, s.maxConnections())
+		s.connSlots = make(chan struct{}, s.maxConnections())
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		s.listeners = make(map[*net.Listener]struct{})
 		s.conns = make(map[*serverConn]struct{})
@@ -221,14 +221,14 @@ func (s *Server) Serve(l net.Listener) error {
 
 	var delay time.Duration
 	for {
-		select { // a place is reserved before a connection is accepted
-		case s.places <- struct{}{}:
+		select { // a slot is reserved before a connection is accepted
+		case s.connSlots <- struct{}{}:
 		case <-s.ctx.Done():
 			return ErrServerClosed
 		}
 		conn, err := l.Accept()
 		if err != nil {
-			<-s.places
+			<-s.connSlots
 			if s.closed.Load() {
 				return ErrServerClosed
 			}
@@ -248,11 +248,11 @@ func (s *Server) Serve(l net.Listener) error {
 		c := newServerConn(s, conn)
 		if !s.track(c) {
 			conn.Close()
-			<-s.places
+			<-s.connSlots
 			return ErrServerClosed
 		}
 		go func() {
-			defer func() { <-s.places }()
+			defer func() { <-s.connSlots }()
 			defer s.untrack(c)
 			c.serve()
 		}()

@@ -18,7 +18,7 @@ import (
 )
 
 // When its context ends, Shutdown closes the connections whose messages are
-// under way, cancels their contexts, and waits for their handlers.
+// in flight, cancels their contexts, and waits for their handlers.
 func TestShutdownThatTakesTooLong(t *testing.T) {
 	entered := make(chan bool)
 	var returned sync.WaitGroup
@@ -68,7 +68,7 @@ func TestShutdownClosesHandshakes(t *testing.T) {
 }
 
 // A connection that is between two messages when Shutdown comes ends, however
-// the two fall together; an answer that was begun is whole.
+// the two fall together; a response that was begun is whole.
 func TestShutdownAmongMessages(t *testing.T) {
 	for range 20 {
 		s := &Server{Logger: slog.New(slog.DiscardHandler)}
@@ -89,13 +89,13 @@ func TestShutdownAmongMessages(t *testing.T) {
 					}
 					packet, err := readPacket(p, typeMSG)
 					if errors.Is(err, io.ErrUnexpectedEOF) {
-						t.Error("half an answer")
+						t.Error("half a response")
 					}
 					if err != nil {
 						return
 					}
 					if !p.box.verify(packet) {
-						t.Error("an answer with a wrong MAC")
+						t.Error("a response with a wrong MAC")
 					}
 					once.Do(started.Done)
 				}
@@ -191,7 +191,7 @@ func TestServerIsChecked(t *testing.T) {
 	}
 }
 
-// A handler that panics or fails closes its own connection, without an answer,
+// A handler that panics or fails closes its own connection, without a response,
 // and harms nobody.
 func TestHandlerThatFails(t *testing.T) {
 	var log lockedBuffer
@@ -205,7 +205,7 @@ func TestHandlerThatFails(t *testing.T) {
 			case "exit":
 				runtime.Goexit()
 			case "error":
-				w.WriteString("half an answer")
+				w.WriteString("half a response")
 				return errors.New("a reason")
 			case "end":
 				return fmt.Errorf("of an upstream: %w", io.EOF)
@@ -233,7 +233,7 @@ func TestHandlerThatFails(t *testing.T) {
 		q.Close()
 	}
 	witness.send(witness.msg("reset"))
-	if got, _ := witness.answer(); string(got) != "right" {
+	if got, _ := witness.response(); string(got) != "right" {
 		t.Errorf("%q", got)
 	}
 	eventually(t, "the witness alone is left", func() bool { return s.Connections() == 1 })
@@ -293,7 +293,7 @@ func TestAllowHandshake(t *testing.T) {
 	}
 }
 
-// What is told of a request.
+// The fields of a request.
 func TestRequest(t *testing.T) {
 	requests := make(chan Request, 1)
 	addr := start(t, &Server{Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error {
@@ -306,7 +306,7 @@ func TestRequest(t *testing.T) {
 	p := established(t, addr)
 	for count := 1; count <= 3; count++ {
 		p.send(p.msg("x"))
-		p.answer()
+		p.response()
 		r := <-requests
 		if r.Count != count || r.Session != p.token || r.Client.String() != p.LocalAddr().String() {
 			t.Errorf("%+v", r)
@@ -314,7 +314,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// Idle sessions hold no buffer and one goroutine each, and answer afterwards.
+// Idle sessions hold no buffer and one goroutine each, and respond afterwards.
 func TestManyIdleSessions(t *testing.T) {
 	const n = 1000
 	s := &Server{Logger: slog.New(slog.DiscardHandler)}
@@ -348,7 +348,7 @@ func TestAllocationsOfAMessage(t *testing.T) {
 	const runs = 500
 	s := &Server{Logger: slog.New(slog.DiscardHandler)}
 	p := established(t, start(t, s))
-	answer := make([]byte, msgHeaderSize+96)
+	response := make([]byte, msgHeaderSize+96)
 	packets := make([]msgPacket, 2*runs+1)
 	for i := range packets {
 		packets[i] = p.packet(typeMSG, make([]byte, 90))
@@ -357,7 +357,7 @@ func TestAllocationsOfAMessage(t *testing.T) {
 	send := func() {
 		p.send(packets[next])
 		next++
-		if _, err := io.ReadFull(p, answer); err != nil {
+		if _, err := io.ReadFull(p, response); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -43,7 +43,7 @@ type serverConn struct {
 
 	agreement           // session is nil before the handshake
 	count     int       // messages
-	touched   time.Time // when the store was last told that the session is used
+	touched   time.Time // when the session was last marked as used in the store
 
 	request  Request
 	response ResponseWriter

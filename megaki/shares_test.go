@@ -50,7 +50,7 @@ func TestHalfSentMessagesLeaveRoomForOthers(t *testing.T) {
 		for range 5 {
 			want := bytes.Repeat([]byte("m"), 100_000)
 			p.send(p.packet(typeMSG, want))
-			if got, _ := p.answer(); !bytes.Equal(got, want) {
+			if got, _ := p.response(); !bytes.Equal(got, want) {
 				t.Fatalf("client %d: %d bytes", i, len(got))
 			}
 		}

@@ -329,7 +329,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 	for range held {
 		slots.release()
 	}
-	p.send(p.answerSYNACK(plain)[:])
+	p.send(p.respondToSYNACK(plain)[:])
 	p.read(typeACKACK)
 	p.echoes("x")
 	for _, p := range flooders {

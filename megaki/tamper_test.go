@@ -194,9 +194,9 @@ func TestTamperedPacketsToTheServer(t *testing.T) {
 	eventually(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines })
 }
 
-// tamperedAnswers has a client meet changed packets of one type. run does what
+// tamperedResponses has a client meet changed packets of one type. run does what
 // leads to the packet, and returns what the client got, or its error.
-func tamperedAnswers(t *testing.T, typ byte, all []tampering, serve func(s *script), run func(conn net.Conn) (string, error)) {
+func tamperedResponses(t *testing.T, typ byte, all []tampering, serve func(s *script), run func(conn net.Conn) (string, error)) {
 	t.Run(typeName(typ), func(t *testing.T) {
 		for part := range parts {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
@@ -242,8 +242,8 @@ func TestTamperedPacketsToTheClient(t *testing.T) {
 		_, err := NewConn(context.Background(), conn, clientConfig())
 		return "a connection", err
 	}
-	tamperedAnswers(t, typeSYNACK, tamperings(len(synAckPacket{}), false), (*script).handshake, handshake)
-	tamperedAnswers(t, typeACKACK, tamperings(headerSize, true), (*script).handshake, handshake)
+	tamperedResponses(t, typeSYNACK, tamperings(len(synAckPacket{}), false), (*script).handshake, handshake)
+	tamperedResponses(t, typeACKACK, tamperings(headerSize, true), (*script).handshake, handshake)
 
 	old := Session{Token: Token{1}, Key: [symmetricKey]byte{2}}
 	resume := func(conn net.Conn) (string, error) {
@@ -259,21 +259,21 @@ func TestTamperedPacketsToTheClient(t *testing.T) {
 		got, err := c.RoundTrip(context.Background(), []byte("x"))
 		return string(got), err
 	}
-	answer := func(s *script) {
+	response := func(s *script) {
 		s.resume(old.Key)
 		s.readPacket(typeMSG)
 		s.write(s.packet(typeMSG, []byte(twentyBytes)))
 	}
 	// A RSTOR-ACK is accepted where the message after it comes through.
-	tamperedAnswers(t, typeRSTORACK, tamperings(msgHeaderSize+symmetricKey, true), answer, resume)
-	tamperedAnswers(t, typeMSG, tamperings(msgHeaderSize+padded(len(twentyBytes)), true), answer, resume)
-	tamperedAnswers(t, typeREQREHS, tamperings(headerSize, true), func(s *script) {
+	tamperedResponses(t, typeRSTORACK, tamperings(msgHeaderSize+symmetricKey, true), response, resume)
+	tamperedResponses(t, typeMSG, tamperings(msgHeaderSize+padded(len(twentyBytes)), true), response, resume)
+	tamperedResponses(t, typeREQREHS, tamperings(headerSize, true), func(s *script) {
 		s.readPacket(typeRSTOR)
 		s.header(typeREQREHS)
 	}, resume)
 }
 
-// The table of what v1 can't detect says what it means to.
+// The table of what v1 can't detect has what it should.
 func TestUndetected(t *testing.T) {
 	var accepted []string
 	for _, m := range tamperings(msgHeaderSize+32, true) {

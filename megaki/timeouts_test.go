@@ -214,7 +214,7 @@ func TestSlowHandler(t *testing.T) {
 	})
 }
 
-// A client that doesn't read its answer is waited for no longer than that.
+// A client that doesn't read its response is waited for no longer than that.
 func TestWriteTimeout(t *testing.T) {
 	s := &Server{WriteTimeout: 5 * time.Second}
 	servePipes(t, s, func(t *testing.T, l *fakeListener) {
@@ -294,8 +294,8 @@ func TestAcceptErrors(t *testing.T) {
 	if err := <-done; !errors.Is(err, failure) {
 		t.Errorf("Serve: %v", err)
 	}
-	if len(s.listeners) != 0 || len(s.places) != 0 {
-		t.Errorf("left behind: %d listeners, %d places", len(s.listeners), len(s.places))
+	if len(s.listeners) != 0 || len(s.connSlots) != 0 {
+		t.Errorf("left behind: %d listeners, %d slots", len(s.listeners), len(s.connSlots))
 	}
 	s.Close()
 }
@@ -355,7 +355,7 @@ func TestAddressThatComesLate(t *testing.T) {
 		p.send([]byte{99})
 		p.handshake()
 		p.send(p.msg("who am I?"))
-		if got, _ := p.answer(); string(got) != "192.0.2.99:7" {
+		if got, _ := p.response(); string(got) != "192.0.2.99:7" {
 			t.Errorf("%q", got)
 		}
 		slow.closedAfter(begin, 10*time.Second)

@@ -305,7 +305,7 @@ func runSession(t *testing.T, _ *vectorFile, v *vector) string {
 	return ""
 }
 
-// vectorServer is a server whose part of keys is what a vector says. Its
+// vectorServer is a server whose part of keys is that of a vector. Its
 // handler records messages and returns them.
 type vectorServer struct {
 	random chan []byte

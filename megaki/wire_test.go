@@ -47,7 +47,7 @@ func TestWireOfAConnectionThatWrapsASocket(t *testing.T) {
 	}
 }
 
-// The end of a connection leaves no buffer behind, and says where it came.
+// The end of a connection leaves no buffer behind, and the error shows where it came.
 func TestWireEnds(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB) (net.Conn, net.Conn){
 		"socket": socketPair,

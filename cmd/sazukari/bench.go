@@ -24,8 +24,8 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench --server HOST:PORT --key FILE [flags]",
 		Short: "Measure a server",
-		Long: `Measure a server with clients that work side by side, and print how many
-operations it does in a second and how long they take. An operation is:
+		Long: `Measure a server with concurrent clients, and print the operations per
+second and their latency. An operation is:
 
   message    a message and its response, on a session that stays open
   handshake  a connection, a handshake, a message and its response
@@ -36,8 +36,8 @@ is 1 if an operation failed.`,
 		Args: cobra.NoArgs,
 	}
 	b.server.register(cmd, true)
-	cmd.Flags().IntVarP(&b.clients, "clients", "c", 16, "clients side by side")
-	cmd.Flags().DurationVarP(&b.duration, "duration", "d", 10*time.Second, "how long to go on")
+	cmd.Flags().IntVarP(&b.clients, "clients", "c", 16, "concurrent clients")
+	cmd.Flags().DurationVarP(&b.duration, "duration", "d", 10*time.Second, "how long to measure")
 	cmd.Flags().StringVar(&b.mode, "mode", "message", "what to measure: message, handshake or resume")
 	cmd.Flags().IntVar(&b.size, "size", 64, "`bytes` of a message")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -45,14 +45,14 @@ is 1 if an operation failed.`,
 			return err
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
-		context.AfterFunc(ctx, stop) // a second one kills
+		context.AfterFunc(ctx, stop) // a second interrupt ends the process
 		defer stop()
 		return b.run(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
-// operationTimeout bounds one operation, so that a server that hangs is seen.
+// operationTimeout bounds one operation, so that a hanging server is reported.
 const operationTimeout = 30 * time.Second
 
 // bench is a measurement.
@@ -84,24 +84,24 @@ func (b *bench) prepare(warnings io.Writer) (err error) {
 		"message": b.messages, "handshake": b.handshakes, "resume": b.resumptions,
 	}
 	if b.work = modes[b.mode]; b.work == nil {
-		return usage("--mode %q: it is message, handshake or resume", b.mode)
+		return usage("--mode %q: want message, handshake or resume", b.mode)
 	}
 	if b.clients < 1 || b.duration <= 0 {
-		return usage("--clients is at least 1, and --duration more than 0")
+		return usage("--clients must be at least 1, and --duration more than 0")
 	}
 	if b.cfg, err = b.server.config(warnings); err != nil {
 		return err
 	}
 	if b.size < 1 || b.size > b.cfg.MaxMessage {
-		return usage("--size %d: it is from 1 to --max-message, %d", b.size, b.cfg.MaxMessage)
+		return usage("--size %d: want 1 to --max-message, %d", b.size, b.cfg.MaxMessage)
 	}
 	b.message = make([]byte, b.size)
 	rand.Read(b.message)
 	return nil
 }
 
-// run measures, and prints to out; progress goes to a terminal at err. When ctx
-// ends, operations in flight are canceled and don't count.
+// run measures, and prints to out. On a terminal, progress goes to progress. When
+// ctx ends, operations in flight are canceled and do not count.
 func (b *bench) run(ctx context.Context, out, progress io.Writer) error {
 	keys, err := b.keys(ctx, progress)
 	if err != nil {
@@ -162,8 +162,8 @@ func (b *bench) keys(ctx context.Context, progress io.Writer) ([]*rsa.PrivateKey
 	return keys, nil
 }
 
-// client works as long as it is in time. What it has begun then it finishes,
-// unless ctx ends.
+// client does operations until inTime ends. It finishes the last one, unless ctx
+// ends.
 func (b *bench) client(ctx, inTime context.Context, c *benchClient) {
 	defer func() {
 		if c.conn != nil {
@@ -188,7 +188,7 @@ func (b *bench) client(ctx, inTime context.Context, c *benchClient) {
 				c.conn.Close()
 				c.conn = nil
 			}
-			select { // a server that is away isn't flooded
+			select { // do not flood a server that is down
 			case <-inTime.Done():
 			case <-time.After(10 * time.Millisecond):
 			}
@@ -200,7 +200,7 @@ func (b *bench) client(ctx, inTime context.Context, c *benchClient) {
 }
 
 // connect opens a connection, which resumes cfg.Session if there is one, and
-// keeps the session.
+// keeps its session.
 func (b *bench) connect(ctx context.Context, c *benchClient) (err error) {
 	if c.conn, err = megaki.Dial(ctx, "tcp", b.server.address, &c.cfg); err != nil {
 		c.conn = nil
@@ -246,7 +246,7 @@ func (b *bench) resumptions(ctx context.Context, c *benchClient) error {
 	return err
 }
 
-// once makes a connection for one message.
+// once opens a connection for one message.
 func (b *bench) once(ctx context.Context, c *benchClient) error {
 	if c.conn != nil {
 		c.conn.Close()
@@ -306,7 +306,7 @@ func (b *bench) report(out io.Writer, clients []benchClient, took time.Duration)
 		return fmt.Errorf("%d operations failed; the first: %w", n, first)
 	}
 	if len(all) == 0 {
-		return errors.New("nothing was done in the time")
+		return errors.New("no operation was done within --duration")
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// dataFlag is one of the flags that make up a body, as curl has them. They all
-// append to the same list, so that their order is kept.
+// dataFlag is one of curl's flags for a body. They all append to the same list,
+// which keeps their order.
 type dataFlag struct {
 	kind dataKind
 	list *[]dataPart
@@ -31,7 +31,7 @@ type dataPart struct {
 	text string
 }
 
-// String, Set and Type make it a flag's value.
+// String, Set and Type implement pflag.Value.
 func (f dataFlag) String() string { return "" }
 
 func (f dataFlag) Set(s string) error {
@@ -41,7 +41,7 @@ func (f dataFlag) Set(s string) error {
 
 func (f dataFlag) Type() string { return "data" }
 
-// files reads what flags name, up to a limit for all of them together.
+// files reads the files that flags name, up to a limit for all of them together.
 type files struct {
 	stdin io.Reader
 	left  int // bytes
@@ -120,7 +120,7 @@ func (p *dataPart) escaped(f *files) ([]byte, error) {
 	return escapeForm(out, content), nil
 }
 
-// escapeForm appends p, in which only unreserved characters stay (RFC 3986,
+// escapeForm appends p to dst. It escapes all but unreserved characters (RFC 3986,
 // section 2.3), and a space becomes a plus, as in forms.
 func escapeForm(dst, p []byte) []byte {
 	for _, c := range p {

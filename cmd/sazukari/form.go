@@ -17,7 +17,7 @@ type formFlag struct {
 	list    *[]formField
 }
 
-// String, Set and Type make it a flag's value.
+// String, Set and Type implement pflag.Value.
 func (f formFlag) String() string { return "" }
 
 func (f formFlag) Set(s string) error {
@@ -41,11 +41,11 @@ type formField struct {
 
 // parseField reads NAME=TEXT, NAME=@FILE or NAME=<FILE, and the options after
 // it: ";type=MIME" and ";filename=NAME". FILE, TEXT and NAME may be in
-// quotes, and so have semicolons.
+// quotes, and then have semicolons.
 func parseField(s string, literal bool) (f formField, err error) {
 	name, rest, ok := strings.Cut(s, "=")
 	if !ok || name == "" {
-		return f, fmt.Errorf("%q: it is NAME=TEXT or NAME=@FILE", s)
+		return f, fmt.Errorf("%q: want NAME=TEXT or NAME=@FILE", s)
 	}
 	f.name, f.text = name, rest
 	if literal {
@@ -69,13 +69,13 @@ func parseField(s string, literal bool) (f formField, err error) {
 			f.filename = value
 		default:
 			if f.mimeType == "" {
-				return f, fmt.Errorf("%q: the option %q isn't known: there are type and filename; put a text with a semicolon in quotes, or use --form-string", s, key)
+				return f, fmt.Errorf("%q: unknown option %q: there are type and filename; put a text with a semicolon in quotes, or use --form-string", s, key)
 			}
 			f.mimeType += ";" + key + "=" + value // its parameter
 		}
 	}
 	if strings.ContainsAny(f.mimeType, "\r\n") {
-		return f, fmt.Errorf("%q: a type has no line ends", s)
+		return f, fmt.Errorf("%q: a type must have no line ends", s)
 	}
 	if f.from == '@' && f.text == "-" && f.filename == "" {
 		f.filename = "-"
@@ -83,8 +83,8 @@ func parseField(s string, literal bool) (f formField, err error) {
 	return f, nil
 }
 
-// cutQuoted takes a value that ends before a semicolon, or that is in
-// quotes, in which a backslash takes a quote or a backslash.
+// cutQuoted cuts a value that ends before a semicolon, or that is in quotes, in
+// which a backslash escapes a quote or a backslash.
 func cutQuoted(s string) (value, rest string, err error) {
 	if !strings.HasPrefix(s, `"`) {
 		if i := strings.IndexByte(s, ';'); i >= 0 {

@@ -26,7 +26,7 @@ type get struct {
 	data       []dataPart
 	form       []formField
 	asQuery    bool // -G
-	headOnly   bool // -I
+	headAlone  bool // -I
 	agent      string
 	referer    string
 	user       string
@@ -56,7 +56,7 @@ func getCommand() *cobra.Command {
 		Use:   "get --server HOST:PORT --key FILE [flags] URL",
 		Short: "Send an HTTP request, and print the response's body",
 		Long: `Send one HTTP request as a message, and write the body of the response to
-standard output. The flags are curl's, and mean what they mean there.
+standard output. The flags have the meaning that they have in curl.
 
   sazukari get --server 127.0.0.1:6363 --key server.key.pub /index.html
   sazukari get ... -i https://example.org/search -G --data-urlencode 'q=a b'
@@ -66,20 +66,20 @@ standard output. The flags are curl's, and mean what they mean there.
   sazukari get ... -X PUT --data-binary @page.html /page   the bytes of a file
   sazukari get ... -fsS -o report.pdf /report              for scripts
 
-URL is a whole one, or one without its scheme, or a path alone; then the host is
-that of --server. Whatever its host, the request goes to --server: the host is
-for the server to choose a site by. That goes for redirects (-L) as well, and
-what -u, -b and -H say of passwords and cookies isn't sent to another host. A
-redirect that turns a POST into a GET does so with -X, too.
+URL is a whole URL, or one without its scheme, or a path alone; then the host is
+that of --server. Whatever its host, the request goes to --server, which chooses a
+site by the host. That is so for redirects (-L), too. Passwords and cookies of -u,
+-b and -H are not sent to another host. A redirect that turns a POST into a GET does
+so even with -X.
 
 With --session the session is kept in a file, and resumed the next time, which
-saves the handshake. The file is a secret: who has it can speak as this client.
+saves the handshake. The file is a secret: whoever has it can act as this client.
 
-The exit code is 0 for any status of the response, unless -f is given; 1
-if it failed; 2 for wrong usage.`,
+The exit code is 0 whatever the status of the response, unless -f is given; 1 if
+it failed; 2 for wrong usage.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("get takes one URL, and here are %d", len(args))
+				return fmt.Errorf("get takes one URL, got %d", len(args))
 			}
 			return nil
 		},
@@ -99,7 +99,7 @@ if it failed; 2 for wrong usage.`,
 	f.BoolVarP(&g.asQuery, "get", "G", false, "put the data into the query, and GET")
 	f.VarP(formFlag{false, &g.form}, "form", "F", "`name=text` of a form to POST as multipart/form-data; name=@FILE uploads a file, name=<FILE has its text; then may come ;type=TYPE and ;filename=NAME")
 	f.Var(formFlag{true, &g.form}, "form-string", "`name=text` of a form, whatever the text looks like")
-	f.BoolVarP(&g.headOnly, "head", "I", false, "HEAD: print the head alone")
+	f.BoolVarP(&g.headAlone, "head", "I", false, "HEAD: print the head alone")
 	f.StringVarP(&g.agent, "user-agent", "A", "", "`name` of the client")
 	f.StringVarP(&g.referer, "referer", "e", "", "`URL` that led here")
 	f.StringVarP(&g.user, "user", "u", "", "`name:password` for basic authentication")
@@ -112,8 +112,8 @@ if it failed; 2 for wrong usage.`,
 	f.BoolVarP(&g.include, "include", "i", false, "print the head of the response, too")
 	f.StringVarP(&g.output, "output", "o", "", "`file` to write to; - is standard output, even for binary data on a terminal")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "print the session and the heads on standard error")
-	f.BoolVarP(&g.silent, "silent", "s", false, "no notes and no error messages")
-	f.BoolVarP(&g.showErrors, "show-error", "S", false, "error messages in spite of -s")
+	f.BoolVarP(&g.silent, "silent", "s", false, "print no notes and no error messages")
+	f.BoolVarP(&g.showErrors, "show-error", "S", false, "print error messages even with -s")
 	f.StringVarP(&g.maxTime, "max-time", "m", "", "--timeout in `seconds`")
 	f.StringVarP(&g.writeOut, "write-out", "w", "", "`format` of what to print after the body: "+writeOutHelp)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -132,7 +132,7 @@ func (g *get) run(ctx context.Context, url string) error {
 		return err
 	}
 	if g.maxHops < 0 {
-		return usage("--max-redirs %d: it is 0 or more", g.maxHops)
+		return usage("--max-redirs %d: want 0 or more", g.maxHops)
 	}
 	if err := g.prepare(g.log); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (g *get) run(ctx context.Context, url string) error {
 		failed = fmt.Errorf("%s: the server responded %s", &r.target, a.Status)
 	}
 	out := a.body
-	if g.headOnly || g.include {
+	if g.headAlone || g.include {
 		out = append(heads, a.body...)
 	}
 	if g.fail && failed != nil {
@@ -174,7 +174,7 @@ func (g *get) setTime() error {
 	}
 	seconds, err := strconv.ParseFloat(g.maxTime, 64)
 	if err != nil || !(seconds > 0 && seconds < 1e9) {
-		return usage("--max-time %q: it is a number of seconds, as 2.5", g.maxTime)
+		return usage("--max-time %q: want a number of seconds, as 2.5", g.maxTime)
 	}
 	g.timeout = time.Duration(seconds * float64(time.Second))
 	return nil
@@ -196,14 +196,14 @@ func (g *get) request(url string) (*request, error) {
 	}
 	if g.method != "" {
 		if strings.IndexFunc(g.method, notToken) >= 0 {
-			return nil, usage("-X %q: a method is one word", g.method)
+			return nil, usage("-X %q: want a method, which is one word", g.method)
 		}
 		r.method = g.method
 	}
 	return r, nil
 }
 
-// addHeaders adds the fields that flags ask for. -H has the last word.
+// addHeaders adds the fields of the flags. -H overrides the others.
 func (g *get) addHeaders(r *request, files *files) error {
 	for _, h := range g.headers {
 		lines := []string{h}
@@ -220,7 +220,7 @@ func (g *get) addHeaders(r *request, files *files) error {
 				return usageError{err}
 			}
 			if f.is("Host") && !f.drop {
-				r.target.host = f.value // what a redirect to it needs no note for
+				r.target.host = f.value // a redirect to it needs no note
 				continue
 			}
 			r.fields = append(r.fields, f)
@@ -232,13 +232,13 @@ func (g *get) addHeaders(r *request, files *files) error {
 	}
 	if user != "" {
 		if !strings.Contains(user, ":") {
-			return usage("-u: it is name:password")
+			return usage("-u: want name:password")
 		}
 		r.set(field{name: "Authorization", value: "Basic " + base64.StdEncoding.EncodeToString([]byte(user)), secret: true})
 	}
 	for _, c := range g.cookies {
 		if !strings.Contains(c, "=") {
-			return usage("-b %q: it is name=value; cookies aren't read from files", c)
+			return usage("-b %q: want name=value; cookies are not read from files", c)
 		}
 	}
 	for _, f := range []struct{ flag, name, value string }{
@@ -249,24 +249,24 @@ func (g *get) addHeaders(r *request, files *files) error {
 		}
 		parsed, err := parseHeader(f.name + ": " + f.value)
 		if err != nil {
-			return usage("%s: it has no control characters", f.flag)
+			return usage("%s: want no control characters", f.flag)
 		}
 		r.set(parsed)
 	}
 	return nil
 }
 
-// addBody adds the body, and returns the method that goes with it.
+// addBody adds the body, and sets the method that goes with it.
 func (g *get) addBody(r *request, files *files) (err error) {
 	r.method = "GET"
-	if g.headOnly {
+	if g.headAlone {
 		r.method = "HEAD"
 	}
 	kind, accept := "", ""
 	switch {
 	case len(g.form) > 0 && (len(g.data) > 0 || g.asQuery):
 		return usage("-F is a form of its own: -d and -G don't go with it")
-	case g.headOnly && !g.asQuery && (len(g.form) > 0 || len(g.data) > 0):
+	case g.headAlone && !g.asQuery && (len(g.form) > 0 || len(g.data) > 0):
 		return usage("-I has no body: -d goes with it only together with -G, and -F not at all")
 	case len(g.form) > 0:
 		r.body, kind, err = encodeForm(g.form, files)
@@ -299,8 +299,8 @@ func (g *get) addBody(r *request, files *files) (err error) {
 	return nil
 }
 
-// roundTrips sends the request, and follows redirects if it is to. It returns
-// the last response, and the heads of all of them.
+// roundTrips sends the request, and follows redirects with -L. It returns the last
+// response, and the heads of all of them.
 func (g *get) roundTrips(ctx context.Context, r *request) (a *response, heads []byte, err error) {
 	first := r.target.host
 	for {
@@ -320,7 +320,7 @@ func (g *get) roundTrips(ctx context.Context, r *request) (a *response, heads []
 			return nil, nil, err
 		}
 		if next.host != r.target.host && !g.silent {
-			fmt.Fprintf(g.log, "sazukari: note: a redirect leads to the host %s; the same Megaki server is asked for it\n", next.host)
+			fmt.Fprintf(g.log, "sazukari: note: a redirect leads to the host %s; the request goes to the same Megaki server\n", next.host)
 		}
 		r.follow(next, a.StatusCode, first)
 	}
@@ -341,7 +341,7 @@ func (g *get) roundTrip(ctx context.Context, r *request) (*response, error) {
 			g.logHead("> ", msg[:head])
 		}
 	}
-	got, err := g.sender.roundTrip(ctx, msg)
+	got, err := g.send(ctx, msg)
 	if err != nil {
 		var long *megaki.TooLongError
 		if errors.As(err, &long) {
@@ -362,7 +362,7 @@ func (g *get) logHead(mark string, head []byte) {
 	}
 }
 
-// write writes what came, of which body is checked before it goes to a terminal.
+// write writes out. It refuses to write a binary body to a terminal.
 func (g *get) write(out, body []byte) error {
 	if g.output != "" && g.output != "-" {
 		return writeOutput(g.output, out)

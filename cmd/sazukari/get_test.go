@@ -229,7 +229,7 @@ func TestRedirects(t *testing.T) {
 
 		// Other hosts.
 		{"-L|-u|me:pw|-b|a=b|-H|X-A: b|/302?to=/a", "GET 127.0.0.1/a [Authorization: Basic bWU6cHc=] [Cookie: a=b] [X-A: b]", ""},
-		{"-L|-u|me:pw|-b|a=b|-H|X-A: b|/302?to=http://other/a", "GET other/a [X-A: b]", "a redirect leads to the host other; the same Megaki server"},
+		{"-L|-u|me:pw|-b|a=b|-H|X-A: b|/302?to=http://other/a", "GET other/a [X-A: b]", "a redirect leads to the host other; the request goes to the same Megaki server"},
 		{"-L|-s|-u|me:pw|/302?to=//other/a", "GET other/a", ""},
 		{"-L|-H|authorization: x|-H|COOKIE: y|-H|Proxy-Authorization: z|/302?to=http://127.0.0.1:81/", "GET 127.0.0.1:81/", "note"},
 		{"-L|http://me:pw@first/302?to=https://first/b", "GET first/b [Authorization: Basic bWU6cHc=]", ""},
@@ -247,8 +247,8 @@ func TestRedirects(t *testing.T) {
 	for _, test := range []struct{ args, log string }{
 		{"-L|/loop", `more than 10 redirects; the last one leads to "/loop"`},
 		{"-L|--max-redirs|0|/loop", "more than 0 redirects"},
-		{"-L|/302?to=ftp://a/", "the scheme is http or https"},
-		{"-L|/302?to=mailto:a", "the scheme is http or https"},
+		{"-L|/302?to=ftp://a/", "want the scheme http or https"},
+		{"-L|/302?to=mailto:a", "want the scheme http or https"},
 		{"-L|/302?to=http://", "it has no host"},
 	} {
 		if got := s.get(strings.Split(test.args, "|")...); got.code != 1 || got.out != "" || !strings.Contains(got.log, test.log) {
@@ -261,7 +261,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestServerThatFails has the messages of what a user meets most.
+// TestServerThatFails checks the messages of the most frequent failures.
 func TestServerThatFails(t *testing.T) {
 	s := raw(t, func([]byte) ([]byte, error) { return nil, errGone })
 	for _, args := range [][]string{{"/"}, {"-i", "/"}} {
@@ -299,39 +299,39 @@ func TestSend(t *testing.T) {
 func TestUsage(t *testing.T) {
 	s := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request") })
 	for _, test := range []struct{ args, log string }{
-		{"get", "get takes one URL, and here are 0"},
-		{"get|/a|/b", "get takes one URL, and here are 2"},
+		{"get", "get takes one URL, got 0"},
+		{"get|/a|/b", "get takes one URL, got 2"},
 		{"get|-k|/", "unknown shorthand flag"},
-		{"get|ftp://a/", "the scheme is http or https"},
+		{"get|ftp://a/", "want the scheme http or https"},
 		{"get|http:///a", "it has no host"},
 		{"get|a:b/c", `the port is "b"`},
 		{"get|http://b\u00fccher.example/", "xn--"},
 		{"get|/a\nb", "control characters"},
-		{"get|-X|A B|/", "a method is one word"},
-		{"get|-H|a|/", "it is 'Name: value'"},
-		{"get|-H|a b: c|/", "a name has letters"},
-		{"get|-H|: c|/", "a name has letters"},
-		{"get|-H|a: b\r\nc: d|/", "a value has no control characters"},
-		{"get|-A|a\nb|/", "-A: it has no control characters"},
-		{"get|-u|me|/", "it is name:password"},
-		{"get|-b|jar.txt|/", "cookies aren't read from files"},
+		{"get|-X|A B|/", "want a method"},
+		{"get|-H|a|/", "want 'Name: value'"},
+		{"get|-H|a b: c|/", "want a name of letters"},
+		{"get|-H|: c|/", "want a name of letters"},
+		{"get|-H|a: b\r\nc: d|/", "want a value without control characters"},
+		{"get|-A|a\nb|/", "-A: want no control characters"},
+		{"get|-u|me|/", "want name:password"},
+		{"get|-b|jar.txt|/", "cookies are not read from files"},
 		{"get|-F|a=b|-d|c|/", "-F is a form of its own"},
 		{"get|-F|a=b|-G|/", "-F is a form of its own"},
 		{"get|-I|-d|a|/", "-I has no body"},
 		{"get|-F|a|/", "NAME=TEXT"},
-		{"get|-F|a=b;c=d|/", `the option "c" isn't known`},
+		{"get|-F|a=b;c=d|/", `unknown option "c"`},
 		{"get|-m|x|/", "--max-time"},
 		{"get|-m|0|/", "--max-time"},
 		{"get|-m|NaN|/", "--max-time"},
 		{"get|--timeout|0s|/", "--timeout"},
 		{"get|--max-redirs|-1|/", "--max-redirs"},
-		{"get|--max-message|0|/", "--max-message 0: it is from 1"},
+		{"get|--max-message|0|/", "--max-message 0: want 1"},
 		{"send|", "the message is empty"},
 		{"send|a|b", "accepts at most 1"},
-		{"bench|--mode|foo", `--mode "foo": it is message, handshake or resume`},
-		{"bench|--size|0", "--size 0: it is from 1"},
-		{"bench|--size|9|--max-message|8", "--size 9: it is from 1 to --max-message, 8"},
-		{"bench|-c|0", "--clients is at least 1"},
+		{"bench|--mode|foo", `--mode "foo": want message, handshake or resume`},
+		{"bench|--size|0", "--size 0: want 1"},
+		{"bench|--size|9|--max-message|8", "--size 9: want 1 to --max-message, 8"},
+		{"bench|-c|0", "--clients must be at least 1"},
 		{"bench|-d|0s", "--duration more than 0"},
 	} {
 		args := strings.Split(test.args, "|")

@@ -20,12 +20,12 @@ var version = "unknown"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// usageError reports wrong usage of a command.
+// usageError is the error of a wrong use of a command.
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// quietError is an error whose message isn't printed.
+// quietError is an error whose message is not printed.
 type quietError struct{ error }
 
 func (e quietError) Unwrap() error { return e.error }
@@ -37,7 +37,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		Use:   "sazukari",
 		Short: "A client of Megaki servers",
 		Long: `sazukari speaks Megaki to a server such as mkd. It knows the server by its
-public key, which 'mkd keygen' has made.
+public key, which 'mkd keygen' makes.
 
   sazukari send --server 127.0.0.1:6363 --key server.key.pub hello
   sazukari get --server 127.0.0.1:6363 --key server.key.pub -i /index.html`,
@@ -89,7 +89,7 @@ func versionText() string {
 	return fmt.Sprintf("sazukari %s, %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// serverFlags are what every command needs to know of the server.
+// serverFlags are the flags about the server, which every command has.
 type serverFlags struct {
 	address, key string
 	maxMessage   int
@@ -114,7 +114,7 @@ func (f *serverFlags) register(cmd *cobra.Command, short bool) {
 // config reads the key. Warnings go to w.
 func (f *serverFlags) config(w io.Writer) (*megaki.Config, error) {
 	if f.maxMessage < 1 || f.maxMessage > megaki.MaxMessageLimit {
-		return nil, usage("--max-message %d: it is from 1 to %d", f.maxMessage, megaki.MaxMessageLimit)
+		return nil, usage("--max-message %d: want 1 to %d", f.maxMessage, megaki.MaxMessageLimit)
 	}
 	data, err := os.ReadFile(f.key)
 	if err != nil {

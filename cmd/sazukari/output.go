@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// isBinary takes for binary what has a NUL, as curl does.
+// isBinary reports whether a body has a NUL, which is binary to curl, too.
 func isBinary(body []byte) bool { return bytes.IndexByte(body, 0) >= 0 }
 
 // writeOutput writes a file. A regular file that can't be written to its end is
@@ -34,7 +34,7 @@ func writeOutput(name string, data []byte) error {
 
 const writeOutHelp = `%{http_code}, %{content_type}, %{size_download}, %{time_total}, %{num_redirects}, %{redirect_url}, %{url_effective}, \n, \r, \t, %%`
 
-// formatted returns what -w asks for. What isn't known stays as it is.
+// formatted returns the text of -w. It leaves what it does not know as it is.
 func (g *get) formatted(r *request, a *response) string {
 	redirect := ""
 	if location, ok := a.location(); ok {

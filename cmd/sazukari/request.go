@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// request is an HTTP request on its way to become a message.
+// request is an HTTP request, before it is made a message.
 type request struct {
 	target  target
 	method  string
@@ -20,11 +20,11 @@ type request struct {
 // field is a line of a header.
 type field struct {
 	name, value string
-	drop        bool // what would be sent of its own accord under the name isn't
+	drop        bool // no field of the name is sent, not even a default one
 	secret      bool // not for other hosts
 }
 
-// parseHeader reads what follows -H: "Name: value", "Name;" for an empty value,
+// parseHeader reads the value of -H: "Name: value", "Name;" for an empty value,
 // "Name:" for none at all.
 func parseHeader(s string) (f field, err error) {
 	name, value, ok := strings.Cut(s, ":")
@@ -34,14 +34,14 @@ func parseHeader(s string) (f field, err error) {
 	case strings.HasSuffix(s, ";"):
 		name = s[:len(s)-1]
 	default:
-		return f, fmt.Errorf("-H %q: it is 'Name: value'", s)
+		return f, fmt.Errorf("-H %q: want 'Name: value'", s)
 	}
 	f.name = name
 	if name == "" || strings.IndexFunc(name, notToken) >= 0 {
-		return f, fmt.Errorf("-H %q: a name has letters, digits and hyphens", s)
+		return f, fmt.Errorf("-H %q: want a name of letters, digits and hyphens", s)
 	}
 	if i := strings.IndexFunc(f.value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }); i >= 0 {
-		return f, fmt.Errorf("-H %q: a value has no control characters", s)
+		return f, fmt.Errorf("-H %q: want a value without control characters", s)
 	}
 	f.secret = f.is("Authorization") || f.is("Cookie") || f.is("Proxy-Authorization")
 	return f, nil
@@ -49,8 +49,8 @@ func parseHeader(s string) (f field, err error) {
 
 func (f *field) is(name string) bool { return strings.EqualFold(f.name, name) }
 
-// notToken reports characters that no method and no field name has (RFC 9110,
-// section 5.6.2).
+// notToken reports whether no method and no field's name has the character (RFC
+// 9110, section 5.6.2).
 func notToken(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r)
 }
@@ -66,8 +66,8 @@ func (r *request) set(f field) {
 	}
 }
 
-// message returns the request as a message, and how long its head is. The body
-// is in one chunk if the user has asked for chunks, and else has its length.
+// message returns the request as a message, and the length of its head. The body
+// is one chunk if a flag sets Transfer-Encoding: chunked.
 func (r *request) message() (msg []byte, head int) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s%s HTTP/1.1\r\n", r.method, r.target.path, r.target.query)
@@ -103,9 +103,9 @@ func (r *request) message() (msg []byte, head int) {
 	return b.Bytes(), head
 }
 
-// follow turns the request to where a redirect leads (RFC 9110, section 15.4).
-// As with curl, a POST becomes a GET unless the status forbids it, and what
-// is secret is for the first host alone.
+// follow makes it the request to the target of a redirect (RFC 9110, section
+// 15.4). As with curl, a POST becomes a GET unless the status forbids that, and
+// secrets are for the first host alone.
 func (r *request) follow(next target, status int, first string) {
 	moved := status == http.StatusMovedPermanently || status == http.StatusFound
 	if moved && r.method == http.MethodPost || status == http.StatusSeeOther && r.method != http.MethodHead {

@@ -13,16 +13,16 @@ import (
 // response is an HTTP response that came as a message.
 type response struct {
 	*http.Response        // its body is read
-	head           []byte // including the empty line
+	head           []byte // with the empty line
 	body           []byte
 }
 
 // parseResponse reads a message that is exactly one response to a request (RFC
-// 9112). The length of a message isn't authenticated: up to 15 bytes could be
-// missing or be too many. So the response must frame its body.
+// 9112). The length of a message is not authenticated: up to 15 bytes could be
+// missing or be too many. So the response has to show where its body ends.
 func parseResponse(msg []byte, method string) (*response, error) {
 	fail := func(format string, args ...any) (*response, error) {
-		return nil, fmt.Errorf("the response isn't valid HTTP: "+format, args...)
+		return nil, fmt.Errorf("what the server sent is no HTTP response: "+format, args...)
 	}
 	if len(msg) == 0 {
 		return fail("it is empty")
@@ -40,7 +40,7 @@ func parseResponse(msg []byte, method string) (*response, error) {
 		return fail("%w", err)
 	}
 	if resp.StatusCode < 200 {
-		return fail("its status is %s, which another one follows", resp.Status)
+		return fail("its status is %s, after which another one follows", resp.Status)
 	}
 	a := &response{Response: resp, head: head}
 	a.body, err = io.ReadAll(resp.Body)
@@ -53,14 +53,14 @@ func parseResponse(msg []byte, method string) (*response, error) {
 	case len(rest) > 0:
 		return fail("%d bytes follow it", len(rest))
 	case resp.ContentLength < 0 && resp.TransferEncoding == nil && len(a.body) > 0:
-		return fail("it has a body, but neither Content-Length nor chunks, so that nobody knows whether it is whole")
+		return fail("it has a body, but neither Content-Length nor chunks, so it may be cut off")
 	}
 	return a, nil
 }
 
-// checkHead returns the head, and checks what net/http lets pass.
+// checkHead returns the head. It checks what net/http accepts and should not.
 func checkHead(msg []byte) ([]byte, error) {
-	framed := 0 // fields that frame the body
+	framed := 0 // fields that give the length of the body
 	for at, line := 0, 1; ; line++ {
 		n := bytes.IndexByte(msg[at:], '\n')
 		if n < 0 {

@@ -62,7 +62,7 @@ func TestParseResponse(t *testing.T) {
 	}
 }
 
-// FuzzParseResponse checks that a response is all of its message, and that nothing in its head
+// FuzzParseResponse checks that a response is all of its message, and nothing in its head
 // that a terminal would obey.
 func FuzzParseResponse(f *testing.F) {
 	for _, seed := range []string{

@@ -18,7 +18,7 @@ func sendCommand() *cobra.Command {
 Without DATA the message is read from standard input.
 
 With --session the session is kept in a file, and resumed the next time, which
-saves the handshake. The file is a secret: who has it can speak as this client.`,
+saves the handshake. The file is a secret: whoever has it can act as this client.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	s.register(cmd, true)
@@ -32,7 +32,7 @@ saves the handshake. The file is a secret: who has it can speak as this client.`
 		}
 		ctx, cancel := s.bounded(cmd.Context())
 		defer cancel()
-		response, err := s.roundTrip(ctx, message)
+		response, err := s.send(ctx, message)
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ saves the handshake. The file is a secret: who has it can speak as this client.`
 func messageOf(args []string, in io.Reader, limit int) ([]byte, error) {
 	if len(args) > 0 {
 		if args[0] == "" {
-			return nil, usage("the message is empty: Megaki has no empty messages")
+			return nil, usage("the message is empty: a message has at least one byte")
 		}
 		return []byte(args[0]), nil
 	}
@@ -57,7 +57,7 @@ func messageOf(args []string, in io.Reader, limit int) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reading the message from standard input: %w", err)
 	case len(data) == 0:
-		return nil, errors.New("standard input is empty: Megaki has no empty messages")
+		return nil, errors.New("standard input is empty: a message has at least one byte")
 	case len(data) > limit:
 		return nil, fmt.Errorf("standard input is longer than --max-message, %d bytes", limit)
 	}

@@ -50,8 +50,8 @@ func TestParseTarget(t *testing.T) {
 		{in: "http://a/b/%2e%2e/c?/../", want: "http://a/b/%2e%2e/c?/../"},
 		{in: "http://a/b/../c", asIs: true, want: "http://a/b/../c"},
 
-		{in: "ftp://a/", want: "error: the scheme"},
-		{in: "://a/", want: "error: the scheme"},
+		{in: "ftp://a/", want: "error: want the scheme"},
+		{in: "://a/", want: "error: want the scheme"},
 		{in: "", want: "error: it has no host"},
 		{in: "http://", want: "error: it has no host"},
 		{in: "http://:80/", want: "error: it has no host"},
@@ -77,7 +77,7 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
-// TestFollow has the examples of RFC 3986, section 5.4, that lead to HTTP.
+// TestFollow runs the examples of RFC 3986, section 5.4, that lead to HTTP.
 func TestFollow(t *testing.T) {
 	base, err := parseTarget("http://a/b/c/d;p?q", "", false)
 	if err != nil {
@@ -134,7 +134,7 @@ func FuzzTarget(f *testing.F) {
 	})
 }
 
-// oddHost reports names that a URL may have, and no site of the Internet.
+// oddHost reports whether no site of the Internet can have the name.
 func oddHost(host string) bool {
 	_, err := httpmsg.CleanHost(host)
 	return err != nil

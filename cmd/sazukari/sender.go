@@ -22,20 +22,20 @@ type sender struct {
 	timeout     time.Duration
 
 	cfg   *megaki.Config
-	began func(c *megaki.Conn) // if set, is called with a session before its message is sent
+	began func(c *megaki.Conn) // if set, called before a message is sent
 }
 
 // register adds the flags; short is whether --server and --key have letters.
 func (s *sender) register(cmd *cobra.Command, short bool) {
 	s.server.register(cmd, short)
 	cmd.Flags().StringVar(&s.sessionFile, "session", "", "`file` to keep the session in, and to resume it from")
-	cmd.Flags().DurationVar(&s.timeout, "timeout", time.Minute, "time for everything")
+	cmd.Flags().DurationVar(&s.timeout, "timeout", time.Minute, "time for the whole command")
 }
 
 // prepare reads the key and the session. Warnings go to w.
 func (s *sender) prepare(w io.Writer) (err error) {
 	if s.timeout <= 0 {
-		return usage("--timeout %s: it is more than 0", s.timeout)
+		return usage("--timeout %s: want more than 0", s.timeout)
 	}
 	if s.cfg, err = s.server.config(w); err != nil {
 		return err
@@ -51,8 +51,8 @@ func (s *sender) bounded(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("the server took longer than --timeout, %s", s.timeout))
 }
 
-// roundTrip sends a message and returns the response.
-func (s *sender) roundTrip(ctx context.Context, message []byte) ([]byte, error) {
+// send sends a message and returns the response.
+func (s *sender) send(ctx context.Context, message []byte) ([]byte, error) {
 	conn, err := megaki.Dial(ctx, "tcp", s.server.address, s.cfg)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -63,7 +63,7 @@ func (s *sender) roundTrip(ctx context.Context, message []byte) ([]byte, error) 
 	defer conn.Close()
 	session := conn.Session()
 	s.cfg.Session = &session
-	if s.sessionFile != "" { // before the message: the old key is spent now
+	if s.sessionFile != "" { // before the message: the old key is of no use now
 		if err := writeSession(s.sessionFile, &session); err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func writeSession(path string, s *megaki.Session) error {
 	return nil
 }
 
-// isTerminal reports whether f is one, and so whether a person reads it.
+// isTerminal reports whether f is a terminal.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {

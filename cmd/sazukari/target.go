@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// target is where a request goes. Nothing but path and query is changed on its
-// way to the server, so a test can send what it likes.
+// target is where a request goes. Path and query reach the server as they are
+// here.
 type target struct {
 	scheme string
 	host   string // the Host field: without a user, and without the scheme's own port
@@ -24,16 +24,16 @@ type target struct {
 func (t *target) String() string { return t.scheme + "://" + t.host + t.path + t.query }
 
 // parseTarget reads a URL as a user writes it: whole, or without its scheme, or
-// a path alone, which is asked of the host of the server. Spaces and other
-// characters that no URL has are escaped, a fragment is dropped, and dot
-// segments are resolved unless asIs is set.
+// a path alone, which is of the server's host. It escapes spaces and other
+// characters that no URL has, drops a fragment, and resolves dot segments unless
+// asIs is set.
 func parseTarget(s, server string, asIs bool) (t target, err error) {
 	rest := s
-	t.scheme = "https" // a session is encrypted, and backends see it as such
+	t.scheme = "https" // in a session everything is encrypted
 	if i := strings.Index(s, "://"); i >= 0 && !strings.ContainsAny(s[:i], "/?#") {
 		t.scheme, rest = strings.ToLower(s[:i]), s[i+len("://"):]
 		if t.scheme != "http" && t.scheme != "https" {
-			return t, fmt.Errorf("%q: the scheme is http or https", s)
+			return t, fmt.Errorf("%q: want the scheme http or https", s)
 		}
 	} else if strings.HasPrefix(s, "/") {
 		t.host = hostOf(server)
@@ -62,7 +62,7 @@ func parseTarget(s, server string, asIs bool) (t target, err error) {
 	return t, nil
 }
 
-// follow returns what a Location field leads to (RFC 3986, section 5.2).
+// follow returns the target of a Location field (RFC 3986, section 5.2).
 func (t *target) follow(location string, asIs bool) (next target, err error) {
 	next = target{scheme: t.scheme, host: t.host}
 	path, _, _ := strings.Cut(location, "?")
@@ -71,7 +71,7 @@ func (t *target) follow(location string, asIs bool) (next target, err error) {
 	switch {
 	case colon > 0 && (slash < 0 || colon < slash):
 		if !strings.HasPrefix(location[colon:], "://") {
-			return next, fmt.Errorf("redirect to %q: the scheme is http or https", location)
+			return next, fmt.Errorf("redirect to %q: want the scheme http or https", location)
 		}
 		next, err = parseTarget(location, "", asIs)
 	case strings.HasPrefix(location, "//"):
@@ -88,7 +88,7 @@ func (t *target) follow(location string, asIs bool) (next target, err error) {
 	if err != nil {
 		return next, fmt.Errorf("redirect: %w", err)
 	}
-	next.user = "" // a server doesn't say who the user is
+	next.user = "" // a server must not choose the user
 	return next, nil
 }
 
@@ -156,8 +156,8 @@ func withoutDots(path string) string {
 	return "/" + strings.Join(out, "/")
 }
 
-// hostOf returns the host of the server's address, as in a URL. Its port is
-// Megaki's, not a site's.
+// hostOf returns the host of the server's address, as a URL has it. It drops the
+// port, which is Megaki's and not a site's.
 func hostOf(address string) string {
 	if i := strings.LastIndexByte(address, ':'); i >= 0 && i > strings.LastIndexByte(address, ']') {
 		address = address[:i]
@@ -168,13 +168,13 @@ func hostOf(address string) string {
 	return cmp.Or(address, "localhost")
 }
 
-// checkHost takes the port away that the scheme has anyway.
+// checkHost checks a host, and drops the scheme's default port.
 func checkHost(scheme, host string) (string, error) {
 	name, port := host, ""
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && i > strings.LastIndexByte(host, ']') {
 		name, port = host[:i], host[i+1:]
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return "", fmt.Errorf("the port is %q: it is a number from 1 to 65535", port)
+			return "", fmt.Errorf("the port is %q: want a number from 1 to 65535", port)
 		}
 	}
 	if name == "" {
@@ -182,10 +182,10 @@ func checkHost(scheme, host string) (string, error) {
 	}
 	if name[0] == '[' {
 		if a, err := netip.ParseAddr(strings.Trim(name, "[]")); err != nil || !a.Is6() || a.Zone() != "" || !strings.HasSuffix(name, "]") {
-			return "", fmt.Errorf("the host is %q: only an IPv6 address can be in brackets", name)
+			return "", fmt.Errorf("the host is %q: want an IPv6 address in the brackets", name)
 		}
 	} else if i := strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"#%/:<>?@[\\]^`{|}", r) }); i >= 0 {
-		return "", fmt.Errorf("the host is %q: it has letters, digits, dots and hyphens; of another script it is written in its ASCII form, xn--", name)
+		return "", fmt.Errorf("the host is %q: want letters, digits, dots and hyphens; write a name of another script in its ASCII form, xn--", name)
 	}
 	if port == "" || scheme == "http" && port == "80" || scheme == "https" && port == "443" {
 		return name, nil
