@@ -6,14 +6,17 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"html"
 	"io"
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -265,4 +268,34 @@ func (v *visitor) want(what string, resp *http.Response, body string, status int
 	if resp.StatusCode != status {
 		v.t.Fatalf("%s: %s, want %s: %q\n%.3000s", what, resp.Status, strconv.Itoa(status), resp.Header, body)
 	}
+}
+
+var (
+	inputTag  = regexp.MustCompile(`<input\b[^>]*>`)
+	attribute = regexp.MustCompile(`\b(type|name|value)=(?:"([^"]*)"|'([^']*)')`)
+)
+
+// inputs returns the hidden inputs of a page's forms, however their attributes are
+// ordered.
+func inputs(page string) url.Values {
+	form := url.Values{}
+	for _, tag := range inputTag.FindAllString(page, -1) {
+		has := map[string]string{}
+		for _, m := range attribute.FindAllStringSubmatch(tag, -1) {
+			has[m[1]] = html.UnescapeString(m[2] + m[3])
+		}
+		if has["type"] == "hidden" && has["name"] != "" {
+			form.Set(has["name"], has["value"])
+		}
+	}
+	return form
+}
+
+// flat returns a form whose fields have one value each.
+func flat(form url.Values) map[string]string {
+	fields := map[string]string{}
+	for name := range form {
+		fields[name] = form.Get(name)
+	}
+	return fields
 }
