@@ -15,7 +15,7 @@ import (
 const (
 	baseMemory       = 64 << 20 // code, routes, pools, the log's queue
 	connectionMemory = 16 << 10 // of a connection: goroutines, buffers, TLS
-	sessionMemory    = 512      // of a session that can be resumed
+	sessionMemory    = 640      // of a session that can be resumed
 	spoolingRequests = 1024     // requests whose bodies wait in memory at once
 )
 

@@ -18,7 +18,7 @@ func TestLimitMemory(t *testing.T) {
 	cfg := load(t, oneDoor)
 	cfg.Limits.MessageMemory, cfg.Limits.Spool.Memory, cfg.Sessions.Capacity = 256<<20, 64<<10, 100000
 	cfg.Listeners[0].Megaki.MaxConnections = 10000
-	want := int64(64<<20 + 256<<20 + 64<<20 + 64<<20 + 51200000 + 10000*16<<10)
+	want := int64(64<<20 + 256<<20 + 64<<20 + 64<<20 + 64000000 + 10000*16<<10)
 	if limit := LimitMemory(cfg); limit != want || debug.SetMemoryLimit(-1) != want {
 		t.Errorf("the limit is %d, the runtime's is %d; want %d", limit, debug.SetMemoryLimit(-1), want)
 	}
