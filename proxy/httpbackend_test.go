@@ -94,9 +94,7 @@ routes:
 		defer close(done)
 		megakiSender(t, p)("GET", "/wait", "")
 	}()
-	for now.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "the request has reached the server", func() bool { return now.Load() > 0 })
 	if status, got := megakiSender(t, p)("GET", "/", ""); status != 503 {
 		t.Errorf("all are in use: %d %s", status, got)
 	}

@@ -123,7 +123,8 @@ routes:
   - {backend: api, timeout: `+timeout+`}
 `))
 			get := func(path string) (string, error) {
-				resp, err := http.Get("http://" + p.Addr("web").String() + path)
+				c := http.Client{Timeout: 20 * time.Second}
+				resp, err := c.Get("http://" + p.Addr("web").String() + path)
 				if err != nil {
 					return "", err
 				}
