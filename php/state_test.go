@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -122,6 +124,7 @@ func TestWhatStaysReplacesTheWorker(t *testing.T) {
 	want := get(t, p, "/state").body.String()
 	for change, text := range map[string]string{
 		"stream context": "the request has changed the default stream context: the worker is replaced",
+		"notification":   "the request has changed the default stream context: the worker is replaced",
 		"endless buffer": "the request has started an output buffer that nobody can end: the worker is replaced",
 		"open_basedir":   "the request has changed open_basedir: the worker is replaced",
 	} {
@@ -138,6 +141,21 @@ func TestWhatStaysReplacesTheWorker(t *testing.T) {
 		log.await(t, text)
 		if got := mustDo(t, p, change); got != "changed" {
 			t.Errorf("%s: %q", change, got)
+		}
+	}
+}
+
+// TestFileOfAnotherRequest: what a request has learned of a file isn't believed by
+// the next one.
+func TestFileOfAnotherRequest(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	p, _ := start(t, Options{Script: "testdata/state.php", MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"FILE": file}})
+	for _, content := range []string{"1", "22"} {
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := mustDo(t, p, "size"), strconv.Itoa(len(content)); got != want {
+			t.Errorf("the size is %s, want %s", got, want)
 		}
 	}
 }

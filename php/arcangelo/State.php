@@ -12,14 +12,14 @@ use function pcntl_signal_get_handler;
 use function setlocale;
 
 /**
- * Puts back what a request has changed of the process, so that the next one finds
- * what the script's loading has left. docs/php.md has the list, and what stays.
+ * Puts back what a request has changed of the process, so that the next request finds
+ * it as on_init has left it. docs/php.md lists this, and what stays.
  *
  * @internal
  */
 final class State
 {
-    /** Signals that have handlers: those of real time aren't looked at. */
+    /** The last signal whose handler is put back: those of real time aren't. */
     private const SIGNALS = 31;
     private const LOCALES = [LC_CTYPE, LC_NUMERIC, LC_TIME, LC_COLLATE, LC_MONETARY, LC_MESSAGES];
 
@@ -37,7 +37,7 @@ final class State
     private static string $timezone = '';
     private static int $umask = 0;
     private static string $folder = '';
-    /** @var array<string, array<string, mixed>> options of the default stream context */
+    /** @var array<string, mixed> parameters and options of the default stream context */
     private static array $context = [];
     /** @var list<string> */
     private static array $wrappers = [];
@@ -62,7 +62,7 @@ final class State
     /** @var list<int> */
     private static array $blocked = [];
 
-    /** Takes what every request is to find. */
+    /** Keeps what each request begins with. */
     public static function keep(): void
     {
         foreach (ini_get_all() as $name => $setting) {
@@ -83,7 +83,7 @@ final class State
         self::$timezone = date_default_timezone_get();
         self::$umask = umask();
         self::$folder = (string) getcwd();
-        self::$context = stream_context_get_options(stream_context_get_default());
+        self::$context = stream_context_get_params(stream_context_get_default());
         self::$wrappers = stream_get_wrappers();
         self::$errorHandler = self::errorHandler();
         self::$exceptionHandler = self::exceptionHandler();
@@ -117,19 +117,24 @@ final class State
         }
     }
 
-    /** Begins a request: its time starts. */
+    /** Begins a request. Its time limit starts. */
     public static function begin(): void
     {
         http_response_code(200);
+        clearstatcache(); // files may have changed meanwhile
+
+        if (function_exists('memory_reset_peak_usage')) {
+            memory_reset_peak_usage();
+        }
         if (self::$timeLimit !== '0') {
             set_time_limit((int) self::$timeLimit);
         }
     }
 
     /**
-     * Puts back what could end the worker between requests, before the response is
-     * complete. Returns what can't be put back, so that the worker has to be replaced;
-     * null: all can.
+     * Puts back what could end the worker between requests. It runs before the response
+     * is complete. It returns what can't be put back, so that the worker has to be
+     * replaced; null: nothing.
      */
     public static function disarm(): ?string
     {
@@ -141,7 +146,7 @@ final class State
         }
         return match (true) {
             !Output::settle() => 'the request has started an output buffer that nobody can end',
-            stream_context_get_options(stream_context_get_default()) !== self::$context => 'the request has changed the default stream context',
+            stream_context_get_params(stream_context_get_default()) !== self::$context => 'the request has changed the default stream context',
             ini_get('open_basedir') !== self::$openBasedir => 'the request has changed open_basedir',
             getcwd() !== self::$folder && !@chdir(self::$folder) => 'the working directory ' . self::$folder . ' is gone',
             default => null,
@@ -150,7 +155,7 @@ final class State
 
     private static function putBackSignals(): void
     {
-        if (self::$handlers[SIGALRM] === SIG_DFL) { // else alarms are the script's own, not a request's
+        if (self::$handlers[SIGALRM] === SIG_DFL) { // with a handler of the script alarms are its own
             pcntl_alarm(0);
         }
         foreach (self::$handlers as $signal => $handler) {
@@ -167,7 +172,7 @@ final class State
         }
     }
 
-    /** Puts the rest back, once the response is sent: it takes some microseconds, which no client waits for. */
+    /** Puts back the rest. It runs after the response is complete, and takes some ten microseconds that no client waits for. */
     public static function putBack(): void
     {
         self::putBackHandlers();
@@ -204,7 +209,7 @@ final class State
         foreach (array_diff(self::$wrappers, stream_get_wrappers()) as $wrapper) {
             @stream_wrapper_restore($wrapper);
         }
-        mt_srand(); // what it is seeded with, nobody knows
+        mt_srand(); // with a random seed
         strtok('', ' ');
         error_clear_last();
     }

@@ -3,6 +3,9 @@
 
 use arca\Request;
 
+// Not all of PHP is installed everywhere.
+$has = array_combine($names = ['intl', 'mbstring', 'simplexml', 'gettext'], array_map(extension_loaded(...), $names));
+
 $changes = [
     'none' => fn () => null,
     'time limit' => fn () => set_time_limit(7),
@@ -25,11 +28,13 @@ $changes = [
     'no error handler' => function () { restore_error_handler(); restore_error_handler(); },
     'exception handler' => fn () => set_exception_handler(fn () => null),
     'output buffers' => function () { ob_start(); ob_start(fn ($s) => strrev($s)); echo 'printed'; },
-    'libxml errors' => function () { libxml_use_internal_errors(true); simplexml_load_string('<a'); },
-    'libxml loader' => fn () => libxml_set_external_entity_loader(fn () => null),
-    'mb' => function () { mb_internal_encoding('latin1'); mb_language('ja'); mb_substitute_character(0x3013); mb_http_output('SJIS'); mb_detect_order('SJIS'); mb_regex_encoding('SJIS'); },
-    'textdomain' => fn () => textdomain('other'),
+    'libxml errors' => function () use ($has) { if (!$has['simplexml']) { return; } libxml_use_internal_errors(true); simplexml_load_string('<a'); },
+    'libxml loader' => fn () => $has['simplexml'] && libxml_set_external_entity_loader(fn () => null),
+    'mb' => function () use ($has) { if (!$has['mbstring']) { return; } mb_internal_encoding('latin1'); mb_language('ja'); mb_substitute_character(0x3013); mb_http_output('SJIS'); mb_detect_order('SJIS'); mb_regex_encoding('SJIS'); },
+    'textdomain' => fn () => $has['gettext'] && textdomain('other'),
     'wrappers' => fn () => stream_wrapper_unregister('http'),
+    'intl' => fn () => $has['intl'] && Locale::setDefault('de_DE'),
+    'peak of memory' => fn () => strlen(str_repeat('x', 20_000_000)),
     'strtok' => fn () => strtok('a secret token', ' '),
     'last error' => fn () => @trigger_error('silenced'),
     'superglobals' => function () { $_GET['a'] = $_POST['b'] = $_SERVER['c'] = $_ENV['d'] = $_COOKIE['e'] = $_FILES['f'] = $_REQUEST['g'] = 'x'; },
@@ -38,6 +43,7 @@ $changes = [
     'exception' => function () { date_default_timezone_set('Asia/Tokyo'); ini_set('precision', '3'); throw new Exception('after a change'); },
     // What can't be put back.
     'stream context' => fn () => stream_context_set_default(['http' => ['header' => 'X-Secret: 1']]),
+    'notification' => fn () => stream_context_set_params(stream_context_get_default(), ['notification' => fn () => null]),
     'endless buffer' => fn () => ob_start(null, 0, 0),
     'open_basedir' => fn () => ini_set('open_basedir', getcwd() . ':' . sys_get_temp_dir() . ':/proc'),
 ];
@@ -64,11 +70,13 @@ function state(): array
         'error handler' => $error === null ? null : spl_object_id($error),
         'exception handler' => $exception,
         'level' => [ob_get_level(), count(ob_list_handlers())],
-        'libxml' => [libxml_use_internal_errors(), libxml_get_errors(), libxml_get_external_entity_loader()],
-        'mb' => [mb_internal_encoding(), mb_language(), mb_substitute_character(), mb_http_output(), mb_detect_order(), mb_regex_encoding(), mb_regex_set_options()],
-        'textdomain' => textdomain(null),
+        'libxml' => !extension_loaded('simplexml') ? null : [libxml_use_internal_errors(), libxml_get_errors(), function_exists('libxml_get_external_entity_loader') ? libxml_get_external_entity_loader() : null],
+        'mb' => !extension_loaded('mbstring') ? null : [mb_internal_encoding(), mb_language(), mb_substitute_character(), mb_http_output(), mb_detect_order(), mb_regex_encoding(), mb_regex_set_options()],
+        'textdomain' => extension_loaded('gettext') ? textdomain(null) : null,
         'wrappers' => array_diff(['http', 'file', 'php', 'data'], stream_get_wrappers()),
-        'context' => stream_context_get_options(stream_context_get_default()),
+        'context' => stream_context_get_params(stream_context_get_default()),
+        'intl' => extension_loaded('intl') ? Locale::getDefault() : null,
+        'peak of memory' => function_exists('memory_reset_peak_usage') && memory_get_peak_usage() > 10_000_000,
         'strtok' => strtok(' '),
         'last error' => error_get_last(),
         'globals' => [$_GET, $_POST, $_COOKIE, $_FILES, $_REQUEST, $_SERVER['c'] ?? null, $_ENV, isset($_SESSION)],
@@ -82,6 +90,7 @@ $run = function (string $what) use ($changes) {
         case 'state': return json_encode(state(), JSON_THROW_ON_ERROR | JSON_PARTIAL_OUTPUT_ON_ERROR);
         case 'pid': return (string) getmypid();
         case 'seed': mt_srand(42); return (string) mt_rand();
+        case 'size': return (string) filesize(getenv('FILE'));
         case 'random': return (string) mt_rand();
     }
     $changes[$what]();
