@@ -58,14 +58,3 @@ func TestKinds(t *testing.T) {
 		t.Errorf("%v: retry after %v", err, e.RetryAfter)
 	}
 }
-
-// TestOneKind: each row of the table has its own section.
-func TestOneKind(t *testing.T) {
-	seen := map[string]bool{}
-	for _, k := range kinds {
-		if k.name == "" || seen[k.name] || k.has == nil || k.new == nil {
-			t.Errorf("the row %q", k.name)
-		}
-		seen[k.name] = true
-	}
-}
