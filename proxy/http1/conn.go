@@ -139,6 +139,7 @@ var chunked = []string{"chunked"}
 
 // call calls the handler, and reports whether there is a response.
 func (c *conn) call(r *http.Request, refused error) (ok bool) {
+	c.ctx.begin()
 	defer c.ctx.end()
 	defer func() {
 		if v := recover(); v != nil {

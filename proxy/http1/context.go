@@ -16,6 +16,7 @@ type requestContext struct {
 	conn            *conn
 
 	mu       sync.Mutex
+	handling bool          // a request is being handled
 	done     chan struct{} // nil until it is asked for
 	err      error
 	stop     func() bool   // stops listening to the server's context
@@ -25,10 +26,28 @@ type requestContext struct {
 
 func (r *requestContext) init(c *conn) { r.Context, r.conn = c.server.base(), c }
 
-// Done implements context.Context.
+// begin begins the context of a request.
+func (r *requestContext) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handling = true
+}
+
+// closed is the channel of a context that has ended.
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Done implements context.Context. It may be called after the request: a child
+// that package context has made of this one asks on a goroutine of its own.
 func (r *requestContext) Done() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.handling {
+		return closed
+	}
 	if r.done == nil {
 		r.done = make(chan struct{})
 		r.stop = context.AfterFunc(r.Context, func() { r.cancel(r.Context.Err()) })
@@ -70,10 +89,13 @@ func (r *requestContext) watch() {
 func (r *requestContext) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err == nil {
-		return r.Context.Err()
+	switch {
+	case !r.handling:
+		return context.Canceled
+	case r.err != nil:
+		return r.err
 	}
-	return r.err
+	return r.Context.Err()
 }
 
 func (r *requestContext) cancel(err error) {
@@ -105,13 +127,14 @@ func (r *requestContext) stopWatching() {
 
 // end ends the context of one request, and prepares that of the next.
 func (r *requestContext) end() {
-	r.stopWatching()
 	r.mu.Lock()
+	r.handling = false
 	stop := r.stop
 	r.mu.Unlock()
 	if stop == nil {
 		return // nobody asked
 	}
+	r.stopWatching()
 	stop()
 	r.cancel(context.Canceled)
 	r.mu.Lock()

@@ -17,6 +17,7 @@ type Context struct {
 	timer    *time.Timer
 	stop     func() bool // stops waiting for the parent's end
 	err      error
+	released bool // nobody waits any more
 	request  *Request
 }
 
@@ -42,7 +43,7 @@ func (c *Context) reset(parent context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.Context, c.deadline = parent, time.Time{}
-	c.done, c.timer, c.stop, c.err = nil, nil, nil, nil
+	c.done, c.timer, c.stop, c.err, c.released = nil, nil, nil, nil, false
 }
 
 // SetTimeout moves the deadline to d from now on; 0 means none.
@@ -92,7 +93,7 @@ func (c *Context) Done() <-chan struct{} {
 	if c.done != nil {
 		return c.done
 	}
-	if c.deadline.IsZero() {
+	if c.deadline.IsZero() || c.released {
 		return c.Context.Done()
 	}
 	c.done = make(chan struct{})
@@ -120,10 +121,12 @@ func (c *Context) end(err error) {
 	}
 }
 
-// release stops the timer. The context must not be waited for any more.
+// release stops the timer. Whoever waits for the context afterwards, waits for
+// the parent's end.
 func (c *Context) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.released = true
 	if c.timer != nil {
 		c.timer.Stop()
 		c.stop()
