@@ -24,27 +24,36 @@ static uint32_t slot(const struct szkri_seen *seen, uint64_t prefix)
 	return i;
 }
 
+/* Moves the set into a table of another size, all of zeros. */
+static void move_to(struct szkri_seen *seen, uint64_t *table, uint32_t size)
+{
+	uint64_t *old = seen->table;
+	uint32_t old_size = seen->size;
+	seen->table = table;
+	seen->size = size;
+	for (uint32_t i = 0; old != NULL && i < old_size; i++)
+		if (old[i] != 0)
+			table[slot(seen, old[i])] = old[i];
+	free(old);
+}
+
 int szkri_seen_reserve(struct szkri_seen *seen, uint32_t count)
 {
 	uint64_t wanted = (uint64_t)seen->used + count;
-	struct szkri_seen grown = *seen;
-	while (4 * wanted > 3 * (uint64_t)grown.size) {
-		if (grown.size > UINT32_MAX / 2)
+	uint32_t size = seen->size;
+	while (4 * wanted > 3 * (uint64_t)size) {
+		if (size > UINT32_MAX / 2)
 			return -1;
-		grown.size = grown.size == 0 ? first_size : 2 * grown.size;
+		size = size == 0 ? first_size : 2 * size;
 	}
-	if (grown.size == seen->size)
+	if (size == seen->size)
 		return 0;
-	if (seen->table == NULL && szkri_random(&grown.seed, sizeof grown.seed) < 0)
+	if (seen->table == NULL && szkri_random(&seen->seed, sizeof seen->seed) < 0)
 		return -1;
-	grown.table = calloc(grown.size, sizeof *grown.table);
-	if (grown.table == NULL)
+	uint64_t *table = calloc(size, sizeof *table);
+	if (table == NULL)
 		return -1;
-	for (uint32_t i = 0; i < seen->size; i++)
-		if (seen->table[i] != 0)
-			grown.table[slot(&grown, seen->table[i])] = seen->table[i];
-	free(seen->table);
-	*seen = grown;
+	move_to(seen, table, size);
 	return 0;
 }
 
