@@ -11,7 +11,9 @@ GOFILES   = $(shell git ls-files '*.go')
 # dokuwiki, which would bring Apache otherwise.
 RUN_NEEDS  = php:php-cli
 TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:php-codesniffer \
-             Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim openssl:openssl curl:curl dokuwiki:dokuwiki
+             Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim openssl:openssl curl:curl dokuwiki:dokuwiki $(C_NEEDS)
+C_NEEDS    = gcc:gcc g++:g++ /usr/include/openssl/evp.h:libssl-dev
+C_LONG     = valgrind:valgrind clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a:libclang-rt-14-dev
 # The applications of long tests, with a database that tests start themselves. nginx
 # comes first: they would bring Apache otherwise.
 PHP_LIB    = /usr/lib/php/[0-9]*
@@ -20,13 +22,13 @@ WORDPRESS  = nginx:nginx-light php-fpm:php-fpm /usr/share/wordpress/wp-load.php:
              mariadbd:mariadb-server $(PHP_LIB)/mysqli.so:php-mysql $(PHP_LIB)/gd.so:php-gd $(PHP_LIB)/xml.so:php-xml
 MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:mediawiki \
              $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 $(PHP_LIB)/intl.so:php-intl $(PHP_LIB)/mbstring.so:php-mbstring $(PHP_LIB)/xml.so:php-xml
-LONG_NEEDS = $(TEST_NEEDS) $(WORDPRESS) $(MEDIAWIKI)
+LONG_NEEDS = $(TEST_NEEDS) $(C_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long wordpress mediawiki fmt lint fuzz module
+.PHONY: help run build test test-long wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test module
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install PHP if it is missing, build, make a key, start mkd with config.yaml
 	@.ci/install $(RUN_NEEDS)
@@ -69,6 +71,14 @@ fuzz: ## run each fuzz test for FUZZTIME (5000x, or a time as 1m)
 	    echo "fuzz $$pkg $$name $(FUZZTIME)"; \
 	    $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
 	  done; done
+
+libsazukari: ## build the C library, in libsazukari/build
+	@.ci/install $(C_NEEDS)
+	$(MAKE) -C libsazukari
+
+libsazukari-test: ## test the C library, with mkd and PHP
+	@.ci/install $(C_NEEDS) $(RUN_NEEDS)
+	$(GO) test -count=1 -v ./libsazukari
 
 fmt: ## format the Go code
 	gofmt -w $(GOFILES)

@@ -19,11 +19,12 @@ static int is_retry(int error) { return error == WSAEWOULDBLOCK || error == WSAE
 static int is_pending(int error) { return error == WSAEWOULDBLOCK; }
 static int wait_once(WSAPOLLFD *p, int ms) { return WSAPoll(p, 1, ms); }
 typedef WSAPOLLFD poll_fd;
+typedef int io_size;
 
 static int set_up(szkri_socket s)
 {
 	u_long on = 1;
-	return ioctlsocket(s, FIONBIO, &on) == 0 ? 0 : -1;
+	return ioctlsocket(s, (long)FIONBIO, &on) == 0 ? 0 : -1;
 }
 
 /* Windows counts these calls: the last clean-up ends the use of sockets. */
@@ -55,6 +56,7 @@ static int is_retry(int error) { return error == EAGAIN || error == EWOULDBLOCK 
 static int is_pending(int error) { return error == EINPROGRESS || error == EINTR; }
 static int wait_once(struct pollfd *p, int ms) { return poll(p, 1, ms); }
 typedef struct pollfd poll_fd;
+typedef size_t io_size;
 
 static int set_up(szkri_socket s)
 {
@@ -163,7 +165,7 @@ szkri_socket szkri_socket_connect(const char *host, uint16_t port, szkri_time de
 slength_t szkri_socket_read(szkri_socket s, byte *p, length_t length, szkri_time deadline, const char **why)
 {
 	for (;;) {
-		slength_t n = (slength_t)recv(s, (void *)p, length, 0);
+		slength_t n = (slength_t)recv(s, (void *)p, (io_size)length, 0);
 		if (n > 0)
 			return n;
 		if (n == 0) {
@@ -185,7 +187,7 @@ slength_t szkri_socket_read(szkri_socket s, byte *p, length_t length, szkri_time
 slength_t szkri_socket_write(szkri_socket s, const byte *p, length_t length, szkri_time deadline, const char **why)
 {
 	for (;;) {
-		slength_t n = (slength_t)send(s, (const void *)p, length, MSG_NOSIGNAL);
+		slength_t n = (slength_t)send(s, (const void *)p, (io_size)length, MSG_NOSIGNAL);
 		if (n > 0)
 			return n;
 		if (n < 0 && !is_retry(last_error())) {

@@ -78,5 +78,5 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz-%)
 	@set -e; for name in $(FUZZERS); do \
 	  mkdir -p $(BUILD)/corpus/$$name; echo "fuzz $$name"; \
 	  $(BUILD)/fuzz-$$name -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -artifact_prefix=$(BUILD)/ \
-	    $(BUILD)/corpus/$$name >$(BUILD)/fuzz-$$name.log 2>&1 || { tail -50 $(BUILD)/fuzz-$$name.log; exit 1; }; \
+	    $(BUILD)/corpus/$$name tests/corpus/$$name >$(BUILD)/fuzz-$$name.log 2>&1 || { tail -50 $(BUILD)/fuzz-$$name.log; exit 1; }; \
 	  tail -1 $(BUILD)/fuzz-$$name.log; done
