@@ -25,9 +25,9 @@ func onHTTP(t *testing.T, code string) string {
 	return path
 }
 
-// TestOnHTTPThroughBothDoors has a script's on_http answer requests of both
-// doors.
-func TestOnHTTPThroughBothDoors(t *testing.T) {
+// TestOnHTTPThroughBothListeners has a script's on_http respond to requests of a
+// Megaki and an HTTP listener.
+func TestOnHTTPThroughBothListeners(t *testing.T) {
 	script := onHTTP(t, `
 use arca\Request;
 use arca\Response;
@@ -79,20 +79,20 @@ routes:
 	} {
 		for _, way := range ways {
 			want := c.status
-			answer := way.send(t, p, c.request)
-			if answer == nil {
+			response := way.send(t, p, c.request)
+			if response == nil {
 				if way.name != "web" || !c.mayBreak {
-					t.Errorf("%s %.60q: no answer", way.name, c.request)
+					t.Errorf("%s %.60q: no response", way.name, c.request)
 				}
 				continue
 			}
 			method, _, _ := strings.Cut(c.request, " ")
-			resp, _ := parseAnswer(t, answer, method)
+			resp, _ := parseAnswer(t, response, method)
 			if resp.StatusCode != want {
-				t.Errorf("%s %.60q: %d, want %d: %.300q", way.name, c.request, resp.StatusCode, want, answer)
+				t.Errorf("%s %.60q: %d, want %d: %.300q", way.name, c.request, resp.StatusCode, want, response)
 			}
 			texts := c.want
-			if strings.Contains(string(answer), `"https":`) {
+			if strings.Contains(string(response), `"https":`) {
 				if way.name == "app" {
 					texts = append(texts, `"https":"on"`, `"session":32`)
 				} else {
@@ -100,8 +100,8 @@ routes:
 				}
 			}
 			for _, text := range texts {
-				if !strings.Contains(string(answer), text) {
-					t.Errorf("%s %.60q: %.100q is missing in %.500q", way.name, c.request, text, answer)
+				if !strings.Contains(string(response), text) {
+					t.Errorf("%s %.60q: %.100q is missing in %.500q", way.name, c.request, text, response)
 				}
 			}
 		}
@@ -155,12 +155,12 @@ func askAll(t *testing.T, p *Daemon, secure *http.Client, method, target string,
 	fmt.Fprintf(&m, "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, target)
 	header.Write(&m)
 	fmt.Fprintf(&m, "Content-Length: %d\r\n\r\n%s", len(body), body)
-	answer, err := client(t, p, "app").Send(t.Context(), m.Bytes())
+	response, err := client(t, p, "app").Send(t.Context(), m.Bytes())
 	if err != nil {
 		got["app"] = exchanged{broken: true}
 		return got
 	}
-	resp, text := parseAnswer(t, answer, method)
+	resp, text := parseAnswer(t, response, method)
 	got["app"] = exchanged{status: resp.StatusCode, header: resp.Header, body: text}
 	return got
 }
@@ -302,9 +302,9 @@ routes:
 		resp.Body.Close()
 	}
 	touch(t, release)
-	answer, err := client(t, p, "app").Send(t.Context(), []byte("GET /?go="+release+" HTTP/1.1\r\nHost: x\r\n\r\n"))
-	if err != nil || !strings.HasSuffix(string(answer), "\r\n\r\none\ntwo\n") {
-		t.Errorf("app: %q, %v", answer, err)
+	response, err := client(t, p, "app").Send(t.Context(), []byte("GET /?go="+release+" HTTP/1.1\r\nHost: x\r\n\r\n"))
+	if err != nil || !strings.HasSuffix(string(response), "\r\n\r\none\ntwo\n") {
+		t.Errorf("app: %q, %v", response, err)
 	}
 	if data, err := os.ReadFile(log); err != nil || strings.Contains(string(data), "one") {
 		t.Errorf("the log has what was printed: %s, %v", data, err)

@@ -1,5 +1,5 @@
 <?php
-// The smallest userspace script: answers every message with what it said.
+// The smallest userspace script: it responds to every message with its text.
 
 $ARCANGELO_USERSPACE = [
     'on_handle' => function (): string {

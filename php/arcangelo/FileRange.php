@@ -5,9 +5,8 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * Decides what a request gets of a file: the whole, a range, or the word that it
- * has it already (RFC 9110, sections 13 and 14). Several ranges at once get the
- * whole.
+ * Decides what a request gets of a file: the whole file, a range of it, or 304 (RFC
+ * 9110, sections 13 and 14). A request for several ranges gets the whole file.
  *
  * @internal
  */
@@ -144,7 +143,7 @@ final class FileRange
     private static function without(Response $response, int $status): int
     {
         $response->status($status)->removeHeader('Content-Type')->removeHeader('Content-Disposition');
-        $response->removeHeader('Last-Modified')->removeHeader('Accept-Ranges'); // the tag says more
+        $response->removeHeader('Last-Modified')->removeHeader('Accept-Ranges'); // the tag suffices
         if ($status !== 304) {
             $response->removeHeader('ETag');
         }

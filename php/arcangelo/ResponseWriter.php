@@ -213,7 +213,7 @@ final class ResponseWriter
         if (self::$status === 204 || self::$status === 304) {
             self::$bodiless = true;
             $length = -1;
-        } elseif (self::$bodiless && $length === 0) { // HEAD: a response needn't make a body to tell its length
+        } elseif (self::$bodiless && $length === 0) { // HEAD: a script needn't make a body to announce its length
             $length = $response->getLength();
         }
         self::$head = Wire::make(Wire::HEAD, pack('nJ', self::$status, $length), self::header($response, $length));

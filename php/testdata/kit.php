@@ -54,7 +54,7 @@ $ARCANGELO_USERSPACE = [
             case 'die': die('the reason');
             case 'longthrow': throw new RuntimeException(str_repeat('x', 100_000));
             case 'badframe': fwrite(fopen('php://fd/4', 'wb'), 'nonsense of a script'); return 'done';
-            case 'late': // nonsense after the answer
+            case 'late': // nonsense after the response
                 register_shutdown_function(fn () => null);
                 $pid = pcntl_fork();
                 if ($pid === 0) { usleep(50_000); fwrite(fopen('php://fd/4', 'wb'), str_repeat("\x01", 64)); posix_kill(getmypid(), SIGKILL); }

@@ -1,6 +1,6 @@
 <?php
 // Handlers that print: the path names the way. Each prints "one", waits until the
-// client has it (go is the file that says so), prints "two", and waits again.
+// client has it (a file named after go appears), prints "two", and waits again.
 
 use arca\Request;
 use arca\Response;

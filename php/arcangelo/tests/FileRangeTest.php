@@ -91,7 +91,7 @@ final class FileRangeTest extends TestCase
         self::assertSame(200, $response->getStatus());
     }
 
-    /** Whatever is asked for, what comes is a part of the file, and Content-Range says which. */
+    /** Whatever is asked for, what comes is a part of the file, and Content-Range is right. */
     public function testAnyRange(): void
     {
         mt_srand(1);
@@ -100,18 +100,18 @@ final class FileRangeTest extends TestCase
             for ($n = mt_rand(0, 8); $n > 0; $n--) {
                 $range .= '0123456789-, x'[mt_rand(0, 13)];
             }
-            [$status, $content, $said] = $this->ask(['Range' => [$range]]);
+            [$status, $content, $field] = $this->ask(['Range' => [$range]]);
             switch ($status) {
                 case 206:
-                    self::assertSame(1, preg_match('~^bytes (\d+)-(\d+)/10$~D', $said, $m), $range);
+                    self::assertSame(1, preg_match('~^bytes (\d+)-(\d+)/10$~D', $field, $m), $range);
                     self::assertSame(substr('0123456789', (int) $m[1], $m[2] - $m[1] + 1), $content, $range);
                     self::assertNotSame('', $content, $range);
                     break;
                 case 416:
-                    self::assertSame(['', 'bytes */10'], [$content, $said], $range);
+                    self::assertSame(['', 'bytes */10'], [$content, $field], $range);
                     break;
                 default:
-                    self::assertSame([200, '0123456789', ''], [$status, $content, $said], $range);
+                    self::assertSame([200, '0123456789', ''], [$status, $content, $field], $range);
             }
         }
     }
