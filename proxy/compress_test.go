@@ -199,8 +199,43 @@ func TestCompress(t *testing.T) {
 	// A range is of the file as it is.
 	for _, way := range ways {
 		resp, body := parseAnswer(t, way.send(t, p, "GET /files/long.css HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nRange: bytes=7-12\r\n\r\n"), "GET")
-		if resp.StatusCode != 206 || resp.Header.Get("Content-Encoding") != "" || body != "a{b:c}" {
+		if resp.StatusCode != 206 || resp.Header.Get("Content-Encoding") != "" || body != "a{b:c}" || resp.Header.Get("Vary") != "Accept-Encoding" {
 			t.Errorf("%s: %d %q %q", way.name, resp.StatusCode, resp.Header, body)
+		}
+	}
+}
+
+// TestCharsetOfFiles: a page in ISO 8859-1 was garbled by a charset in the header.
+// charset and types are options of both kinds of backends that serve files.
+func TestCharsetOfFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.html", "a.txt", "a.css", "a.own", "a.glb", "a.xml"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, _ := allListeners(t, `
+backends:
+  files: {files: {root: `+dir+`}}
+  own: {files: {root: `+dir+`, charset: iso-8859-1, types: {.own: text/x-own, .glb: model/gltf-binary}}}
+  fpm: {fastcgi: {addresses: ["127.0.0.1:1"], root: `+dir+`}}
+  ownfpm: {fastcgi: {addresses: ["127.0.0.1:1"], root: `+dir+`, charset: iso-8859-1, types: {.own: text/x-own, .glb: model/gltf-binary}}}
+routes:
+  - {match: {hosts: [files]}, backend: files}
+  - {match: {hosts: [own]}, backend: own}
+  - {match: {hosts: [fpm]}, backend: fpm}
+  - {match: {hosts: [ownfpm]}, backend: ownfpm}
+`)
+	usual := map[string]string{"a.html": "text/html", "a.txt": "text/plain", "a.css": "text/css; charset=utf-8", "a.own": "application/octet-stream", "a.xml": "application/xml"}
+	own := map[string]string{"a.html": "text/html; charset=iso-8859-1", "a.txt": "text/plain; charset=iso-8859-1", "a.css": "text/css; charset=iso-8859-1",
+		"a.own": "text/x-own", "a.glb": "model/gltf-binary", "a.xml": "application/xml"}
+	for host, types := range map[string]map[string]string{"files": usual, "fpm": usual, "own": own, "ownfpm": own} {
+		for name, want := range types {
+			for _, way := range everyWay {
+				if g := way.send(t, p, &asked{method: "GET", target: "/" + name, fields: []string{"Host: " + host}}); g.status != 200 || g.header.Get("Content-Type") != want {
+					t.Errorf("%s: %s of %s: %d %q, want %q", way.name, name, host, g.status, g.header.Get("Content-Type"), want)
+				}
+			}
 		}
 	}
 }

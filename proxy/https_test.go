@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +78,49 @@ routes:
 	resp.Body.Close()
 	if want := "https://127.0.0.1:" + port + "/a/b?c"; resp.StatusCode != 308 || resp.Header.Get("Location") != want {
 		t.Errorf("redirect: %d %s, want %s", resp.StatusCode, resp.Header.Get("Location"), want)
+	}
+}
+
+// TestOnlyAEADSuites: with TLS 1.2, mkd neither offers nor accepts suites in CBC mode
+// or with a key exchange by RSA.
+func TestOnlyAEADSuites(t *testing.T) {
+	var suites []uint16 // that an upstream has
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
+	u.Config.ErrorLog = log.New(io.Discard, "", 0)
+	u.Config.SetKeepAlivesEnabled(false) // each request has a handshake
+	u.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: suites, Certificates: u.TLS.Certificates}, nil
+	}}
+	u.StartTLS()
+	defer u.Close()
+	p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: `+u.URL+`}], tls: {insecure: true}}}
+routes:
+  - backend: api
+`)
+	for suite, good := range map[uint16]bool{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: true,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:    false,
+	} {
+		conn, err := tls.Dial("tcp", p.Addr("tls").String(), &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+		if (err == nil) != good {
+			t.Errorf("the listener, %s: %v", tls.CipherSuiteName(suite), err)
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+	for suite, want := range map[uint16]string{
+		tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: "HTTP/1.1 200 ",
+		tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA:    "HTTP/1.1 503 ",
+		tls.TLS_RSA_WITH_AES_128_GCM_SHA256:       "HTTP/1.1 503 ",
+	} {
+		suites = []uint16{suite}
+		request := "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+		if response := sendWeb(t, p, request); !strings.HasPrefix(string(response), want) {
+			t.Errorf("an upstream with %s: %q", tls.CipherSuiteName(suite), response)
+		}
 	}
 }
 
