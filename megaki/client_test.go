@@ -84,7 +84,7 @@ func TestClientKeepsItsConnection(t *testing.T) {
 	defer c.Close()
 	var first *Conn
 	for range 3 {
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		if c.conn == nil {
 			ctx = t.Context()
 		}

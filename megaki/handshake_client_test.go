@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -169,15 +170,19 @@ func TestContextBoundsTheHandshake(t *testing.T) {
 		if _, err := Dial(ctx, "tcp", addr, clientConfig()); !errors.Is(err, context.Canceled) {
 			t.Errorf("silent after %s, canceled: %v", name, err)
 		}
-		addr = scripted(t, func(s *script) {
-			silent(s)
-			s.end()
+		cfg := clientConfig() // makes the keys outside of the bubble
+		synctest.Test(t, func(t *testing.T) {
+			conn := scriptedPipe(t, func(s *script) {
+				silent(s)
+				s.end()
+			})
+			begin := time.Now()
+			_, err := NewConn(t.Context(), conn, cfg)
+			if took := time.Since(begin); !errors.Is(err, os.ErrDeadlineExceeded) || took != DefaultHandshakeTimeout {
+				t.Errorf("silent after %s: %v after %v", name, err, took)
+			}
+			conn.Close()
 		})
-		cfg := clientConfig()
-		cfg.HandshakeTimeout = 500 * time.Millisecond
-		if _, err := Dial(t.Context(), "tcp", addr, cfg); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("silent after %s, timeout: %v", name, err)
-		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

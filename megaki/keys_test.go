@@ -108,13 +108,46 @@ func TestPrivateKeysOfOpenSSL(t *testing.T) {
 	})
 }
 
+// manyIterations was written by openssl pkcs8 -topk8 -v2 des3 -iter 10000001,
+// which takes seconds.
+const manyIterations = `-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIIFHjBQBgkqhkiG9w0BBQ0wQzArBgkqhkiG9w0BBQwwHgQIM9dketp6pFcCBACY
+loEwDAYIKoZIhvcNAgkFADAUBggqhkiG9w0DBwQI18ZErnrnQ/YEggTImF9aF1YI
++hRWmZQJLnamZsein8oLT5/dCqPNyeioJ+krAl8BGBBC6CA5gqZi5SnkE7rEkX6q
+uvxicwH8NhvFAS2M2BzdEyrcNoGpTS6bHtZka28sWT+9djhPSESM6WHQT2F1CHU6
+2wS+60qovJ735/9LlbrbJHIJHDvyaxq6kCaYsZYJ+Wf8tM5OHZYbyd14c8q1My/O
+CWi/795sB8E2sytMPZQzwWEZWNdZAF7P2syIeOL32xen4NyLyH54g7c/54361jgv
+CBI6OK6n8AiNcio9olrhO2A4p69BcBJFrrr3DsPbWmtGjTKFdliUqRHxP5jz2mdn
+IqD+uonEb5niJpM08pbhpAovnmgMVpBQFgLZ32A/zRuHeDKh87gHmQb0vaZXlJoL
+37Tqrkv0Qrcel01yB2kYOkuFJQtlrx46uCjyoUoyo18oiJUEZSwm1/sZczd1gdoC
+T1XffnHjeZ8QptfDr0zYEOmn5/fmEuz5NgiMkKKoVf2kWVFrw0QAux8tdT8hCquC
+qI4ENw8TP1XQKSxw+wbxCaaSiMfgeovvqxIydEC5bJyhmH69XB4QqHUdTJWcHvcR
+vulL2Ci7wpPMm4F8FacgKbAB8PeO/2KIKTMafeXiBcwibHNblJhqhwxBKevOocVD
+xQ9ZD3U7d7JoZZVMuHEvwMVbgAb2HrKa8cbh31J4x018uR5lLcGq4inTp5SX046L
+koNK0W4lrjU7iAyHNCEs8AjeowUrd8qKG6fwuvVOV/DLTYexgooF2FQbo6JpRINE
+f6P0PKckGIpQNoIuSnWC4UpjLvWZiV6ysP9TfLwmRZQNiICm0PGe9Fkc154Wd7dC
+pnSh0dlsg+CL5tE9I4Ig9kXYEk4qI4biMu/A7sd1C4F/OLLK5NRX6gmqTZVzQIno
+XI9sJdsdy1QrB+6PyZiKbYXB0FPCqWavtKhiUYla8uo+T0Kje0rQnguzcN8AdTDy
+ZfMSrwPx4Gl1IPFP0pJpXmeMQe9TRARBsHZJkgIrATqsE91egG9W/WEMZJRK65oB
+JZjIU3DzxZvVN5EWqLBISIwe2J29EHInlaGSBpSm4ifm6/f6puRxseA9vSpv/tDe
+d9ud2u1aLjOFrRZrXxWyW6SXdfiMabNODV6u4xZLARixIQ576ApSINhFQ/vA7/Z0
+WvpDB/Rk4Bu7rEj9VwylwgN+ufuDBqPgeSdTvDO74JNjmebdtFg8llNz1ui31VNO
+o2wd5UdJXKYiNx7NfkpZmi5c22bJYmhdEBEUXZIs5Tr551XFsKedZJwJIrFJIoyJ
+44alGQj3aDLSi0os0vWWUXLQfNFeLyI2n8LjRltKQ2lFCHf4995DeJW8o1lTyDdd
+axbGq8uvIAjq7YQ9OIRAeooSrjY6iKrkk6TO8292HokbJEmYmSm45Jz4FXZKjQH2
+GeCGjnCP/xyQqJsLoEKHnLS3XPJQjn17YyC3d34eDo3UqmmpYZpTaHv9W69djvpB
+APBOTOTtursEnmBrEeUcWrm/DoceIXrnsXWnUx0AyXeM1YkPn5ZS/xjAEJF6MvB7
+bSWfRum6P0hOUsz86u43wd0q3vYazXK/6/sGllNW9mSLdL7C4wmOd2ZLtVNPYR5W
+PdUfpfrNOzB/7PHCntMiHWSY
+-----END ENCRYPTED PRIVATE KEY-----
+`
+
 func TestKeysThatAreRefused(t *testing.T) {
 	rsaKey := func(bits string) []byte { return openssl(t, nil, "genrsa", bits) }
 	pass := []string{"-passout", "pass:" + passphrase}
 	base := rsaKey("2048")
 	scrypt := openssl(t, base, append([]string{"pkcs8", "-topk8", "-scrypt"}, pass...)...)
 	pbes1 := openssl(t, base, append([]string{"pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES"}, pass...)...)
-	many := openssl(t, base, append([]string{"pkcs8", "-topk8", "-v2", "des3", "-iter", "10000001"}, pass...)...)
 	legacy := openssl(t, base, append([]string{"rsa", "-traditional", "-aes128"}, pass...)...)
 	short := openssl(t, rsaKey("1024"), append([]string{"pkcs8", "-topk8", "-v2", "aes128"}, pass...)...)
 	for _, c := range []struct {
@@ -133,7 +166,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		{"a public key", openssl(t, base, "rsa", "-pubout"), `PEM of type "PUBLIC KEY", an RSA key`},
 		{"scrypt", scrypt, "convert it: openssl pkcs8"},
 		{"PBES1", pbes1, "convert it: openssl pkcs8"},
-		{"too many iterations", many, "10000001 iterations"},
+		{"too many iterations", []byte(manyIterations), "10000001 iterations"},
 		{"unknown cipher", bytes.Replace(legacy, []byte("AES-128-CBC"), []byte("CAMELLIA-128-CBC"), 1), `"CAMELLIA-128-CBC", which isn't supported; convert it`},
 		{"no DEK-Info", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}, Bytes: make([]byte, 16)}), `convert it`},
 		{"short IV", bytes.Replace(legacy, []byte("AES-128-CBC,"), []byte("AES-128-CBC,00"), 1), "incorrect IV size"},
