@@ -20,8 +20,8 @@ type FastCGI struct {
 	// a container.
 	ServerRoot string `yaml:"server_root" default:"" format:"folder"`
 
-	// The scripts and files that stand for a folder; the first that exists is
-	// taken. Without it, `index.php` and `index.html`.
+	// The scripts and files that are used for a folder; the first that exists.
+	// Default: `index.php` and `index.html`.
 	Index []string `yaml:"index" format:"filename"`
 
 	// Endings of scripts. What follows such a name in a path is its PATH_INFO.
@@ -66,7 +66,7 @@ type FastCGI struct {
 	// From a request that was sent to the header of its response.
 	ResponseTimeout time.Duration `yaml:"response_timeout" default:"60s" range:"1ms..24h"`
 
-	// How long the body of a response may stand still.
+	// How long the body of a response may make no progress.
 	ReadTimeout time.Duration `yaml:"read_timeout" default:"60s" range:"1ms..24h"`
 
 	// How many connections to each server are kept for the next request. Each
@@ -79,9 +79,9 @@ type FastCGI struct {
 	// How long such a connection is kept.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"2s" range:"1ms..1h"`
 
-	// Whether the script gets the body of a request as it comes, instead of once
-	// it is complete. A client that goes away then leaves the
-	// script with a part of it, and a body without a length gets 411.
+	// Whether the script gets the body of a request as it arrives, and not only when
+	// it is complete. If the client then leaves, the script has a part of it; and a
+	// body without a length gets 411.
 	StreamBody bool `yaml:"stream_body" default:"false"`
 
 	// Lets scripts have mkd send a file, by X-Accel-Redirect or X-Sendfile.
@@ -117,11 +117,11 @@ type Spawn struct {
 	MaxRequests int `yaml:"max_requests" default:"500" range:"1..1000000000"`
 
 	// PHP settings, as in php.ini. Numbers, `true` and `false` need no quotes
-	// here, and are handed on as they are written.
+	// here, and are passed on as they are written.
 	Ini map[string]string `yaml:"ini" format:"ini"`
 
 	// Environment variables of the processes. Numbers, `true` and `false` need
-	// no quotes here, and are handed on as they are written.
+	// no quotes here, and are passed on as they are written.
 	Env map[string]string `yaml:"env" format:"env"`
 
 	// The user that the processes run as, which only root can change. Empty:

@@ -21,7 +21,7 @@ type HTTPBackend struct {
 	// response.
 	ResponseTimeout time.Duration `yaml:"response_timeout" default:"60s" range:"1ms..24h"`
 
-	// How long the body of a response may stand still.
+	// How long the body of a response may make no progress.
 	ReadTimeout time.Duration `yaml:"read_timeout" default:"60s" range:"1ms..24h"`
 
 	// How long a connection without a request is kept.

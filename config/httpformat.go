@@ -59,7 +59,7 @@ func checkPrefix(s string) error {
 	case strings.HasSuffix(s, "/"), strings.Contains(s, "*"):
 		return errors.New("want a path without a / or * at its end, as in /api")
 	case strings.Contains(s, "%"):
-		return errors.New("write the characters themselves; a % can't stand here")
+		return errors.New("write the characters themselves; % isn't allowed here")
 	}
 	return checkPlainPath(s)
 }

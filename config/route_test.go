@@ -126,7 +126,7 @@ func TestRouteErrors(t *testing.T) {
 		of("root as prefix", prefix, "/", atEnd),
 		of("prefix's star", prefix, "/api/*", atEnd),
 		of("prefix without a slash", prefix, "api", "want a path, which begins with /"),
-		of("encoded prefix", prefix, "/a%2Fb", "write the characters themselves; a % can't stand here"),
+		of("encoded prefix", prefix, "/a%2Fb", "write the characters themselves; % isn't allowed here"),
 		change("framing", "52", "set", "{content-length: 1}", ".content-length: "+framing),
 		change("framing added", "52", "add", "{Transfer-Encoding: chunked}", ".Transfer-Encoding: "+framing),
 		change("framing removed", "55", "remove", "[connection]", `[0]: got "connection"; `+framing),

@@ -40,11 +40,11 @@ type Web struct {
 	// From the first byte of a request to the end of its header, absolute.
 	HeaderTimeout time.Duration `yaml:"header_timeout" default:"10s" range:"1ms..24h"`
 
-	// How long a request's body may stand still. A body that comes slowly but
+	// How long a request's body may make no progress. A body that arrives slowly but
 	// steadily isn't cut off: see `min_rate`.
 	BodyTimeout time.Duration `yaml:"body_timeout" default:"60s" range:"1ms..24h"`
 
-	// How many bytes of a request's body must come in a second, on average,
+	// How many bytes of a request's body must arrive in a second, on average,
 	// once `body_timeout` has passed since it began. 0: it may be as slow as it
 	// likes.
 	MinRate Size `yaml:"min_rate" default:"240B" range:"0B..1GiB"`

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// discard is a ResponseWriter that costs nothing.
+// discard is a ResponseWriter that discards everything.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// nursery plants a release to which a symlink leads, with a file of 4 KiB.
+// nursery makes a release to which a symlink leads, with a file of 4 KiB.
 func nursery(b *testing.B) *Files {
 	dir := b.TempDir()
 	plant(b, dir, "releases/1/public/assets/css/site.css", "releases/1/public/index.php", "releases/1/public/admin/area/index.php", "current -> releases/1")
@@ -30,7 +30,7 @@ func nursery(b *testing.B) *Files {
 }
 
 // BenchmarkServe gets a file of 4 KiB from Files and from http.FileServer, which
-// opens by the whole path and guards against less. The last run tells the ratio.
+// opens the whole path and checks less. The last run prints the ratio.
 func BenchmarkServe(b *testing.B) {
 	f := nursery(b)
 	r := httptest.NewRequest("GET", "/assets/css/site.css", nil)
@@ -89,7 +89,7 @@ func BenchmarkServeOverTCP(b *testing.B) {
 	}
 }
 
-// BenchmarkRoot is what it costs each request to look where the root leads.
+// BenchmarkRoot measures how long each request takes to look where the root leads.
 func BenchmarkRoot(b *testing.B) {
 	f := nursery(b)
 	b.ReportAllocs()

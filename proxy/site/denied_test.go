@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// asNobody has the system see the test's accesses to files as those of another
-// user, if root runs it: the system denies root nothing. The thread isn't used
-// again.
+// asNobody makes the test access files as another user if root runs it, since the
+// system denies root nothing. The thread isn't used again.
 func asNobody(t *testing.T, dir string) {
 	if os.Getuid() != 0 {
 		return

@@ -113,7 +113,7 @@ func TestServePaths(t *testing.T) {
 	}
 }
 
-// TestURLIsNotTrusted hands over URLs that no router of ours makes.
+// TestURLIsNotTrusted passes URLs that no router of ours makes.
 func TestURLIsNotTrusted(t *testing.T) {
 	root := t.TempDir()
 	plant(t, root, "a.txt", "docs/index.html")
@@ -173,7 +173,7 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// TestDenied has the system deny things, also to root.
+// TestDenied checks files that the system denies, also if root runs the test.
 func TestDenied(t *testing.T) {
 	root := t.TempDir()
 	plant(t, root, "a.txt", "open.txt", "closed/a.txt", "closed/a.php", "list/a.txt")
@@ -276,7 +276,7 @@ func TestCheckFiles(t *testing.T) {
 	}
 }
 
-// TestBrokenPatternHidesAll sees to the safe side of an option that wasn't checked.
+// TestBrokenPatternHidesAll checks that an unchecked option fails safe.
 func TestBrokenPatternHidesAll(t *testing.T) {
 	root := t.TempDir()
 	plant(t, root, "a.txt")
@@ -285,7 +285,7 @@ func TestBrokenPatternHidesAll(t *testing.T) {
 	}
 }
 
-// TestErrorTexts sees that a client's bytes stand in them quoted, and not all.
+// TestErrorTexts checks that errors quote a client's bytes, and not too many.
 func TestErrorTexts(t *testing.T) {
 	f := &Files{Root: t.TempDir()}
 	for _, p := range []string{"/a\nlevel=error forged", "/" + strings.Repeat("x", 100_000), "/a\x00\n", "/b/\n/" + strings.Repeat("y/", 1000)} {

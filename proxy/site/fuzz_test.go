@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// grove plants a site for the fuzzers, with traps around it and in it.
+// grove makes a site for the fuzzers, with traps around it and in it.
 func grove(f *testing.F) *Scripts {
 	f.Helper()
 	dir, err := filepath.EvalSymlinks(f.TempDir())
@@ -34,8 +34,7 @@ var seeds = []string{
 	"/l.php/x", "/m.php", "/ab/c.php", "/../outside.php", "/a/../../outside.php", "//index.php", "/index.php\x00.txt", `/a\b`, "/a%2fb", "/a.txt/x.php", "/none.php", "",
 }
 
-// FuzzFind looks for scripts that shouldn't run, and for paths that don't come
-// out as they went in.
+// FuzzFind looks for scripts that shouldn't run, and for paths that Find changes.
 func FuzzFind(f *testing.F) {
 	s := grove(f)
 	for _, seed := range seeds {
@@ -83,8 +82,8 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
-// FuzzServe looks for paths by which a script's source or something outside the
-// root comes out, and for answers that aren't what the request asked for.
+// FuzzServe looks for paths that reveal the source of a script or a file outside the
+// root, and for responses that the request didn't ask for.
 func FuzzServe(f *testing.F) {
 	files := grove(f).Files
 	for _, seed := range seeds {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// swap has the symlink current lead to a release, as deployments do.
+// swap makes the symlink current lead to a release, as deployments do.
 func swap(t testing.TB, dir, release string) {
 	t.Helper()
 	next := filepath.Join(dir, "next")
@@ -25,14 +25,14 @@ func swap(t testing.TB, dir, release string) {
 	}
 }
 
-// write makes a release whose files tell its name.
+// write makes a release whose files contain its name.
 func write(t testing.TB, dir, release string) {
 	t.Helper()
 	plant(t, dir, release+"/public/index.php", release+"/public/name.txt")
 }
 
-// ask returns what a site serves as /name.txt and the script it finds, without
-// the folder that all releases lie in.
+// ask returns what a site serves as /name.txt and the script that it finds, without
+// the folder of all releases.
 func ask(t testing.TB, s *Scripts, dir string) (text, script string) {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -78,8 +78,8 @@ func TestMovedRootIsFollowed(t *testing.T) {
 	ask(t, s, dir)
 }
 
-// TestRenamedRelease has the same folder get another path: scripts have to be
-// told with the new one.
+// TestRenamedRelease renames the folder of a release: scripts are found with the new
+// path.
 func TestRenamedRelease(t *testing.T) {
 	dir, s := releases(t)
 	write(t, dir, "tmp")
@@ -131,8 +131,8 @@ func TestMissingRoot(t *testing.T) {
 }
 
 // TestSwapsUnderLoad swaps releases, and replaces the file itself, while
-// requests come: each gets one release whole, and none fails. At the end only
-// the folder in use is open.
+// requests arrive: each gets one whole release, and none fails. At the end only the
+// folder in use is open.
 func TestSwapsUnderLoad(t *testing.T) {
 	dir, s := releases(t)
 	for i := range 4 {
@@ -215,7 +215,7 @@ func TestCloseUnderRequests(t *testing.T) {
 }
 
 // TestLinkSwappedUnderLoad swaps a symlink between a text and a script: the
-// script's source never comes out.
+// source of the script is never served.
 func TestLinkSwappedUnderLoad(t *testing.T) {
 	root := t.TempDir()
 	plant(t, root, "a.txt", "x.php")

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// show is a Found in one line: a script, its name and its path info; or a file;
-// or where to go.
+// show returns a Found as one line: a script, its name and its path info; or a file;
+// or a redirect.
 func show(found Found, root string) string {
 	switch {
 	case found.Filename != "":
@@ -231,8 +231,8 @@ func TestFindEncodedSeparators(t *testing.T) {
 	}
 }
 
-// TestRealPath sees that PHP gets paths free of symlinks, and those of another
-// disk if it is told to.
+// TestRealPath checks that PHP gets paths without symlinks, and those of another disk
+// with PHPRoot.
 func TestRealPath(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// digits plants an old file of 100 bytes and an empty one, and returns the site
+// digits makes an old file of 100 bytes and an empty one, and returns the site
 // with them, and the content.
 func digits(t testing.TB) (*Files, string) {
 	t.Helper()
@@ -197,7 +197,7 @@ func TestEntityTags(t *testing.T) {
 	}
 }
 
-// pipeWriter is a ResponseWriter that notes what ReadFrom gets.
+// pipeWriter is a ResponseWriter that keeps what ReadFrom gets.
 type pipeWriter struct {
 	*httptest.ResponseRecorder
 	got io.Reader
@@ -208,8 +208,8 @@ func (w *pipeWriter) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(w.ResponseRecorder, src)
 }
 
-// TestSendfile sees that a ResponseWriter gets the file itself, in the one form
-// of which net makes a sendfile(2).
+// TestSendfile checks that a ResponseWriter gets the file itself, in the form for
+// which package net uses sendfile(2).
 func TestSendfile(t *testing.T) {
 	f, content := digits(t)
 	for field, want := range map[string]string{"": content, "bytes=10-19": content[10:20]} {
@@ -231,7 +231,7 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
-// brokenWriter takes some bytes, then does something or fails.
+// brokenWriter accepts some bytes, then does something or fails.
 type brokenWriter struct {
 	http.ResponseWriter
 	room int
@@ -299,8 +299,8 @@ func TestCutAnswers(t *testing.T) {
 	}
 }
 
-// TestCutContentEncoding has a file break off of which no Content-Length told
-// how long it is: http.ServeContent sends none if there is a Content-Encoding.
+// TestCutContentEncoding cuts a file whose response has no Content-Length:
+// http.ServeContent sends none if there is a Content-Encoding.
 func TestCutContentEncoding(t *testing.T) {
 	f, content := digits(t)
 	for room, want := range map[int]bool{100: false, 99: true} {

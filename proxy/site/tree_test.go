@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// source is what a script's source holds and no answer may.
+// source is in the source of each script, and in no response.
 const source = "<?php secret();"
 
-// old is a time of which file systems know nothing more.
+// old is a time so long ago that an ETag is strong.
 var old = time.Date(2024, 2, 29, 12, 30, 15, 123456789, time.UTC)
 
 // plant makes files below a folder: "a/b.txt" with its name as its content (a
@@ -48,7 +48,7 @@ func plant(t testing.TB, dir string, entries ...string) {
 	}
 }
 
-// statusOf is what a caller makes of an error.
+// statusOf returns the status that a caller sends for an error.
 func statusOf(err error) int {
 	for _, is := range []struct {
 		err    error
@@ -74,7 +74,7 @@ func handler(f *Files) http.Handler {
 	})
 }
 
-// get asks f for a target, with header fields as "Name: value".
+// get requests a target from f, with header fields as "Name: value".
 func get(t testing.TB, f *Files, method, target string, fields ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequest(method, "http://example.org"+target, nil)
