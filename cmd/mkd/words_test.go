@@ -37,7 +37,7 @@ var retired = []struct{ words, say string }{
 // and rewritten are those among them that are done.
 var (
 	notYet    = []string{"proxy"}
-	rewritten = []string{"proxy/certs", "proxy/listen", "proxy/logs"}
+	rewritten = []string{"proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/listen", "proxy/logs", "proxy/roundtrip", "proxy/upstream"}
 )
 
 func isNotYet(path string) bool {

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Upstream is one of those that requests are spread over.
+// Upstream is a server that gets a share of the requests.
 type Upstream struct {
 	Name      string // for logs and Status
 	Weight    int    // its share of the requests, compared to the others'; less than 1: 1
 	Transport http.RoundTripper
 
-	// Active returns the number of requests that are under way at Transport. It is
-	// called often, under a lock. Default: they are counted here, for which each
-	// answer's body is wrapped.
+	// Active returns the number of requests in flight at Transport. It is called
+	// often, under a lock. Default: they are counted here, for which the body of
+	// each response is wrapped.
 	Active func() int
 
 	// Check reports whether the upstream is well, for Health. Default: it isn't
@@ -32,15 +32,15 @@ type Upstream struct {
 // hasn't ended and
 //
 //   - nothing of it was sent; or
-//   - no byte of an answer came, the failure wasn't a timeout, and the method is
+//   - no byte of a response came, the failure wasn't a timeout, and the method is
 //     idempotent (RFC 9110, section 9.2.2).
 //
-// In both cases its body, if there is one, has to be there once more: because
-// nothing of it was read, because it has up to 64 KiB, or from Request.GetBody.
-// So a POST that was sent is never repeated. Each upstream is tried once. Only if
-// there is no other, and the failure was a kept connection that the server had
-// closed, the same one is tried a second time. Once there is an answer, whatever
-// its status, nothing is repeated.
+// In both cases its body, if there is one, has to be readable once more: because
+// nothing of it was read, because it has up to 64 KiB, or by Request.GetBody. So a
+// POST that was sent is never repeated. Each upstream is tried once. Only if there
+// is no other, and the failure was a kept connection that the server had closed,
+// the same one is tried a second time. Once there is a response, whatever its
+// status, nothing is repeated.
 //
 // An upstream at which requests fail is left out for a while (ejected): after
 // MaxFails failures within FailTimeout, or at once if nobody listens at its
@@ -58,9 +58,9 @@ type Upstream struct {
 // request that is wrong, a queue that is full, a kept connection that turns out to
 // be closed. Nor does a response of any status.
 //
-// The first time is 1 s, and doubles up to FailTimeout while it goes on. Then one
-// request is tried, and another each second while it has no outcome; if one
-// succeeds, the upstream is back. While no upstream is up, each is tried every
+// An upstream is left out for 1 s first, and then for twice as long each time, up
+// to FailTimeout. After that one request is tried, and another each second while
+// it has no outcome; if one succeeds, the upstream is back. While no upstream is up, each is tried every
 // second.
 type Balancer struct {
 	Upstreams []*Upstream
@@ -75,8 +75,8 @@ type Balancer struct {
 	Picked   func(r *http.Request, u *Upstream)
 	Retrying func(r *http.Request, u *Upstream, err error)
 
-	// Logger is told once when an upstream goes down, and when it is up again.
-	// Default: none.
+	// Logger logs when an upstream goes down, and when it is up again. Default:
+	// none.
 	Logger *slog.Logger
 
 	once   sync.Once
@@ -126,7 +126,7 @@ func (b *Balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// do has u carry out the request.
+// do sends the request to u.
 func (t *try) do(u *state, trial bool) (*http.Response, error) {
 	b := t.b
 	if b.Picked != nil {

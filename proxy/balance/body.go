@@ -10,8 +10,8 @@ import (
 // read, so that it can be read again.
 const maxRecorded = 64 << 10
 
-// body is a request's body that may be sent to several upstreams in turn, of
-// which each has a view. It stays open when a view is closed, as long as another
+// body is the body of a request that may be sent to several upstreams in turn.
+// Each reads it through a view of its own. It stays open when a view is closed, as long as another
 // view could begin at its start: because nothing was read yet, or because all
 // that was is recorded.
 type body struct {
@@ -22,7 +22,7 @@ type body struct {
 	seen    []byte    // what was read
 	end     error     // what came after it
 	lost    bool      // it can't be read again
-	reading bool      // source.Read is under way
+	reading bool      // source.Read is in flight
 	current *bodyView // nobody else reads any more
 	done    bool      // there will be no other view
 	closed  bool
@@ -50,7 +50,7 @@ func (b *body) view() *bodyView {
 	return b.current
 }
 
-// whole tells whether another view would see all.
+// whole reports whether another view would read all.
 func (b *body) whole() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,8 +115,8 @@ func (b *body) record(p []byte) {
 	b.seen = append(b.seen, p...)
 }
 
-// Close closes the body if nobody could read it again. A Read that is under way
-// returns by it, so that then it is closed in any case.
+// Close closes the body if nobody could read it again. A Read in flight returns
+// by it, so that then it is closed in any case.
 func (v *bodyView) Close() error {
 	b := v.b
 	b.mu.Lock()

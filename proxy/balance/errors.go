@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// ErrNoUpstream is what a *DownError is.
+// ErrNoUpstream is the error that every *DownError is.
 var ErrNoUpstream = errors.New("no upstream is up")
 
-// DownError says that no upstream may be tried now. Nothing was sent.
+// DownError reports that no upstream may be tried now. Nothing was sent.
 type DownError struct {
 	RetryAfter time.Duration // until one may be; more than 0
 }
@@ -21,8 +21,8 @@ func (e *DownError) Error() string {
 // Is reports whether target is ErrNoUpstream.
 func (e *DownError) Is(target error) bool { return target == ErrNoUpstream }
 
-// UnreachableError says that no upstream that was tried could be sent anything:
-// mostly none could be dialled. An answer that broke off isn't one.
+// UnreachableError reports that nothing could be sent to any upstream that was
+// tried: mostly none could be dialled. A response that was cut off isn't one.
 type UnreachableError struct {
 	Err error // of the last try
 }

@@ -18,8 +18,7 @@ type failure struct {
 // connecting reports whether the upstream wasn't reached.
 func (f failure) connecting() bool { return !f.sent && !f.responded }
 
-// blame says whose fault a failure is. A context that has ended is seen without
-// it.
+// blame is whose fault a failure is. A context that has ended is seen without it.
 type blame int
 
 const (

@@ -15,7 +15,8 @@ const (
 	DefaultFall     = 3
 )
 
-// Health says how upstreams that have a Check are checked, from Start to Close.
+// Health configures how upstreams that have a Check are checked, from Start to
+// Close.
 type Health struct {
 	Interval time.Duration // between checks of an upstream
 	Timeout  time.Duration // of a check; its context ends then
@@ -25,11 +26,11 @@ type Health struct {
 
 func (h *Health) interval() time.Duration { return cmp.Or(h.Interval, DefaultInterval) }
 
-// checkState is what the checks of an upstream have shown. At first it is up.
+// checkState is what the checks of an upstream have found. At first it is up.
 type checkState struct {
 	down bool
 	why  error // the last check that failed did
-	row  int   // checks in a row that say otherwise
+	row  int   // checks in a row with the other outcome
 }
 
 // note notes the outcome of a check.
@@ -63,7 +64,7 @@ func (b *Balancer) Start(ctx context.Context) {
 	}
 }
 
-// Close ends the checks, and waits for those under way.
+// Close ends the checks, and waits for those in flight.
 func (b *Balancer) Close() {
 	if b.stop != nil {
 		b.stop()

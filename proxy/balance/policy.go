@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Policy says which upstream gets a request.
+// Policy decides which upstream gets a request.
 type Policy int
 
 const (
 	// RoundRobin gives each upstream its share in turn, as evenly spread as can
 	// be: with weights 5, 1 and 1 the turns are a a b a c a a.
 	RoundRobin Policy = iota
-	// LeastConn prefers the upstream with the fewest requests under way for its
+	// LeastConn prefers the upstream with the fewest requests in flight for its
 	// weight, and takes turns among equals.
 	LeastConn
 	// RandomTwo takes two upstreams at random, by weight, and of these the one
-	// with fewer requests under way for its weight. It is for several proxies in
-	// front of the same upstreams, which don't then all run to the same one.
+	// with fewer requests in flight for its weight. It is for several proxies in
+	// front of the same upstreams, which then don't all choose the same one.
 	RandomTwo
 )
 
@@ -92,7 +92,7 @@ func (b *Balancer) leastConn(usable func(*state) bool) *state {
 	var least *state
 	load := 0
 	for _, s := range b.states {
-		s.load = s.underWay()
+		s.load = s.inFlight()
 		if usable(s) && (least == nil || s.load*least.weight < load*s.weight) {
 			least, load = s, s.load
 		}
@@ -109,7 +109,7 @@ func (b *Balancer) randomTwo(usable func(*state) bool) *state {
 		return nil
 	}
 	second := b.random(func(s *state) bool { return s != first && usable(s) })
-	if second != nil && second.underWay()*first.weight < first.underWay()*second.weight {
+	if second != nil && second.inFlight()*first.weight < first.inFlight()*second.weight {
 		return second
 	}
 	return first

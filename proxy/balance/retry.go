@@ -13,15 +13,15 @@ type try struct {
 	b       *Balancer
 	r       *http.Request // the caller's
 	out     *http.Request // what is sent: r, or a copy with another body
-	body    *body         // of the request, if it can't be had again from GetBody; else nil
+	body    *body         // of the request, if it has no GetBody; otherwise nil
 	tried   []*state      // those before the current one
 	again   bool          // one of them was tried a second time
 	reached bool          // something was sent, or it isn't the upstreams' fault that it wasn't
 	failure failure       // of the last try
 }
 
-// begin makes the request ready. Without a body, and with one that can be had
-// again, it is the caller's as it is.
+// begin makes the request ready. One without a body, or with one that can be read
+// again, is sent unchanged.
 func (t *try) begin() {
 	if t.body == nil && hasBody(t.r) && t.r.GetBody == nil {
 		t.body = newBody(t.r)
@@ -56,7 +56,7 @@ func (t *try) next(u *state, err error) (next *state, trial bool) {
 	return next, trial
 }
 
-// repeatable tells whether the request may be sent once more.
+// repeatable reports whether the request may be sent once more.
 func (t *try) repeatable(err error) bool {
 	f := t.failure
 	switch {

@@ -85,8 +85,8 @@ func TestRetries(t *testing.T) {
 		{"sent, unknown method", "FOO", "", false, sent, false},
 		{"sent, lower case", "get", "", false, sent, false},
 		{"sent, stale", "POST", "", false, &fault{failure: failure{sent: true, stale: true}}, false},
-		{"answered GET", "GET", "", false, &fault{failure: failure{sent: true, responded: true}}, false},
-		{"answered, unsent", "GET", "", false, &fault{failure: failure{responded: true}}, false},
+		{"responded GET", "GET", "", false, &fault{failure: failure{sent: true, responded: true}}, false},
+		{"responded, unsent", "GET", "", false, &fault{failure: failure{responded: true}}, false},
 		{"sent GET, timeout", "GET", "", false, &fault{failure: failure{sent: true}, timeout: true}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// failing makes a Balancer of upstreams that fail n times each, then answer.
+// failing makes a Balancer of upstreams that fail n times each, then response.
 func failingBalancer(err error, upstreams, n int) (*Balancer, *int) {
 	tries := new(int)
 	b := &Balancer{}
@@ -196,7 +196,7 @@ func get(t *testing.T) *http.Request {
 	return r
 }
 
-// TestEachOnce tries each upstream once, and says then that none was reached.
+// TestEachOnce tries each upstream once, and reports then that none was reached.
 func TestEachOnce(t *testing.T) {
 	b, tries := failingBalancer(&fault{}, 3, 9)
 	body := &stream{Reader: strings.NewReader("body")}
@@ -328,7 +328,7 @@ func TestCloseWhileReading(t *testing.T) {
 	}
 }
 
-// TestHeldBody closes a body that an upstream didn't want, though it answered.
+// TestHeldBody closes a body that an upstream didn't want, though it responded.
 func TestHeldBody(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		body := &stream{Reader: strings.NewReader("body")}
@@ -356,7 +356,7 @@ func TestHeldBody(t *testing.T) {
 	}
 }
 
-// TestCounting counts an answer as under way until it ends.
+// TestCounting counts a response as in flight until it ends.
 func TestCounting(t *testing.T) {
 	type both struct {
 		io.Reader

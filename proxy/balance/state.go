@@ -28,7 +28,7 @@ type state struct {
 	weight   int
 	requests atomic.Uint64
 	failed   atomic.Uint64
-	active   atomic.Int64 // requests under way, if Active doesn't tell
+	active   atomic.Int64 // requests in flight, if there is no Active
 	troubled atomic.Bool  // a success would change something
 
 	// What follows is guarded by Balancer.mu.
@@ -62,7 +62,7 @@ func (r *recent) add(now time.Time, within time.Duration) int {
 
 func (s *state) up() bool { return !s.ejected && !s.checks.down }
 
-// reason says why the upstream isn't up.
+// reason returns why the upstream isn't up.
 func (s *state) reason() error {
 	switch {
 	case s.checks.down:
@@ -102,8 +102,8 @@ func (s *state) restore() {
 	s.troubled.Store(false)
 }
 
-// underWay returns the number of requests that are under way.
-func (s *state) underWay() int {
+// inFlight returns the number of requests in flight.
+func (s *state) inFlight() int {
 	if s.Active != nil {
 		return s.Active()
 	}
@@ -147,7 +147,7 @@ func (b *Balancer) succeeded(u *state) {
 }
 
 // fault notes that a request failed at u by u's fault. One that began before u
-// was ejected tells nothing new.
+// was ejected shows nothing new.
 func (b *Balancer) fault(u *state, trial bool, f failure, err error) {
 	b.change(u, func(now time.Time) {
 		if u.ejected && !trial {
@@ -174,7 +174,7 @@ func (b *Balancer) fault(u *state, trial bool, f failure, err error) {
 	})
 }
 
-// abandon notes that a request had no outcome which tells of u.
+// abandon notes that a request had no outcome which shows the state of u.
 func (b *Balancer) abandon(u *state, trial bool) {
 	if !trial {
 		return
@@ -207,7 +207,7 @@ func (b *Balancer) change(u *state, f func(now time.Time)) {
 	}
 }
 
-// refused tells whether nobody listens at the upstream's address.
+// refused reports whether nobody listens at the upstream's address.
 func refused(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) // the latter for a unix socket
 }
@@ -219,8 +219,8 @@ type Status struct {
 	Up       bool
 	Why      error     // it isn't up
 	Since    time.Time // when it went up or down; at first, when the Balancer began
-	Active   int       // requests under way
-	Recent   int       // failures that count, as MaxFails has it
+	Active   int       // requests in flight
+	Recent   int       // failures that count towards MaxFails
 	Requests uint64    // that were sent there
 	Failed   uint64    // of these, by its fault
 }
@@ -234,7 +234,7 @@ func (b *Balancer) Status() []Status {
 	for _, s := range b.states {
 		all = append(all, Status{
 			Name: s.Name, Weight: s.weight, Up: s.up(), Why: s.reason(), Since: s.changed,
-			Active: s.underWay(), Recent: s.connects.n + s.responses.n, Requests: s.requests.Load(), Failed: s.failed.Load(),
+			Active: s.inFlight(), Recent: s.connects.n + s.responses.n, Requests: s.requests.Load(), Failed: s.failed.Load(),
 		})
 	}
 	return all

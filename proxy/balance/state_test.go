@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// scripted is an upstream that does as it is told.
+// scripted is an upstream that behaves as a test sets it.
 type scripted struct {
 	err   error
 	mu    sync.Mutex
@@ -45,7 +45,7 @@ func (s *scripted) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var errRefused = &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 
-// retryAfter returns what a *DownError says; 0: the error is another one.
+// retryAfter returns the time in a *DownError; 0: the error is another one.
 func retryAfter(err error) time.Duration {
 	var down *DownError
 	if errors.As(err, &down) {
@@ -339,7 +339,7 @@ func TestLateFailures(t *testing.T) {
 	})
 }
 
-// TestAllDown says when the first of them may be tried.
+// TestAllDown reports when the first of them may be tried.
 func TestAllDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, two := &scripted{err: errRefused}, &scripted{err: errRefused}

@@ -16,10 +16,10 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// rawExchange is the least that an exchange can take: bytes that were made
+// rawRoundTrip is the least that a request and its response can take: bytes that were made
 // beforehand are written to c, which is dialled if nil, and records read up to
 // END_REQUEST.
-func rawExchange(b *testing.B, address string, c net.Conn, br *bufio.Reader, request []byte, keep bool) net.Conn {
+func rawRoundTrip(b *testing.B, address string, c net.Conn, br *bufio.Reader, request []byte, keep bool) net.Conn {
 	if c == nil {
 		var err error
 		if c, err = net.Dial("unix", address); err != nil {
@@ -80,7 +80,7 @@ func compare(b *testing.B, tr *Transport, keep int, request func() *http.Request
 		ours = append(ours, time.Since(start))
 		b.StopTimer()
 		start = time.Now()
-		c = rawExchange(b, tr.Address, c, raw, *sample.head, keep > 0)
+		c = rawRoundTrip(b, tr.Address, c, raw, *sample.head, keep > 0)
 		least = append(least, time.Since(start))
 		b.StartTimer()
 	}
@@ -95,16 +95,16 @@ func compare(b *testing.B, tr *Transport, keep int, request func() *http.Request
 	b.ReportMetric(us(ours)/us(least), "ratio")
 }
 
-// BenchmarkFake compares an exchange with a server in this process to the same
+// BenchmarkFake compares a round trip to a server in this process with the same
 // bytes without a client.
 func BenchmarkFake(b *testing.B) {
-	answer := stdout("Content-Type: text/plain\r\nX-Powered-By: PHP\r\n\r\n"+strings.Repeat("x", 1000)) + end(0)
+	response := stdout("Content-Type: text/plain\r\nX-Powered-By: PHP\r\n\r\n"+strings.Repeat("x", 1000)) + end(0)
 	for _, c := range []struct {
 		name string
 		keep int
 	}{{"new", 0}, {"kept", 1}} {
 		b.Run(c.name, func(b *testing.B) {
-			tr, _ := serve(b, answering(answer))
+			tr, _ := serve(b, responding(response))
 			compare(b, tr, c.keep, func() *http.Request { return newRequest(b, "GET", "") })
 		})
 	}

@@ -4,9 +4,9 @@ package fastcgi
 
 import "syscall"
 
-// quiet reports, without waiting, whether an idle connection is open and keeps
-// quiet. A server that has closed it, or says something out of turn, can't be
-// used.
+// quiet reports, without waiting, whether an idle connection is open and has
+// nothing to be read. One that the server has closed, or on which it has sent
+// something unasked, can't be used.
 func (c *conn) quiet() bool {
 	if c.raw == nil {
 		return false

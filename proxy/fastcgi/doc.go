@@ -5,7 +5,7 @@
 // Its sources are the FastCGI Specification 1.0 and RFC 3875 (CGI/1.1). Where
 // they leave a choice, it is made by what PHP-FPM does:
 //
-//   - Connections aren't kept unless Transport.KeepAlive says so: a kept one
+//   - Connections are kept only if Transport.KeepAlive is set: a kept one
 //     occupies a worker of PHP-FPM, even while it is idle. A server is dialled
 //     only when the request is ready: PHP-FPM closes a silent connection after 5 s.
 //   - PHP runs a script even if the request is cut off, with a body that is cut

@@ -253,9 +253,9 @@ func serveOn(t testing.TB, network, address string, f func(c *fakeConn)) (*Trans
 	return tr, s
 }
 
-// answering returns a handler that reads each request of a connection and says
+// responding returns a handler that reads each request of a connection and sends
 // the same.
-func answering(parts ...string) func(c *fakeConn) {
+func responding(parts ...string) func(c *fakeConn) {
 	return func(c *fakeConn) {
 		for {
 			r, err := c.readRequest()
@@ -288,14 +288,14 @@ func newRequest(t testing.TB, method, body string) *http.Request {
 	return r
 }
 
-// exchangeAll sends a request and reads its whole answer.
-func exchangeAll(tr http.RoundTripper, r *http.Request) (*http.Response, string, error) {
+// roundTripAll sends a request and reads its whole response.
+func roundTripAll(tr http.RoundTripper, r *http.Request) (*http.Response, string, error) {
 	var b strings.Builder
-	resp, _, err := exchangeAllTo(&b, tr, r)
+	resp, _, err := roundTripAllTo(&b, tr, r)
 	return resp, b.String(), err
 }
 
-func exchangeAllTo(w io.Writer, tr http.RoundTripper, r *http.Request) (*http.Response, int64, error) {
+func roundTripAllTo(w io.Writer, tr http.RoundTripper, r *http.Request) (*http.Response, int64, error) {
 	resp, err := tr.RoundTrip(r)
 	if err != nil {
 		return nil, 0, err

@@ -15,7 +15,7 @@ import (
 const okHeader = "Content-Type: text/plain\r\n\r\n"
 
 // TestFaults has a server go wrong in every way. None of it may look like a
-// whole answer.
+// whole response.
 func TestFaults(t *testing.T) {
 	noLeaks(t)
 	half := stdout(okHeader + "half")
@@ -24,8 +24,8 @@ func TestFaults(t *testing.T) {
 		says   string
 		want   error
 		text   string // in the error
-		body   bool   // whether the answer's header is right
-		quiet  bool   // whether no byte of an answer came
+		body   bool   // whether the response's header is right
+		quiet  bool   // whether no byte of a response came
 		method string
 	}{
 		{name: "closes at once", want: io.ErrUnexpectedEOF, quiet: true},
@@ -59,7 +59,7 @@ func TestFaults(t *testing.T) {
 		{name: "END_REQUEST too long", says: half + record(1, 3, 1, strings.Repeat("\x00", 16), 0), want: ErrProtocol, body: true},
 		{name: "STDOUT after its end", says: half + stdout("") + stdout("x") + end(0), want: ErrProtocol, text: "after its end", body: true},
 		{name: "content after END_REQUEST", says: half + end(0) + stdout("x"), want: ErrProtocol, text: "after END_REQUEST", body: true},
-		{name: "another answer after the end", says: half + end(0) + half + end(0), want: ErrProtocol, body: true},
+		{name: "another response after the end", says: half + end(0) + half + end(0), want: ErrProtocol, body: true},
 		{name: "a byte after the end", says: half + end(0) + "x", want: ErrProtocol, body: true},
 		{name: "HEAD without an end", says: half, want: io.ErrUnexpectedEOF, body: true, method: "HEAD"},
 		{name: "HEAD with more after the end", says: half + end(0) + "x", want: ErrProtocol, method: "HEAD"},
@@ -74,7 +74,7 @@ func TestFaults(t *testing.T) {
 				})
 				tr.KeepAlive = keep
 				r := newRequest(t, c.method, "")
-				resp, body, err := exchangeAll(tr, r)
+				resp, body, err := roundTripAll(tr, r)
 				if (resp != nil) != c.body {
 					t.Fatalf("response %v, error %v", resp, err)
 				}
@@ -114,7 +114,7 @@ func TestMoreThanContentLength(t *testing.T) {
 			reports := 0
 			tr.KeepAlive, tr.Excess = 1, func(*http.Request) { reports++ }
 			for n := range 2 {
-				resp, body, err := exchangeAll(tr, newRequest(t, "GET", ""))
+				resp, body, err := roundTripAll(tr, newRequest(t, "GET", ""))
 				if err != nil || body != c.want || resp.ContentLength != int64(len(c.want)) {
 					t.Errorf("%.100q, %v", body, err)
 				}
@@ -130,12 +130,12 @@ func TestMoreThanContentLength(t *testing.T) {
 			f.say(stdout("Content-Length: 3\r\n\r\nabc") + stdout("x"))
 		}
 	})
-	if _, body, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, body, err := roundTripAll(tr, newRequest(t, "GET", "")); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%q, %v", body, err)
 	}
 }
 
-// TestEveryCut has an answer end at every byte: none but the whole one is whole.
+// TestEveryCut has a response end at every byte: none but the whole one is whole.
 func TestEveryCut(t *testing.T) {
 	noLeaks(t)
 	whole := stderr("note\n") + record(1, 6, 1, "Status: 201\r\nContent-Type: text/plain\r\n\r\n", 3) + stdout("some text") + record(1, 7, 1, "", 2) +
@@ -147,12 +147,12 @@ func TestEveryCut(t *testing.T) {
 		}
 	})
 	for cut = range len(whole) {
-		if resp, body, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if resp, body, err := roundTripAll(tr, newRequest(t, "GET", "")); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("cut at %d: %v, %q, %v", cut, resp, body, err)
 		}
 	}
 	cut = len(whole)
-	if resp, body, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil || resp.StatusCode != 201 || body != "some text and more" {
+	if resp, body, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil || resp.StatusCode != 201 || body != "some text and more" {
 		t.Fatalf("%v, %q, %v", resp, body, err)
 	}
 }
@@ -216,11 +216,11 @@ func TestCloseAborts(t *testing.T) {
 	}
 }
 
-// TestCloseOfAWholeAnswer keeps the connection of an answer that has come,
+// TestCloseOfACompleteResponse keeps the connection of a response that has come,
 // though nobody read it.
-func TestCloseOfAWholeAnswer(t *testing.T) {
+func TestCloseOfACompleteResponse(t *testing.T) {
 	noLeaks(t)
-	tr, s := serve(t, answering(stdout(okHeader+"text")+stderr("x")+end(0)))
+	tr, s := serve(t, responding(stdout(okHeader+"text")+stderr("x")+end(0)))
 	tr.KeepAlive = 1
 	for range 3 {
 		resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
@@ -255,7 +255,7 @@ func TestErrorOutput(t *testing.T) {
 				says.WriteString(stdout(okHeader + "text"))
 			}
 		}
-		tr, _ := serve(t, answering(says.String()+end(0)))
+		tr, _ := serve(t, responding(says.String()+end(0)))
 		var got []string
 		r := newRequest(t, "GET", "")
 		tr.Stderr = func(of *http.Request, line string) {
@@ -264,14 +264,14 @@ func TestErrorOutput(t *testing.T) {
 			}
 			got = append(got, line)
 		}
-		if _, body, err := exchangeAll(tr, r); body != "text" || err != nil {
+		if _, body, err := roundTripAll(tr, r); body != "text" || err != nil {
 			t.Errorf("%q, %v", body, err)
 		}
 		if strings.Join(got, "|") != strings.Join(c.want, "|") {
 			t.Errorf("%.40q: got %.200q", c.parts, got)
 		}
 		tr.Stderr = nil
-		if _, body, err := exchangeAll(tr, r); body != "text" || err != nil {
+		if _, body, err := roundTripAll(tr, r); body != "text" || err != nil {
 			t.Errorf("%q, %v", body, err)
 		}
 	}
@@ -290,7 +290,7 @@ func TestFloodOfErrorOutput(t *testing.T) {
 		}
 	})
 	tr.ReadTimeout = 200 * time.Millisecond
-	if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrTimeout) {
+	if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrTimeout) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// TestFPMWorkerKilled kills a worker before and in the middle of its answer.
+// TestFPMWorkerKilled kills a worker before and in the middle of its response.
 func TestFPMWorkerKilled(t *testing.T) {
 	noLeaks(t)
 	f := startFPM(t, 1)
@@ -41,7 +41,7 @@ func TestFPMWorkerKilled(t *testing.T) {
 		path, query := f.file("never")
 		failed := make(chan error)
 		go func() {
-			_, _, err := exchangeAll(f.tr, f.request(t, "POST", "do=silent"+query, ""))
+			_, _, err := roundTripAll(f.tr, f.request(t, "POST", "do=silent"+query, ""))
 			failed <- err
 		}()
 		eventually(t, "the worker is busy", func() bool {
@@ -81,7 +81,7 @@ func TestFPMMaxRequests(t *testing.T) {
 			all.Go(func() {
 				for i := range 20 {
 					n := fmt.Sprint(g, "-", i)
-					if _, got, err := exchangeAll(&f.balancer, f.request(t, "GET", "do=number&n="+n, "")); got != n+" " || err != nil {
+					if _, got, err := roundTripAll(&f.balancer, f.request(t, "GET", "do=number&n="+n, "")); got != n+" " || err != nil {
 						t.Errorf("%s: %q, %v", n, got, err)
 					}
 				}
@@ -136,12 +136,12 @@ func TestFPMAllBusy(t *testing.T) {
 
 	waiting := &Transport{Network: "unix", Address: f.tr.Address, Params: f.params, ResponseTimeout: 200 * time.Millisecond}
 	for _, body := range []string{"", strings.Repeat("x", 4<<20)} {
-		_, _, err := exchangeAll(waiting, f.request(t, "POST", "do=pid", body))
+		_, _, err := roundTripAll(waiting, f.request(t, "POST", "do=pid", body))
 		if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Sent || e.Responded {
 			t.Errorf("%+v", e)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		_, _, err = exchangeAll(f.tr, f.request(t, "POST", "do=pid", body).WithContext(ctx))
+		_, _, err = roundTripAll(f.tr, f.request(t, "POST", "do=pid", body).WithContext(ctx))
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
@@ -149,7 +149,7 @@ func TestFPMAllBusy(t *testing.T) {
 	}
 	late := make(chan error)
 	go func() { // patient enough
-		_, body, err := exchangeAll(f.tr, f.request(t, "POST", "do=number&n=1", "x"))
+		_, body, err := roundTripAll(f.tr, f.request(t, "POST", "do=number&n=1", "x"))
 		if body != "1 x" {
 			err = fmt.Errorf("%q, %w", body, err)
 		}
@@ -165,7 +165,7 @@ func TestFPMAllBusy(t *testing.T) {
 }
 
 // TestFPMRestarted restarts PHP-FPM while a connection is kept, and while an
-// answer is under way.
+// response is in flight.
 func TestFPMRestarted(t *testing.T) {
 	noLeaks(t)
 	f := startFPM(t, 2)
@@ -195,7 +195,7 @@ func TestFPMRestarted(t *testing.T) {
 }
 
 // TestFPMReloaded has PHP-FPM reload under load, with a time for its workers to
-// finish: every request that is answered has its own answer, in whole.
+// finish: every response is complete, and that of its own request.
 func TestFPMReloaded(t *testing.T) {
 	noLeaks(t)
 	for _, keep := range []int{0, 2} {
@@ -207,7 +207,7 @@ func TestFPMReloaded(t *testing.T) {
 			all.Go(func() {
 				for i := 0; ctx.Err() == nil; i++ {
 					n, body := fmt.Sprint(g, "-", i), strings.Repeat("x", i%5*20000)
-					_, got, err := exchangeAll(f.tr, f.request(t, "GET", "do=number&n="+n, body))
+					_, got, err := roundTripAll(f.tr, f.request(t, "GET", "do=number&n="+n, body))
 					if err == nil && got != n+" "+body {
 						t.Errorf("%s: %.40q", n, got)
 					}
@@ -221,7 +221,7 @@ func TestFPMReloaded(t *testing.T) {
 			_, before := f.do(t, "GET", "do=pid", "")
 			f.Signal(syscall.SIGUSR2)
 			eventually(t, "other workers are there", func() bool {
-				resp, after, err := exchangeAll(f.tr, f.request(t, "GET", "do=pid", ""))
+				resp, after, err := roundTripAll(f.tr, f.request(t, "GET", "do=pid", ""))
 				return err == nil && resp.StatusCode == 200 && after != before
 			})
 		}
@@ -230,8 +230,8 @@ func TestFPMReloaded(t *testing.T) {
 	}
 }
 
-// TestFPMFinishRequest has a script go on after its answer: the next request on
-// the kept connection waits for it, and gets its own answer.
+// TestFPMFinishRequest has a script go on after its response: the next request on
+// the kept connection waits for it, and gets its own response.
 func TestFPMFinishRequest(t *testing.T) {
 	noLeaks(t)
 	f := startFPM(t, 2)
@@ -242,13 +242,13 @@ func TestFPMFinishRequest(t *testing.T) {
 		t.Fatal("the connection isn't kept")
 	}
 	f.tr.ResponseTimeout = 200 * time.Millisecond
-	_, _, err := exchangeAll(f.tr, f.request(t, "GET", "do=pid", ""))
+	_, _, err := roundTripAll(f.tr, f.request(t, "GET", "do=pid", ""))
 	if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Sent || e.Responded {
 		t.Errorf("%+v", e)
 	}
 	f.tr.ResponseTimeout = 0
 	if _, other := f.do(t, "GET", "do=pid", ""); other == pid { // on a new one, by the other worker
-		t.Errorf("worker %s is busy, and answered", pid)
+		t.Errorf("worker %s is busy, and responded", pid)
 	}
 	f.tr.CloseIdleConnections()
 	touch(t, path)
@@ -270,7 +270,7 @@ func TestFPMIdleConnectionsDontPin(t *testing.T) {
 	f.tr.KeepAlive, f.tr.IdleTimeout = 1, 300*time.Millisecond
 	_, pid := f.do(t, "GET", "do=pid", "")
 	other := &Transport{Network: "unix", Address: f.tr.Address, Params: f.params}
-	if _, got, err := exchangeAll(other, f.request(t, "GET", "do=pid", "")); got != pid || err != nil {
+	if _, got, err := roundTripAll(other, f.request(t, "GET", "do=pid", "")); got != pid || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -289,7 +289,7 @@ func TestFPMBodyThatFails(t *testing.T) {
 		} {
 			r := f.request(t, "POST", "do=hash", "")
 			r.Body, r.ContentLength = io.NopCloser(body), n
-			if _, _, err := exchangeAll(f.tr, r); !errors.Is(err, roundtrip.ErrBody) {
+			if _, _, err := roundTripAll(f.tr, r); !errors.Is(err, roundtrip.ErrBody) {
 				t.Errorf("%d, %s: %v", n, name, err)
 			}
 		}

@@ -62,7 +62,7 @@ func (f *fpm) request(t testing.TB, method, query, body string) *http.Request {
 // do sends a request that has to succeed.
 func (f *fpm) do(t testing.TB, method, query, body string) (*http.Response, string) {
 	t.Helper()
-	resp, got, err := exchangeAll(&f.balancer, f.request(t, method, query, body))
+	resp, got, err := roundTripAll(&f.balancer, f.request(t, method, query, body))
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, query, err)
 	}

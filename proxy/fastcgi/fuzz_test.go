@@ -18,7 +18,7 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// cannedConn is a connection on which a server has said all it will.
+// cannedConn is a connection on which a server has sent all it will.
 type cannedConn struct {
 	net.Conn
 	r io.Reader
@@ -31,8 +31,8 @@ func (c *cannedConn) SetDeadline(time.Time) error      { return nil }
 func (c *cannedConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *cannedConn) SetWriteDeadline(time.Time) error { return nil }
 
-// answerOf returns what a Transport makes of a server's bytes.
-func answerOf(tr *Transport, method string, r io.Reader) (*http.Response, []byte, error) {
+// responseOf returns what a Transport makes of a server's bytes.
+func responseOf(tr *Transport, method string, r io.Reader) (*http.Response, []byte, error) {
 	req, err := http.NewRequest(method, "http://example.org/", nil)
 	if err != nil {
 		return nil, nil, err
@@ -74,9 +74,9 @@ func stdoutOf(data []byte) (out, rest []byte, whole bool) {
 	return out, data, false
 }
 
-// FuzzAnswer feeds a server's bytes to the client. What it takes for a whole
-// answer must be one, and it mustn't matter in which pieces the bytes come.
-func FuzzAnswer(f *testing.F) {
+// FuzzResponse feeds a server's bytes to the client. What it takes for a whole
+// response must be one, and it mustn't matter in which pieces the bytes come.
+func FuzzResponse(f *testing.F) {
 	for _, seed := range []string{
 		stdout(okHeader+"text") + end(0),
 		stderr("note\n") + record(1, 6, 1, "Status: 404\r\n", 5) + stdout("A: b\n\nbo") + stdout("dy") + stdout("") + end(0),
@@ -96,7 +96,7 @@ func FuzzAnswer(f *testing.F) {
 		if head {
 			method = "HEAD"
 		}
-		resp, body, err := answerOf(tr, method, bytes.NewReader(data))
+		resp, body, err := responseOf(tr, method, bytes.NewReader(data))
 		out, rest, whole := stdoutOf(data)
 		if err == nil {
 			if !whole || len(rest) > 0 {
@@ -118,15 +118,15 @@ func FuzzAnswer(f *testing.F) {
 		if whole && len(data) > len(rest) {
 			data = data[:len(data)-len(rest)] // what comes after in time is seen later
 		}
-		resp, body, err = answerOf(tr, method, bytes.NewReader(data))
-		resp2, body2, err2 := answerOf(tr, method, iotest.OneByteReader(bytes.NewReader(data)))
+		resp, body, err = responseOf(tr, method, bytes.NewReader(data))
+		resp2, body2, err2 := responseOf(tr, method, iotest.OneByteReader(bytes.NewReader(data)))
 		if (err == nil) != (err2 == nil) || err == nil && (!bytes.Equal(body, body2) || !reflect.DeepEqual(resp.Header, resp2.Header)) {
 			t.Fatalf("at once %q, %v; byte by byte %q, %v", body, err, body2, err2)
 		}
 	})
 }
 
-// FuzzHeader reads headers of answers. What is taken must be what net/textproto
+// FuzzHeader reads headers of responses. What is taken must be what net/textproto
 // takes it for.
 func FuzzHeader(f *testing.F) {
 	for _, seed := range []string{

@@ -22,7 +22,7 @@ func lengthSize(s string) int {
 	return 4
 }
 
-// check tells whether the pair can be sent. A NUL could end a file's name
+// check reports whether the pair can be sent. A NUL could end a file's name
 // early, in a server that takes values for C strings.
 func (p Param) check() error {
 	switch {
@@ -37,8 +37,8 @@ func (p Param) check() error {
 }
 
 // appendParams appends PARAMS records with all pairs, and the empty one that
-// ends them. Each pair stands whole in one record: the specification lets it
-// run over into the next, but PHP-FPM doesn't.
+// ends them. Each pair is complete in one record: the specification allows it to
+// continue in the next, but PHP-FPM doesn't.
 func appendParams(dst []byte, params []Param) ([]byte, error) {
 	start := len(dst) // of the current record
 	dst = appendHeader(dst, typeParams, 0)

@@ -24,7 +24,7 @@ const (
 // requestID is the id of every request: one connection carries one at a time.
 const requestID = 1
 
-// recordType says what a record is (specification, section 8).
+// recordType is the type of a record (specification, section 8).
 type recordType byte
 
 const (
@@ -32,7 +32,7 @@ const (
 	typeEnd    recordType = 3 // content: application status (4), protocol status (1), reserved (3)
 	typeParams recordType = 4 // content: pairs of a name and a value
 	typeStdin  recordType = 5 // content: a part of the request's body; empty: its end
-	typeStdout recordType = 6 // content: a part of the answer; empty: its end
+	typeStdout recordType = 6 // content: a part of the response; empty: its end
 	typeStderr recordType = 7 // content: a part of the error output; empty: its end
 )
 
@@ -78,7 +78,7 @@ func appendBegin(dst []byte, keep bool) []byte {
 
 // parseHeader reads the header of a record from a server. p has headerSize
 // bytes. Only what can follow our request is right: management records, whose
-// id is 0, answer a question that is never asked.
+// id is 0, respond to a request that is never sent.
 func parseHeader(p []byte) (recordHeader, error) {
 	h := recordHeader{
 		typ:     recordType(p[1]),
@@ -89,7 +89,7 @@ func parseHeader(p []byte) (recordHeader, error) {
 		return h, fmt.Errorf("%w: a record of version %d", ErrProtocol, p[0])
 	}
 	if id := binary.BigEndian.Uint16(p[2:]); id != requestID {
-		return h, fmt.Errorf("%w: a record of request %d, where only request %d is under way", ErrProtocol, id, requestID)
+		return h, fmt.Errorf("%w: a record of request %d, where only request %d is in flight", ErrProtocol, id, requestID)
 	}
 	switch h.typ {
 	case typeStdout, typeStderr:
@@ -104,8 +104,8 @@ func parseHeader(p []byte) (recordHeader, error) {
 }
 
 // parseEnd reads the content of END_REQUEST (specification, section 5.5). The
-// application's status is what a CGI program would exit with: an answer is
-// whole whatever it says.
+// application's status is what a CGI program would exit with: a response is
+// complete whatever it is.
 func parseEnd(p []byte) error {
 	if status := RefusedError(p[4]); status != 0 {
 		return status

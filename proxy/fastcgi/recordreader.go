@@ -57,9 +57,9 @@ func (r *recordReader) skipPadding() error {
 	return nil
 }
 
-// end reads END_REQUEST. What comes after it at once shows that the answer may
-// not be what it seems; what comes later is found when the connection is used
-// again.
+// end reads END_REQUEST. Bytes that come with it, after its end, show that the
+// response may not be what it seems; those that come later are found when the
+// connection is used again.
 func (r *recordReader) end(h recordHeader) error {
 	p, err := r.br.Peek(headerSize + bodySize)
 	if err != nil {
@@ -102,8 +102,8 @@ func (r *recordReader) rest() (n int64, ok bool) {
 	}
 }
 
-// peek returns content that has come, at least a byte, without passing on. next
-// has said that there is some.
+// peek returns content that has come, at least a byte, without consuming it.
+// next has reported that there is some.
 func (r *recordReader) peek() ([]byte, error) {
 	if _, err := r.br.Peek(1); err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (r *recordReader) discard(n int) {
 	r.content -= n
 }
 
-// read reads content. next has said that there is some.
+// read reads content. next has reported that there is some.
 func (r *recordReader) read(p []byte) (int, error) {
 	n, err := r.br.Read(p[:min(len(p), r.content)])
 	r.content -= n

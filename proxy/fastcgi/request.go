@@ -81,7 +81,7 @@ func (rt *roundTrip) send() error {
 
 // sendBody writes a body in STDIN records. Nothing that is written makes a body
 // look complete before its end was read: PHP takes it for complete once it has as
-// many bytes as CONTENT_LENGTH says.
+// many bytes as CONTENT_LENGTH announces.
 func (rt *roundTrip) sendBody(body io.Reader) error {
 	buf := rt.t.buffers.Get()
 	defer rt.t.buffers.Put(buf)
@@ -121,18 +121,18 @@ func (t *Transport) appendRequestParams(dst []byte, r *http.Request, length int6
 	if err != nil {
 		return dst, err
 	}
-	told := length == 0
+	announced := length == 0
 	for _, p := range params {
 		if p.Name != "CONTENT_LENGTH" {
 			continue
 		}
-		// PHP reads as many bytes as it is told, whatever the records hold.
+		// PHP reads as many bytes as are announced, whatever the records hold.
 		if p.Value != strconv.FormatInt(length, 10) {
 			return dst, fmt.Errorf("%w: CONTENT_LENGTH is %q, and the body has %d bytes", ErrParam, p.Value, length)
 		}
-		told = true
+		announced = true
 	}
-	if !told {
+	if !announced {
 		return dst, fmt.Errorf("%w: there is a body, but no CONTENT_LENGTH", ErrParam)
 	}
 	return appendParams(dst, params)

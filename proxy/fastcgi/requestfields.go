@@ -55,7 +55,7 @@ func appendFields(dst []Param, r *http.Request) []Param {
 	return dst[:first+n]
 }
 
-// passes tells whether a field is shown to the script as HTTP_*.
+// passes reports whether a field is shown to the script as HTTP_*.
 func passes(name string) bool {
 	if !httptoken.Valid(name) || strings.ContainsAny(name, "_.") {
 		return false

@@ -13,8 +13,8 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// errShort says that an answer ended before its Content-Length.
-var errShort = fmt.Errorf("the answer is shorter than its Content-Length: %w", io.ErrUnexpectedEOF)
+// errShort reports that a response ended before its Content-Length.
+var errShort = fmt.Errorf("the response is shorter than its Content-Length: %w", io.ErrUnexpectedEOF)
 
 // readHeader reads STDOUT up to the end of the header.
 func (rt *roundTrip) readHeader() (*http.Response, error) {
@@ -26,7 +26,7 @@ func (rt *roundTrip) readHeader() (*http.Response, error) {
 	for {
 		if err := rt.awaitStdout(); err != nil {
 			if err == io.EOF {
-				return nil, fmt.Errorf("%w: the answer ended before its header did: %w", roundtrip.ErrHeader, io.ErrUnexpectedEOF)
+				return nil, fmt.Errorf("%w: the response ended before its header did: %w", roundtrip.ErrHeader, io.ErrUnexpectedEOF)
 			}
 			return nil, err
 		}
@@ -126,7 +126,7 @@ func parseFields(text string) (http.Header, error) {
 	return h, nil
 }
 
-// takeStatus returns the answer's status, and removes its field (RFC 3875,
+// takeStatus returns the status of a response, and removes its field (RFC 3875,
 // section 6.3.3).
 func takeStatus(h http.Header) (code int, status string, err error) {
 	given, ok := h["Status"]
@@ -147,12 +147,12 @@ func takeStatus(h http.Header) (code int, status string, err error) {
 	}
 	code, _ = strconv.Atoi(digits)
 	if code == http.StatusSwitchingProtocols {
-		return 0, "", fmt.Errorf("%w: Status is 101, and FastCGI knows no other protocol to switch to", roundtrip.ErrHeader)
+		return 0, "", fmt.Errorf("%w: Status is 101, and FastCGI has no other protocol to switch to", roundtrip.ErrHeader)
 	}
 	return code, digits + " " + cmp.Or(reason, http.StatusText(code)), nil
 }
 
-// contentLength returns the answer's length in bytes, or -1.
+// contentLength returns the length of a response in bytes, or -1.
 func contentLength(h http.Header) (int64, error) {
 	values := h["Content-Length"]
 	for _, v := range values {

@@ -44,9 +44,9 @@ func TestHeaders(t *testing.T) {
 			for part := range slices.Chunk([]byte(c.says), size) {
 				says.WriteString(record(1, 6, 1, string(part), size%8))
 			}
-			tr, _ := serve(t, answering(says.String()+end(0)))
+			tr, _ := serve(t, responding(says.String()+end(0)))
 			r := newRequest(t, "GET", "")
-			resp, body, err := exchangeAll(tr, r)
+			resp, body, err := roundTripAll(tr, r)
 			if err != nil {
 				t.Errorf("%s: %v", c.name, err)
 				continue
@@ -88,8 +88,8 @@ func TestHeadersThatArent(t *testing.T) {
 		for p := range slices.Chunk([]byte(says), 60000) {
 			parts.WriteString(stdout(string(p)))
 		}
-		tr, _ := serve(t, answering(parts.String()+end(0)))
-		resp, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
+		tr, _ := serve(t, responding(parts.String()+end(0)))
+		resp, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
 		if !errors.Is(err, roundtrip.ErrHeader) || resp != nil {
 			t.Errorf("%.60q: %v", says, err)
 			continue
@@ -103,13 +103,13 @@ func TestHeadersThatArent(t *testing.T) {
 func TestMaxHeader(t *testing.T) {
 	noLeaks(t)
 	header := "X: " + strings.Repeat("x", 91) + "\r\n\r\n" // 98 bytes
-	tr, _ := serve(t, answering(stdout(header+"a body that doesn't count"), end(0)))
+	tr, _ := serve(t, responding(stdout(header+"a body that doesn't count"), end(0)))
 	tr.MaxHeader = 98
-	if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil {
+	if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil {
 		t.Error(err)
 	}
 	tr.MaxHeader = 97
-	if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrHeader) {
+	if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrHeader) {
 		t.Error(err)
 	}
 }
@@ -123,7 +123,7 @@ func TestHEAD(t *testing.T) {
 				return
 			}
 			f.say(stdout("Content-Length: 1000\r\n\r\npart"))
-			<-wait // a server that sends a body in answer to HEAD, and slowly
+			<-wait // a server that sends a body in response to HEAD, and slowly
 			f.say(stdout(" and more"), end(0))
 		}
 	})
@@ -150,7 +150,7 @@ func TestHEAD(t *testing.T) {
 // TestBodylessFreesItsConnection needs nobody to read a body that can't be there.
 func TestBodylessFreesItsConnection(t *testing.T) {
 	noLeaks(t)
-	tr, _ := serve(t, answering(stdout("Status: 204\r\n\r\n")+end(0)))
+	tr, _ := serve(t, responding(stdout("Status: 204\r\n\r\n")+end(0)))
 	tr.KeepAlive = 1
 	resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
 	if err != nil || resp.Body != http.NoBody || idle(tr) != 1 {
@@ -175,7 +175,7 @@ func TestLengthOfWhole(t *testing.T) {
 		{head + stdout("body") + record(1, 9, 1, "", 0), -1}, // nonsense
 		{head + stdout(strings.Repeat("x", roundtrip.ReaderSize)) + end(0), -1},
 	} {
-		tr, _ := serve(t, answering(c.says))
+		tr, _ := serve(t, responding(c.says))
 		resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
 		if err != nil {
 			t.Errorf("%.80q: %v", c.says, err)

@@ -135,12 +135,12 @@ func (rt *roundTrip) readBody(p []byte) (int, error) {
 }
 
 // maxExcess is how many bytes beyond the Content-Length are read to reach the end
-// of the script. It isn't waited for if it has more to say.
+// of the script. If there are more, its end isn't waited for.
 const maxExcess = 1 << 20
 
 // dropExcess passes over what comes after Content-Length bytes, and returns io.EOF
-// at the end. awaitStdout has said that there is some: a file that readfile sends
-// is often followed by the line end after ?>.
+// at the end. awaitStdout has reported that there is some: a file that readfile
+// sends is often followed by the line end after ?>.
 func (rt *roundTrip) dropExcess() error {
 	if rt.t.Excess != nil {
 		rt.t.Excess(rt.r)
@@ -223,8 +223,8 @@ func (rt *roundTrip) Close() error {
 	return nil
 }
 
-// finish ends the round trip, and gives back all that it has. io.EOF says that the
-// response is complete; it is returned as it is, and other errors as a
+// finish ends the round trip, and gives back all that it has. io.EOF means that
+// the response is complete; it is returned unchanged, and other errors as a
 // *roundtrip.Error.
 func (rt *roundTrip) finish(op string, err error) error {
 	sent, intact := rt.End(err)

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Script says which script a request is for, and who sent it: what the request
-// itself doesn't tell, or mustn't be believed about.
+// Script is the script that a request is for, and the client that sent it: what
+// the request itself doesn't have, or can't be trusted with.
 type Script struct {
 	Filename     string // SCRIPT_FILENAME: the script's file
 	Name         string // SCRIPT_NAME: the part of the path that leads to the script
@@ -45,8 +45,8 @@ const Software = "mkd (like nginx)"
 // The header's fields appear as HTTP_* (RFC 3875, section 4.1.18). Left out are
 // Content-Type and Content-Length, which have their own names; Proxy, since
 // HTTP_PROXY means something else to many libraries (CVE-2016-5385); and names
-// with an underscore or a dot, since PHP couldn't tell Remote_User from
-// Remote-User.
+// with an underscore or a dot, since to PHP Remote_User and Remote-User
+// are the same.
 func (s *Script) AppendParams(dst []Param, r *http.Request) []Param {
 	first := len(dst)
 	add := func(name, value string) { dst = append(dst, Param{name, value}) }
@@ -128,7 +128,7 @@ func plainAddr(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// bracketed returns an address as it stands in a URL and in SERVER_NAME (RFC
+// bracketed returns an address as it appears in a URL and in SERVER_NAME (RFC
 // 3875, section 4.1.14).
 func bracketed(a netip.Addr) string {
 	if a.Is6() {

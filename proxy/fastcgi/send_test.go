@@ -14,7 +14,7 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// watchedBody tells whether it was closed.
+// watchedBody records whether it was closed.
 type watchedBody struct {
 	io.Reader
 	closed atomic.Int32
@@ -53,7 +53,7 @@ func TestBodies(t *testing.T) {
 				"eof":    iotest.DataErrReader,
 			} {
 				r, b := requestWith(t, wrap(strings.NewReader(strings.Repeat("x", n))), int64(n))
-				_, got, err := exchangeAll(tr, r)
+				_, got, err := roundTripAll(tr, r)
 				if want := fmt.Sprintf("%d %d true", n, n); got != want || err != nil {
 					t.Errorf("%d, %s: %q, %v", n, name, got, err)
 				}
@@ -99,7 +99,7 @@ func TestBodiesThatFail(t *testing.T) {
 					met <- err
 				})
 				r, b := requestWith(t, c.body, n)
-				_, _, err := exchangeAll(tr, r)
+				_, _, err := roundTripAll(tr, r)
 				if !errors.Is(err, roundtrip.ErrBody) || !errors.Is(err, c.want) {
 					t.Errorf("error %v", err)
 				}
@@ -122,7 +122,7 @@ func TestBodiesThatFail(t *testing.T) {
 
 func TestRequestsThatCantBeSent(t *testing.T) {
 	noLeaks(t)
-	tr, s := serve(t, answering(end(0)))
+	tr, s := serve(t, responding(end(0)))
 	broken := errors.New("no such script")
 	for _, c := range []struct {
 		name   string
@@ -160,14 +160,14 @@ func TestRequestsThatCantBeSent(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswer has a server answer at length before it reads the body: both
+// TestEarlyResponse has a server response at length before it reads the body: both
 // would wait for ever, if only one thing were done at a time.
-func TestEarlyAnswer(t *testing.T) {
+func TestEarlyResponse(t *testing.T) {
 	noLeaks(t)
 	part := stdout(strings.Repeat("y", 60000))
 	for _, c := range []struct {
 		name  string
-		reads bool // the body, after the answer
+		reads bool // the body, after the response
 		ends  string
 		want  error
 	}{
@@ -193,7 +193,7 @@ func TestEarlyAnswer(t *testing.T) {
 			})
 			tr.KeepAlive = 1
 			r, b := requestWith(t, strings.NewReader(strings.Repeat("x", 8<<20)), 8<<20)
-			_, body, err := exchangeAll(tr, r)
+			_, body, err := roundTripAll(tr, r)
 			if len(body) != 100*60000 || !errors.Is(err, c.want) {
 				t.Errorf("%d bytes, %v", len(body), err)
 			}
@@ -207,18 +207,18 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswerToASmallRequest has parameters that the server's socket can't
+// TestEarlyResponseToASmallRequest has parameters that the server's socket can't
 // hold, to be written in the background.
-func TestEarlyAnswerToASmallRequest(t *testing.T) {
+func TestEarlyResponseToASmallRequest(t *testing.T) {
 	noLeaks(t)
 	params := []Param{{"CONTENT_LENGTH", "4"}}
 	for range 100 {
 		params = append(params, Param{"X", strings.Repeat("x", 60000)})
 	}
-	answered := make(chan struct{})
+	responded := make(chan struct{})
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.say(stdout(okHeader + "early"))
-		<-answered
+		<-responded
 		if r, err := f.readRequest(); err != nil || len(r.params) != len(params) || r.body != "body" {
 			t.Errorf("%v", err)
 		}
@@ -229,7 +229,7 @@ func TestEarlyAnswerToASmallRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	close(answered)
+	close(responded)
 	if b, err := io.ReadAll(resp.Body); string(b) != "early and late" || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
@@ -256,7 +256,7 @@ func TestSlowUpload(t *testing.T) {
 	const size = 64 * chunkContent
 	start := time.Now()
 	r, _ := requestWith(t, strings.NewReader(strings.Repeat("x", size)), size)
-	if _, _, err := exchangeAll(tr, r); err != nil || time.Since(start) < 2*tr.ResponseTimeout {
+	if _, _, err := roundTripAll(tr, r); err != nil || time.Since(start) < 2*tr.ResponseTimeout {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}
 }
@@ -272,7 +272,7 @@ func TestBodyThatBlocks(t *testing.T) {
 	defer pw.Close()
 	r := newRequest(t, "POST", "")
 	r.Body, r.ContentLength = pr, 1<<20
-	if _, body, err := exchangeAll(tr, r); body != "text" || err != nil {
+	if _, body, err := roundTripAll(tr, r); body != "text" || err != nil {
 		t.Errorf("%q, %v", body, err)
 	}
 }

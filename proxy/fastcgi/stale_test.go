@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestStaleConnections has a kept connection be closed while it is idle: it is
-// seen before anything is sent, so that even a POST is safe.
+// TestStaleConnections closes a kept connection while it is idle: this is seen
+// before anything is sent, so that even a POST is safe.
 func TestStaleConnections(t *testing.T) {
 	noLeaks(t)
 	for name, last := range map[string]string{"closed": "", "closed after a word out of turn": stdout("x"), "a word out of turn": "-"} {
@@ -31,7 +31,7 @@ func TestStaleConnections(t *testing.T) {
 		})
 		tr.KeepAlive = 1
 		for i := range 3 {
-			if _, body, err := exchangeAll(tr, newRequest(t, "POST", "body")); body != "text" || err != nil {
+			if _, body, err := roundTripAll(tr, newRequest(t, "POST", "body")); body != "text" || err != nil {
 				t.Errorf("%s: %q, %v", name, body, err)
 			}
 			if idle(tr) != 1 || s.connections() != i+1 {
@@ -47,7 +47,7 @@ func TestStaleConnections(t *testing.T) {
 // TestUnrepeatableRequests don't get a connection that may be about to be closed.
 func TestUnrepeatableRequests(t *testing.T) {
 	noLeaks(t)
-	tr, s := serve(t, answering(stdout(okHeader)+end(0)))
+	tr, s := serve(t, responding(stdout(okHeader)+end(0)))
 	tr.KeepAlive = 1
 	for i, c := range []struct {
 		method string
@@ -57,7 +57,7 @@ func TestUnrepeatableRequests(t *testing.T) {
 		if c.old {
 			age(tr)
 		}
-		if _, _, err := exchangeAll(tr, newRequest(t, c.method, "body")); err != nil || s.connections() != c.want || idle(tr) != 1 {
+		if _, _, err := roundTripAll(tr, newRequest(t, c.method, "body")); err != nil || s.connections() != c.want || idle(tr) != 1 {
 			t.Errorf("%d: %d connections, %v", i, s.connections(), err)
 		}
 	}
@@ -95,11 +95,11 @@ func TestStaleUnderTheRequest(t *testing.T) {
 				}
 			})
 			tr.KeepAlive = 1
-			if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil {
+			if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil {
 				t.Fatal(err)
 			}
 			age(tr)
-			_, _, err := exchangeAll(tr, newRequest(t, c.method, c.body))
+			_, _, err := roundTripAll(tr, newRequest(t, c.method, c.body))
 			if e := failure(t, err); !e.Sent || !e.Reused || e.Responded != (c.says != "") || e.Stale() != c.stale {
 				t.Errorf("%+v, stale: %t", e, e.Stale())
 			}
@@ -115,7 +115,7 @@ func TestNotStaleOnANewConnection(t *testing.T) {
 	noLeaks(t)
 	tr, s := serve(t, func(f *fakeConn) { f.readRequest() })
 	tr.KeepAlive = 3
-	_, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
+	_, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
 	if e := failure(t, err); !e.Sent || e.Responded || e.Stale() || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
 		t.Errorf("%+v, %d connections", e, s.connections())
 	}

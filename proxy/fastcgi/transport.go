@@ -59,7 +59,8 @@ type Transport struct {
 
 	// KeepAlive is the number of idle connections that are kept. Each occupies a
 	// worker of PHP-FPM, so there must be fewer than pm.max_children, counted
-	// over all that use the server. 0: none, and the server is told so.
+	// over all that use the server. 0: none; then the server closes the
+	// connection.
 	KeepAlive   int
 	IdleTimeout time.Duration // after which an idle connection is closed
 

@@ -24,7 +24,7 @@ func TestOneWriteForASmallRequest(t *testing.T) {
 		got = buf[:n]
 		f.say(stdout(okHeader), end(0))
 	})
-	if _, _, err := exchangeAll(tr, newRequest(t, "POST", "body")); err != nil {
+	if _, _, err := roundTripAll(tr, newRequest(t, "POST", "body")); err != nil {
 		t.Fatal(err)
 	}
 	if want := record(1, 5, 1, "body", 0) + record(1, 5, 1, "", 0); !strings.HasSuffix(string(got), want) {
@@ -34,10 +34,10 @@ func TestOneWriteForASmallRequest(t *testing.T) {
 
 func TestKeepAlive(t *testing.T) {
 	noLeaks(t)
-	tr, s := serve(t, answering(stdout(okHeader+"text")+end(0)))
+	tr, s := serve(t, responding(stdout(okHeader+"text")+end(0)))
 	get := func() {
 		t.Helper()
-		if _, body, err := exchangeAll(tr, newRequest(t, "GET", "")); body != "text" || err != nil {
+		if _, body, err := roundTripAll(tr, newRequest(t, "GET", "")); body != "text" || err != nil {
 			t.Fatalf("%q, %v", body, err)
 		}
 	}
@@ -99,10 +99,10 @@ func TestNobodyThere(t *testing.T) {
 
 func TestOverTCP(t *testing.T) {
 	noLeaks(t)
-	tr, _ := serveTCP(t, answering(stdout(okHeader+"text")+end(0)))
+	tr, _ := serveTCP(t, responding(stdout(okHeader+"text")+end(0)))
 	tr.KeepAlive = 1
 	for range 3 {
-		if _, body, err := exchangeAll(tr, newRequest(t, "POST", strings.Repeat("x", 1<<20))); body != "text" || err != nil {
+		if _, body, err := roundTripAll(tr, newRequest(t, "POST", strings.Repeat("x", 1<<20))); body != "text" || err != nil {
 			t.Errorf("%q, %v", body, err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestTimeouts(t *testing.T) {
 		name, body string
 		server     func(f *fakeConn)
 		edit       func(tr *Transport)
-		answered   bool
+		responded  bool
 	}{
 		{"silence", "", silent, func(tr *Transport) { tr.ResponseTimeout = short }, false},
 		{"silence, very short", "", silent, func(tr *Transport) { tr.ResponseTimeout = time.Millisecond }, false},
@@ -156,8 +156,8 @@ func TestTimeouts(t *testing.T) {
 			})
 			defer close(release)
 			c.edit(tr)
-			_, _, err := exchangeAll(tr, newRequest(t, "POST", c.body))
-			if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Timeout() || !e.Sent || e.Responded != c.answered {
+			_, _, err := roundTripAll(tr, newRequest(t, "POST", c.body))
+			if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Timeout() || !e.Sent || e.Responded != c.responded {
 				t.Errorf("%+v", e)
 			}
 
@@ -168,14 +168,14 @@ func TestTimeouts(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				time.AfterFunc(wait, func() { cancel(gone) })
 				start := time.Now()
-				_, _, err := exchangeAll(tr, newRequest(t, "POST", c.body).WithContext(ctx))
+				_, _, err := roundTripAll(tr, newRequest(t, "POST", c.body).WithContext(ctx))
 				if took := time.Since(start); !errors.Is(err, gone) || took > wait+roundtrip.Patience+2*time.Second {
 					t.Errorf("after %v: %v", took, err)
 				}
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), short)
 			defer cancel()
-			_, _, err = exchangeAll(tr, newRequest(t, "POST", c.body).WithContext(ctx))
+			_, _, err = roundTripAll(tr, newRequest(t, "POST", c.body).WithContext(ctx))
 			if e := failure(t, err); !errors.Is(err, context.DeadlineExceeded) || !e.Timeout() {
 				t.Errorf("%+v", e)
 			}
@@ -185,7 +185,7 @@ func TestTimeouts(t *testing.T) {
 
 func TestContextOverBeforehand(t *testing.T) {
 	noLeaks(t)
-	tr, s := serve(t, answering(end(0)))
+	tr, s := serve(t, responding(end(0)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := tr.RoundTrip(newRequest(t, "GET", "").WithContext(ctx))
@@ -194,7 +194,7 @@ func TestContextOverBeforehand(t *testing.T) {
 	}
 }
 
-// TestContextEndsAStream ends an answer that comes without a pause.
+// TestContextEndsAStream ends a response that comes without a pause.
 func TestContextEndsAStream(t *testing.T) {
 	noLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
@@ -208,7 +208,7 @@ func TestContextEndsAStream(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(3*roundtrip.Patience, cancel)
-	if _, _, err := exchangeAllTo(io.Discard, tr, newRequest(t, "GET", "").WithContext(ctx)); !errors.Is(err, context.Canceled) {
+	if _, _, err := roundTripAllTo(io.Discard, tr, newRequest(t, "GET", "").WithContext(ctx)); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -229,7 +229,7 @@ func TestContextAfterTheEnd(t *testing.T) {
 	for range 3 {
 		age(tr)
 		ctx, cancel := context.WithCancel(t.Context())
-		_, _, err := exchangeAll(tr, newRequest(t, "POST", "").WithContext(ctx))
+		_, _, err := roundTripAll(tr, newRequest(t, "POST", "").WithContext(ctx))
 		cancel()
 		if err != nil {
 			t.Fatal(err)
@@ -264,7 +264,7 @@ func TestConcurrency(t *testing.T) {
 				body := strings.Repeat(string(rune('a'+g)), i*i*9)
 				r := newRequest(t, "POST", body)
 				r.URL.RawQuery = string(rune('A'+g)) + strings.Repeat("z", i)
-				if _, got, err := exchangeAll(tr, r); err != nil || got != r.URL.RawQuery+" "+body {
+				if _, got, err := roundTripAll(tr, r); err != nil || got != r.URL.RawQuery+" "+body {
 					t.Errorf("%d/%d: %.40q, %v", g, i, got, err)
 				}
 			}

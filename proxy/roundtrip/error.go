@@ -15,7 +15,7 @@ var (
 	// ErrRequest reports that a request can't be sent as it is, to any server.
 	ErrRequest = errors.New("the request can't be sent")
 	// ErrBody reports that a request's body couldn't be read, or had another
-	// length than it said. The server may have got a part of it.
+	// length than was announced. The server may have got a part of it.
 	ErrBody = errors.New("the request's body can't be read")
 	// ErrBusy reports that the request wasn't carried out because the server, or
 	// the queue for it, is full.
@@ -59,8 +59,8 @@ func (e *Error) Timeout() bool {
 }
 
 // Stale reports whether the server closed a kept connection in place of a
-// response. Mostly it had closed it before the request came, but this can't be
-// told from a server that died of the request.
+// response. Mostly it had closed it before the request came, but a server
+// that died of the request looks the same.
 func (e *Error) Stale() bool { return e.Reused && !e.Responded && Disconnected(e.Err) }
 
 // Disconnected reports whether an error means that the server closed the

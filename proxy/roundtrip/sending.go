@@ -32,7 +32,7 @@ const step = 16 << 10
 // Sent reports whether a byte was written.
 func (t *Trip) Sent() bool { return t.sent.Load() }
 
-// SendError returns why the request wasn't written in whole, as far as it is
+// SendError returns why not all of the request was written, as far as it is
 // known. It must not be called while a goroutine sends.
 func (t *Trip) SendError() error { return t.err }
 
@@ -45,7 +45,7 @@ func (t *Trip) SetSent(whole bool, err error) {
 }
 
 // Background calls send in a goroutine, after an earlier one that has ended well.
-// last says that its first write is the last one of the request. An ErrBody of it
+// With last, its first write is the last one of the request. An ErrBody of it
 // aborts the Trip.
 func (t *Trip) Background(last bool, send func() error) {
 	earlier, done := t.done, make(chan struct{})
@@ -68,8 +68,8 @@ func (t *Trip) Background(last bool, send func() error) {
 }
 
 // Transmit writes to the connection. In the foreground it doesn't wait for long:
-// what the server doesn't take goes on in the background. last says that it is
-// the last write of the request.
+// what the server doesn't take goes on in the background. With last, it is the
+// last write of the request.
 func (t *Trip) Transmit(p []byte, last bool) (int, error) {
 	t.writing.Lock()
 	n, err := t.conn.Write(p)

@@ -144,7 +144,7 @@ func (t *Trip) reason(err error) error {
 	case t.ctx.Err() != nil:
 		return context.Cause(t.ctx)
 	case t.err != nil && !errors.Is(t.err, net.ErrClosed) && Disconnected(err) && !t.Responded:
-		return t.err // it tells more, unless it was this side that closed
+		return t.err // it is more exact, unless it was this side that closed
 	}
 	return err
 }

@@ -14,10 +14,10 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// benchServer answers each request with n bytes, and does as little else as can
+// benchServer responses each request with n bytes, and does as little else as can
 // be.
 func benchServer(n int) func(c *fakeConn) {
-	answer := []byte("HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: " +
+	response := []byte("HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: " +
 		strconv.Itoa(n) + "\r\n\r\n" + strings.Repeat("x", n))
 	return func(c *fakeConn) {
 		buf := make([]byte, 64<<10)
@@ -29,7 +29,7 @@ func benchServer(n int) func(c *fakeConn) {
 			if !bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) && !bytes.HasSuffix(buf[:n], []byte("body")) {
 				panic("a request came in pieces")
 			}
-			if _, err := c.Write(answer); err != nil {
+			if _, err := c.Write(response); err != nil {
 				return
 			}
 		}

@@ -159,7 +159,7 @@ func serveOn(t testing.TB, l net.Listener, f func(c *fakeConn)) (*Transport, *fa
 		s.mu.Unlock()
 		all.Wait()
 		if n := tr.Active(); n != 0 {
-			t.Errorf("%d requests are left under way", n)
+			t.Errorf("%d requests are left in flight", n)
 		}
 		if tr.inUse != 0 || len(tr.waiters) != 0 {
 			t.Errorf("%d connections are counted, %d wait", tr.inUse, len(tr.waiters))
@@ -168,9 +168,9 @@ func serveOn(t testing.TB, l net.Listener, f func(c *fakeConn)) (*Transport, *fa
 	return tr, s
 }
 
-// answering returns a handler that reads each request of a connection and says
+// responding returns a handler that reads each request of a connection and sends
 // the same.
-func answering(parts ...string) func(c *fakeConn) {
+func responding(parts ...string) func(c *fakeConn) {
 	return func(c *fakeConn) {
 		for {
 			if _, err := c.read(); err != nil {
@@ -196,8 +196,8 @@ func newRequest(t testing.TB, method, body string) *http.Request {
 	return r
 }
 
-// exchangeAll sends a request and reads its whole answer.
-func exchangeAll(tr *Transport, r *http.Request) (*http.Response, string, error) {
+// roundTripAll sends a request and reads its whole response.
+func roundTripAll(tr *Transport, r *http.Request) (*http.Response, string, error) {
 	resp, err := tr.RoundTrip(r)
 	if err != nil {
 		return nil, "", err

@@ -13,7 +13,7 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// FuzzResponse compares the parser of answers to that of net/http: what this one
+// FuzzResponse compares the parser of responses to that of net/http: what this one
 // takes, that one takes too, and understands in the same way.
 func FuzzResponse(f *testing.F) {
 	for _, s := range []string{

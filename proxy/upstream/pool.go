@@ -118,8 +118,8 @@ func (t *Transport) kept(now time.Time) *conn {
 	}
 }
 
-// keep makes a connection an idle one. hint is how long the server says that it
-// keeps it; less than 0: it doesn't say.
+// keep makes a connection an idle one. hint is how long the server keeps it, as it
+// has announced; less than 0: it hasn't.
 func (t *Transport) keep(c *conn, hint time.Duration) {
 	now := time.Now()
 	wait := min(cmp.Or(t.IdleTimeout, DefaultIdleTimeout), maxAge-now.Sub(c.born))

@@ -35,7 +35,7 @@ func TestReuse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil {
+		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil {
 			t.Fatal(err)
 		}
 		if n := tr.Active(); n != 1 {
@@ -43,7 +43,7 @@ func TestReuse(t *testing.T) {
 		}
 		io.Copy(io.Discard, a.Body)
 		for range 20 {
-			if _, body, err := exchangeAll(tr, newRequest(t, "POST", "body")); err != nil || body != "text" {
+			if _, body, err := roundTripAll(tr, newRequest(t, "POST", "body")); err != nil || body != "text" {
 				t.Error(body, err)
 			}
 		}
@@ -53,11 +53,11 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// TestStale has a kept connection be closed, or something said on it, while it
-// is idle: this is seen before anything is sent, so that even a POST is safe.
+// TestStale closes a kept connection, or sends something on it, while it is idle:
+// this is seen before anything is sent, so that even a POST is safe.
 func TestStale(t *testing.T) {
 	noLeaks(t)
-	for name, last := range map[string]string{"closed": "", "a word and closed": ok, "a word": "-x", "an answer": "-" + ok} {
+	for name, last := range map[string]string{"closed": "", "a word and closed": ok, "a word": "-x", "a response": "-" + ok} {
 		wait, said := make(chan bool), make(chan bool)
 		tr, s := serve(t, func(f *fakeConn) {
 			if _, err := f.read(); err != nil {
@@ -79,7 +79,7 @@ func TestStale(t *testing.T) {
 			b := newBody(strings.NewReader("body"))
 			r := newRequest(t, "POST", "")
 			r.Body, r.ContentLength = b, 4
-			if _, body, err := exchangeAll(tr, r); err != nil || body != "text" {
+			if _, body, err := roundTripAll(tr, r); err != nil || body != "text" {
 				t.Errorf("%s: %q, %v", name, body, err)
 			}
 			if s.connections() != i+1 {
@@ -92,10 +92,10 @@ func TestStale(t *testing.T) {
 }
 
 // TestDiesUnderRequest has a kept connection be closed when it has got a
-// request: it isn't sent again, and the error says how far it came.
+// request: it isn't sent again, and the error reports how far it came.
 func TestDiesUnderRequest(t *testing.T) {
 	noLeaks(t)
-	for says, answered := range map[string]bool{"": false, "H": true} {
+	for says, responded := range map[string]bool{"": false, "H": true} {
 		for _, size := range []int{0, 10, smallBody + 1} {
 			tr, s := serve(t, func(f *fakeConn) {
 				f.read()
@@ -103,12 +103,12 @@ func TestDiesUnderRequest(t *testing.T) {
 				f.read()
 				f.say(says)
 			})
-			if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil {
+			if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err := exchangeAll(tr, newRequest(t, "PUT", strings.Repeat("x", size)))
+			_, _, err := roundTripAll(tr, newRequest(t, "PUT", strings.Repeat("x", size)))
 			e := failure(t, err)
-			if !e.Sent || e.Responded != answered || !e.Reused || e.Stale() == answered || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
+			if !e.Sent || e.Responded != responded || !e.Reused || e.Stale() == responded || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
 				t.Errorf("%q, %d: %+v, %d connections", says, size, e, s.connections())
 			}
 		}
@@ -133,7 +133,7 @@ func TestIdle(t *testing.T) {
 		}
 	}
 	t.Run("time", func(t *testing.T) {
-		tr, _ := serve(t, answering(ok))
+		tr, _ := serve(t, responding(ok))
 		tr.IdleTimeout = 20 * time.Millisecond
 		hold(t, tr, 3)
 		eventually(t, "all are closed", func() bool { return idle(tr) == 0 })
@@ -141,7 +141,7 @@ func TestIdle(t *testing.T) {
 		eventually(t, "all are closed again", func() bool { return idle(tr) == 0 })
 	})
 	t.Run("number", func(t *testing.T) {
-		tr, _ := serve(t, answering(ok))
+		tr, _ := serve(t, responding(ok))
 		tr.MaxIdle = 2
 		hold(t, tr, 4)
 		if n := idle(tr); n != 2 {
@@ -149,7 +149,7 @@ func TestIdle(t *testing.T) {
 		}
 	})
 	t.Run("none", func(t *testing.T) {
-		tr, _ := serve(t, answering(ok))
+		tr, _ := serve(t, responding(ok))
 		tr.MaxIdle = -1
 		hold(t, tr, 2)
 		if n := idle(tr); n != 0 {
@@ -157,7 +157,7 @@ func TestIdle(t *testing.T) {
 		}
 	})
 	t.Run("age", func(t *testing.T) {
-		tr, s := serve(t, answering(ok))
+		tr, s := serve(t, responding(ok))
 		hold(t, tr, 1)
 		tr.idle[0].until = time.Now().Add(-time.Second) // as keep has it
 		hold(t, tr, 1)
@@ -171,7 +171,7 @@ func TestIdle(t *testing.T) {
 		}
 	})
 	t.Run("hint", func(t *testing.T) {
-		tr, _ := serve(t, answering(strings.Replace(ok, "\r\n\r\n", "\r\nKeep-Alive: timeout=5, max=100\r\n\r\n", 1)))
+		tr, _ := serve(t, responding(strings.Replace(ok, "\r\n\r\n", "\r\nKeep-Alive: timeout=5, max=100\r\n\r\n", 1)))
 		hold(t, tr, 1)
 		if wait := time.Until(tr.idle[0].until); wait > 4*time.Second {
 			t.Errorf("kept for %v", wait)
@@ -201,7 +201,7 @@ func TestQueue(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {
-			if _, _, err := exchangeAll(tr, newRequest(t, "POST", fmt.Sprint(i))); err != nil {
+			if _, _, err := roundTripAll(tr, newRequest(t, "POST", fmt.Sprint(i))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -211,7 +211,7 @@ func TestQueue(t *testing.T) {
 			return tr.inUse == 1 && len(tr.waiters) == i
 		})
 	}
-	_, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
+	_, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
 	if e := failure(t, err); !errors.Is(err, ErrQueueFull) || e.Sent || e.Timeout() {
 		t.Errorf("%+v", e)
 	}
@@ -232,25 +232,25 @@ func TestQueue(t *testing.T) {
 func TestQueueTimeout(t *testing.T) {
 	noLeaks(t)
 	for _, wait := range []time.Duration{20 * time.Millisecond, 150 * time.Millisecond} {
-		tr, _ := serve(t, answering(ok))
+		tr, _ := serve(t, responding(ok))
 		tr.MaxConnections, tr.QueueTimeout = 1, wait
 		resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
 		if err != nil {
 			t.Fatal(err)
 		}
 		within(t, func() {
-			_, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
+			_, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
 			if e := failure(t, err); !errors.Is(err, ErrQueueTimeout) || e.Sent || !e.Timeout() {
 				t.Errorf("%+v", e)
 			}
 		})
 		resp.Body.Close()
-		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil {
+		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil {
 			t.Error(err)
 		}
 		tr.Queue = -1
 		resp, _ = tr.RoundTrip(newRequest(t, "GET", ""))
-		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, ErrQueueFull) {
+		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); !errors.Is(err, ErrQueueFull) {
 			t.Error(err)
 		}
 		resp.Body.Close()
@@ -258,7 +258,7 @@ func TestQueueTimeout(t *testing.T) {
 }
 
 // TestNoMixing sends many requests at once to a server that closes connections
-// and breaks answers off at random. An answer that is whole is that to its own
+// and breaks responses off at random. An response that is whole is that to its own
 // request, and no request is run twice.
 func TestNoMixing(t *testing.T) {
 	noLeaks(t)
@@ -273,27 +273,27 @@ func TestNoMixing(t *testing.T) {
 			mu.Lock()
 			seen[r.body]++
 			mu.Unlock()
-			answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.body), r.body)
+			response := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.body), r.body)
 			if rand.IntN(2) == 0 {
-				answer = fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(r.body), r.body)
+				response = fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(r.body), r.body)
 			}
 			switch rand.IntN(10) {
 			case 0:
 				return
 			case 1:
-				f.say(answer[:rand.IntN(len(answer))])
+				f.say(response[:rand.IntN(len(response))])
 				return
 			case 2:
-				f.say(answer)
+				f.say(response)
 				return
 			case 3:
-				f.say(answer, answer) // the second one is nobody's
+				f.say(response, response) // the second one is nobody's
 			case 4:
 				f.Conn.(*net.TCPConn).SetLinger(0)
-				f.say(answer)
+				f.say(response)
 				return
 			default:
-				f.say(answer)
+				f.say(response)
 			}
 		}
 	})
@@ -318,7 +318,7 @@ func TestNoMixing(t *testing.T) {
 					}
 					continue
 				}
-				if _, body, err := exchangeAll(tr, r); err == nil && body != nonce {
+				if _, body, err := roundTripAll(tr, r); err == nil && body != nonce {
 					t.Errorf("%.20q in place of %.20q", body, nonce)
 				} else if err != nil {
 					failure(t, err)

@@ -28,7 +28,7 @@ func (rt *roundTrip) prepare() error {
 	case rt.Body() == nil:
 		rt.length = 0
 	case rt.length <= 0:
-		rt.length = -1 // 0 with a body says so, too
+		rt.length = -1 // as 0 with a body means, too
 	}
 	rt.asks = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade")
 	rt.expecting = rt.Body() != nil && hasToken(r.Header["Expect"], "100-continue")
@@ -129,7 +129,7 @@ func (rt *roundTrip) sendBody(body io.Reader) error {
 	return nil
 }
 
-// What stands around a chunk (RFC 9112, section 7.1).
+// What surrounds a chunk (RFC 9112, section 7.1).
 const (
 	chunkPrefix = len("8000\r\n")
 	chunkSuffix = "\r\n"

@@ -11,7 +11,7 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// framing says how the body of a request is sent.
+// framing is how the body of a request is sent.
 type framing struct {
 	length  int64 // of the body in bytes; -1: unknown, so that it is chunked
 	upgrade bool  // a change of protocol is asked for

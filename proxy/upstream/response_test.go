@@ -16,16 +16,16 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// TestAnswers checks how answers are understood, and whether the connection is
-// kept after them. Each is said at once and, a second time, byte by byte.
-func TestAnswers(t *testing.T) {
+// TestResponses checks how responses are understood, and whether the connection is
+// kept after them. Each is sent at once and, a second time, byte by byte.
+func TestResponses(t *testing.T) {
 	noLeaks(t)
 	for _, c := range []struct {
-		name, method, answer string
-		status               int
-		body                 string
-		length               int64
-		kept                 bool
+		name, method, response string
+		status                 int
+		body                   string
+		length                 int64
+		kept                   bool
 	}{
 		{"length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntext", 200, "text", 4, true},
 		{"length 0", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "", 0, true},
@@ -60,20 +60,20 @@ func TestAnswers(t *testing.T) {
 						return
 					}
 					if !slow {
-						f.say(c.answer)
+						f.say(c.response)
 					}
-					for i := range c.answer {
+					for i := range c.response {
 						if slow {
-							f.say(c.answer[i : i+1])
+							f.say(c.response[i : i+1])
 							time.Sleep(50 * time.Microsecond)
 						}
 					}
-					if !strings.Contains(c.answer, "\nContent-Length") && !strings.Contains(c.answer, "chunked") && c.length < 0 {
+					if !strings.Contains(c.response, "\nContent-Length") && !strings.Contains(c.response, "chunked") && c.length < 0 {
 						return
 					}
 					f.br.ReadByte() // until it is closed
 				})
-				resp, body, err := exchangeAll(tr, newRequest(t, c.method, ""))
+				resp, body, err := roundTripAll(tr, newRequest(t, c.method, ""))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -103,13 +103,13 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestWrongAnswers checks that none of them is believed.
-func TestWrongAnswers(t *testing.T) {
+// TestMalformedResponses checks that none of them is believed.
+func TestMalformedResponses(t *testing.T) {
 	noLeaks(t)
 	const head = "HTTP/1.1 200 OK\r\n"
 	for name, c := range map[string]struct {
-		answer string
-		want   error
+		response string
+		want     error
 	}{
 		"nothing":                  {"", io.ErrUnexpectedEOF},
 		"a beginning":              {"HTT", io.ErrUnexpectedEOF},
@@ -168,14 +168,14 @@ func TestWrongAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr, _ := serve(t, func(f *fakeConn) {
 				f.read()
-				f.say(c.answer)
+				f.say(c.response)
 			})
-			_, body, err := exchangeAll(tr, newRequest(t, "GET", ""))
+			_, body, err := roundTripAll(tr, newRequest(t, "GET", ""))
 			if !errors.Is(err, c.want) {
 				t.Fatalf("%q, %v", body, err)
 			}
 			e := failure(t, err)
-			if !e.Sent || e.Responded != (c.answer != "") || e.Reused || e.Timeout() {
+			if !e.Sent || e.Responded != (c.response != "") || e.Reused || e.Timeout() {
 				t.Errorf("%+v", e)
 			}
 			if strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), tr.Address) {
@@ -207,7 +207,7 @@ func TestMoreThanContentLength(t *testing.T) {
 			reports := 0
 			tr.Excess = func(*http.Request) { reports++ }
 			for n := range 2 {
-				if _, got, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil || got != body {
+				if _, got, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil || got != body {
 					t.Errorf("%d bytes: %d came, %v", size, len(got), err)
 				}
 				if reports != n+1 || idle(tr) != 0 || s.connections() != n+1 {
@@ -218,30 +218,30 @@ func TestMoreThanContentLength(t *testing.T) {
 	}
 }
 
-// TestEveryCut cuts answers at each byte: none of the pieces passes for whole.
+// TestEveryCut cuts responses at each byte: none of the pieces passes for whole.
 func TestEveryCut(t *testing.T) {
 	noLeaks(t)
-	for _, answer := range []string{ok, "HTTP/1.1 103 x\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n2;x\r\nxt\r\n0\r\nB: c\r\n\r\n"} {
+	for _, response := range []string{ok, "HTTP/1.1 103 x\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n2;x\r\nxt\r\n0\r\nB: c\r\n\r\n"} {
 		n := make(chan int, 1)
 		tr, _ := serve(t, func(f *fakeConn) {
 			f.read()
-			f.say(answer[:<-n])
+			f.say(response[:<-n])
 		})
-		for i := range len(answer) + 1 {
+		for i := range len(response) + 1 {
 			n <- i
-			_, body, err := exchangeAll(tr, newRequest(t, "GET", ""))
+			_, body, err := roundTripAll(tr, newRequest(t, "GET", ""))
 			tr.CloseIdleConnections()
-			if whole := i == len(answer); whole != (err == nil) || !whole && !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Errorf("%q: %q, %v", answer[:i], body, err)
+			if whole := i == len(response); whole != (err == nil) || !whole && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%q: %q, %v", response[:i], body, err)
 			}
 		}
 	}
 }
 
-// TestInformational checks that 1xx answers go to whoever asks for them.
+// TestInformational checks that 1xx responses go to whoever asks for them.
 func TestInformational(t *testing.T) {
 	noLeaks(t)
-	tr, _ := serve(t, answering("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"+ok))
+	tr, _ := serve(t, responding("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"+ok))
 	refused := errors.New("refused")
 	for _, want := range []error{nil, refused} {
 		var got []string
@@ -252,7 +252,7 @@ func TestInformational(t *testing.T) {
 				return want
 			},
 		}))
-		_, _, err := exchangeAll(tr, r)
+		_, _, err := roundTripAll(tr, r)
 		if !errors.Is(err, want) {
 			t.Error(err)
 		}
@@ -262,10 +262,10 @@ func TestInformational(t *testing.T) {
 	}
 }
 
-// TestClose closes an answer's body at various times.
+// TestClose closes a response's body at various times.
 func TestClose(t *testing.T) {
 	noLeaks(t)
-	tr, s := serve(t, answering(ok))
+	tr, s := serve(t, responding(ok))
 	// All of it has come: the connection is kept.
 	resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
 	if err != nil {
@@ -283,7 +283,7 @@ func TestClose(t *testing.T) {
 		t.Errorf("%d active", n)
 	}
 	// A part is missing, and a Read waits for it.
-	tr, _ = serve(t, answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntext"))
+	tr, _ = serve(t, responding("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntext"))
 	if resp, err = tr.RoundTrip(newRequest(t, "GET", "")); err != nil {
 		t.Fatal(err)
 	}

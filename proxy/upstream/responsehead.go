@@ -14,12 +14,12 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-// ending says what ends the body of a response.
+// ending is what ends the body of a response.
 type ending int
 
 const (
 	atHead   ending = iota // there is no body
-	atLength               // Content-Length says it
+	atLength               // Content-Length announces it
 	atChunk                // the last chunk is it
 	atClose                // the server closes the connection
 )
@@ -211,8 +211,8 @@ func contentLength(h http.Header) (int64, error) {
 	return n, nil
 }
 
-// chunked reports whether the response is chunked, and removes the field that says
-// so. Together with a Content-Length, or in HTTP/1.0, it is an attempt at
+// chunked reports whether the response is chunked, and removes the field that
+// declares it. Together with a Content-Length, or in HTTP/1.0, it is an attempt at
 // smuggling, or the work of a server that can't be trusted to know where its
 // response ends.
 func chunked(h http.Header, length int64, minor int) (bool, error) {
@@ -231,8 +231,8 @@ func chunked(h http.Header, length int64, minor int) (bool, error) {
 	return true, nil
 }
 
-// takeTrailer puts the names of the fields that the server says come after the
-// body into resp.Trailer, as http.Response has it.
+// takeTrailer puts the names of the fields that the server announces for after
+// the body into resp.Trailer, as http.Response defines it.
 func takeTrailer(resp *http.Response) {
 	values, ok := resp.Header["Trailer"]
 	if !ok {
@@ -263,9 +263,8 @@ func persistent(resp *http.Response) bool {
 	return !hasToken(values, "close")
 }
 
-// keepAlive returns how long the server says that it keeps an idle connection:
-// the parameter timeout of the field Keep-Alive, in seconds. Less than 0: it
-// doesn't say.
+// keepAlive returns how long the server keeps an idle connection: the parameter
+// timeout of the field Keep-Alive, in seconds. Less than 0: there is none.
 func keepAlive(h http.Header) time.Duration {
 	for _, v := range h["Keep-Alive"] {
 		for item := range strings.SplitSeq(v, ",") {

@@ -34,7 +34,7 @@ type roundTrip struct {
 	ending   ending
 	left     int64         // bytes that are missing from Content-Length
 	close    bool          // the server closes the connection after it
-	hint     time.Duration // how long it keeps it otherwise; less than 0: it doesn't say
+	hint     time.Duration // how long it keeps it otherwise; less than 0: unknown
 	chunks   io.Reader     // decodes the chunked coding
 	finished bool          // the connection and what else was in use is given back
 	ended    error         // what Read returns from now on
@@ -141,8 +141,8 @@ func (rt *roundTrip) respond() (*http.Response, error) {
 	return resp, nil
 }
 
-// finish ends the round trip, and gives back all that it has. io.EOF says that the
-// response is complete; it is returned as it is, and other errors as a
+// finish ends the round trip, and gives back all that it has. io.EOF means that
+// the response is complete; it is returned unchanged, and other errors as a
 // *roundtrip.Error.
 func (rt *roundTrip) finish(op string, err error) error {
 	if rt.finished {
@@ -165,7 +165,7 @@ func (rt *roundTrip) giveBack(complete, intact bool) {
 	if c := rt.conn; c != nil {
 		c.rt = nil
 		if complete && rt.excess() {
-			c.ended = true // what it says can't be trusted any more
+			c.ended = true // what it sends can't be trusted any more
 			if rt.t.Excess != nil {
 				rt.t.Excess(rt.r)
 			}

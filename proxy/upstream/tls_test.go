@@ -82,7 +82,7 @@ func TestTLS(t *testing.T) {
 			}
 		})
 		for i, size := range []int{0, 1, 1000, tlsRecord, tlsRecord + 1, smallBody, smallBody + 1, 1 << 20, 0} {
-			_, body, err := exchangeAll(tr, newRequest(t, "POST", strings.Repeat("x", size)))
+			_, body, err := roundTripAll(tr, newRequest(t, "POST", strings.Repeat("x", size)))
 			if err != nil || body != "POST" || s.connections() != 1 {
 				t.Fatalf("%x, %d: %q, %v, %d connections", version, i, body, err, s.connections())
 			}
@@ -91,7 +91,7 @@ func TestTLS(t *testing.T) {
 			t.Error("resumed at first")
 		}
 		tr.CloseIdleConnections()
-		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); err != nil || !<-resumed {
+		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil || !<-resumed {
 			t.Errorf("%x: not resumed, %v", version, err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestTLSLate(t *testing.T) {
 	}{
 		"nothing":      {func(*fakeConn, *tls.Conn) {}, true},
 		"a byte":       {func(f *fakeConn, tc *tls.Conn) { f.say("x") }, false},
-		"an answer":    {func(f *fakeConn, tc *tls.Conn) { f.say(ok) }, false},
+		"a response":   {func(f *fakeConn, tc *tls.Conn) { f.say(ok) }, false},
 		"close_notify": {func(f *fakeConn, tc *tls.Conn) { tc.CloseWrite() }, false},
 		"close":        {func(f *fakeConn, tc *tls.Conn) { tc.NetConn().(*net.TCPConn).CloseWrite() }, false},
 		"garbage": {func(f *fakeConn, tc *tls.Conn) {
@@ -130,7 +130,7 @@ func TestTLSLate(t *testing.T) {
 				}
 			})
 			for i := range 2 {
-				if _, body, err := exchangeAll(tr, newRequest(t, "POST", "body")); err != nil || body != "text" {
+				if _, body, err := roundTripAll(tr, newRequest(t, "POST", "body")); err != nil || body != "text" {
 					t.Fatal(body, err)
 				}
 				if i == 0 {
@@ -182,8 +182,8 @@ func (c *countingCache) Put(key string, session *tls.ClientSessionState) {
 	c.ClientSessionCache.Put(key, session)
 }
 
-// TestTruncated checks that an answer which ends with the connection is whole
-// only if TLS says that it does.
+// TestTruncated checks that a response which ends with the connection is whole
+// only if TLS announces that it does.
 func TestTruncated(t *testing.T) {
 	noLeaks(t)
 	for _, polite := range []bool{true, false} {
@@ -195,7 +195,7 @@ func TestTruncated(t *testing.T) {
 			}
 			tc.NetConn().Close()
 		})
-		_, body, err := exchangeAll(tr, newRequest(t, "GET", ""))
+		_, body, err := roundTripAll(tr, newRequest(t, "GET", ""))
 		if body != "text" || polite != (err == nil) || !polite && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("polite %t: %q, %v", polite, body, err)
 		}
@@ -229,7 +229,7 @@ func TestTLSFaults(t *testing.T) {
 			return tr
 		},
 	} {
-		_, _, err := exchangeAll(c(), newRequest(t, "GET", ""))
+		_, _, err := roundTripAll(c(), newRequest(t, "GET", ""))
 		if e := failure(t, err); e.Sent || e.Op != "connecting" {
 			t.Errorf("%s: %+v", name, e)
 		}

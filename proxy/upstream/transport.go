@@ -75,7 +75,7 @@ type Transport struct {
 
 	// MaxIdle is how many connections are kept that aren't in use; less than 0:
 	// none. They are closed when they have been idle for IdleTimeout, or a second
-	// before the server's Keep-Alive field says that it closes them. None is kept
+	// before the server closes them by its Keep-Alive field. None is kept
 	// for longer than 5 minutes, so that changes in DNS are followed.
 	MaxIdle     int
 	IdleTimeout time.Duration

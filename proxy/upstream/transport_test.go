@@ -76,7 +76,7 @@ func TestRequests(t *testing.T) {
 			if c.edit != nil {
 				c.edit(r)
 			}
-			resp, text, err := exchangeAll(tr, r)
+			resp, text, err := roundTripAll(tr, r)
 			if err != nil || text != "text" || resp.Request != r {
 				t.Fatalf("%q, %v", text, err)
 			}
@@ -98,10 +98,10 @@ func (d dataWithEOF) Read(p []byte) (int, error) {
 }
 
 // TestRefusedRequests checks that nothing which could be taken for more than one
-// request is sent, nor told in the error.
+// request is sent, nor quoted in the error.
 func TestRefusedRequests(t *testing.T) {
 	noLeaks(t)
-	tr, s := serve(t, answering(ok))
+	tr, s := serve(t, responding(ok))
 	for name, edit := range map[string]func(r *http.Request){
 		"LF in a value":      func(r *http.Request) { r.Header["A"] = []string{"secret\nB: x"} },
 		"CR in a value":      func(r *http.Request) { r.Header["A"] = []string{"secret\rB: x"} },
@@ -126,7 +126,7 @@ func TestRefusedRequests(t *testing.T) {
 		b := newBody(strings.NewReader("body"))
 		r.Body, r.ContentLength = b, 4
 		edit(r)
-		_, _, err := exchangeAll(tr, r)
+		_, _, err := roundTripAll(tr, r)
 		if e := failure(t, err); !errors.Is(err, roundtrip.ErrRequest) || e.Sent || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -171,7 +171,7 @@ func TestBodies(t *testing.T) {
 			r := newRequest(t, "POST", "")
 			b := newBody(c.body)
 			r.Body, r.ContentLength = b, c.length
-			_, _, err := exchangeAll(tr, r)
+			_, _, err := roundTripAll(tr, r)
 			if e := failure(t, err); !errors.Is(err, roundtrip.ErrBody) || e.Sent != c.sent || e.Responded {
 				t.Errorf("%+v", e)
 			}

@@ -73,16 +73,16 @@ func TestUpgrade(t *testing.T) {
 func TestNoUpgrade(t *testing.T) {
 	noLeaks(t)
 	for name, c := range map[string]struct {
-		answer string
-		want   error
+		response string
+		want     error
 	}{
 		"declined":         {ok, nil},
 		"another protocol": {"HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n", roundtrip.ErrHeader},
 		"no protocol":      {"HTTP/1.1 101 x\r\nConnection: upgrade\r\n\r\n", roundtrip.ErrHeader},
 		"no Connection":    {"HTTP/1.1 101 x\r\nUpgrade: echo\r\n\r\n", roundtrip.ErrHeader},
 	} {
-		tr, _ := serve(t, answering(c.answer))
-		if _, _, err := exchangeAll(tr, upgradeRequest(t, "echo")); !errors.Is(err, c.want) || idle(tr) == 1 != (err == nil) {
+		tr, _ := serve(t, responding(c.response))
+		if _, _, err := roundTripAll(tr, upgradeRequest(t, "echo")); !errors.Is(err, c.want) || idle(tr) == 1 != (err == nil) {
 			t.Errorf("%s: %v, %d idle", name, err, idle(tr))
 		}
 	}
@@ -95,7 +95,7 @@ func TestNoUpgrade(t *testing.T) {
 	r := upgradeRequest(t, "echo")
 	b := newBody(endless{})
 	r.Body, r.ContentLength = b, -1
-	if _, _, err := exchangeAll(tr, r); !errors.Is(err, roundtrip.ErrHeader) {
+	if _, _, err := roundTripAll(tr, r); !errors.Is(err, roundtrip.ErrHeader) {
 		t.Error(err)
 	}
 	if _, closed := b.state(); !closed {

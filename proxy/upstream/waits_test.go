@@ -28,7 +28,7 @@ func within(t *testing.T, f func()) {
 	}
 }
 
-// silent reads a request, says what it is given, and then nothing.
+// silent reads a request, sends what it is given, and then nothing.
 func silent(says string) func(f *fakeConn) {
 	return func(f *fakeConn) {
 		if _, err := f.read(); err == nil {
@@ -43,10 +43,10 @@ func TestTimeouts(t *testing.T) {
 	for _, c := range []struct {
 		name, says string
 		set        func(tr *Transport)
-		answered   bool
+		responded  bool
 	}{
-		{"no answer", "", func(tr *Transport) { tr.ResponseTimeout = 150 * time.Millisecond }, false},
-		{"no answer, sooner than roundtrip.Patience", "", func(tr *Transport) { tr.ResponseTimeout = 20 * time.Millisecond }, false},
+		{"no response", "", func(tr *Transport) { tr.ResponseTimeout = 150 * time.Millisecond }, false},
+		{"no response, sooner than roundtrip.Patience", "", func(tr *Transport) { tr.ResponseTimeout = 20 * time.Millisecond }, false},
 		{"half a head", "HTTP/1.1 200 OK\r\n", func(tr *Transport) { tr.ResponseTimeout = 150 * time.Millisecond }, true},
 		{"1xx only", "HTTP/1.1 103 x\r\n\r\n", func(tr *Transport) { tr.ResponseTimeout = 150 * time.Millisecond }, true},
 		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntext", func(tr *Transport) { tr.ReadTimeout = 150 * time.Millisecond }, true},
@@ -58,8 +58,8 @@ func TestTimeouts(t *testing.T) {
 			tr, _ := serve(t, silent(c.says))
 			c.set(tr)
 			within(t, func() {
-				_, _, err := exchangeAll(tr, newRequest(t, "GET", ""))
-				if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Timeout() || !e.Sent || e.Responded != c.answered {
+				_, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
+				if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Timeout() || !e.Sent || e.Responded != c.responded {
 					t.Errorf("%+v", e)
 				}
 			})
@@ -85,7 +85,7 @@ func TestDrip(t *testing.T) {
 	})
 	tr.ResponseTimeout = 200 * time.Millisecond
 	within(t, func() {
-		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrTimeout) {
+		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); !errors.Is(err, roundtrip.ErrTimeout) {
 			t.Error(err)
 		}
 	})
@@ -104,19 +104,19 @@ func TestContexts(t *testing.T) {
 			first := make(chan struct{})
 			go func() {
 				defer close(first)
-				exchangeAll(tr, newRequest(t, "GET", "").WithContext(ctx))
+				roundTripAll(tr, newRequest(t, "GET", "").WithContext(ctx))
 			}()
 			eventually(t, "the connection is in use", func() bool { tr.mu.Lock(); defer tr.mu.Unlock(); return tr.inUse == 1 })
 			t.Cleanup(func() { cancel(); <-first })
 			ready <- struct{}{}
 			return tr, ready
 		},
-		"the answer's head": func(t *testing.T) (*Transport, chan struct{}) {
+		"the response's head": func(t *testing.T) (*Transport, chan struct{}) {
 			ready := make(chan struct{}, 1)
 			tr, _ := serve(t, func(f *fakeConn) { f.read(); ready <- struct{}{}; f.br.ReadByte() })
 			return tr, ready
 		},
-		"the answer's body": func(t *testing.T) (*Transport, chan struct{}) {
+		"the response's body": func(t *testing.T) (*Transport, chan struct{}) {
 			ready := make(chan struct{}, 1)
 			tr, _ := serve(t, func(f *fakeConn) {
 				f.read()
@@ -140,7 +140,7 @@ func TestContexts(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			go func() { <-ready; cancel(cause) }()
 			within(t, func() {
-				_, _, err := exchangeAll(tr, newRequest(t, "GET", "").WithContext(ctx))
+				_, _, err := roundTripAll(tr, newRequest(t, "GET", "").WithContext(ctx))
 				if failure(t, err); !errors.Is(err, cause) {
 					t.Error(err)
 				}
@@ -152,7 +152,7 @@ func TestContexts(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
 			defer cancel()
 			within(t, func() {
-				_, _, err := exchangeAll(tr, newRequest(t, "GET", "").WithContext(ctx))
+				_, _, err := roundTripAll(tr, newRequest(t, "GET", "").WithContext(ctx))
 				if e := failure(t, err); !errors.Is(err, context.DeadlineExceeded) || !e.Timeout() {
 					t.Error(err)
 				}
@@ -160,13 +160,13 @@ func TestContexts(t *testing.T) {
 		})
 	}
 	t.Run("before", func(t *testing.T) {
-		tr, s := serve(t, answering(ok))
+		tr, s := serve(t, responding(ok))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(cause)
 		b := newBody(strings.NewReader("body"))
 		r := newRequest(t, "POST", "").WithContext(ctx)
 		r.Body, r.ContentLength = b, 4
-		_, _, err := exchangeAll(tr, r)
+		_, _, err := roundTripAll(tr, r)
 		if e := failure(t, err); !errors.Is(err, cause) || e.Sent || s.connections() != 0 {
 			t.Errorf("%+v", e)
 		}
@@ -176,14 +176,14 @@ func TestContexts(t *testing.T) {
 	})
 }
 
-// TestCheapContext checks that a context isn't watched in a short exchange.
+// TestCheapContext checks that a context isn't watched in a short round trip.
 func TestCheapContext(t *testing.T) {
-	tr, _ := serve(t, answering(ok))
+	tr, _ := serve(t, responding(ok))
 	ctx := &countingContext{Context: t.Context()}
 	// The first connection may take long on a busy machine.
 	for range 20 {
 		ctx.watched = 0
-		if _, _, err := exchangeAll(tr, newRequest(t, "GET", "").WithContext(ctx)); err != nil {
+		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "").WithContext(ctx)); err != nil {
 			t.Fatal(err)
 		}
 		if ctx.watched == 0 {
@@ -215,7 +215,7 @@ func TestDial(t *testing.T) {
 		b := newBody(strings.NewReader("body"))
 		r := newRequest(t, "POST", "")
 		r.Body, r.ContentLength = b, 4
-		_, _, err = exchangeAll(tr, r)
+		_, _, err = roundTripAll(tr, r)
 		var op *net.OpError
 		if e := failure(t, err); e.Sent || e.Op != "connecting" || !errors.As(err, &op) || op.Op != "dial" {
 			t.Errorf("%+v", e)
@@ -226,9 +226,9 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswer answers before a body that never ends. The body is closed, and
+// TestEarlyResponse responses before a body that never ends. The body is closed, and
 // nothing is left of the goroutine that sent it.
-func TestEarlyAnswer(t *testing.T) {
+func TestEarlyResponse(t *testing.T) {
 	for _, length := range []int64{100 << 20, -1} {
 		for _, hangs := range []bool{false, true} {
 			noLeaks(t)
@@ -245,7 +245,7 @@ func TestEarlyAnswer(t *testing.T) {
 			r := newRequest(t, "POST", "")
 			r.Body, r.ContentLength = b, length
 			within(t, func() {
-				resp, text, err := exchangeAll(tr, r)
+				resp, text, err := roundTripAll(tr, r)
 				if err != nil || resp.StatusCode != 413 || text != "text" {
 					t.Errorf("%q, %v", text, err)
 				}
@@ -257,7 +257,8 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-// TestWaitingBody has the body wait for what the answer says: both go on at once.
+// TestWaitingBody has a body that waits for bytes of the response: both are
+// transferred at once.
 func TestWaitingBody(t *testing.T) {
 	noLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
@@ -311,7 +312,7 @@ func TestSlowUpload(t *testing.T) {
 	tr.ResponseTimeout = 500 * time.Millisecond
 	r := newRequest(t, "POST", "")
 	r.Body, r.ContentLength = io.NopCloser(&slowly{n: 10, wait: 80 * time.Millisecond}), -1
-	if _, body, err := exchangeAll(tr, r); err != nil || body != "text" {
+	if _, body, err := roundTripAll(tr, r); err != nil || body != "text" {
 		t.Error(body, err)
 	}
 }
@@ -334,7 +335,7 @@ func TestStalledUpload(t *testing.T) {
 		r := newRequest(t, "POST", "")
 		r.Body, r.ContentLength = pr, length
 		within(t, func() {
-			_, _, err := exchangeAll(tr, r)
+			_, _, err := roundTripAll(tr, r)
 			if e := failure(t, err); !errors.Is(err, roundtrip.ErrBody) || errors.Is(err, roundtrip.ErrTimeout) || !e.Timeout() || !e.Sent {
 				t.Errorf("%+v", e)
 			}
@@ -361,7 +362,7 @@ func (m *movable) move(d time.Duration) {
 	m.at = time.Now().Add(d)
 }
 
-// TestMovedDeadline has a caller give each part of an answer a time of its own.
+// TestMovedDeadline has a caller give each part of a response a time of its own.
 func TestMovedDeadline(t *testing.T) {
 	noLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
@@ -435,7 +436,7 @@ func TestExpect(t *testing.T) {
 				f.br.ReadByte()
 			})
 			b := newBody(strings.NewReader("body"))
-			if _, text, err := exchangeAll(tr, expect(b)); err != nil || text != "text" {
+			if _, text, err := roundTripAll(tr, expect(b)); err != nil || text != "text" {
 				t.Error(text, err)
 			}
 			if reads, closed := b.state(); reads > 0 != c.read || !closed || idle(tr) != c.kept {
@@ -445,7 +446,7 @@ func TestExpect(t *testing.T) {
 	}
 }
 
-// TestServerThatDoesNotRead fills all buffers from both sides: the answer is
+// TestServerThatDoesNotRead fills all buffers from both sides: the response is
 // read though the request isn't.
 func TestServerThatDoesNotRead(t *testing.T) {
 	noLeaks(t)
@@ -457,7 +458,7 @@ func TestServerThatDoesNotRead(t *testing.T) {
 	r := newRequest(t, "POST", strings.Repeat("y", smallBody))
 	r.Header.Set("A", strings.Repeat("z", 1<<20)) // so that head and body fit into no buffer
 	within(t, func() {
-		if _, body, err := exchangeAll(tr, r); err != nil || body != large {
+		if _, body, err := roundTripAll(tr, r); err != nil || body != large {
 			t.Error(len(body), err)
 		}
 	})

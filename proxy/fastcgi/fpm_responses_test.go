@@ -20,7 +20,7 @@ import (
 	"mkd/proxy/roundtrip"
 )
 
-func TestFPMAnswers(t *testing.T) {
+func TestFPMResponses(t *testing.T) {
 	noLeaks(t)
 	f := startFPM(t, 2)
 	for _, keep := range []int{0, 1} {
@@ -63,7 +63,7 @@ func TestFPMAnswers(t *testing.T) {
 			}
 		}
 		for query, want := range map[string]error{"do=tooshort": io.ErrUnexpectedEOF, "do=headers": roundtrip.ErrHeader} {
-			if _, _, err := exchangeAll(f.tr, f.request(t, "GET", query, "")); !errors.Is(err, want) {
+			if _, _, err := roundTripAll(f.tr, f.request(t, "GET", query, "")); !errors.Is(err, want) {
 				t.Errorf("%s: %v", query, err)
 			}
 		}
@@ -79,7 +79,7 @@ func TestFPMParams(t *testing.T) {
 		"Content-Type": {"text/plain"}, "X-Custom": {"1", "2"}, "Cookie": {"a=1", "b=2"}, "Proxy": {"evil"}, "Remote_user": {"root"},
 		"X-Long": {strings.Repeat("x", 60000)}, "X-Long-2": {strings.Repeat("y", 60000)}, "X-127": {strings.Repeat("z", 127)},
 	}
-	_, body, err := exchangeAll(f.tr, r)
+	_, body, err := roundTripAll(f.tr, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestFPMParams(t *testing.T) {
 	}
 	r = f.request(t, "GET", "do=cookies", "")
 	r.Header = http.Header{"Cookie": {"a=1", "b=x%20y"}}
-	if _, body, err := exchangeAll(f.tr, r); body != `{"a":"1","b":"x y"}` || err != nil {
+	if _, body, err := roundTripAll(f.tr, r); body != `{"a":"1","b":"x y"}` || err != nil {
 		t.Errorf("%q, %v", body, err)
 	}
 }
@@ -112,13 +112,13 @@ func TestFPMForms(t *testing.T) {
 	f := startFPM(t, 1)
 	r := f.request(t, "POST", "do=form", "a=1&b=x+y")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if _, body, err := exchangeAll(f.tr, r); body != `{"post":{"a":"1","b":"x y"},"files":[]}` || err != nil {
+	if _, body, err := roundTripAll(f.tr, r); body != `{"post":{"a":"1","b":"x y"},"files":[]}` || err != nil {
 		t.Errorf("%q, %v", body, err)
 	}
 	file := strings.Repeat("data", 1<<20)
 	r = f.request(t, "POST", "do=form", "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f.bin\"\r\n\r\n"+file+"\r\n--b--\r\n")
 	r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
-	if _, body, err := exchangeAll(f.tr, r); body != `{"post":[],"files":{"f":4194304}}` || err != nil {
+	if _, body, err := roundTripAll(f.tr, r); body != `{"post":[],"files":{"f":4194304}}` || err != nil {
 		t.Errorf("%q, %v", body, err)
 	}
 }
@@ -144,7 +144,7 @@ func TestFPMLargeBodies(t *testing.T) {
 	}
 }
 
-// TestFPMDownloadStreams has little memory taken by a long answer.
+// TestFPMDownloadStreams has little memory taken by a long response.
 func TestFPMDownloadStreams(t *testing.T) {
 	noLeaks(t)
 	f := startFPM(t, 1)
@@ -207,7 +207,7 @@ func TestFPMConcurrency(t *testing.T) {
 			all.Go(func() {
 				for i := range 50 {
 					n, body := fmt.Sprint(g, "-", i), strings.Repeat(string(rune('a'+g)), i*2000)
-					_, got, err := exchangeAll(f.tr, f.request(t, "POST", "do=number&n="+n, body))
+					_, got, err := roundTripAll(f.tr, f.request(t, "POST", "do=number&n="+n, body))
 					if want := n + " " + body; got != want || err != nil {
 						t.Errorf("%s: %.40q, %v", n, got, err)
 					}

@@ -7,7 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// countBody has an answer count as under way until its body ends or is closed.
+// countBody counts a request as in flight until the body of its response ends or
+// is closed.
 func (s *state) countBody(resp *http.Response) {
 	switch body := resp.Body.(type) {
 	case nil:
