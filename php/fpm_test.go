@@ -17,14 +17,14 @@ import (
 	"mkd/proxy/fastcgi"
 )
 
-// startFPM starts a PHP-FPM, and returns a client of testdata/globals.php on it.
-func startFPM(t *testing.T) http.RoundTripper {
+// startFPM starts a PHP-FPM, and returns a client of a script on it.
+func startFPM(t *testing.T, path string) http.RoundTripper {
 	t.Helper()
-	script, err := os.ReadFile("testdata/globals.php")
+	script, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := phpfpm.Start(t, 1)
+	f := phpfpm.Start(t, 1, "php_admin_value[output_buffering] = 0")
 	f.Write(t, "http.php", string(script))
 	return &fastcgi.Transport{Network: f.Network, Address: f.Address, ReadTimeout: time.Minute,
 		Params: func(dst []fastcgi.Param, r *http.Request) ([]fastcgi.Param, error) {
@@ -47,7 +47,7 @@ func TestAsFPM(t *testing.T) { compareWithFPM(t, 10) }
 func compareWithFPM(t *testing.T, size int) {
 	p, _ := start(t, Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,
 		Ini: map[string]string{"post_max_size": "200M", "request_order": "GP"}})
-	fpm := startFPM(t)
+	fpm := startFPM(t, "testdata/globals.php")
 	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	cookies := func(lines ...string) http.Header { return http.Header{"Cookie": lines} }
 	parts := func(parts ...string) string { return strings.Join(parts, "") + "--b--\r\n" }
@@ -192,4 +192,35 @@ func decodeGlobals(t *testing.T, text []byte) map[string]string {
 		delete(found, "$_SERVER "+name)
 	}
 	return found
+}
+
+// TestBuffersAsFPM: what a script prints, and what the functions of output buffers
+// return, are the same in a worker and in PHP-FPM without output_buffering. The
+// exceptions are in the list of functions in docs/php.md.
+func TestBuffersAsFPM(t *testing.T) {
+	p, _ := start(t, Options{Script: "testdata/buffers.php", MinWorkers: 1, MaxWorkers: 1})
+	fpm := startFPM(t, "testdata/buffers.php")
+	pid := get(t, p, "/?way=pid").body.String()
+	names := strings.Split(get(t, p, "/?way=names").body.String(), "\n")
+	if len(names) < 20 {
+		t.Fatalf("%q", names)
+	}
+	for _, name := range names {
+		c := httpCall("GET", "/?way="+url.QueryEscape(name), nil, "")
+		resp, err := fpm.RoundTrip(c.Request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := request(t, p, c).body.String(); got != string(want) {
+			t.Errorf("%s: %q, PHP-FPM has %q", name, got, want)
+		}
+	}
+	if get(t, p, "/?way=pid").body.String() != pid {
+		t.Error("the worker was replaced")
+	}
 }

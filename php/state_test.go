@@ -126,6 +126,7 @@ func TestWhatStaysReplacesTheWorker(t *testing.T) {
 		"stream context": "the request has changed the default stream context: the worker is replaced",
 		"notification":   "the request has changed the default stream context: the worker is replaced",
 		"endless buffer": "the request has started an output buffer that nobody can end: the worker is replaced",
+		"bad buffer":     "an exception in the callback of an output buffer has sent what was printed to the log: the worker is replaced",
 		"open_basedir":   "the request has changed open_basedir: the worker is replaced",
 	} {
 		pid := get(t, p, "/pid").body.String()

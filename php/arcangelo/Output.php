@@ -99,6 +99,16 @@ final class Output
         return self::level() === 0;
     }
 
+    /**
+     * Whether everything that is printed comes here. If the callback of a script's buffer
+     * throws, PHP can't call this one, and disables it.
+     */
+    public static function isWhole(): bool
+    {
+        $buffer = ob_get_status();
+        return $buffer !== [] && ($buffer['flags'] & PHP_OUTPUT_HANDLER_DISABLED) === 0;
+    }
+
     /** The number of buffers that the script has started. */
     public static function level(): int
     {

@@ -146,6 +146,7 @@ final class State
         }
         return match (true) {
             !Output::settle() => 'the request has started an output buffer that nobody can end',
+            !Output::isWhole() => 'an exception in the callback of an output buffer has sent what was printed to the log',
             stream_context_get_params(stream_context_get_default()) !== self::$context => 'the request has changed the default stream context',
             ini_get('open_basedir') !== self::$openBasedir => 'the request has changed open_basedir',
             getcwd() !== self::$folder && !@chdir(self::$folder) => 'the working directory ' . self::$folder . ' is gone',

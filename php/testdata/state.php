@@ -45,6 +45,7 @@ $changes = [
     'stream context' => fn () => stream_context_set_default(['http' => ['header' => 'X-Secret: 1']]),
     'notification' => fn () => stream_context_set_params(stream_context_get_default(), ['notification' => fn () => null]),
     'endless buffer' => fn () => ob_start(null, 0, 0),
+    'bad buffer' => function () { try { ob_start(fn () => throw new Exception('in the callback')); echo 'x'; ob_end_flush(); } catch (Exception) { } },
     'open_basedir' => fn () => ini_set('open_basedir', getcwd() . ':' . sys_get_temp_dir() . ':/proc'),
 ];
 
