@@ -17,17 +17,17 @@ type transport func(r *http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// fault is an error of a transport, made of what it means.
-type fault struct {
+// faultError is an error of a transport, made of what it means.
+type faultError struct {
 	failure
 	timeout bool
 }
 
-func (f *fault) Error() string { return "it failed" }
-func (f *fault) Timeout() bool { return f.timeout }
+func (f *faultError) Error() string { return "it failed" }
+func (f *faultError) Timeout() bool { return f.timeout }
 
 // Unwrap returns what a client package reports.
-func (f *fault) Unwrap() error {
+func (f *faultError) Unwrap() error {
 	e := &roundtrip.Error{Sent: f.sent, Responded: f.responded, Reused: f.stale, Err: errors.New("a reason")}
 	switch {
 	case f.stale:
@@ -50,11 +50,11 @@ func (s *stream) Close() error { s.closed++; return nil }
 
 // TestRetries goes through methods, bodies and failures.
 func TestRetries(t *testing.T) {
-	unsent, sent := &fault{}, &fault{failure: failure{sent: true}}
+	unsent, sent := &faultError{}, &faultError{failure: failure{sent: true}}
 	for _, c := range []struct {
 		name, method, body string // body: "", get (GetBody), stream, long, unknown
 		reads              bool   // the transport reads the body before it fails
-		err                *fault
+		err                *faultError
 		again              bool
 	}{
 		{"unsent GET", "GET", "", false, unsent, true},
@@ -65,9 +65,9 @@ func TestRetries(t *testing.T) {
 		{"unsent POST, long and touched", "POST", "long", true, unsent, false},
 		{"unsent POST, of unknown length and touched", "POST", "unknown", true, unsent, false},
 		{"unsent POST, of unknown length and untouched", "POST", "unknown", false, unsent, true},
-		{"unsent, timeout", "POST", "", false, &fault{timeout: true}, true},
-		{"queue full", "POST", "stream", false, &fault{failure: failure{blame: blameNobody}}, true},
-		{"wrong request", "GET", "", false, &fault{failure: failure{blame: blameRequest}}, false},
+		{"unsent, timeout", "POST", "", false, &faultError{timeout: true}, true},
+		{"queue full", "POST", "stream", false, &faultError{failure: failure{blame: blameNobody}}, true},
+		{"wrong request", "GET", "", false, &faultError{failure: failure{blame: blameRequest}}, false},
 		{"sent GET", "GET", "", false, sent, true},
 		{"sent, no method", "", "", false, sent, true},
 		{"sent HEAD", "HEAD", "", false, sent, true},
@@ -84,10 +84,10 @@ func TestRetries(t *testing.T) {
 		{"sent PATCH", "PATCH", "", false, sent, false},
 		{"sent, unknown method", "FOO", "", false, sent, false},
 		{"sent, lower case", "get", "", false, sent, false},
-		{"sent, stale", "POST", "", false, &fault{failure: failure{sent: true, stale: true}}, false},
-		{"responded GET", "GET", "", false, &fault{failure: failure{sent: true, responded: true}}, false},
-		{"responded, unsent", "GET", "", false, &fault{failure: failure{responded: true}}, false},
-		{"sent GET, timeout", "GET", "", false, &fault{failure: failure{sent: true}, timeout: true}, false},
+		{"sent, stale", "POST", "", false, &faultError{failure: failure{sent: true, stale: true}}, false},
+		{"responded GET", "GET", "", false, &faultError{failure: failure{sent: true, responded: true}}, false},
+		{"responded, unsent", "GET", "", false, &faultError{failure: failure{responded: true}}, false},
+		{"sent GET, timeout", "GET", "", false, &faultError{failure: failure{sent: true}, timeout: true}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := "body"
@@ -198,7 +198,7 @@ func get(t *testing.T) *http.Request {
 
 // TestEachOnce tries each upstream once, and reports then that none was reached.
 func TestEachOnce(t *testing.T) {
-	b, tries := failingBalancer(&fault{}, 3, 9)
+	b, tries := failingBalancer(&faultError{}, 3, 9)
 	body := &stream{Reader: strings.NewReader("body")}
 	r := get(t)
 	r.Method, r.Body, r.ContentLength = "POST", body, 4
@@ -208,9 +208,9 @@ func TestEachOnce(t *testing.T) {
 		t.Errorf("%d tries, closed %d times, %v", *tries, body.closed, err)
 	}
 	// One of them had got it: it isn't known to be unreachable.
-	b, tries = failingBalancer(&fault{}, 2, 9)
+	b, tries = failingBalancer(&faultError{}, 2, 9)
 	b.Upstreams[0].Transport = transport(func(*http.Request) (*http.Response, error) {
-		return nil, &fault{failure: failure{sent: true}}
+		return nil, &faultError{failure: failure{sent: true}}
 	})
 	if _, err := b.RoundTrip(get(t)); errors.As(err, &unreachable) || *tries != 1 {
 		t.Errorf("%d tries, %v", *tries, err)
@@ -219,7 +219,7 @@ func TestEachOnce(t *testing.T) {
 
 // TestStale tries a lone upstream again after a stale connection, once.
 func TestStale(t *testing.T) {
-	stale := &fault{failure: failure{sent: true, stale: true}}
+	stale := &faultError{failure: failure{sent: true, stale: true}}
 	for _, c := range []struct{ n, tries int }{{1, 2}, {2, 2}} {
 		b, tries := failingBalancer(stale, 1, c.n)
 		_, err := b.RoundTrip(get(t))
@@ -234,7 +234,7 @@ func TestStale(t *testing.T) {
 	if _, err := b.RoundTrip(get(t)); *tries != 3 || err == nil {
 		t.Errorf("%d tries, %v", *tries, err)
 	}
-	b, tries = failingBalancer(&fault{failure: failure{sent: true}}, 1, 1)
+	b, tries = failingBalancer(&faultError{failure: failure{sent: true}}, 1, 1)
 	if _, err := b.RoundTrip(get(t)); *tries != 1 || err == nil {
 		t.Errorf("not stale: %d tries, %v", *tries, err)
 	}
@@ -242,7 +242,7 @@ func TestStale(t *testing.T) {
 
 // TestEndedContext doesn't repeat for nobody, and blames nobody.
 func TestEndedContext(t *testing.T) {
-	b, tries := failingBalancer(&fault{}, 2, 9)
+	b, tries := failingBalancer(&faultError{}, 2, 9)
 	ctx, cancel := context.WithCancel(t.Context())
 	first := b.Upstreams[0].Transport
 	b.Upstreams[0].Transport = transport(func(r *http.Request) (*http.Response, error) {
@@ -258,7 +258,7 @@ func TestEndedContext(t *testing.T) {
 
 // TestNoGetBody fails to get the body again.
 func TestNoGetBody(t *testing.T) {
-	b, tries := failingBalancer(&fault{}, 2, 9)
+	b, tries := failingBalancer(&faultError{}, 2, 9)
 	r := get(t)
 	r.Body = &stream{Reader: strings.NewReader("body")}
 	r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
@@ -276,7 +276,7 @@ func TestPartlyRead(t *testing.T) {
 			defer r.Body.Close()
 			if tries++; tries < 3 {
 				io.ReadFull(r.Body, make([]byte, n))
-				return nil, &fault{}
+				return nil, &faultError{}
 			}
 			if p, err := io.ReadAll(iotest.OneByteReader(r.Body)); string(p) != "body" || err != nil {
 				t.Errorf("%q, %v", p, err)
@@ -315,7 +315,7 @@ func TestCloseWhileReading(t *testing.T) {
 			if err := <-read; err == nil {
 				t.Error("it was read")
 			}
-			return nil, &fault{}
+			return nil, &faultError{}
 		})
 	}
 	r := get(t)

@@ -67,7 +67,7 @@ func scriptedBalancer(all ...*scripted) (*Balancer, *bytes.Buffer) {
 // and takes it back when a trial succeeds.
 func TestEjection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bad, good := &scripted{err: &fault{failure: failure{sent: true, responded: true}}}, &scripted{}
+		bad, good := &scripted{err: &faultError{failure: failure{sent: true, responded: true}}}, &scripted{}
 		b, log := scriptedBalancer(bad, good)
 		send := func(n int) {
 			for range n {
@@ -124,9 +124,9 @@ func TestEjection(t *testing.T) {
 // TestInnocent checks failures that aren't the upstream's fault.
 func TestInnocent(t *testing.T) {
 	for _, err := range []error{
-		&fault{failure: failure{blame: blameNobody}},
-		&fault{failure: failure{blame: blameRequest}},
-		&fault{failure: failure{sent: true, stale: true}},
+		&faultError{failure: failure{blame: blameNobody}},
+		&faultError{failure: failure{blame: blameRequest}},
+		&faultError{failure: failure{sent: true, stale: true}},
 	} {
 		s := &scripted{err: err}
 		b, log := scriptedBalancer(s)
@@ -142,7 +142,7 @@ func TestInnocent(t *testing.T) {
 	b, _ := scriptedBalancer(s, &scripted{})
 	for i := range 40 {
 		if s.err = nil; i/2%3 > 0 {
-			s.err = &fault{failure: failure{sent: true, responded: true}}
+			s.err = &faultError{failure: failure{sent: true, responded: true}}
 		}
 		b.RoundTrip(get(t))
 	}
@@ -154,7 +154,7 @@ func TestInnocent(t *testing.T) {
 // TestBadResponsesLeaveTheLastUpstream checks that what upstreams respond, in
 // whatever way it fails, takes the last one away from nobody.
 func TestBadResponsesLeaveTheLastUpstream(t *testing.T) {
-	for name, f := range map[string]*fault{
+	for name, f := range map[string]*faultError{
 		"malformed": {failure: failure{sent: true, responded: true}},
 		"too slow":  {failure: failure{sent: true}, timeout: true},
 		"cut off":   {failure: failure{sent: true}},
@@ -190,7 +190,7 @@ func TestReachedAgain(t *testing.T) {
 		s := &scripted{err: errRefused}
 		b, _ := scriptedBalancer(s)
 		b.RoundTrip(get(t))
-		s.err = &fault{failure: failure{sent: true, responded: true}}
+		s.err = &faultError{failure: failure{sent: true, responded: true}}
 		time.Sleep(time.Second)
 		b.RoundTrip(get(t))
 		if !b.Status()[0].Up {
@@ -202,7 +202,7 @@ func TestReachedAgain(t *testing.T) {
 // TestMaxFails counts failures to connect within a time, whatever succeeds
 // meanwhile.
 func TestMaxFails(t *testing.T) {
-	unreached := &fault{}
+	unreached := &faultError{}
 	for _, c := range []struct {
 		maxFails int
 		pause    time.Duration // between two failures
@@ -318,7 +318,7 @@ func TestTrial(t *testing.T) {
 func TestLateFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{err: errRefused, block: make(chan struct{})}
-		b, _ := scriptedBalancer(s, &scripted{err: &fault{failure: failure{blame: blameRequest}}})
+		b, _ := scriptedBalancer(s, &scripted{err: &faultError{failure: failure{blame: blameRequest}}})
 		done := make(chan bool)
 		for range 20 {
 			go func() { b.RoundTrip(get(t)); done <- true }()

@@ -85,10 +85,10 @@ func (c *conn) close() {
 
 // errNothing reports that there is nothing to be read now. It is a temporary
 // net.Error, so that TLS can go on after it.
-var errNothing error = nothing{}
+var errNothing error = nothingError{}
 
-type nothing struct{}
+type nothingError struct{}
 
-func (nothing) Error() string   { return "nothing has come yet" }
-func (nothing) Timeout() bool   { return true }
-func (nothing) Temporary() bool { return true }
+func (nothingError) Error() string   { return "nothing has come yet" }
+func (nothingError) Timeout() bool   { return true }
+func (nothingError) Temporary() bool { return true }
