@@ -25,7 +25,7 @@ MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:me
 LONG_NEEDS = $(TEST_NEEDS) $(C_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test module
+.PHONY: help run build test test-long bench wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test module
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ lint: ## check formatting, vet, staticcheck
 	  echo "not formatted ('make fmt' formats it):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet -tags long ./...
 	$(GO) tool staticcheck -tags long ./...
+
+bench: build ## compare mkd with nginx and PHP-FPM, or one line: make bench LINE=HTTPS
+	@.ci/install $(TEST_NEEDS) nginx:nginx-light
+	$(GO) run ./bench -line '$(LINE)'
 
 fuzz: ## run each fuzz test for FUZZTIME (5000x, or a time as 1m)
 	@set -e; for pkg in $$($(GO) list ./...); do \

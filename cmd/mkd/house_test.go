@@ -45,6 +45,7 @@ var house = map[string]struct{ own, modules []string }{
 	"internal/testserver/phpfpm": {nil, nil},
 
 	"cmd/mkd":                {[]string{"proxy", "proxy/logs", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
+	"bench":                  {[]string{"megaki"}, nil},
 	"cmd/sazukari":           {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},
 	"vectors/generate":       {nil, nil},

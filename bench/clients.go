@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+
+	"mkd/megaki"
+)
+
+// tlsConfig is that of a client. The certificate is the bench's own.
+var tlsConfig = &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}
+
+// request is what each client sends: a head of a browser's size.
+func request(target string) []byte {
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: localhost\r\n"+
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"+
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"+
+		"Accept-Language: en-GB,en;q=0.5\r\n"+
+		"Cookie: session=0123456789abcdef0123456789abcdef\r\n\r\n", target)
+}
+
+// overHTTP makes requests on a connection that is kept. The client costs little:
+// it parses the first response, and expects all others to be as long.
+func overHTTP(address, target string, secure *tls.Config) func(context.Context) (func() error, func(), error) {
+	say := request(target)
+	return func(ctx context.Context) (func() error, func(), error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, nil, err
+		}
+		if secure != nil {
+			c = tls.Client(c, secure)
+		}
+		counted := &counter{Reader: c}
+		br := bufio.NewReaderSize(counted, 64<<10)
+		var size int
+		ask := func() error {
+			if _, err := c.Write(say); err != nil {
+				return err
+			}
+			if size > 0 {
+				_, err := br.Discard(size)
+				return err
+			}
+			resp, err := http.ReadResponse(br, nil)
+			if err != nil {
+				return err
+			}
+			if resp.StatusCode != http.StatusOK {
+				return fmt.Errorf("GET %s: %s", target, resp.Status)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				return err
+			}
+			size = counted.n - br.Buffered()
+			return nil
+		}
+		return ask, func() { c.Close() }, nil
+	}
+}
+
+type counter struct {
+	io.Reader
+	n int
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+// overMegaki sends a message in a session of its own.
+func overMegaki(address, key string, message []byte) func(context.Context) (func() error, func(), error) {
+	return func(ctx context.Context) (func() error, func(), error) {
+		pem, err := os.ReadFile(key)
+		if err != nil {
+			return nil, nil, err
+		}
+		server, err := megaki.ParsePublicKey(pem)
+		if err != nil {
+			return nil, nil, err
+		}
+		c := &megaki.Client{Address: address, Config: megaki.Config{ServerKey: server}}
+		ask := func() error {
+			response, err := c.Send(ctx, message)
+			if err != nil {
+				return err
+			}
+			if bytes.HasPrefix(response, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(response, []byte("HTTP/1.1 200 ")) {
+				return fmt.Errorf("%.40q", response)
+			}
+			return nil
+		}
+		return ask, func() { c.Close() }, nil
+	}
+}

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"text/template"
+	"time"
+)
+
+// park is all servers of a run. They listen on loopback, write no access log,
+// and have two workers or threads.
+type park struct {
+	Dir                                      string
+	Upstream, NginxHTTP, NginxTLS            int // ports
+	MkdHTTP, MkdTLS, MkdMegaki, MkdRaw, User string
+	Body                                     string // of the upstream's response
+
+	procs                     []*exec.Cmd
+	upstream, nginx, fpm, mkd int // process ids
+	key                       string
+}
+
+const bodySize = 64
+
+func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
+	p = &park{Dir: dir, Body: strings.Repeat("x", bodySize), User: "root"}
+	defer func() {
+		if err != nil {
+			p.stop()
+		}
+	}()
+	var ports [7]int
+	for i := range ports {
+		if ports[i], err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	p.Upstream, p.NginxHTTP, p.NginxTLS = ports[0], ports[1], ports[2]
+	for i, at := range []*string{&p.MkdHTTP, &p.MkdTLS, &p.MkdMegaki, &p.MkdRaw} {
+		*at = fmt.Sprintf("127.0.0.1:%d", ports[3+i])
+	}
+	if os.Getuid() != 0 {
+		p.User = ""
+	}
+	if err := p.files(); err != nil {
+		return nil, err
+	}
+	mkd, err := filepath.Abs(o.mkd)
+	if err != nil {
+		return nil, err
+	}
+	if out, err := exec.CommandContext(ctx, mkd, "keygen", "--out", filepath.Join(dir, "server.key")).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("mkd keygen: %w\n%s", err, out)
+	}
+	p.key = filepath.Join(dir, "server.key.pub")
+	if out, err := exec.CommandContext(ctx, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+		"-addext", "subjectAltName=DNS:localhost", "-keyout", filepath.Join(dir, "tls.key"), "-out", filepath.Join(dir, "tls.crt")).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("openssl: %w\n%s", err, out)
+	}
+	fpm, err := phpFPM()
+	if err != nil {
+		return nil, err
+	}
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
+			return nil, errors.New("nginx is missing: install Debian's nginx-light")
+		}
+	}
+	for _, s := range []struct {
+		pid  *int
+		args []string
+		at   string
+	}{
+		{&p.upstream, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "upstream.conf")}, fmt.Sprintf("127.0.0.1:%d", p.Upstream)},
+		{&p.nginx, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf")}, fmt.Sprintf("127.0.0.1:%d", p.NginxHTTP)},
+		{&p.fpm, []string{fpm, "-F", "-R", "-y", filepath.Join(dir, "fpm.conf")}, "unix:" + filepath.Join(dir, "fpm.sock")},
+		{&p.mkd, []string{mkd, "run", "--config", filepath.Join(dir, "config.yaml")}, p.MkdHTTP},
+	} {
+		if *s.pid, err = p.start(ctx, s.at, s.args...); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// start starts a server, and waits until it listens.
+func (p *park) start(ctx context.Context, at string, args ...string) (pid int, err error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	log, err := os.Create(filepath.Join(p.Dir, filepath.Base(args[0])+".out"))
+	if err != nil {
+		return 0, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	p.procs = append(p.procs, cmd)
+	network, address := "tcp", at
+	if path, ok := strings.CutPrefix(at, "unix:"); ok {
+		network, address = "unix", path
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		c, err := net.Dial(network, address)
+		if err == nil {
+			c.Close()
+			return cmd.Process.Pid, nil
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			said, _ := os.ReadFile(log.Name())
+			return 0, fmt.Errorf("%s doesn't listen on %s: %w\n%s", args[0], at, err, said)
+		}
+	}
+}
+
+// stop stops all servers.
+func (p *park) stop() {
+	for _, cmd := range p.procs {
+		cmd.Process.Signal(syscall.SIGTERM)
+	}
+	for _, cmd := range p.procs {
+		cmd.Wait()
+	}
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// phpFPM returns Debian's php-fpm, which has its version in its name.
+func phpFPM() (string, error) {
+	found, _ := filepath.Glob("/usr/sbin/php-fpm[0-9]*")
+	if len(found) == 0 {
+		return "", errors.New("php-fpm is missing: install Debian's php-fpm")
+	}
+	return found[len(found)-1], nil
+}
+
+// files writes the configurations, the scripts and the files to serve.
+func (p *park) files() error {
+	for name, text := range map[string]string{
+		"upstream.conf": `daemon off; worker_processes 1; pid upstream.pid; error_log stderr crit;{{if .User}} user {{.User}};{{end}}
+events { worker_connections 4096; }
+http { access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
+  server { listen 127.0.0.1:{{.Upstream}}; location / { default_type text/plain; return 200 "{{.Body}}"; } } }
+`,
+		"nginx.conf": `daemon off; worker_processes 2; pid nginx.pid; error_log stderr crit;{{if .User}} user {{.User}};{{end}}
+events { worker_connections 4096; }
+http {
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; sendfile on; tcp_nopush on;
+  upstream app { server 127.0.0.1:{{.Upstream}}; keepalive 64; keepalive_requests 1000000000; }
+  upstream fpm { server unix:{{.Dir}}/fpm.sock; keepalive 16; keepalive_requests 1000000000; }
+  server {
+    listen 127.0.0.1:{{.NginxHTTP}}; listen 127.0.0.1:{{.NginxTLS}} ssl;
+    ssl_certificate tls.crt; ssl_certificate_key tls.key; ssl_protocols TLSv1.3;
+    root {{.Dir}}/public;
+    location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host; }
+    location /files/ { }
+    location = /fpm { include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME {{.Dir}}/public/index.php; fastcgi_pass unix:{{.Dir}}/fpm.sock; }
+    location = /kept { include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME {{.Dir}}/public/index.php; fastcgi_pass fpm; fastcgi_keep_conn on; }
+  }
+}
+`,
+		"fpm.conf": `[global]
+error_log = {{.Dir}}/fpm.log
+[www]
+listen = {{.Dir}}/fpm.sock
+{{if .User}}user = {{.User}}
+{{end}}pm = static
+pm.max_children = 16
+catch_workers_output = no
+`,
+		"public/index.php": `<?php echo '{{.Body}}';`,
+		"raw.php":          `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn () => '{{.Body}}'];`,
+		"http.php":         `<?php $ARCANGELO_USERSPACE = ['on_http' => fn ($r) => '{{.Body}}'];`,
+		"config.yaml": `listeners:
+  web: {http: {address: "{{.MkdHTTP}}"}}
+  tls: {https: {address: "{{.MkdTLS}}", tls: {cert: tls.crt, key: tls.key}}}
+  app: {megaki: {address: "{{.MkdMegaki}}", keys: [server.key], payload: http}}
+  raw: {megaki: {address: "{{.MkdRaw}}", keys: [server.key], payload: raw}}
+backends:
+  app: {http: {upstreams: [{url: "http://127.0.0.1:{{.Upstream}}"}], idle_timeout: 10m}}
+  fpm: {fastcgi: {addresses: ["unix:{{.Dir}}/fpm.sock"], root: public, try: [/index.php]}}
+  raw: {php: {script: raw.php, workers: {min: 4, max: 4}, max_requests: 0}}
+  worker: {php: {script: http.php, workers: {min: 4, max: 4}, max_requests: 0}}
+  files: {files: {root: public}}
+routes:
+  - {match: {listeners: [raw]}, raw: {}, backend: raw}
+  - {match: {paths: [/files/*]}, backend: files}
+  - {match: {paths: [/fpm]}, backend: fpm}
+  - {match: {paths: [/worker]}, backend: worker}
+  - backend: app
+log: {access: false}
+`,
+		"public/files/small.css": strings.Repeat("a { color: #123456; }\n", 1400/22),
+		"public/files/large.bin": strings.Repeat("0123456789abcdef", 1<<16),
+	} {
+		t, err := template.New(name).Parse(text)
+		if err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		if err := t.Execute(&b, p); err != nil {
+			return err
+		}
+		at := filepath.Join(p.Dir, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(at, b.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(p.Dir, 0o755)
+}
+
+// lines are the comparisons.
+func (p *park) lines() []*line {
+	nginxHTTP, nginxTLS := fmt.Sprintf("127.0.0.1:%d", p.NginxHTTP), fmt.Sprintf("127.0.0.1:%d", p.NginxTLS)
+	mkd, nginx, both := []int{p.mkd}, []int{p.nginx}, []int{p.nginx, p.fpm}
+	return []*line{
+		{"HTTP → upstream", []*contender{
+			{"mkd", mkd, overHTTP(p.MkdHTTP, "/", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/", nil)}}},
+		{"HTTPS → upstream", []*contender{
+			{"mkd", mkd, overHTTP(p.MkdTLS, "/", tlsConfig)}, {"nginx", nginx, overHTTP(nginxTLS, "/", tlsConfig)}}},
+		{"Megaki → upstream", []*contender{
+			{"mkd", mkd, overMegaki(p.MkdMegaki, p.key, request("/"))}, {"nginx, HTTPS", nginx, overHTTP(nginxTLS, "/", tlsConfig)}}},
+		{"Megaki → PHP-FPM, not kept", []*contender{
+			{"mkd", mkd, overMegaki(p.MkdMegaki, p.key, request("/fpm"))}, {"nginx, HTTP", nginx, overHTTP(nginxHTTP, "/fpm", nil)}}},
+		{"HTTP → PHP-FPM, not kept", []*contender{
+			{"mkd", mkd, overHTTP(p.MkdHTTP, "/fpm", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/fpm", nil)}}},
+		{"raw message → PHP worker, with PHP's CPU", []*contender{
+			{"mkd", mkd, overMegaki(p.MkdRaw, p.key, []byte(strings.Repeat("m", bodySize)))}, {"nginx, HTTP, FPM kept", both, overHTTP(nginxHTTP, "/kept", nil)}}},
+		{"HTTP → on_http, with PHP's CPU", []*contender{
+			{"mkd", mkd, overHTTP(p.MkdHTTP, "/worker", nil)}, {"nginx, FPM kept", both, overHTTP(nginxHTTP, "/kept", nil)}}},
+		{"file of 1.4 KB over HTTP", []*contender{
+			{"mkd", mkd, overHTTP(p.MkdHTTP, "/files/small.css", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/files/small.css", nil)}}},
+		{"file of 1 MB over HTTP", []*contender{
+			{"mkd", mkd, overHTTP(p.MkdHTTP, "/files/large.bin", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/files/large.bin", nil)}}},
+	}
+}
