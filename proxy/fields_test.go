@@ -16,17 +16,17 @@ import (
 
 // TestTrailers checks that the fields that an upstream sends after the body reach
 // clients of HTTP/1.1 and HTTP/2 (RFC 9110, section 6.5), announced or not, and
-// that no field that frames the message does.
+// that no field does that frames the message, or that the route removes.
 func TestTrailers(t *testing.T) {
 	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _, _ := http.NewResponseController(w).Hijack()
 		defer conn.Close()
 		announced := ""
 		if r.URL.Path == "/announced" {
-			announced = "Trailer: X-Sum, X-Never\r\n"
+			announced = "Trailer: X-Sum, X-Never, X-Secret\r\n"
 		}
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"+announced+
-			"\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\nX-Sum: 2\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n")
+			"\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\nX-Sum: 2\r\nX-Secret: 1\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n")
 	}))
 	defer u.Close()
 	port := freePort(t)
@@ -38,7 +38,7 @@ listeners:
 backends:
   api: {http: {upstreams: [{url: `+u.URL+`}]}}
 routes:
-  - backend: api
+  - {backend: api, headers: {response: {remove: [X-Secret]}}}
 `)
 	p, _ := start(t, cfg)
 	c := trusting(t, filepath.Join(cfg.Storage, "internal", "web.crt"))

@@ -26,8 +26,8 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	if whole {
 		message.SetReason(resp.Status)
 	}
-	if !bodiless {
-		announceTrailer(h, resp)
+	if names := trailerNames(resp, r.Overridden); len(names) > 0 && !bodiless {
+		h["Trailer"] = []string{strings.Join(names, ", ")}
 	}
 	body := timed(w, r, resp.Body)
 	if f.Relay != nil && !whole && !bodiless {
@@ -46,27 +46,23 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	if err := copyBody(w, body, streams(resp), http.NewResponseController(w).Flush); err != nil {
 		return err
 	}
-	addTrailer(h, resp)
-	return nil
-}
-
-// announceTrailer names the fields that come after the body, as far as the
-// origin has named them.
-func announceTrailer(h http.Header, resp *http.Response) {
-	if len(resp.Trailer) > 0 {
-		h["Trailer"] = []string{strings.Join(slices.Sorted(maps.Keys(resp.Trailer)), ", ")}
-	}
-}
-
-// addTrailer passes on the fields that came after the body (RFC 9110, section
-// 6.5). The listener leaves them out where the client's protocol has no place for
-// them.
-func addTrailer(h http.Header, resp *http.Response) {
-	for name, values := range resp.Trailer {
-		if len(values) > 0 {
+	// The listener drops trailers where the client's protocol has no place for them.
+	for _, name := range trailerNames(resp, r.Overridden) {
+		if values := resp.Trailer[name]; len(values) > 0 {
 			h[http.TrailerPrefix+name] = values
 		}
 	}
+	return nil
+}
+
+// trailerNames returns the names of the fields that come after the body (RFC 9110,
+// section 6.5), as far as they are known, without those that the route overrides.
+func trailerNames(resp *http.Response, overridden []string) []string {
+	if len(resp.Trailer) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(resp.Trailer))
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(overridden, name) })
 }
 
 // streams reports whether pieces of an answer are to reach the client as they

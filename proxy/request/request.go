@@ -43,7 +43,10 @@ type Request struct {
 	HostSet bool          // the route set the Host, which the backend must keep
 	// EncodedSlashes says that %2F in the path may reach a script.
 	EncodedSlashes bool
-	Record         Record
+	// Overridden are the fields of the response that the route removes or sets.
+	// None of them may come after the body, either.
+	Overridden []string
+	Record     Record
 
 	ctx      Context
 	parent   context.Context
@@ -101,7 +104,7 @@ func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Raw, r.Message, r.Session, r.Secure, r.Exempt, r.Stopping = false, nil, nil, false, false, nil
 	r.Local, r.Remote, r.Client = netip.AddrPort{}, netip.AddrPort{}, netip.AddrPort{}
 	r.Listener, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix = "", "", "", "", "", "", ""
-	r.Timeout, r.EncodedSlashes, r.HostSet, r.Record = 0, false, false, Record{}
+	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record = 0, false, false, nil, Record{}
 	r.received.Store(0)
 	r.ctx.reset(r.parent)
 }

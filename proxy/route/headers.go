@@ -8,8 +8,9 @@ import (
 
 // headerChanges are changes of header fields, in this order.
 type headerChanges struct {
-	remove   []string
-	set, add []field
+	remove     []string
+	set, add   []field
+	overridden []string // the names of remove and set
 }
 
 type field struct{ name, value string }
@@ -22,9 +23,11 @@ func newHeaderChanges(c *config.HeaderChanges) *headerChanges {
 	h := new(headerChanges)
 	for _, name := range c.Remove {
 		h.remove = append(h.remove, http.CanonicalHeaderKey(name))
+		h.overridden = append(h.overridden, http.CanonicalHeaderKey(name))
 	}
 	for name, value := range c.Set {
 		h.set = append(h.set, field{http.CanonicalHeaderKey(name), value})
+		h.overridden = append(h.overridden, http.CanonicalHeaderKey(name))
 	}
 	for name, value := range c.Add {
 		h.add = append(h.add, field{http.CanonicalHeaderKey(name), value})

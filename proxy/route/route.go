@@ -110,6 +110,7 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 	r.Timeout, r.EncodedSlashes = rt.cfg.Timeout, rt.cfg.EncodedSlashes
 	if rt.response != nil {
 		w.ChangeHeader(rt.response.apply)
+		r.Overridden = rt.response.overridden
 	}
 	if rt.limit != nil {
 		if err := rt.limit.take(r); err != nil {
