@@ -88,7 +88,7 @@ func (in *inside) location(s string) string {
 		}
 		return s[:len(s)-len(path)] + in.path(orSlash(path))
 	}
-	return in.path("/" + strings.TrimLeft(path, `/\`)) // not //, which would lead to another host
+	return in.path("/" + strings.TrimLeft(path, "/\\\t")) // not //, which would lead to another host; browsers drop tabs
 }
 
 // isSeen reports whether a URL's host and port are those of the Host that the

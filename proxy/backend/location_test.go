@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -93,4 +94,36 @@ func TestCookiesAndRefreshInside(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", refresh, have, want)
 		}
 	}
+}
+
+// FuzzLocation: a URL that is rewritten leads to a path of the host that the client
+// asked for, below the prefix.
+func FuzzLocation(f *testing.F) {
+	for _, s := range []string{"http://app:8080//evil.test/", `//app:8080/\evil`, "http://app:8080/\t/evil.test/", "/a", "//evil.test", "https://public.test", "http://app:8080?x", "http://APP:8080#x", "a", ""} {
+		f.Add(s, "")
+		f.Add(s, "/shop")
+	}
+	f.Fuzz(func(t *testing.T, s, prefix string) {
+		if prefix != "" {
+			prefix = "/shop"
+		}
+		in := &inside{"public.test", prefix, hostPort{"app", "8080"}, hostPort{"app", "8080"}}
+		to := in.location(s)
+		if to == s {
+			return
+		}
+		path := strings.ReplaceAll(to, "\t", "")
+		for _, own := range []string{"http://public.test", "https://public.test", "//public.test"} {
+			if rest, ok := strings.CutPrefix(strings.ToLower(path), own); ok {
+				path = rest
+			}
+		}
+		if !strings.HasPrefix(path, prefix+"/") && path != prefix && !strings.HasPrefix(path, prefix+"?") && !strings.HasPrefix(path, prefix+"#") ||
+			prefix == "" && (strings.HasPrefix(path, "//") || strings.HasPrefix(path, `/\`)) {
+			t.Errorf("%q becomes %q", s, to)
+		}
+		if again := in.location(to); again != to {
+			t.Errorf("%q becomes %q, then %q", s, to, again)
+		}
+	})
 }

@@ -82,6 +82,44 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
+// FuzzFindEncoded looks for files and scripts that a path with an encoded slash
+// shouldn't lead to.
+func FuzzFindEncoded(f *testing.F) {
+	for _, seed := range []string{"/a%2Fb", "/index.php/a%2Fb/c", "/x.php/y.php/z%5C/..", "/a%2f..%2Findex.php", "/.git/h.php/%2F", "/o.php/%2F", "/%2Findex.php", "/index.php%2Fx", "/index.php/%00%2F", "/l.php/%2e%2e%2Fx", "%2F", "/index.php/x"} {
+		f.Add(seed)
+	}
+	s := grove(f)
+	s.Try = []string{"{path}", "{path}/", "{path}.html", "/index.php"}
+	f.Fuzz(func(t *testing.T, raw string) {
+		decoded, err := url.PathUnescape(raw)
+		if err != nil {
+			return
+		}
+		u := &url.URL{Path: decoded, RawPath: raw}
+		found, err := s.FindEncoded(u)
+		if encodedAt(u.EscapedPath()) < 0 {
+			if other, otherErr := s.Find(u); other != found || (err == nil) != (otherErr == nil) {
+				t.Fatalf("%q: %+v, %v; Find: %+v, %v", raw, found, err, other, otherErr)
+			}
+			return
+		}
+		if err != nil {
+			if found != (Found{}) || !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrForbidden) {
+				t.Fatalf("%q: %+v, %v", raw, found, err)
+			}
+			return
+		}
+		front := found.Name == "/index.php" && found.PathInfo == ""
+		if found.File != "" || found.Redirect != "" || found.Name+found.PathInfo != decoded && !front || !strings.HasSuffix(found.Name, ".php") ||
+			strings.IndexByte(found.PathInfo, 0) >= 0 || strings.Contains(found.PathInfo+"/", "/../") {
+			t.Fatalf("%q: %+v", raw, found)
+		}
+		if real, err := filepath.EvalSymlinks(s.Files.Root + found.Name); err != nil || real != found.Filename {
+			t.Fatalf("%q: %+v: the script is %s, %v", raw, found, real, err)
+		}
+	})
+}
+
 // FuzzServe looks for paths that reveal the source of a script or a file outside the
 // root, and for responses that the request didn't ask for.
 func FuzzServe(f *testing.F) {

@@ -151,7 +151,11 @@ func (s *Scripts) FindEncoded(u *url.URL) (Found, error) {
 			return Found{}, err
 		}
 	}
-	return s.within(func(r *release) (Found, error) { return s.findEncoded(r, before, u.Path[len(before):]) })
+	rest := u.Path[len(before):]
+	if slashes := strings.ReplaceAll(rest, `\`, "/") + "/"; strings.IndexByte(rest, 0) >= 0 || strings.Contains(slashes, "/./") || strings.Contains(slashes, "/../") {
+		return Found{}, notFound(escaped, "has a NUL or a dot segment")
+	}
+	return s.within(func(r *release) (Found, error) { return s.findEncoded(r, before, rest) })
 }
 
 // within calls find with the current release.
