@@ -1,6 +1,8 @@
 package php
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -10,10 +12,17 @@ import (
 )
 
 // BenchmarkHTTP sends HTTP requests with a browser's header to one worker, one after
-// the other. BenchmarkDo does the same with raw messages.
+// the other. BenchmarkDo does the same with raw messages. The script returns the
+// response, prints it with 1000 echos, or prints it so within a buffer of its own.
 func BenchmarkHTTP(b *testing.B) {
+	for _, way := range []string{"returned", "printed", "buffered"} {
+		b.Run(way, func(b *testing.B) { benchHTTP(b, way) })
+	}
+}
+
+func benchHTTP(b *testing.B, way string) {
 	p := benchPool(b)
-	u, _ := url.ParseRequestURI("/hello?a=1")
+	u, _ := url.ParseRequestURI("/" + way + "?a=1")
 	c := &HTTPCall{ClientAddr: netip.MustParseAddrPort("192.0.2.7:4711"), Request: &http.Request{
 		Method: "GET", URL: u, Proto: "HTTP/1.1", Host: "example.org", Header: http.Header{
 			"User-Agent":      {"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
@@ -28,6 +37,26 @@ func BenchmarkHTTP(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkPutBack reports how long it takes to put the state of the process back:
+// before a response is complete, and after it.
+func BenchmarkPutBack(b *testing.B) {
+	p := benchPool(b)
+	best := [2]float64{1e9, 1e9}
+	for b.Loop() {
+		var out bytes.Buffer
+		if err := p.Do(b.Context(), &Call{Body: []byte("put back")}, &out); err != nil {
+			b.Fatal(err)
+		}
+		var before, after float64
+		if _, err := fmt.Sscan(out.String(), &before, &after); err != nil {
+			b.Fatal(err)
+		}
+		best[0], best[1] = min(best[0], before), min(best[1], after)
+	}
+	b.ReportMetric(best[0], "ns-before")
+	b.ReportMetric(best[1], "ns-after")
 }
 
 type discardResponse struct{ io.Writer }

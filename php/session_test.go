@@ -61,7 +61,7 @@ func withCookie(c *HTTPCall, cookie string) *HTTPCall {
 func TestSessions(t *testing.T) {
 	opt := httpOptions(t)
 	opt.Ini = map[string]string{"session.cookie_httponly": "1", "session.cookie_samesite": "Lax", "session.cookie_path": "/app"}
-	p, _ := start(t, opt)
+	p, log := start(t, opt)
 	w := get(t, p, "/session?who=me")
 	id := sessionCookie(t, w)
 	if want := "PHPSESSID=" + id + "; Path=/app; HttpOnly; SameSite=Lax"; id == "" || w.header.Get("Set-Cookie") != want {
@@ -99,6 +99,15 @@ func TestSessions(t *testing.T) {
 	if got := again.body.String(); !strings.HasPrefix(got, "streamed 1 ") {
 		t.Errorf("after a stream: %q", got)
 	}
+	// A session that starts after the response has begun has no cookie.
+	const late = "the session was started after the response had begun"
+	if strings.Contains(log.String(), late) {
+		t.Error("sessions whose cookie was sent are reported as late")
+	}
+	if w := get(t, p, "/sessionlate"); w.header["Set-Cookie"] != nil {
+		t.Errorf("%v", w.header)
+	}
+	log.await(t, late)
 }
 
 // TestClientsNeverMix: sessions, cookies and superglobals of clients whose

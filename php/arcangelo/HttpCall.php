@@ -47,6 +47,9 @@ final class HttpCall
         }
         self::$handling = false;
         Output::toLog();
+        if (ResponseWriter::isDecided()) {
+            Session::checkCookie();
+        }
         $head = ResponseWriter::end();
         try {
             unset($request, $result, $response); // a destructor may throw

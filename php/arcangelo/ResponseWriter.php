@@ -67,6 +67,12 @@ final class ResponseWriter
         return self::$open;
     }
 
+    /** Whether the header is decided. */
+    public static function isDecided(): bool
+    {
+        return self::$decided;
+    }
+
     /** Whether nobody takes the rest of the response. */
     public static function isAbandoned(): bool
     {

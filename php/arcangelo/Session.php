@@ -19,6 +19,8 @@ final class Session
     private static bool $own = false;
     /** @var array<string, mixed> the request's cookies */
     private static array $cookies = [];
+    /** The id that the response has as a cookie. */
+    private static string $announced = '';
     private static ?\SessionHandlerInterface $nowhere = null;
 
     public static function prepare(): void
@@ -46,6 +48,7 @@ final class Session
     public static function begin(array $cookies): void
     {
         self::$cookies = $cookies;
+        self::$announced = '';
         if (self::$own) { // PHP has an id, though an empty one, and doesn't look for another
             session_id(self::sent());
         }
@@ -71,6 +74,7 @@ final class Session
         }
         $fields = [];
         if ($fresh && ini_get('session.use_cookies')) {
+            self::$announced = $id;
             $c = session_get_cookie_params();
             $expires = $c['lifetime'] > 0 ? time() + $c['lifetime'] : 0;
             $fields[] = ['Set-Cookie', Cookies::make(session_name(), $id, $expires, $c['path'], $c['domain'], $c['secure'], $c['httponly'], $c['samesite'])];
@@ -85,6 +89,15 @@ final class Session
             $fields[] = ['Pragma', 'no-cache'];
         }
         return $fields;
+    }
+
+    /** Warns of a session whose cookie the client doesn't get, since the response had begun. */
+    public static function checkCookie(): void
+    {
+        $id = self::$there ? session_id() : '';
+        if ($id !== '' && $id !== self::$announced && $id !== self::sent() && ini_get('session.use_cookies')) {
+            Wire::send(Wire::LOG, Wire::WARNING, 'Warning: the session was started after the response had begun: the client gets no cookie');
+        }
     }
 
     /** Stores and closes the session, if there is one, and puts the settings back. */

@@ -82,6 +82,7 @@ $ARCANGELO_USERSPACE = [
             case 'regenerate': session_start(); $_SESSION['who'] ??= 'me'; session_regenerate_id(true); return session_id();
             case 'destroy': session_start(); session_destroy(); return 'x';
             case 'sessionstream': session_start(); return (function () { yield 'a'; $_SESSION['who'] = 'streamed'; $_SESSION['n'] = 0; yield 'b'; })();
+            case 'sessionlate': echo 'x'; flush(); session_start(); return;
             case 'sessioncheck': return var_export([session_id(), session_name(), isset($_SESSION), ini_get('session.cookie_lifetime'), session_status() === PHP_SESSION_NONE], true);
             case 'after': return var_export([array_keys($kept)], true);
             case 'arca': return implode(' ', [bin2hex(arca::$guid), bin2hex(arca::$token), arca::$client_ip, arca::$client_port, strlen(arca::$request)]);
