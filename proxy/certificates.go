@@ -28,7 +28,7 @@ func certificateOptions(cfg *config.Config, l *config.Listener) certs.Options {
 	return o
 }
 
-// plainAddress returns where http-01 challenges are answered: the address of the
+// plainAddress returns where http-01 challenges arrive: the address of the
 // first HTTP listener on port 80, else of the first HTTP listener; "" if there is
 // none.
 func plainAddress(cfg *config.Config) (address string) {

@@ -151,7 +151,7 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 		})
 		d.logs.Main.Sugar().Infow("listening", "listener", l.cfg.Name, "address", l.socket.Addr().String())
 	}
-	d.certs.Start(d.ctx) // the listeners answer its challenges
+	d.certs.Start(d.ctx) // the listeners respond to its challenges
 	return nil
 }
 

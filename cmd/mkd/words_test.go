@@ -37,7 +37,8 @@ var retired = []struct{ words, say string }{
 // and rewritten are those among them that are done.
 var (
 	notYet    = []string{"proxy"}
-	rewritten = []string{"proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/listen", "proxy/logs", "proxy/roundtrip", "proxy/upstream"}
+	rewritten = []string{"proxy/backend", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/http1", "proxy/httpmsg", "proxy/listen",
+		"proxy/listener", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/roundtrip", "proxy/route", "proxy/site", "proxy/upstream"}
 )
 
 func isNotYet(path string) bool {

@@ -55,7 +55,7 @@ func healthOf(c *config.Health) balance.Health {
 	return balance.Health{Interval: c.Interval, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall}
 }
 
-// maxHealthBody is how much of an answer to a health check is read, so that its
+// maxHealthBody is how much of a response to a health check is read, so that its
 // connection can be used again.
 const maxHealthBody = 64 << 10
 

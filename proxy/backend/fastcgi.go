@@ -137,7 +137,7 @@ func (f *fastcgiBackend) params(dst []fastcgi.Param, r *http.Request) ([]fastcgi
 
 // logLine logs what a script wrote to its error output.
 func (f *fastcgiBackend) logLine(r *http.Request, line string) {
-	requestLog(f.log, r).Warn("script says", "text", line)
+	requestLog(f.log, r).Warn("output of the script", "text", line)
 }
 
 // check asks a server for its ping.path.

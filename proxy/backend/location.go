@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// inside rewrites what a response of an HTTP upstream says about where the
+// inside rewrites the parts of a response that reveal where the
 // upstream is, for a client that reaches it only through mkd.
 type inside struct {
 	asked    string   // the Host that the client asked for

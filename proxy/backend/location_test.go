@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestLocationInside: what an upstream says about where it is itself led clients
+// TestLocationInside: the address that an upstream gives of itself led clients
 // to an address that they can't reach, or past the prefix of the route.
 func TestLocationInside(t *testing.T) {
 	for _, c := range []struct {
@@ -16,7 +16,7 @@ func TestLocationInside(t *testing.T) {
 		{inside{"public.test", "", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "http://app:8080/a?b#c", "/a?b#c"},
 		{inside{"public.test", "", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "HTTP://APP:8080", "/"},
 		{inside{"public.test", "", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "http://app:8080?a", "/?a"},
-		{inside{"public.test", "", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "https://app:8080/a", "/a"}, // it was told of https
+		{inside{"public.test", "", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "https://app:8080/a", "/a"}, // it knows of https
 		{inside{"public.test", "", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "//app:8080/a", "/a"},
 		{inside{"public.test", "", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "http://app/a", "http://app/a"},
 		{inside{"public.test", "", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "http://app:8080.evil.test/", "http://app:8080.evil.test/"},

@@ -16,7 +16,7 @@ import (
 	"mkd/proxy/request"
 )
 
-// Compress has a backend respond, and compresses what is worth it. accepted says
+// Compress has a backend respond, and compresses what is worth it. accepted is
 // whether the client takes gzip: see TakesGzip.
 func Compress(w request.Response, r *request.Request, b request.Backend, accepted bool) error {
 	c := &compressor{Response: w, accepted: accepted, head: r.Method == http.MethodHead}
@@ -53,7 +53,7 @@ type compressedMessage struct {
 // SetReason implements request.Message.
 func (c *compressedMessage) SetReason(status string) { c.message.SetReason(status) }
 
-// Verbatim implements request.Message. What a backend writes in whole isn't
+// Verbatim implements request.Message. A message that a backend writes itself isn't
 // compressed.
 func (c *compressedMessage) Verbatim() io.Writer { return c.message.Verbatim() }
 
@@ -61,15 +61,15 @@ func (c *compressedMessage) Verbatim() io.Writer { return c.message.Verbatim() }
 // shorter fits a packet anyway.
 const minCompressed = 1 << 10
 
-// compressor is an answer that is compressed on its way to the client, if it is
+// compressor is a response that is compressed on its way to the client, if it is
 // text, the client takes gzip, and nobody has encoded it yet. Nothing is held
 // back: whether it is compressed is decided with its header.
 type compressor struct {
 	request.Response
 	accepted bool // the client takes gzip
-	head     bool // the answer has no body, but the header of one that has
+	head     bool // the response has no body, but the header of one that has
 	decided  bool
-	gz       *gzip.Writer // nil: the answer passes as it is
+	gz       *gzip.Writer // nil: the response passes as it is
 	missing  int64        // bytes of Content-Length that haven't come; less than 0: it was unknown
 }
 
@@ -84,11 +84,11 @@ func (c *compressor) WriteHeader(status int) {
 	c.Response.WriteHeader(status)
 }
 
-// decide makes the header that of a compressed answer, if it is to be one.
+// decide makes the header that of a compressed response, if it is to be one.
 func (c *compressor) decide(status int) {
 	h := c.Header()
 	if status == http.StatusNotModified {
-		// It speaks of an answer that may have been compressed, and has its fields
+		// It is about a response that may have been compressed, and has its fields
 		// (RFC 9110, section 15.4.5).
 		addVary(h)
 		if c.accepted {
@@ -168,7 +168,7 @@ func (c *compressor) end() error {
 	case c.gz == nil:
 		return nil
 	case c.missing > 0:
-		return fmt.Errorf("the answer has %d bytes less than its Content-Length: %w", c.missing, io.ErrUnexpectedEOF)
+		return fmt.Errorf("the response has %d bytes less than its Content-Length: %w", c.missing, io.ErrUnexpectedEOF)
 	}
 	return c.gz.Close()
 }
@@ -184,13 +184,13 @@ func (c *compressor) release() {
 
 var gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
-// compressible reports whether an answer is worth compressing, and may be.
+// compressible reports whether a response is worth compressing, and may be.
 // length is that of its body; less than 0: unknown.
 func compressible(status int, h http.Header, length int64) bool {
 	if !httpmsg.BodyAllowed(status) || status == http.StatusPartialContent || length >= 0 && length < minCompressed || !isText(h.Get("Content-Type")) {
 		return false
 	}
-	// Encoded already, or told of in a way that fits these bytes only.
+	// Encoded already, or described by a field that fits these bytes only.
 	for _, field := range [...]string{"Content-Encoding", "Content-Range", "Content-Digest", "Repr-Digest", "Digest", "Content-Md5"} {
 		if h[field] != nil {
 			return false
@@ -232,7 +232,7 @@ func lengthOf(h http.Header) int64 {
 	return n
 }
 
-// addVary says that the answer depends on Accept-Encoding (RFC 9110, section
+// addVary makes the header show that the response depends on Accept-Encoding (RFC 9110, section
 // 12.5.5).
 func addVary(h http.Header) {
 	for _, line := range h["Vary"] {
@@ -245,7 +245,7 @@ func addVary(h http.Header) {
 	h["Vary"] = append(h["Vary"], "Accept-Encoding")
 }
 
-// weakenETag says that the bytes aren't always the same (RFC 9110, section 8.8.1).
+// weakenETag makes the header show that the bytes aren't always the same (RFC 9110, section 8.8.1).
 func weakenETag(h http.Header) {
 	if tag := h.Get("Etag"); strings.HasPrefix(tag, `"`) {
 		h["Etag"] = []string{"W/" + tag}

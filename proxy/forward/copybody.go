@@ -16,7 +16,7 @@ const flushInterval = 50 * time.Millisecond
 
 var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// copyBody copies the body of a response to w, and tells a failure of body from
+// copyBody copies the body of a response to w. Its errors differ for a failure of body and
 // one of w. If streams is set, each part is flushed when it is written, otherwise
 // within flushInterval if the next one hasn't come by then. The header counts as
 // a part.

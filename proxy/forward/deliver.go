@@ -65,7 +65,7 @@ func trailerNames(resp *http.Response, overridden []string) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(overridden, name) })
 }
 
-// streams reports whether pieces of an answer are to reach the client as they
+// streams reports whether pieces of a response are to reach the client as they
 // come.
 func streams(resp *http.Response) bool {
 	if resp.ContentLength < 0 {

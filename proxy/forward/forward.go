@@ -16,7 +16,7 @@ type Forwarder struct {
 	// Origin sends a request to a server of the backend.
 	Origin http.RoundTripper
 
-	// Upgrade says whether the servers can change protocols.
+	// Upgrade is whether the servers can change protocols.
 	Upgrade bool
 
 	// Rewrite changes the header of a response for the client. nil: nothing.
@@ -78,7 +78,7 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request) error {
 
 // Inform passes an informational response (1xx) on.
 func Inform(w http.ResponseWriter, status int, fields http.Header) error {
-	if status == http.StatusContinue { // the server says that by itself when the body is read
+	if status == http.StatusContinue { // the listener sends that itself when the body is read
 		return nil
 	}
 	DropHopByHop(fields)

@@ -21,7 +21,7 @@ type Clients struct {
 	Field string
 }
 
-// Identify sets the client's address and what else only the header says of the
+// Identify sets the client's address and what else only the header shows of the
 // client, and removes from the header what a client could have forged. It is the
 // one place where this is decided. What is left of the forwarding fields comes
 // from trusted proxies.

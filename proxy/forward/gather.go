@@ -14,7 +14,7 @@ import (
 // sent again.
 const smallBody = 64 << 10
 
-// gather receives a small body in whole, and of another one the first bytes: a
+// gather receives a whole small body, and the first bytes of another one: a
 // client that sends none holds no connection to the origin.
 func gather(r *http.Request) error {
 	if r.Body == nil || r.GetBody != nil {

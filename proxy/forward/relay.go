@@ -10,10 +10,10 @@ import (
 	"mkd/proxy/request"
 )
 
-// Relay takes an answer from an origin as fast as it comes, and hands it to a
+// Relay takes a response from a server as fast as it comes, and hands it to a
 // client as fast as that takes it. So a client that reads slowly, or not at all,
 // holds no PHP worker: what waits for it is kept in memory, and beyond that in a
-// nameless file, within the bounds of the spool. A short answer goes to the
+// nameless file, within the bounds of the spool. A short response goes to the
 // client once it is whole, on the caller's goroutine.
 //
 // Head, Write and Flush are called by one goroutine, and Finish at the end.
@@ -34,10 +34,10 @@ type Relay struct {
 	gone     error // why the client takes no more
 }
 
-// maxWaiting is how many bytes of an answer wait in memory.
+// maxWaiting is how many bytes of a response wait in memory.
 const maxWaiting = 64 << 10
 
-// waitingBuffers has what answers wait in.
+// waitingBuffers has the memory in which responses wait.
 var waitingBuffers = sync.Pool{New: func() any { return new([maxWaiting]byte) }}
 
 func NewRelay(w http.ResponseWriter, s *Spool) *Relay {
@@ -46,7 +46,7 @@ func NewRelay(w http.ResponseWriter, s *Spool) *Relay {
 	return r
 }
 
-// Head decides the answer's status. Its header is set already.
+// Head decides the response's status. Its header is set already.
 func (r *Relay) Head(status int) { r.status = status }
 
 // Write implements io.Writer. It waits for the client only if nothing more can be
@@ -188,7 +188,7 @@ func (r *Relay) next(buf []byte) (int, error) {
 	return n, nil
 }
 
-// Finish brings the answer to its end. err is why it broke off, if it did: then
+// Finish completes the response. err is why it broke off, if it did: then
 // the client must not take it for whole.
 func (r *Relay) Finish(err error) error {
 	defer r.release()

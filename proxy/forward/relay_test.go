@@ -11,7 +11,7 @@ import (
 	"mkd/proxy/request"
 )
 
-// TestRelay passes answers of all lengths through a relay whose client is slower
+// TestRelay passes responses of all lengths through a relay whose client is slower
 // than the origin, and whose spool is small.
 func TestRelay(t *testing.T) {
 	for _, size := range []int{0, 1, maxWaiting, maxWaiting + 1, 1 << 20} {
@@ -62,7 +62,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 }
 
 // TestRelayBreaks: neither a client that leaves nor an origin that breaks off
-// leaves a whole answer, a goroutine or a part of the spool behind.
+// leaves a whole response, a goroutine or a part of the spool behind.
 func TestRelayBreaks(t *testing.T) {
 	s := &Spool{memory: 1, limit: 1 << 20, dir: t.TempDir()}
 	r := NewRelay(&slowWriter{ResponseWriter: httptest.NewRecorder(), fail: errors.New("reset")}, s)

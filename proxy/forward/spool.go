@@ -13,7 +13,7 @@ import (
 	"mkd/proxy/request"
 )
 
-// ErrSpoolFull says that the bodies of all requests take as much as they may.
+// ErrSpoolFull is returned when the bodies of all requests take as much as they may.
 var ErrSpoolFull error = &request.Error{Kind: request.Busy, Err: errors.New("the bodies that wait for a backend take all of limits.spool.max_total")}
 
 // spoolError is an error of keeping a body: the disk is full, say.

@@ -15,7 +15,7 @@ import (
 )
 
 // tunnelIdle is how long nothing may pass through a tunnel. What runs in one, as
-// WebSocket, says something more often to keep itself alive.
+// WebSocket, sends something more often to keep itself alive.
 const tunnelIdle = time.Hour
 
 // tunnel joins the connection of a client with that of the backend after both
@@ -82,7 +82,7 @@ func (e *tunnelEnd) Write(p []byte) (int, error) {
 	return e.Writer.Write(p)
 }
 
-// halfClose tells an end that no more comes. If it can't be told, or the other
+// halfClose ends the stream to one end. If that fails, or the other
 // end broke off, both are closed.
 func halfClose(end any, err error, idle *time.Timer, closeBoth func()) {
 	half, ok := end.(interface{ CloseWrite() error })

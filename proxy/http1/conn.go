@@ -91,7 +91,7 @@ func (c *conn) next() bool {
 	// An empty line before a request line is ignored (RFC 9112, section 2.2).
 	if p, _ := c.br.Peek(1); p[0] == '\r' {
 		if p, err := c.br.Peek(2); err != nil || p[1] != '\n' {
-			return err == nil // the head says what is wrong
+			return err == nil // the head shows what is wrong
 		}
 		c.br.Discard(2)
 		if _, err := c.br.Peek(1); err != nil {

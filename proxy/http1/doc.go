@@ -2,7 +2,7 @@
 //
 // It does the work of net/http's server for one protocol version, with three
 // differences. The request, its header and the response live with the
-// connection and are used again. What a request's framing says is never lost:
+// connection and are used again. A request's framing is never lost:
 // a request that could be read in two ways is refused, and no byte of a body
 // is ever read as a request. A response that is written before the request's
 // body has ended closes the connection in stages, so that the client receives

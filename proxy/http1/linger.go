@@ -14,8 +14,8 @@ const (
 	lingerSilence = 5 * time.Second  // between two reads
 )
 
-// linger closes the connection in stages (RFC 9112, section 9.6): it tells the
-// client that nothing more comes, and reads what the client still sends, within
+// linger closes the connection in stages (RFC 9112, section 9.6): it ends
+// its own stream, and reads what the client still sends, within
 // a bound. If the socket were closed with bytes unread, the kernel would reset
 // the connection, and the client could lose the response.
 func (c *conn) linger() {

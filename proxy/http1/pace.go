@@ -2,7 +2,7 @@ package http1
 
 import "time"
 
-// Pace says how slowly a client may send a body.
+// Pace is how slowly a client may send a body.
 type Pace struct {
 	Timeout time.Duration // how long the body may stand still
 	MinRate int64         // bytes a second on average, once Timeout has passed; 0: any

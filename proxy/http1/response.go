@@ -13,7 +13,7 @@ import (
 )
 
 // ErrShort is returned by Finish when a body has fewer bytes than its
-// Content-Length says.
+// Content-Length.
 var ErrShort = errors.New("http1: the response's body is shorter than its Content-Length")
 
 // Response is an http.ResponseWriter of a connection. Of its optional methods it
@@ -33,7 +33,7 @@ type Response struct {
 	mu       sync.Mutex // guards headSent against 100 (Continue), which is sent while the body is read
 	status   int
 	size     int64    // bytes of the body
-	length   int64    // of the body, as the header says; -1: it doesn't
+	length   int64    // of the body, from the header; -1: unknown
 	trailers []string // names announced
 	prefixed bool     // there may be trailers that aren't announced
 	noBody   bool     // the status, or HEAD, has none
@@ -79,7 +79,7 @@ func (w *Response) Reset() bool {
 	return true
 }
 
-// sendContinue tells the client that its body is awaited (RFC 9110, section
+// sendContinue shows the client that its body is awaited (RFC 9110, section
 // 10.1.1), unless the response has begun.
 func (w *Response) sendContinue() error {
 	w.mu.Lock()
@@ -313,7 +313,7 @@ func (w *Response) ReadFrom(r io.Reader) (total int64, err error) {
 			return total, err
 		}
 		if n == 0 {
-			return total, nil // shorter than its Content-Length: Finish says so
+			return total, nil // shorter than its Content-Length: Finish returns an error
 		}
 	}
 	return total, nil
@@ -415,7 +415,7 @@ func (c *switchedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite tells the client that nothing more comes.
+// CloseWrite ends the stream to the client.
 func (c *switchedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

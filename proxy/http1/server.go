@@ -25,7 +25,7 @@ const (
 type Handler interface {
 	// ServeHTTP1 responds to a request. If refused is not nil, the request is
 	// malformed or too large, r has only what could be read of it, and the
-	// response should say so; the connection is closed after it.
+	// response should show that; the connection is closed after it.
 	//
 	// An error means that the response can't be completed: the connection is
 	// closed at once.

@@ -15,7 +15,7 @@ import (
 	"mkd/proxy/httpmsg"
 )
 
-// handlerFunc is a Handler that answers refused requests with their status.
+// handlerFunc is a Handler that responds to refused requests with their status.
 type handlerFunc func(w http.ResponseWriter, r *http.Request)
 
 func (f handlerFunc) ServeHTTP1(w *Response, r *http.Request, refused error) error {
@@ -72,7 +72,7 @@ func dial(t testing.TB, addr string) net.Conn {
 	return c
 }
 
-// talk sends what a client says, closes its side, and returns all responses.
+// talk sends the bytes of a client, closes its side, and returns all responses.
 func talk(t *testing.T, addr, say string) string {
 	t.Helper()
 	c := dial(t, addr)
@@ -95,7 +95,7 @@ func withoutDate(s string) string {
 	return out.String()
 }
 
-// echo answers with the method, the target and the body.
+// echo responds with the method, the target and the body.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body := []byte(nil)
 	if r.Body != nil {

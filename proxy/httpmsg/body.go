@@ -87,11 +87,11 @@ func (p *parsed) frame(f Framing, rest []byte) error {
 		p.content = content{b: rest, coded: true, length: length}
 		p.Header["Content-Length"] = []string{strconv.Itoa(length)}
 	case f.Length > int64(len(rest)):
-		return bad(0, "the body has %d bytes, and Content-Length says %d", len(rest), f.Length)
+		return bad(0, "the body has %d bytes, and Content-Length is %d", len(rest), f.Length)
 	case f.Length < int64(len(rest)) && p.Header["Content-Length"] == nil:
 		return bad(0, "%d bytes follow the head: a body needs its Content-Length", len(rest))
 	case f.Length < int64(len(rest)):
-		return bad(0, "%d bytes follow the body: Content-Length says %d", int64(len(rest))-f.Length, f.Length)
+		return bad(0, "%d bytes follow the body: Content-Length is %d", int64(len(rest))-f.Length, f.Length)
 	default:
 		p.content = content{b: rest, length: len(rest)}
 	}

@@ -20,22 +20,23 @@ const (
 	nameHi = lettersHi | 1<<('_'-64)
 )
 
-// has tells whether c is in a set. A shift by 64 or more leaves nothing.
+// has reports whether c is in a set. A shift by 64 or more leaves nothing.
 func has(c byte, lo, hi uint64) bool { return (lo>>c|hi>>(c-64))&1 != 0 }
 
 func isUnreserved(c byte) bool { return has(c, unreservedLo, unreservedHi) }
 
 func isDelimiter(c byte) bool { return has(c, plainLo|quotedLo, plainHi) }
 
-// isPlain tells whether package net/url leaves c as it is in a path.
+// isPlain reports whether package net/url leaves c as it is in a path.
 func isPlain(c byte) bool { return has(c, unreservedLo|plainLo|1<<'/', unreservedHi|plainHi) }
 
-// isName tells whether c may stand in a host that isn't an IPv6 address.
+// isName reports whether c may be part of a host that isn't an IPv6 address.
 func isName(c byte) bool { return has(c, nameLo, nameHi) }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-// isControl tells of the bytes that no field and no target has, but for a tab.
+// isControl reports whether c is a control character, which no field and no target has,
+// except for a tab.
 func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
 func isDigits(s string) bool {

@@ -6,11 +6,11 @@ import (
 	"strconv"
 )
 
-// Error says why a request is refused, in words for whoever wrote its client.
+// Error is why a request is refused, in words for the author of its client.
 // It quotes at most 40 bytes of the request, and no value of a field that could
 // be a secret.
 type Error struct {
-	Status int    // of the answer: 400, or one that tells more
+	Status int    // of the response: 400, or a more exact one
 	Line   int    // of the head, from 1, the request line; 0 if it isn't one line's fault
 	Reason string // in lower case, without a full stop
 }

@@ -59,7 +59,7 @@ func (p *Parser) cutField(line string) (name, value string, err error) {
 	case line[n] == ':':
 		return "", "", bad(p.line, "a field without a name")
 	case n == 0 && isSpace(line[0]):
-		return "", "", bad(p.line, "it begins with a space: a field stands on one line")
+		return "", "", bad(p.line, "it begins with a space: a field is on one line")
 	case isSpace(line[n]) && strings.HasPrefix(strings.TrimLeft(line[n:], " \t"), ":"):
 		return "", "", bad(p.line, "a space before the colon of %s", quote(line[:n]))
 	case isSpace(line[n]):

@@ -86,7 +86,7 @@ func (s *HeadScanner) Scan(b []byte) (n int, err error) {
 	}
 }
 
-// Framing says where the body of a request ends (RFC 9112, section 6.3).
+// Framing is where the body of a request ends (RFC 9112, section 6.3).
 type Framing struct {
 	Length  int64 // in bytes; 0: there is no body; -1: the body is chunked
 	Chunked bool

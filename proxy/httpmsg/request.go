@@ -13,7 +13,7 @@ const maxMethod = 32
 
 // IsRequest reports whether a message means to be an HTTP/1.x request: its
 // first line has a method token, a space, and " HTTP/1." somewhere after it.
-// ParseRequest tells whether it is one.
+// ParseRequest checks whether it is one.
 func IsRequest(msg []byte) bool {
 	n := 0
 	for n < len(msg) && httptoken.IsByte(msg[n]) {

@@ -102,7 +102,7 @@ func (l *web) join(remote netip.AddrPort) *share.Client {
 	return l.requests.Join(addr)
 }
 
-// errRequests says that a listener handles as many requests as it may.
+// errRequests is for a request that arrives when as many as allowed are in flight.
 var errRequests error = &request.Error{Kind: request.Busy, Err: errors.New("the listener's max_requests, or this client's share of it, are in flight")}
 
 // handle has a request handled, which is counted for client.
@@ -147,7 +147,7 @@ func (c *httpConn) ServeHTTP1(w *http1.Response, h *http.Request, refused error)
 	return c.handle(w, h, refused)
 }
 
-// acmePath is where an authority looks for the answer to its challenge (RFC
+// acmePath is where an authority looks for the response to its challenge (RFC
 // 8555, section 8.3).
 const acmePath = "/.well-known/acme-challenge/"
 

@@ -88,7 +88,7 @@ func (l *httpsListener) serveConn(c net.Conn) {
 		}
 	case "http/1.1", "":
 		l.http1.ServeConn(secure)
-	default: // an authority's challenge (RFC 8737), which the handshake has answered
+	default: // an authority's challenge (RFC 8737), which the handshake has met
 		secure.Close()
 	}
 }

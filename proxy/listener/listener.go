@@ -44,7 +44,7 @@ type Daemon struct {
 	// TLS is the configuration of an HTTPS listener.
 	TLS *tls.Config
 
-	// Challenge answers an authority's http-01 challenge, or has next respond.
+	// Challenge responds to an authority's http-01 challenge, or has next respond.
 	// It is for HTTP listeners.
 	Challenge func(next http.Handler) http.Handler
 }

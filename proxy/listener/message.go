@@ -29,7 +29,7 @@ type message struct {
 	reason   string // the status line's code and reason phrase; "": the usual phrase
 	change   func(http.Header)
 	status   int
-	declared int64 // the body's length as the header says, -1 if it doesn't
+	declared int64 // the body's length from the header, -1 if unknown
 	length   int   // where the length belongs in the message, if the header doesn't say it
 	start    int   // where the body begins
 	err      error // of a Write that the handler may not have looked at
@@ -70,7 +70,7 @@ func (m *message) Verbatim() io.Writer {
 	return m.out
 }
 
-// statusOfWhole returns the status of a message that a backend wrote in whole, if
+// statusOfWhole returns the status of a message that a backend wrote itself, if
 // it is an HTTP response, as a script may write one.
 func statusOfWhole(whole []byte) int {
 	const version = len("HTTP/1.1 ")

@@ -12,7 +12,7 @@ import (
 	"mkd/megaki"
 )
 
-// Kind says why a request has no response, or an error for one. Whoever meets
+// Kind is why a request has no response, or an error for one. Whoever meets
 // an error gives it its kind: a backend those of its client package.
 type Kind uint8
 
@@ -43,7 +43,7 @@ const (
 type Error struct {
 	Kind Kind
 	Err  error
-	// Hint tells the client what it can do about it; "": nothing.
+	// Hint is what the client can do about it; "": nothing.
 	Hint string
 	// RetryAfter is when the client may try again; 0: the kind decides.
 	RetryAfter time.Duration
@@ -70,7 +70,7 @@ func Malformed(text string) error {
 	return &Error{Kind: BadRequest, Err: errors.New("bad request: " + text), Hint: text}
 }
 
-// tooLarge says that a request's body passes the max_body of its route.
+// tooLarge returns the error of a body that passes the max_body of its route.
 func tooLarge(limit int64) error {
 	return &Error{
 		Kind: TooLarge,

@@ -28,7 +28,7 @@ type Request struct {
 	Started  time.Time
 	Stopping context.Context // ends when the listener closes, which ends tunnels; nil: there are none
 
-	// What the header says, once the route handler has read it.
+	// What the header shows, once the route handler has read it.
 	Client  netip.AddrPort // the client's address, as far as trusted proxies know it
 	Exempt  bool           // from shares of a client: it is a trusted proxy that named none
 	Asked   string         // the Host that the client asked for
@@ -41,7 +41,7 @@ type Request struct {
 	Timeout time.Duration // bounds how long the backend is waited for; 0: it doesn't
 	Prefix  string        // of the path, which the route removed
 	HostSet bool          // the route set the Host, which the backend must keep
-	// EncodedSlashes says that %2F in the path may reach a script.
+	// EncodedSlashes is whether %2F in the path may reach a script.
 	EncodedSlashes bool
 	// Overridden are the fields of the response that the route removes or sets.
 	// None of them may come after the body, either.
@@ -55,7 +55,7 @@ type Request struct {
 	lease    Lease
 }
 
-// Record is what the access line says of a request beside what stands in it.
+// Record is what the access line has beside the request itself.
 type Record struct {
 	Route    string // the route's name
 	Backend  string // the backend's name, or respond or redirect
@@ -67,7 +67,7 @@ type Record struct {
 // from its start to its end.
 type Lease interface {
 	// Handle responds to a request. If refused is not nil the request is
-	// malformed, and the response says so. An error means that there is no
+	// malformed, and the response shows that. An error means that there is no
 	// complete response, so that the connection must be closed.
 	Handle(w Response, r *Request, refused error) error
 	// Release ends the use. It is called once.

@@ -64,7 +64,7 @@ func retryAfter(err error, status int) time.Duration {
 	return 0
 }
 
-// hint returns what the client is told besides the status.
+// hint returns what the response has besides the status.
 func hint(err error) string {
 	var (
 		message *httpmsg.Error

@@ -7,7 +7,7 @@ import (
 	"mkd/proxy/request"
 )
 
-// rewrite changes a request as the route says.
+// rewrite changes a request as the route demands.
 func (rt *route) rewrite(r *request.Request) {
 	prefix := rt.cfg.StripPrefix
 	if prefix != "" && stripPrefix(r.URL, prefix) {

@@ -254,7 +254,7 @@ func (f *Files) mayServe(r *release, p string, info fs.FileInfo) error {
 	case f.isScript(path.Base(p)):
 		return notFound(p, "is a script")
 	}
-	// A symlink's name says nothing of the file it leads to.
+	// A symlink's name reveals nothing of the file it leads to.
 	if at, err := os.Lstat(r.path + p); err == nil && os.SameFile(at, info) {
 		return nil
 	}

@@ -261,7 +261,7 @@ func (w *brokenReaderFrom) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(&w.brokenWriter, src)
 }
 
-func TestCutAnswers(t *testing.T) {
+func TestCutResponses(t *testing.T) {
 	f, _ := digits(t)
 	big := filepath.Join(f.Root, "big.bin")
 	fill := func() {
