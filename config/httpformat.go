@@ -102,23 +102,28 @@ func checkMethod(s string) error {
 	return nil
 }
 
-// framing are header fields that say where a message ends, and what the
-// connection is for (RFC 9110, section 7.6.1): they are mkd's own.
+// framing are header fields that frame a message or concern the connection (RFC
+// 9110, section 7.6.1): mkd sets them itself.
 var framing = []string{"Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-func isFraming(name string) bool {
-	return slices.ContainsFunc(framing, func(f string) bool { return strings.EqualFold(f, name) })
+// neverMatched are other fields that are removed before routes match.
+var neverMatched = []string{"HTTP2-Settings", "Proxy", "Proxy-Authenticate", "Proxy-Authorization"}
+
+func isFraming(name string) bool { return isOneOf(framing, name) }
+
+func isOneOf(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
-// checkMatchedField checks the name of a header field that a route asks for.
+// checkMatchedField checks the name of a header field that a route matches.
 func checkMatchedField(s string) error {
 	switch {
 	case !httptoken.Valid(s):
 		return errNoField
 	case strings.EqualFold(s, "Host"):
 		return errors.New("the host is asked for by hosts, beside headers")
-	case isFraming(s), strings.ContainsAny(s, "_."):
-		return errors.New("it can never match: fields about the connection, and those with _ or . in their names, are taken out before routes are looked at")
+	case isFraming(s), isOneOf(neverMatched, s), strings.ContainsAny(s, "_."):
+		return errors.New("it can never match: fields about the connection, and those with _ or . in their names, are removed before routes match")
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func TestRouteErrors(t *testing.T) {
 		noAddress = "want an address, as in https://www.example.org{uri}"
 		slash     = "{path} and {uri} begin with a / themselves, so leave out the one in front"
 		framing   = "it can't be changed: it frames the message or concerns the connection"
-		hidden    = "it can never match: fields about the connection, and those with _ or . in their names, are taken out before routes are looked at"
+		hidden    = "it can never match: fields about the connection, and those with _ or . in their names, are removed before routes match"
 		notRaw    = "raw messages have no host, path, method or header, so that none can match"
 	)
 	unseen := func(name string) string {
@@ -91,6 +91,7 @@ func TestRouteErrors(t *testing.T) {
 		{"header's spaces", match(`headers: {X-A: " b"}`), `4:29: routes[0].match.headers.X-A: the value of a header field has no spaces at its ends`},
 		{"host as header", match("headers: {host: a.b}"), `4:29: routes[0].match.headers.host: the host is asked for by hosts, beside headers`},
 		{"connection", match("headers: {upgrade: websocket}"), `4:29: routes[0].match.headers.upgrade: ` + hidden},
+		{"proxy's", match("headers: {proxy-authorization: x}"), `4:29: routes[0].match.headers.proxy-authorization: ` + hidden},
 		{"underscore", match("headers: {X_A: b}"), `4:29: routes[0].match.headers.X_A: ` + hidden},
 		{"header twice", match("headers: {X-A: b, x-a: c}"), `4:28: routes[0].match.headers: the field x-a is given twice; upper and lower case don't differ`},
 		{"network", match("from: [10.1.0.0/8]"), `4:26: routes[0].match.from[0]: got "10.1.0.0/8"; bits are set behind the prefix; write 10.0.0.0/8`},
@@ -232,6 +233,8 @@ func TestRouteWarnings(t *testing.T) {
 		{"options without a backend", routes("[{match: {paths: [/a]}, respond: {}, strip_prefix: /a, timeout: 1s, headers: {request: {remove: [A]}, response: {remove: [B]}}}, {backend: site}]"), "4:60: routes[0].strip_prefix: it has no effect: no backend sees the requests of this route\n" +
 			"4:73: routes[0].timeout: it has no effect: no backend sees the requests of this route\n" +
 			"4:96: routes[0].headers.request: it has no effect: no backend sees the requests of this route"},
+		{"a proxy's field", match("headers: {X-Forwarded-Proto: https}, paths: [/a]"), "4:28: routes[0].match.headers: X-Forwarded-Proto never matches without trusted_proxies: fields that a client could forge are dropped"},
+		{"a proxy's field behind one", match("headers: {X-Forwarded-Proto: https}, paths: [/a]") + "trusted_proxies: [10.0.0.0/8]\n", ""},
 		{"encoded slashes for workers", routes("[{encoded_slashes: true, backend: site}]"), "4:28: routes[0].encoded_slashes: it has no effect: only fastcgi backends refuse encoded slashes that a route doesn't let pass"},
 		{"prefix of no path", routes("[{match: {paths: [/api/*, /apiary]}, strip_prefix: /app, backend: site}]"), "4:60: routes[0].strip_prefix: it has no effect: no path of this route begins with it"},
 		{"prefix of a path", routes("[{match: {paths: [/x, /api/*]}, strip_prefix: /api, backend: site}]"), ""},

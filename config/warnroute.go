@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // traffic is what arrives at a listener with a payload.
 type traffic struct {
@@ -55,6 +59,7 @@ func (w *walker) warnRoutes(cfg *Config) {
 		default:
 			w.warnRoute(r, raw)
 			w.warnEncoded(r, cfg)
+			w.warnForgeable(r, cfg)
 			w.warnLoop(cfg, i)
 		}
 	}
@@ -110,6 +115,20 @@ func (w *walker) warnEncoded(r *Route, cfg *Config) {
 	for i := range cfg.Backends {
 		if b := &cfg.Backends[i]; r.EncodedSlashes && b.Name == r.Backend && b.FastCGI == nil {
 			w.odd(&r.EncodedSlashes, "it has no effect: only fastcgi backends refuse encoded slashes that a route doesn't let pass")
+		}
+	}
+}
+
+// warnForgeable warns of conditions on fields that only trusted proxies can send,
+// where there are none.
+func (w *walker) warnForgeable(r *Route, cfg *Config) {
+	if len(cfg.TrustedProxies) > 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Match.Headers)) {
+		lower := strings.ToLower(name)
+		if isOneOf([]string{"Forwarded", "X-Real-IP", cfg.ClientIPField}, name) || strings.HasPrefix(lower, "x-forwarded-") || strings.HasPrefix(lower, "x-megaki-") {
+			w.odd(&r.Match.Headers, "%s never matches without trusted_proxies: fields that a client could forge are dropped", name)
 		}
 	}
 }
