@@ -146,6 +146,28 @@ func TestWhatStaysReplacesTheWorker(t *testing.T) {
 	}
 }
 
+// TestHardenedPHP: workers start, and put back what scripts can change, where php.ini
+// disables what hardened servers usually disable.
+func TestHardenedPHP(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Ini: map[string]string{"disable_functions": "exec,passthru,shell_exec,system,proc_open,popen,dl,phpinfo," +
+		"php_uname,symlink,link,chown,chgrp,putenv,umask,set_time_limit,ignore_user_abort,ini_alter,ini_restore,openlog,syslog,posix_kill,posix_setuid," +
+		"pcntl_alarm,pcntl_fork,pcntl_waitpid,pcntl_wait,pcntl_wifexited,pcntl_signal,pcntl_signal_dispatch,pcntl_signal_get_handler,pcntl_sigprocmask,pcntl_async_signals,pcntl_exec"},
+		Script: script(t, `$ARCANGELO_USERSPACE = ['on_http' => function () {
+			$was = [ini_get('max_execution_time'), ini_get('precision'), ini_get('user_agent'), date_default_timezone_get()];
+			ini_set('max_execution_time', '5');
+			ini_set('precision', '3');
+			ini_set('user_agent', 'x');
+			date_default_timezone_set('Asia/Tokyo');
+			echo getmypid(), ' ';
+			flush();
+			return json_encode($was);
+		}];`)})
+	want := get(t, p, "/").body.String()
+	if got := get(t, p, "/").body.String(); got != want || !strings.Contains(got, `["0","14","","UTC"]`) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // TestFileOfAnotherRequest: what a request has learned of a file isn't believed by
 // the next one.
 func TestFileOfAnotherRequest(t *testing.T) {

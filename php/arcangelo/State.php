@@ -13,7 +13,8 @@ use function setlocale;
 
 /**
  * Puts back what a request has changed of the process, so that the next request finds
- * it as on_init has left it. docs/php.md lists this, and what stays.
+ * it as on_init has left it. docs/php.md lists this, and what stays. What can only be
+ * changed by functions that php.ini disables isn't looked at.
  *
  * @internal
  */
@@ -29,13 +30,13 @@ final class State
     private static array $unset = [];
     private static string $timeLimit = '0';
     private static string $openBasedir = '';
-    /** @var array<string, string> */
-    private static array $environment = [];
+    /** @var ?array<string, string> null: it can't be changed */
+    private static ?array $environment = null;
     private static string $locale = '';
     /** @var array<int, string> by category */
     private static array $locales = [];
     private static string $timezone = '';
-    private static int $umask = 0;
+    private static ?int $umask = null;
     private static string $folder = '';
     /** @var array<string, mixed> parameters and options of the default stream context */
     private static array $context = [];
@@ -55,6 +56,7 @@ final class State
     /** @var array<string, mixed> values of functions that return one without, and set one with an argument */
     private static array $functions = [];
 
+    private static bool $hasAlarms = false;
     private static bool $hasSignals = false;
     private static bool $asyncSignals = false;
     /** @var array<int, mixed> by number */
@@ -75,13 +77,13 @@ final class State
         }
         self::$timeLimit = (string) ini_get('max_execution_time');
         self::$openBasedir = (string) ini_get('open_basedir');
-        self::$environment = getenv();
+        self::$environment = function_exists('putenv') ? getenv() : null;
         self::$locale = (string) setlocale(LC_ALL, '0');
         foreach (self::LOCALES as $category) {
             self::$locales[$category] = (string) setlocale($category, '0');
         }
         self::$timezone = date_default_timezone_get();
-        self::$umask = umask();
+        self::$umask = function_exists('umask') ? umask() : null;
         self::$folder = (string) getcwd();
         self::$context = stream_context_get_params(stream_context_get_default());
         self::$wrappers = stream_get_wrappers();
@@ -107,7 +109,9 @@ final class State
 
     private static function keepSignals(): void
     {
-        self::$hasSignals = extension_loaded('pcntl');
+        self::$hasAlarms = function_exists('pcntl_alarm');
+        $functions = ['pcntl_signal', 'pcntl_signal_get_handler', 'pcntl_async_signals', 'pcntl_sigprocmask'];
+        self::$hasSignals = array_filter($functions, function_exists(...)) === $functions;
         if (self::$hasSignals) {
             self::$asyncSignals = pcntl_async_signals();
             for ($signal = 1; $signal <= self::SIGNALS; $signal++) {
@@ -127,7 +131,7 @@ final class State
             memory_reset_peak_usage();
         }
         if (self::$timeLimit !== '0') {
-            set_time_limit((int) self::$timeLimit);
+            ini_set('max_execution_time', self::$timeLimit);
         }
     }
 
@@ -139,7 +143,10 @@ final class State
     public static function disarm(): ?string
     {
         if (ini_get('max_execution_time') !== self::$timeLimit) {
-            set_time_limit((int) self::$timeLimit);
+            ini_set('max_execution_time', self::$timeLimit);
+        }
+        if (self::$hasAlarms && (self::$handlers[SIGALRM] ?? SIG_DFL) === SIG_DFL) { // with a handler of the script alarms are its own
+            pcntl_alarm(0);
         }
         if (self::$hasSignals) {
             self::putBackSignals();
@@ -156,9 +163,6 @@ final class State
 
     private static function putBackSignals(): void
     {
-        if (self::$handlers[SIGALRM] === SIG_DFL) { // with a handler of the script alarms are its own
-            pcntl_alarm(0);
-        }
         foreach (self::$handlers as $signal => $handler) {
             if (pcntl_signal_get_handler($signal) !== $handler) {
                 pcntl_signal($signal, $handler);
@@ -179,10 +183,10 @@ final class State
         self::putBackHandlers();
         foreach (self::$settings as $name => $value) {
             if (ini_get($name) !== $value) {
-                in_array($name, self::$unset, true) ? ini_restore($name) : @ini_set($name, $value);
+                in_array($name, self::$unset, true) && function_exists('ini_restore') ? ini_restore($name) : @ini_set($name, $value);
             }
         }
-        if (getenv() !== self::$environment) {
+        if (self::$environment !== null && getenv() !== self::$environment) {
             self::putBackEnvironment();
         }
         if (setlocale(LC_ALL, '0') !== self::$locale && setlocale(LC_ALL, self::$locale) === false) { // too long for PHP
@@ -193,7 +197,7 @@ final class State
         if (date_default_timezone_get() !== self::$timezone) {
             date_default_timezone_set(self::$timezone);
         }
-        if (umask() !== self::$umask) {
+        if (self::$umask !== null && umask() !== self::$umask) {
             umask(self::$umask);
         }
         foreach (self::$functions as $function => $value) {
