@@ -32,8 +32,10 @@ type daemon struct {
 type daemonOptions struct {
 	php    string   // options of the backend; "": one worker
 	script string   // "": one that echoes
+	megaki string   // options of the listener
 	log    string   // the section of config.yaml; "": no access lines
 	limits string   // the section of config.yaml
+	keep   string   // the section sessions of config.yaml
 	stderr *os.File // nil: shown if the test fails
 	plain  bool     // without the race detector
 }
@@ -91,12 +93,13 @@ func newDaemon(t *testing.T, o daemonOptions) (*daemon, *exec.Cmd) {
 	}
 	files := map[string]string{
 		"config.yaml": fmt.Sprintf(`
-listeners: {app: {megaki: {address: "127.0.0.1:%s", keys: [server.key]}}}
+listeners: {app: {megaki: {address: "127.0.0.1:%s", keys: [server.key], %s}}}
 backends: {echo: {php: {script: script.php, %s}}}
 routes: [{match: {payload: raw}, backend: echo}]
 log: {%s}
 limits: {%s}
-`, port, cmp.Or(o.php, "workers: {min: 1, max: 1}"), cmp.Or(o.log, "access: false"), o.limits),
+sessions: {%s}
+`, port, o.megaki, cmp.Or(o.php, "workers: {min: 1, max: 1}"), cmp.Or(o.log, "access: false"), o.limits, o.keep),
 		"script.php": cmp.Or(o.script, `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => arca::$request];`),
 	}
 	for name, text := range files {
