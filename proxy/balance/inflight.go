@@ -38,6 +38,12 @@ func (c *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Received passes on whether all of the body has been received.
+func (c *countedBody) Received() bool {
+	body, ok := c.ReadCloser.(interface{ Received() bool })
+	return ok && body.Received()
+}
+
 func (c *countedBody) Close() error {
 	c.end()
 	return c.ReadCloser.Close()

@@ -187,3 +187,32 @@ func TestLengthOfWhole(t *testing.T) {
 		resp.Body.Close()
 	}
 }
+
+// TestReceived checks that a body reports when all of it has been received.
+func TestReceived(t *testing.T) {
+	noLeaks(t)
+	for name, c := range map[string]struct {
+		says string
+		want bool
+	}{
+		"complete":            {stdout("Content-Length: 4\r\n\r\ntext") + end(0), true},
+		"without a length":    {stdout(okHeader+"text") + end(0), true},
+		"without END_REQUEST": {stdout("Content-Length: 4\r\n\r\ntext"), false},
+		"half":                {stdout("Content-Length: 4\r\n\r\nte"), false},
+	} {
+		tr, _ := serve(t, func(f *fakeConn) {
+			if _, err := f.readRequest(); err == nil {
+				f.say(c.says)
+				f.br.ReadByte()
+			}
+		})
+		resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := resp.Body.(interface{ Received() bool }).Received(); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+		resp.Body.Close()
+	}
+}

@@ -108,6 +108,18 @@ func (rt *roundTrip) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Received reports whether all of the response has been received, so that Read
+// doesn't wait.
+func (rt *roundTrip) Received() bool {
+	rt.turn.Lock()
+	defer rt.turn.Unlock()
+	if rt.ended != nil {
+		return true
+	}
+	_, ok := rt.records.rest()
+	return ok
+}
+
 func (rt *roundTrip) readBody(p []byte) (int, error) {
 	for rt.bodyless {
 		if err := rt.skipStdout(); err != nil {

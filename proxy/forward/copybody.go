@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
+	"net/http"
 	"sync"
 	"time"
 
@@ -16,17 +18,39 @@ const flushInterval = 50 * time.Millisecond
 
 var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// copyBody copies the body of a response to w. Its errors differ for a failure of body and
-// one of w. If streams is set, each part is flushed when it is written, otherwise
-// within flushInterval if the next one hasn't come by then. The header counts as
-// a part.
-func copyBody(w io.Writer, body io.Reader, streams bool, flush func() error) error {
+// flushing is when the parts of a body are flushed to the client.
+type flushing int
+
+const (
+	flushNever flushing = iota // all of the body has been received
+	flushLate                  // within flushInterval, if the next part hasn't come by then
+	flushEach                  // at once
+)
+
+// flushingOf returns when the parts of a response are to be flushed.
+func flushingOf(resp *http.Response) flushing {
+	if resp.ContentLength < 0 {
+		return flushEach
+	}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/event-stream" {
+		return flushEach
+	}
+	if body, ok := resp.Body.(interface{ Received() bool }); ok && body.Received() || resp.ContentLength == 0 {
+		return flushNever // most short responses come in one piece
+	}
+	return flushLate
+}
+
+// copyBody copies the body of a response to w, and distinguishes a failure of body
+// from one of w. The header counts as the first part.
+func copyBody(w io.Writer, body io.Reader, when flushing, flush func() error) error {
 	buf := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(buf)
 	var late *lateFlush
-	if streams {
+	switch when {
+	case flushEach:
 		flush() // the header
-	} else {
+	case flushLate:
 		late = lateFlushes.Get().(*lateFlush)
 		late.begin(flush)
 		defer late.end()
@@ -40,7 +64,7 @@ func copyBody(w io.Writer, body io.Reader, streams bool, flush func() error) err
 				}
 				return fmt.Errorf("%w: %w", request.ErrClientGone, err)
 			}
-			if streams {
+			if when == flushEach {
 				flush()
 			}
 		}

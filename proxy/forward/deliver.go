@@ -2,7 +2,6 @@ package forward
 
 import (
 	"maps"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -33,7 +32,7 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	if f.Relay != nil && !whole && !bodiless {
 		to := NewRelay(w, f.Relay)
 		to.Head(resp.StatusCode)
-		return to.Finish(copyBody(to, body, streams(resp), to.Flush))
+		return to.Finish(copyBody(to, body, flushingOf(resp), to.Flush))
 	}
 	w.WriteHeader(resp.StatusCode)
 	if bodiless {
@@ -43,7 +42,7 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 		_, err := message.ReadFrom(body)
 		return err
 	}
-	if err := copyBody(w, body, streams(resp), http.NewResponseController(w).Flush); err != nil {
+	if err := copyBody(w, body, flushingOf(resp), http.NewResponseController(w).Flush); err != nil {
 		return err
 	}
 	// The listener drops trailers where the client's protocol has no place for them.
@@ -63,14 +62,4 @@ func trailerNames(resp *http.Response, overridden []string) []string {
 	}
 	names := slices.Sorted(maps.Keys(resp.Trailer))
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(overridden, name) })
-}
-
-// streams reports whether pieces of a response are to reach the client as they
-// come.
-func streams(resp *http.Response) bool {
-	if resp.ContentLength < 0 {
-		return true
-	}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return kind == "text/event-stream"
 }

@@ -188,6 +188,54 @@ func TestMalformedResponses(t *testing.T) {
 	}
 }
 
+// TestReceived checks that a body reports when all of it has been received.
+func TestReceived(t *testing.T) {
+	noLeaks(t)
+	more := make(chan struct{})
+	tr, _ := serve(t, func(f *fakeConn) {
+		for _, wait := range []bool{false, true} {
+			if _, err := f.read(); err != nil {
+				return
+			}
+			f.say("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+			if wait {
+				<-more
+			}
+			f.say("half")
+		}
+		f.br.ReadByte()
+	})
+	for _, waits := range []bool{false, true} {
+		resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body := resp.Body.(interface{ Received() bool })
+		if waits && body.Received() {
+			t.Error("received before it was sent")
+		}
+		if waits {
+			close(more)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, 4)); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(resp.Body); string(rest) != "half" || err != nil || !body.Received() {
+			t.Errorf("%q, %v, received: %t", rest, err, body.Received())
+		}
+	}
+	tr, _ = serve(t, responding(ok))
+	resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if !resp.Body.(interface{ Received() bool }).Received() {
+		t.Error("not received, though it came with the header")
+	}
+}
+
 // TestMoreThanContentLength checks that bytes beyond the Content-Length are
 // dropped, that this is reported once, and that the connection isn't used again.
 func TestMoreThanContentLength(t *testing.T) {

@@ -29,6 +29,14 @@ func (rt *roundTrip) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Received reports whether all of the body has been received, so that Read doesn't
+// wait.
+func (rt *roundTrip) Received() bool {
+	rt.turn.Lock()
+	defer rt.turn.Unlock()
+	return rt.finished || rt.ending == atLength && int64(rt.br.Buffered()) >= rt.left
+}
+
 // readBody returns io.EOF once the end is known, be it together with the last
 // bytes.
 func (rt *roundTrip) readBody(p []byte) (int, error) {
