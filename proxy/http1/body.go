@@ -14,10 +14,11 @@ import (
 	"mkd/proxy/httpmsg"
 )
 
-// body is the body of a request. It may be read on another goroutine than the
+// body is the body of one request. It may be read on another goroutine than the
 // handler's, while the response is written.
 type body struct {
 	conn     *conn
+	ctx      *requestContext
 	received atomic.Int64 // bytes, decoded
 	end      atomic.Bool  // the next byte is that of another request
 
@@ -29,7 +30,7 @@ type body struct {
 	waited  time.Duration
 	err     error // what Read returns from now on
 
-	mu     sync.Mutex // guards closed together with the read deadline
+	mu     sync.Mutex // guards closed and end together with the read deadline
 	closed bool
 }
 
@@ -39,12 +40,9 @@ var errTrailer = errors.New("the trailer of a chunked body is malformed or too l
 // are dropped (RFC 9110, section 6.5.1).
 const maxTrailer = 8 << 10
 
-// reset prepares b for the body of the next request.
-func (b *body) reset(f httpmsg.Framing) {
-	b.received.Store(0)
-	b.end.Store(f.Length == 0)
-	b.framing, b.left, b.chunks, b.expect = f, f.Length, nil, f.Expect
-	b.waited, b.err, b.closed = 0, nil, false
+// newBody returns the body of the next request, which isn't empty.
+func newBody(c *conn, f httpmsg.Framing) *body {
+	return &body{conn: c, ctx: c.ctx, framing: f, left: f.Length, expect: f.Expect}
 }
 
 // atEnd reports whether the whole body was read.
@@ -84,8 +82,10 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	switch {
 	case err == io.EOF:
+		b.mu.Lock()
 		b.end.Store(true)
-		b.conn.ctx.bodyEnded()
+		b.mu.Unlock()
+		b.ctx.bodyEnded()
 	case err != nil:
 		err = b.fail(err)
 	}
@@ -122,32 +122,34 @@ func (b *body) read(p []byte) (int, error) {
 		return b.readChunks(p)
 	}
 	n, err := b.conn.br.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	switch {
-	case b.left == 0:
+	if b.left -= int64(n); b.left == 0 {
 		return n, io.EOF
-	case err == io.EOF:
-		return n, io.ErrUnexpectedEOF
 	}
-	return n, err
+	return n, noEOF(err)
 }
 
 func (b *body) readChunks(p []byte) (int, error) {
+	br := b.conn.br
 	if b.chunks == nil {
-		b.chunks = httputil.NewChunkedReader(b.conn.br)
+		b.chunks = httputil.NewChunkedReader(br)
 	}
-	n, err := b.chunks.Read(p)
+	if br.Buffered() == 0 {
+		if _, err := br.Peek(1); err != nil {
+			return 0, noEOF(err)
+		}
+	}
+	// The decoder waits until it has filled p: it gets no more room than has
+	// arrived.
+	n, err := b.chunks.Read(p[:min(len(p), br.Buffered())])
 	if err != io.EOF {
 		return n, err
 	}
 	for rest := maxTrailer; ; {
-		line, err := b.conn.br.ReadSlice('\n')
+		line, err := br.ReadSlice('\n')
 		rest -= len(line)
 		switch {
-		case err == io.EOF:
-			return n, io.ErrUnexpectedEOF
 		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
-			return n, err
+			return n, noEOF(err)
 		case err != nil, rest < 0, len(line) < 2, line[len(line)-2] != '\r':
 			return n, errTrailer
 		case len(line) == 2:
@@ -158,6 +160,14 @@ func (b *body) readChunks(p []byte) (int, error) {
 	}
 }
 
+// noEOF makes io.EOF the error that it is within a body.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // Close implements io.Closer. A Read in progress returns; the rest of the body
 // is left to the connection.
 func (b *body) Close() error {
@@ -165,18 +175,18 @@ func (b *body) Close() error {
 	return nil
 }
 
+// close waits until no Read is in progress.
 func (b *body) close() {
-	if b.atEnd() {
-		return
-	}
 	b.mu.Lock()
-	if !b.closed {
-		b.closed = true
+	if !b.closed && !b.atEnd() {
 		b.conn.setReadDeadline(time.Unix(1, 0)) // a Read in progress returns
 	}
+	b.closed = true
 	b.mu.Unlock()
 	b.reading.Lock()
-	b.err = http.ErrBodyReadAfterClose
+	if !b.atEnd() {
+		b.err = http.ErrBodyReadAfterClose
+	}
 	b.reading.Unlock()
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 const (
 	waiting = iota // for the first byte of a request
 	busy
+	lingering // its response says that it closes
 	ended
 )
 
@@ -31,21 +33,26 @@ type conn struct {
 	br      *bufio.Reader
 	scan    httpmsg.HeadScanner
 	parser  httpmsg.Parser
-	long    []byte    // a head that passes the buffer of br
-	readBy  time.Time // the read deadline that is set; zero: none
+	long    []byte // a head that passes the buffer of br
 	handler Handler
 
-	req  *http.Request // used again for each request
-	ctx  requestContext
-	body body
+	req  *http.Request   // used again for each request
+	ctx  *requestContext // used again until somebody waits for its end
+	body *body           // of one request: who still reads it later must not read that of the next
+	none body            // of requests without a body
 	resp Response
 	out  output
 
 	switched bool // to another protocol
+	refused  bool // the head of the request was malformed or too large
+
+	deadlines sync.Mutex // guards readBy together with the deadline that is set
+	readBy    time.Time  // zero: none
 }
 
 const (
-	readSize = 4 << 10 // bytes of the read buffer: most heads fit
+	readSize   = 4 << 10 // bytes of the read buffer: most heads fit
+	keptFields = 50      // a connection that has had a request with more doesn't keep its header
 	// coarse is how far a deadline may lie beyond what it should be. A deadline
 	// that would move by less is left as it is: setting one costs as much as
 	// parsing a few fields.
@@ -55,8 +62,9 @@ const (
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, net: nc, br: bufio.NewReaderSize(nc, readSize)}
 	c.scan.Limits = s.Limits
-	c.ctx.init(c)
-	c.body.conn = c
+	c.ctx = newRequestContext(c)
+	c.none.end.Store(true)
+	c.body = &c.none
 	c.resp.conn = c
 	c.resp.header = make(http.Header)
 	c.out.init(c)
@@ -66,10 +74,9 @@ func newConn(s *Server, nc net.Conn) *conn {
 // serve handles one request after the other until the connection ends.
 func (c *conn) serve() {
 	defer c.net.Close()
-	handler, ctx := c.server.NewHandler(&c.ctx, c.net)
-	c.handler = handler
-	defer handler.Close()
-	c.req = (&http.Request{}).WithContext(ctx)
+	c.handler = c.server.NewHandler(c.net)
+	defer c.handler.Close()
+	c.req = new(http.Request)
 	c.req.RemoteAddr = c.net.RemoteAddr().String()
 	c.setReadDeadline(time.Now().Add(c.server.headerTimeout()))
 	for c.next() && c.handle() {
@@ -90,6 +97,7 @@ func (c *conn) next() bool {
 	}
 	// An empty line before a request line is ignored (RFC 9112, section 2.2).
 	if p, _ := c.br.Peek(1); p[0] == '\r' {
+		c.sooner(time.Now().Add(c.server.headerTimeout()))
 		if p, err := c.br.Peek(2); err != nil || p[1] != '\n' {
 			return err == nil // the head shows what is wrong
 		}
@@ -110,37 +118,62 @@ func (c *conn) handle() bool {
 		return false
 	}
 	framing := httpmsg.Framing{}
+	c.nextContext()
 	r := c.req
 	if err == nil {
 		framing, err = c.parser.ParseHead(head, r)
 	} else {
 		httpmsg.Blank(r)
 	}
-	r.Close = err != nil || !keepsAlive(r)
+	c.refused = err != nil
+	r.Close = c.refused || !keepsAlive(r)
 	r.ContentLength = framing.Length
-	c.body.reset(framing)
-	if r.Body = nil; framing.Length != 0 {
-		r.Body = &c.body
+	c.body, r.Body = &c.none, nil
+	if framing.Length != 0 {
+		c.body = newBody(c, framing)
+		r.Body = c.body
 	}
 	if r.TransferEncoding = nil; framing.Chunked {
 		r.TransferEncoding = chunked
 	}
 	c.resp.reset(r)
-	if !c.call(r, err) {
+	if !c.call(r, err) || c.switched || !c.finish() {
 		return false
 	}
-	if c.switched {
-		return false
+	if len(head) > readSize || len(r.Header) > keptFields || len(c.resp.header) > keptFields {
+		c.shrink()
 	}
-	return c.finish()
+	return true
 }
 
 var chunked = []string{"chunked"}
 
+// shrink releases what an unusually large head has left, so that an idle
+// connection costs no more than others.
+func (c *conn) shrink() {
+	c.long, c.parser = nil, httpmsg.Parser{}
+	httpmsg.Blank(c.req)
+	c.req.Header, c.req.Body, c.req.Form, c.req.PostForm = nil, nil, nil, nil
+	c.resp.header = make(http.Header)
+}
+
+// nextContext makes the context of the next request. That of the last one is
+// used again only if nobody has waited for its end: package context may still
+// ask it, on a goroutine that was slow to start, whether it has ended.
+func (c *conn) nextContext() {
+	if !c.ctx.begin() {
+		c.ctx = newRequestContext(c)
+		c.ctx.begin()
+	}
+	if ctx := c.handler.Context(c.ctx); ctx != c.req.Context() {
+		c.req = c.req.WithContext(ctx)
+	}
+}
+
 // call calls the handler, and reports whether there is a response.
 func (c *conn) call(r *http.Request, refused error) (ok bool) {
-	c.ctx.begin()
 	defer c.ctx.end()
+	defer c.body.close() // before: it may begin to watch the connection at its end
 	defer func() {
 		if v := recover(); v != nil {
 			ok = false
@@ -153,25 +186,19 @@ func (c *conn) call(r *http.Request, refused error) (ok bool) {
 // finish completes the response and what is left of the request. It reports
 // whether the connection can be used again.
 func (c *conn) finish() bool {
-	c.body.close()
 	if c.resp.Finish() != nil {
 		return false
-	}
-	if cap(c.long) > maxKept {
-		c.long = nil
 	}
 	if !c.resp.close && c.body.skipBuffered() {
 		return true
 	}
-	// A client that closes the connection itself sends nothing more.
-	if !c.req.Close || !c.body.atEnd() {
+	// A client that wants the connection closed sends nothing more, if all it sent
+	// was understood.
+	if c.refused || !c.req.Close || !c.body.atEnd() || c.br.Buffered() > 0 {
 		c.linger()
 	}
 	return false
 }
-
-// maxKept is how large a buffer may be that a connection keeps, in bytes.
-const maxKept = 16 << 10
 
 // readHead returns the head of a request, which is valid until the next read.
 func (c *conn) readHead() ([]byte, error) {
@@ -181,9 +208,7 @@ func (c *conn) readHead() ([]byte, error) {
 		c.br.Discard(n)
 		return p[:n], err
 	}
-	if until := time.Now().Add(c.server.headerTimeout()); c.readBy.IsZero() || until.Before(c.readBy) {
-		c.setReadDeadline(until)
-	}
+	c.sooner(time.Now().Add(c.server.headerTimeout()))
 	for c.long = c.long[:0]; ; {
 		c.long = append(c.long, p...)
 		c.br.Discard(len(p))
@@ -227,10 +252,20 @@ func hasToken(lines []string, token string) bool {
 	return false
 }
 
-// setReadDeadline sets the deadline of reads; zero: none.
+// setReadDeadline sets the deadline of reads; zero: none. It may be called by any
+// goroutine.
 func (c *conn) setReadDeadline(t time.Time) {
+	c.deadlines.Lock()
+	defer c.deadlines.Unlock()
 	c.readBy = t
 	c.net.SetReadDeadline(t)
+}
+
+// sooner moves the read deadline forward to t, if it is later.
+func (c *conn) sooner(t time.Time) {
+	if c.readBy.IsZero() || t.Before(c.readBy) {
+		c.setReadDeadline(t)
+	}
 }
 
 // waitUntil is setReadDeadline for a wait that may last a little longer.
@@ -243,10 +278,14 @@ func (c *conn) waitUntil(t time.Time) {
 // drain closes the connection if no request is in flight. Otherwise it is closed
 // after the response. It is called by other goroutines.
 func (c *conn) drain() {
-	if c.state.CompareAndSwap(waiting, ended) {
-		c.net.Close()
+	switch {
+	case c.state.CompareAndSwap(waiting, ended):
+		c.abort()
+	case c.state.Load() == lingering:
+		c.net.SetReadDeadline(time.Now().Add(lingerDraining))
 	}
 }
 
-// abort closes the connection. It is called by other goroutines.
-func (c *conn) abort() { c.net.Close() }
+// abort closes the connection. It is called by other goroutines, and doesn't wait:
+// to close a TLS connection takes seconds if the client reads nothing.
+func (c *conn) abort() { go c.net.Close() }

@@ -6,17 +6,19 @@ import (
 	"time"
 )
 
-// requestContext is the context of a connection's requests, one after the other.
-// It ends when the client closes the connection, when the server's base context
-// ends, and when the handler returns. Watching a connection takes a goroutine,
-// which starts with the first call of Done that comes after the request's body:
-// most requests are handled before anybody asks.
+// requestContext is the context of a connection's requests, one after the other,
+// until somebody waits for the end of one: then it stays ended. It ends when the
+// client closes the connection, when the server's base context ends, and when the
+// handler returns. Watching a connection takes a goroutine, which starts with the
+// first call of Done that comes after the request's body: most requests are
+// handled before anybody asks.
 type requestContext struct {
 	context.Context // the server's
 	conn            *conn
 
 	mu       sync.Mutex
 	handling bool          // a request is being handled
+	switched bool          // the connection isn't ours to watch any more
 	done     chan struct{} // nil until it is asked for
 	err      error
 	stop     func() bool   // stops listening to the server's context
@@ -24,32 +26,31 @@ type requestContext struct {
 	watching chan struct{} // closed when the watch has ended
 }
 
-func (r *requestContext) init(c *conn) { r.Context, r.conn = c.server.base(), c }
-
-// begin begins the context of a request.
-func (r *requestContext) begin() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.handling = true
+func newRequestContext(c *conn) *requestContext {
+	return &requestContext{Context: c.server.base(), conn: c}
 }
 
-// closed is the channel of a context that has ended.
-var closed = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
+// begin begins the next request. It reports false if the context can't be used
+// again.
+func (r *requestContext) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handling = r.done == nil
+	return r.handling
+}
 
 // Done implements context.Context. It may be called after the request: a child
 // that package context has made of this one asks on a goroutine of its own.
 func (r *requestContext) Done() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.handling {
-		return closed
-	}
 	if r.done == nil {
 		r.done = make(chan struct{})
+		if !r.handling { // whoever asks is late
+			r.err = context.Canceled
+			close(r.done)
+			return r.done
+		}
 		r.stop = context.AfterFunc(r.Context, func() { r.cancel(r.Context.Err()) })
 		r.watch()
 	}
@@ -68,7 +69,7 @@ func (r *requestContext) bodyEnded() {
 
 // watch starts to watch the connection, if nobody else reads from it.
 func (r *requestContext) watch() {
-	if r.watching != nil || r.err != nil || !r.conn.body.atEnd() {
+	if r.watching != nil || r.switched || r.err != nil || !r.conn.body.atEnd() {
 		return
 	}
 	socket := socketOf(r.conn.net)
@@ -107,6 +108,14 @@ func (r *requestContext) cancel(err error) {
 	}
 }
 
+// switchProtocols stops watching the connection for good.
+func (r *requestContext) switchProtocols() {
+	r.mu.Lock()
+	r.switched = true
+	r.mu.Unlock()
+	r.stopWatching()
+}
+
 // stopWatching ends the watch, before the connection is read again.
 func (r *requestContext) stopWatching() {
 	r.mu.Lock()
@@ -125,7 +134,7 @@ func (r *requestContext) stopWatching() {
 	}
 }
 
-// end ends the context of one request, and prepares that of the next.
+// end ends the context of one request.
 func (r *requestContext) end() {
 	r.mu.Lock()
 	r.handling = false
@@ -137,7 +146,4 @@ func (r *requestContext) end() {
 	r.stopWatching()
 	stop()
 	r.cancel(context.Canceled)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.done, r.err, r.stop, r.ended, r.watching = nil, nil, nil, nil, nil
 }

@@ -13,11 +13,19 @@ import (
 var noDeadline time.Time
 
 // isFraming reports whether a field is about the connection or the framing,
-// which are not the handler's.
+// which are not the handler's. A handler may have written its name in any case.
 func isFraming(name string) bool {
-	switch name {
-	case "Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Keep-Alive", "Proxy-Connection", "Upgrade":
-		return true
+	switch len(name) {
+	case len("Upgrade"):
+		return strings.EqualFold(name, "Upgrade") || strings.EqualFold(name, "Trailer")
+	case len("Connection"):
+		return strings.EqualFold(name, "Connection") || strings.EqualFold(name, "Keep-Alive")
+	case len("Content-Length"):
+		return strings.EqualFold(name, "Content-Length")
+	case len("Proxy-Connection"):
+		return strings.EqualFold(name, "Proxy-Connection")
+	case len("Transfer-Encoding"):
+		return strings.EqualFold(name, "Transfer-Encoding")
 	}
 	return false
 }

@@ -3,7 +3,6 @@ package http1
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -75,7 +74,7 @@ func FuzzConnection(f *testing.F) {
 			mu.Unlock()
 			w.Write(body)
 		})
-		s := &Server{NewHandler: func(ctx context.Context, _ net.Conn) (Handler, context.Context) { return h, ctx }}
+		s := &Server{NewHandler: func(net.Conn) Handler { return h }}
 		c := &oneWay{Reader: bytes.NewReader(stream)}
 		if piece > 0 {
 			c.Reader = &pieces{c.Reader, int(piece)}

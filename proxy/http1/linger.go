@@ -12,6 +12,8 @@ const (
 	lingerSize    = 64 << 20         // bytes
 	lingerTime    = 30 * time.Second // in all
 	lingerSilence = 5 * time.Second  // between two reads
+	// lingerDraining is what is left of lingerTime once the server shuts down.
+	lingerDraining = time.Second
 )
 
 // linger closes the connection in stages (RFC 9112, section 9.6): it ends
@@ -19,12 +21,7 @@ const (
 // a bound. If the socket were closed with bytes unread, the kernel would reset
 // the connection, and the client could lose the response.
 func (c *conn) linger() {
-	if !c.state.CompareAndSwap(busy, waiting) { // Shutdown needn't wait for it
-		return
-	}
-	if c.server.draining.Load() {
-		return
-	}
+	c.state.Store(lingering)
 	plain := c.net
 	if half, ok := plain.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return
@@ -36,13 +33,18 @@ func (c *conn) linger() {
 		}
 	}
 	buf := c.out.scratch()
-	until := time.Now().Add(lingerTime)
+	defer c.out.release()
+	until, draining := time.Now().Add(lingerTime), false
 	for left := lingerSize; left > 0; {
 		now := time.Now()
 		if !now.Before(until) {
 			return
 		}
 		plain.SetReadDeadline(sooner(until, now.Add(lingerSilence)))
+		if !draining && c.server.draining.Load() { // in this order, see drain
+			draining, until = true, sooner(until, now.Add(lingerDraining))
+			continue
+		}
 		n, err := io.ReadAtLeast(plain, buf[:min(left, len(buf))], 1)
 		if err != nil {
 			return

@@ -1,7 +1,11 @@
 package http1
 
 import (
+	"crypto/tls"
+	"errors"
+	"math"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -17,6 +21,7 @@ const (
 type output struct {
 	conn  net.Conn
 	limit time.Duration
+	piece int       // how many bytes are written within one deadline
 	armed time.Time // when the write deadline was set
 	buf   []byte    // what is written next; nil between responses
 	body  []byte    // gathered, while the framing of the body is open; shares its array with none
@@ -25,7 +30,15 @@ type output struct {
 
 var buffers = sync.Pool{New: func() any { return new([joinSize + gatherSize]byte) }}
 
-func (o *output) init(c *conn) { o.conn, o.limit = c.net, c.server.writeTimeout() }
+func (o *output) init(c *conn) {
+	o.conn, o.limit, o.piece = c.net, c.server.writeTimeout(), math.MaxInt
+	if _, ok := c.net.(*tls.Conn); ok {
+		o.piece = tlsRecord // it can't go on after a deadline
+	}
+}
+
+// tlsRecord is how many bytes a TLS record has at most.
+const tlsRecord = 16 << 10
 
 // begin takes the buffer for a response.
 func (o *output) begin() {
@@ -65,8 +78,7 @@ func (o *output) flush() error {
 	if o.err != nil || len(o.buf) == 0 {
 		return o.err
 	}
-	o.arm()
-	_, o.err = o.conn.Write(o.buf)
+	o.put(o.buf)
 	o.buf = o.buf[:0]
 	return o.err
 }
@@ -81,7 +93,19 @@ func (o *output) write(p []byte) error {
 	if err := o.flush(); err != nil {
 		return err
 	}
-	o.arm()
-	_, o.err = o.conn.Write(p)
+	o.put(p)
 	return o.err
+}
+
+// put writes p to the socket. A client that takes a part of it in time gets more
+// time for the rest.
+func (o *output) put(p []byte) {
+	for len(p) > 0 && o.err == nil {
+		o.arm()
+		n, err := o.conn.Write(p[:min(len(p), o.piece)])
+		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			o.armed, err = time.Time{}, nil
+		}
+		p, o.err = p[n:], err
+	}
 }

@@ -30,7 +30,7 @@ type Response struct {
 	header http.Header
 	change func(http.Header)
 
-	mu       sync.Mutex // guards headSent against 100 (Continue), which is sent while the body is read
+	mu       sync.Mutex // guards status and the output against 100 (Continue), which is sent while the body is read
 	status   int
 	size     int64    // bytes of the body
 	length   int64    // of the body, from the header; -1: unknown
@@ -69,6 +69,8 @@ func (w *Response) ChangeHeader(f func(http.Header)) { w.change = f }
 // Reset takes back the header and the body written so far. It reports false if
 // they have been sent.
 func (w *Response) Reset() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.headSent {
 		return false
 	}
@@ -92,8 +94,12 @@ func (w *Response) sendContinue() error {
 }
 
 // WriteHeader implements http.ResponseWriter. A status from 100 to 199 is sent
-// at once, but for 101: see SwitchProtocols.
+// at once, but for 101: see SwitchProtocols. It panics if the status doesn't have
+// three digits.
 func (w *Response) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic("http1: a response with the status " + strconv.Itoa(status))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.status != 0 || status == http.StatusSwitchingProtocols {
@@ -396,7 +402,7 @@ func (w *Response) SwitchProtocols() (net.Conn, io.Reader, error) {
 	if err := out.flush(); err != nil {
 		return nil, nil, err
 	}
-	c.ctx.stopWatching()
+	c.ctx.switchProtocols()
 	c.net.SetDeadline(noDeadline)
 	early := io.LimitReader(c.br, int64(c.br.Buffered()))
 	return &switchedConn{c.net, w}, io.MultiReader(early, c.net), nil

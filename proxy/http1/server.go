@@ -34,17 +34,21 @@ type Handler interface {
 	// ServeHTTP1 returns.
 	ServeHTTP1(w *Response, r *http.Request, refused error) error
 
+	// Context returns the context of the next request, which must be derived
+	// from parent. parent ends when the client leaves while the request is being
+	// handled, and when ServeHTTP1 returns. It is that of the last request if
+	// nobody has waited for that one's end.
+	Context(parent context.Context) context.Context
+
 	// Close is called once, after the last request.
 	Close()
 }
 
 // Server serves HTTP/1 connections that its caller has accepted. Its fields must not change once it is used.
 type Server struct {
-	// NewHandler returns the handler of a connection, and the context that its
-	// requests have, which must be derived from ctx. It is called on the
-	// connection's goroutine. ctx ends when the client leaves while a request
-	// is being handled.
-	NewHandler func(ctx context.Context, c net.Conn) (Handler, context.Context)
+	// NewHandler returns the handler of a connection. It is called on the
+	// connection's goroutine.
+	NewHandler func(c net.Conn) Handler
 
 	// BaseContext is the parent of all contexts. Default: context.Background().
 	BaseContext context.Context
@@ -106,8 +110,9 @@ func (s *Server) untrack(c *conn) {
 
 // Shutdown closes idle connections, and lets requests in flight end within ctx:
 // their responses say that the connection closes. What is left when ctx ends is
-// closed, and Shutdown returns the error of ctx. The caller has stopped accepting
-// connections before.
+// closed, and Shutdown returns the error of ctx. A client that still sends the body
+// of a request that has its response is waited for a moment, see linger. The
+// caller has stopped accepting connections before.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)

@@ -28,12 +28,14 @@ func (f handlerFunc) ServeHTTP1(w *Response, r *http.Request, refused error) err
 	return nil
 }
 
+func (f handlerFunc) Context(parent context.Context) context.Context { return parent }
+
 func (f handlerFunc) Close() {}
 
 // start serves f, and returns the address.
 func start(t testing.TB, f handlerFunc, set func(*Server)) (*Server, string) {
 	t.Helper()
-	s := &Server{NewHandler: func(ctx context.Context, _ net.Conn) (Handler, context.Context) { return f, ctx }}
+	s := &Server{NewHandler: func(net.Conn) Handler { return f }}
 	if set != nil {
 		set(s)
 	}

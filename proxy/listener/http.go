@@ -127,10 +127,15 @@ type httpConn struct {
 	request       request.Request
 }
 
-func (l *web) newConn(ctx context.Context, c net.Conn) (http1.Handler, context.Context) {
+func (l *web) newConn(c net.Conn) http1.Handler {
 	h := &httpConn{web: l, local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr())}
 	h.client = l.join(h.remote)
-	return h, h.request.Open(ctx, l.daemon.Base)
+	return h
+}
+
+// Context implements http1.Handler.
+func (c *httpConn) Context(parent context.Context) context.Context {
+	return c.request.Open(parent, c.web.daemon.Base)
 }
 
 // Close implements http1.Handler.

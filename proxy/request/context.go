@@ -18,6 +18,7 @@ type Context struct {
 	stop     func() bool // stops waiting for the parent's end
 	err      error
 	released bool // nobody waits any more
+	waited   bool // Done was called
 	request  *Request
 }
 
@@ -44,6 +45,15 @@ func (c *Context) reset(parent context.Context) {
 	defer c.mu.Unlock()
 	c.Context, c.deadline = parent, time.Time{}
 	c.done, c.timer, c.stop, c.err, c.released = nil, nil, nil, nil, false
+}
+
+// asked reports whether somebody has waited for the context's end. Then it must not
+// be used for another request: package context asks again for Done and Err, on
+// goroutines that may start after the request has ended.
+func (c *Context) asked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waited
 }
 
 // SetTimeout moves the deadline to d from now on; 0 means none.
@@ -90,6 +100,7 @@ func (c *Context) Err() error {
 func (c *Context) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.waited = true
 	if c.done != nil {
 		return c.done
 	}

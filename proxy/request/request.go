@@ -48,7 +48,7 @@ type Request struct {
 	Overridden []string
 	Record     Record
 
-	ctx      Context
+	ctx      *Context // used again until somebody waits for its end
 	parent   context.Context
 	base     context.Context // ends when requests are cut off
 	received atomic.Int64    // bytes of the body
@@ -88,13 +88,16 @@ type Preparer interface {
 	Prepare(r *Request)
 }
 
-// Open prepares r for the requests of a connection, one after the other, or for a
-// single request. It returns the context that their http.Requests must have.
-// parent ends when the client leaves; base, of which it is derived, only when
-// requests are cut off.
+// Open prepares r for the next request. It returns the context that its
+// http.Request must have: that of the last one, unless somebody has waited for
+// its end, and may still look at it. parent ends when the client leaves; base, of
+// which it is derived, only when requests are cut off.
 func (r *Request) Open(parent, base context.Context) context.Context {
-	r.parent, r.base, r.ctx.request = parent, base, r
-	return &r.ctx
+	r.parent, r.base = parent, base
+	if r.ctx == nil || r.ctx.asked() {
+		r.ctx = &Context{request: r}
+	}
+	return r.ctx
 }
 
 // Begin begins the next request. All its fields are zero but those that the
