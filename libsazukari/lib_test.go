@@ -27,7 +27,7 @@ var build = sync.OnceValues(func() (dir string, err error) {
 	return dir, nil
 })
 
-// checkTools says what to install. A test that skipped itself would hide it.
+// checkTools reports what to install. A test that skipped itself would hide it.
 func checkTools() error {
 	for _, tool := range []struct{ command, pkg string }{
 		{"make", "make"}, {"cc", "gcc"}, {"c++", "g++"}, {"nm", "binutils"}, {"php", "php-cli"},

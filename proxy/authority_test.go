@@ -109,7 +109,7 @@ routes:
 			t.Fatal(err)
 		}
 		for name, response := range map[string][]byte{"http": sendWeb(t, p, request), "megaki": message} {
-			resp, _ := parseAnswer(t, response, "GET")
+			resp, _ := parseResponse(t, response, "GET")
 			if resp.Header.Get("Location") != want || (want == "") != (resp.StatusCode == 400) {
 				t.Errorf("%s: %s: %q", name, target, response)
 			}

@@ -74,7 +74,7 @@ func bareUpstream(b *testing.B) string {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { l.Close() })
-	answer := append([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n\r\n"), make([]byte, 64)...)
+	response := append([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n\r\n"), make([]byte, 64)...)
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -90,7 +90,7 @@ func bareUpstream(b *testing.B) string {
 							return
 						}
 					}
-					conn.Write(answer)
+					conn.Write(response)
 				}
 			}()
 		}

@@ -56,11 +56,11 @@ func TestTakesGzip(t *testing.T) {
 	}
 }
 
-// compressing has both doors before an upstream and files, on a route that
+// compressing starts both listeners in front of an upstream and files, on a route that
 // compresses.
-func compressing(t *testing.T, answer http.HandlerFunc) *Daemon {
+func compressing(t *testing.T, response http.HandlerFunc) *Daemon {
 	t.Helper()
-	rec := newRecorder(t, answer)
+	rec := newRecorder(t, response)
 	p, _ := start(t, load(t, `
 listeners:
   app: {megaki: {address: "127.0.0.1:0", keys: [KEY], max_message: 64KiB}}
@@ -88,7 +88,7 @@ func filesOf(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-// TestCompress has answers of all kinds pass a route that compresses.
+// TestCompress sends responses of all kinds through a route that compresses.
 func TestCompress(t *testing.T) {
 	text := strings.Repeat("all work and no play makes Jack a dull boy\n", 100)
 	p := compressing(t, func(w http.ResponseWriter, r *http.Request) {
@@ -163,8 +163,8 @@ func TestCompress(t *testing.T) {
 				if c.accept != "" {
 					request += "Accept-Encoding: " + c.accept + "\r\n"
 				}
-				answer := way.send(t, p, request+"\r\n")
-				resp, body := parseAnswer(t, answer, method)
+				response := way.send(t, p, request+"\r\n")
+				resp, body := parseResponse(t, response, method)
 				h := resp.Header
 				if compressed := h.Get("Content-Encoding") == "gzip"; compressed != c.gzip {
 					t.Errorf("%s: %q", name, h)
@@ -198,7 +198,7 @@ func TestCompress(t *testing.T) {
 	}
 	// A range is of the file as it is.
 	for _, way := range ways {
-		resp, body := parseAnswer(t, way.send(t, p, "GET /files/long.css HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nRange: bytes=7-12\r\n\r\n"), "GET")
+		resp, body := parseResponse(t, way.send(t, p, "GET /files/long.css HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nRange: bytes=7-12\r\n\r\n"), "GET")
 		if resp.StatusCode != 206 || resp.Header.Get("Content-Encoding") != "" || body != "a{b:c}" || resp.Header.Get("Vary") != "Accept-Encoding" {
 			t.Errorf("%s: %d %q %q", way.name, resp.StatusCode, resp.Header, body)
 		}
@@ -250,7 +250,7 @@ func gunzip(s string) (string, error) {
 }
 
 // TestCompressBreaksOff: what breaks off before its end doesn't end as gzip
-// does, nor as the answer does.
+// does, nor as the response does.
 func TestCompressBreaksOff(t *testing.T) {
 	p := compressing(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -289,14 +289,14 @@ func TestCompressBreaksOff(t *testing.T) {
 		} else if path == "/" {
 			t.Error(err)
 		}
-		answer := ways[0].send(t, p, "GET "+path+" HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
-		if resp, body := parseAnswer(t, answer, "GET"); resp.StatusCode != 502 || !strings.HasPrefix(body, "502 ") || resp.Header.Get("Content-Encoding") != "" {
-			t.Errorf("%s: %.300q", path, answer)
+		response := ways[0].send(t, p, "GET "+path+" HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+		if resp, body := parseResponse(t, response, "GET"); resp.StatusCode != 502 || !strings.HasPrefix(body, "502 ") || resp.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s: %.300q", path, response)
 		}
 	}
-	answer := ways[0].send(t, p, "GET /large HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
-	if resp, body := parseAnswer(t, answer, "GET"); resp.StatusCode != 502 || !strings.Contains(body, "longer than the 64KiB") {
-		t.Errorf("%.300q", answer)
+	response := ways[0].send(t, p, "GET /large HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+	if resp, body := parseResponse(t, response, "GET"); resp.StatusCode != 502 || !strings.Contains(body, "longer than the 64KiB") {
+		t.Errorf("%.300q", response)
 	}
 }
 

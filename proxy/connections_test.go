@@ -44,8 +44,8 @@ routes:
 				t.Fatalf("%s: a connection beyond the share is open: %d bytes, %v", w.name, n, err)
 			}
 		}
-		if answer := w.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !bytes.Contains(answer, []byte("fine")) {
-			t.Errorf("%s: a quiet client got %q", w.name, answer)
+		if response := w.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !bytes.Contains(response, []byte("fine")) {
+			t.Errorf("%s: a quiet client got %q", w.name, response)
 		}
 		for _, c := range conns {
 			c.Close()

@@ -96,7 +96,7 @@ type visitor struct {
 	cookies map[string]string
 }
 
-// do sends a request, and returns the answer. A redirect isn't followed.
+// do sends a request, and returns the response. A redirect isn't followed.
 func (v *visitor) do(method, target, contentType, body string, fields ...string) (*http.Response, string) {
 	v.t.Helper()
 	request := method + " " + target + " HTTP/1.1\r\nHost: wiki.example.org\r\n"
@@ -113,11 +113,11 @@ func (v *visitor) do(method, target, contentType, body string, fields ...string)
 	if method == "POST" {
 		request += "Content-Type: " + contentType + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
 	}
-	answer := v.send(v.t, v.p, request+"\r\n"+body)
-	if answer == nil {
+	response := v.send(v.t, v.p, request+"\r\n"+body)
+	if response == nil {
 		v.t.Fatalf("%s %s: no answer", method, target)
 	}
-	resp, text := parseAnswer(v.t, answer, method)
+	resp, text := parseResponse(v.t, response, method)
 	for _, c := range resp.Cookies() {
 		if v.cookies[c.Name] = c.Value; c.MaxAge < 0 || c.Value == "deleted" {
 			delete(v.cookies, c.Name)
@@ -187,7 +187,7 @@ func TestDokuWiki(t *testing.T) {
 }
 
 // runDokuWiki visits a DokuWiki in dir by all ways.
-func runDokuWiki(t *testing.T, dir, answers string) {
+func runDokuWiki(t *testing.T, dir, responses string) {
 	plantDokuWiki(t, dir)
 	p, _ := start(t, load(t, `
 listeners:
@@ -196,7 +196,7 @@ listeners:
 backends:
   wiki:
     fastcgi:
-      `+answers+`
+      `+responses+`
       root: `+dir+`/public
       index: [doku.php]
       hide: [inc, bin, vendor]

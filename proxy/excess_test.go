@@ -17,8 +17,8 @@ import (
 )
 
 // TestDownloadsWithALineEnd downloads what the classic script sends: a file by
-// readfile, and then the line ends after ?>. The client gets the file in whole,
-// and the log one warning.
+// readfile, and then the line ends after ?>. The client gets the whole file, and
+// the log one warning.
 func TestDownloadsWithALineEnd(t *testing.T) {
 	const script = `<?php
 $f = __DIR__ . '/../' . basename($_GET['f']);
@@ -87,12 +87,12 @@ routes:
 				if len(want) > 1_000_000 { // more than a message holds
 					continue
 				}
-				answer, err := client(t, p, "app").Send(t.Context(), []byte("GET /index.php?f="+name+" HTTP/1.1\r\nHost: x\r\n\r\n"))
+				response, err := client(t, p, "app").Send(t.Context(), []byte("GET /index.php?f="+name+" HTTP/1.1\r\nHost: x\r\n\r\n"))
 				if err != nil {
 					t.Fatal(err)
 				}
 				downloads++
-				if resp, body := parseAnswer(t, answer, "GET"); resp.StatusCode != 200 || !bytes.Equal([]byte(body), want) {
+				if resp, body := parseResponse(t, response, "GET"); resp.StatusCode != 200 || !bytes.Equal([]byte(body), want) {
 					t.Errorf("in a message, %s bytes: %s, %d came", name, resp.Status, len(body))
 				}
 			}

@@ -17,9 +17,9 @@ import (
 	"mkd/proxy/route"
 )
 
-// doorsTo has a Megaki and an HTTP door before an upstream, with more keys of
+// listenersTo starts a Megaki and an HTTP listener in front of an upstream, with more keys of
 // the HTTP listener, of the backend and of the route.
-func doorsTo(t *testing.T, upstream, listener, backend, route string) (*Daemon, string) {
+func listenersTo(t *testing.T, upstream, listener, backend, route string) (*Daemon, string) {
 	t.Helper()
 	return start(t, load(t, `
 listeners:
@@ -32,7 +32,7 @@ routes:
 `))
 }
 
-// TestFieldThatDoesNotFit: a header longer than a message is no answer, and never
+// TestFieldThatDoesNotFit: a header longer than a message is no response, and never
 // one with an empty field.
 func TestFieldThatDoesNotFit(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,26 +40,26 @@ func TestFieldThatDoesNotFit(t *testing.T) {
 		io.WriteString(w, "body")
 	}))
 	defer s.Close()
-	p, _ := doorsTo(t, s.URL, "", "", "")
+	p, _ := listenersTo(t, s.URL, "", "", "")
 	if a := ways[0].send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); !bytes.HasPrefix(a, []byte("HTTP/1.1 502 ")) {
 		t.Errorf("%q", a)
 	}
 }
 
 // TestErrorThatDoesNotFit: fields that a route adds can't break the error that
-// tells that an answer was too long.
+// reports that a response was too long.
 func TestErrorThatDoesNotFit(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 6000)) }))
 	defer s.Close()
-	p, _ := doorsTo(t, s.URL, "", "", ", headers: {response: {set: {X-Long: '"+strings.Repeat("x", 4000)+"'}}}")
+	p, _ := listenersTo(t, s.URL, "", "", ", headers: {response: {set: {X-Long: '"+strings.Repeat("x", 4000)+"'}}}")
 	a := ways[0].send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	if resp, body := parseAnswer(t, a, "GET"); resp.StatusCode != 502 || !strings.Contains(body, "4KiB") {
+	if resp, body := parseResponse(t, a, "GET"); resp.StatusCode != 502 || !strings.Contains(body, "4KiB") {
 		t.Errorf("%q", a)
 	}
 }
 
 // TestRouteTimeoutIsBetweenReads: what goes on isn't cut off by a route's
-// timeout, be it an answer or a tunnel.
+// timeout, be it a response or a tunnel.
 func TestRouteTimeoutIsBetweenReads(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
@@ -76,7 +76,7 @@ func TestRouteTimeoutIsBetweenReads(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	p, _ := doorsTo(t, s.URL, "", "", ", timeout: 1s")
+	p, _ := listenersTo(t, s.URL, "", "", ", timeout: 1s")
 	for _, way := range ways {
 		want := "HTTP/1.1 200 "
 		if way.name == "app" { // a message is sent in one piece, so the timeout is for all of it
@@ -97,7 +97,7 @@ func TestRouteTimeoutIsBetweenReads(t *testing.T) {
 	}
 }
 
-// upgraded is a connection to the HTTP door that has changed to the protocol
+// upgraded is a connection to the HTTP listener that has changed to the protocol
 // echo.
 func upgraded(t *testing.T, p *Daemon) (net.Conn, *bufio.Reader) {
 	t.Helper()
@@ -131,7 +131,7 @@ func TestTunnelEndsWithItsClient(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	p, _ := doorsTo(t, s.URL, "", "", "")
+	p, _ := listenersTo(t, s.URL, "", "", "")
 	conn, _ := upgraded(t, p)
 	conn.(*net.TCPConn).SetLinger(0)
 	conn.Close()
@@ -142,15 +142,15 @@ func TestTunnelEndsWithItsClient(t *testing.T) {
 	}
 }
 
-// TestEarlyAnswer: an answer doesn't wait for a client that stands still in its
+// TestEarlyResponse: a response doesn't wait for a client that stands still in its
 // body.
-func TestEarlyAnswer(t *testing.T) {
+func TestEarlyResponse(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(401)
 	}))
 	defer s.Close()
-	p, _ := doorsTo(t, s.URL, ", body_timeout: 1h", "", "")
+	p, _ := listenersTo(t, s.URL, ", body_timeout: 1h", "", "")
 	for _, framing := range []string{"Content-Length: 10000000", "Transfer-Encoding: chunked"} {
 		conn, err := net.Dial("tcp", p.Addr("web").String())
 		if err != nil {
@@ -169,7 +169,7 @@ func TestEarlyAnswer(t *testing.T) {
 // upstream.
 func TestPauseInUpload(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p, _ := doorsTo(t, rec.URL, ", body_timeout: 1m", ", response_timeout: 300ms", "")
+	p, _ := listenersTo(t, rec.URL, ", body_timeout: 1m", ", response_timeout: 300ms", "")
 	conn, err := net.Dial("tcp", p.Addr("web").String())
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestPauseInUpload(t *testing.T) {
 // connection of an upstream from others.
 func TestSlowSmallBodies(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p, log := doorsTo(t, rec.URL, ", body_timeout: 300ms", ", max_connections: 1", "")
+	p, log := listenersTo(t, rec.URL, ", body_timeout: 300ms", ", max_connections: 1", "")
 	conn, err := net.Dial("tcp", p.Addr("web").String())
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestSlowSmallBodies(t *testing.T) {
 // past the routes.
 func TestNoCleartextHTTP2(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p, _ := doorsTo(t, rec.URL, "", "", "")
+	p, _ := listenersTo(t, rec.URL, "", "", "")
 	for _, protocol := range []string{"h2c", "H2C", "websocket, h2c"} {
 		sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nUpgrade: "+protocol+"\r\n\r\n")
 		for _, s := range rec.take() {
@@ -220,8 +220,8 @@ func TestNoCleartextHTTP2(t *testing.T) {
 	}
 }
 
-// TestKeepAliveHint: a server that says for how long it keeps connections is
-// believed.
+// TestKeepAliveHint: mkd follows a server that announces for how long it keeps
+// connections.
 func TestKeepAliveHint(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]bool{}
@@ -233,7 +233,7 @@ func TestKeepAliveHint(t *testing.T) {
 		io.WriteString(w, "body")
 	}))
 	defer s.Close()
-	p, _ := doorsTo(t, s.URL, "", "", "")
+	p, _ := listenersTo(t, s.URL, "", "", "")
 	for range 3 {
 		sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
@@ -242,9 +242,9 @@ func TestKeepAliveHint(t *testing.T) {
 	}
 }
 
-// TestInformationalAnswers: 1xx answers have no fields of the origin's
+// TestInformationalResponses: 1xx responses have no fields of the origin's
 // connection, and don't reach clients of HTTP/1.0.
-func TestInformationalAnswers(t *testing.T) {
+func TestInformationalResponses(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</x>")
 		w.Header().Set("Connection", "X-Hop")
@@ -252,7 +252,7 @@ func TestInformationalAnswers(t *testing.T) {
 		w.WriteHeader(103)
 	}))
 	defer s.Close()
-	p, _ := doorsTo(t, s.URL, "", "", "")
+	p, _ := listenersTo(t, s.URL, "", "", "")
 	for version, want := range map[string]bool{"1.0": false, "1.1": true} {
 		conn, err := net.Dial("tcp", p.Addr("web").String())
 		if err != nil {
@@ -261,21 +261,21 @@ func TestInformationalAnswers(t *testing.T) {
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(20 * time.Second))
 		fmt.Fprintf(conn, "GET / HTTP/%s\r\nHost: x\r\nConnection: close\r\n\r\n", version)
-		answer, _ := io.ReadAll(conn)
-		if bytes.Contains(answer, []byte(" 103 ")) != want || bytes.Contains(answer, []byte("secret")) {
-			t.Errorf("HTTP/%s: %q", version, answer)
+		response, _ := io.ReadAll(conn)
+		if bytes.Contains(response, []byte(" 103 ")) != want || bytes.Contains(response, []byte("secret")) {
+			t.Errorf("HTTP/%s: %q", version, response)
 		}
 	}
 }
 
-// TestHeadOfFixedAnswers: HEAD has the header of GET, on both doors.
-func TestHeadOfFixedAnswers(t *testing.T) {
+// TestHeadOfFixedResponses: HEAD has the header of GET, on both listeners.
+func TestHeadOfFixedResponses(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p := bothDoors(t, rec.URL, "  - {match: {paths: [/text]}, respond: {body: text}}\n  - {match: {paths: [/away]}, redirect: {to: /}}\n")
+	p := bothListeners(t, rec.URL, "  - {match: {paths: [/text]}, respond: {body: text}}\n  - {match: {paths: [/away]}, redirect: {to: /}}\n")
 	for path, want := range map[string]int{"/text": 200, "/away": 302} {
 		for _, way := range ways {
 			a := way.send(t, p, "HEAD "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
-			if resp, _ := parseAnswer(t, a, "HEAD"); resp.StatusCode != want || resp.ContentLength <= 0 {
+			if resp, _ := parseResponse(t, a, "HEAD"); resp.StatusCode != want || resp.ContentLength <= 0 {
 				t.Errorf("%s %s: %q", way.name, path, a)
 			}
 		}
@@ -285,7 +285,7 @@ func TestHeadOfFixedAnswers(t *testing.T) {
 // TestStripPrefixWithEncodedSlash: what is left always begins with a slash.
 func TestStripPrefixWithEncodedSlash(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p, _ := doorsTo(t, rec.URL, "", "", ", strip_prefix: /api")
+	p, _ := listenersTo(t, rec.URL, "", "", ", strip_prefix: /api")
 	for path, want := range map[string]string{"/api%2Fx": "/api%2Fx", "/api/x%2Fy": "/x%2Fy", "/api": "/", "/api/%C3%BC": "/%C3%BC", "/apix": "/apix"} {
 		sendWeb(t, p, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
 		if saw := rec.take(); len(saw) != 1 || saw[0].line != "GET "+want {
@@ -301,7 +301,7 @@ func (panicking) Serve(request.Response, *request.Request) error { panic("on pur
 // TestPanic: a fault in mkd is logged, and costs its request alone.
 func TestPanic(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p, log := doorsTo(t, rec.URL, "", "", "")
+	p, log := listenersTo(t, rec.URL, "", "", "")
 	cfg := p.current.Load().cfg
 	routes := route.New(cfg, func(string) request.Backend { return panicking{} }, p.logs)
 	g := &generation{cfg: cfg, entries: make(map[string]*entry), over: make(chan struct{})}

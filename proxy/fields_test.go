@@ -61,18 +61,18 @@ routes:
 			}
 		}
 		// A message is framed by its Content-Length, and has no place for them.
-		answer, err := client(t, p, "app").Send(t.Context(), []byte("GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"))
+		response, err := client(t, p, "app").Send(t.Context(), []byte("GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp, body := parseAnswer(t, answer, "GET"); body != "body" || strings.Contains(string(answer), "Trailer") || resp.ContentLength != 4 {
-			t.Errorf("in a message: %q", answer)
+		if resp, body := parseResponse(t, response, "GET"); body != "body" || strings.Contains(string(response), "Trailer") || resp.ContentLength != 4 {
+			t.Errorf("in a message: %q", response)
 		}
 	}
 	// Nor does HTTP/1.0.
-	answer := sendTo(t, p.Addr("plain").String(), "GET /announced HTTP/1.0\r\nHost: x\r\n\r\n")
-	if !strings.HasSuffix(answer, "\r\n\r\nbody") {
-		t.Errorf("by HTTP/1.0: %q", answer)
+	response := sendTo(t, p.Addr("plain").String(), "GET /announced HTTP/1.0\r\nHost: x\r\n\r\n")
+	if !strings.HasSuffix(response, "\r\n\r\nbody") {
+		t.Errorf("by HTTP/1.0: %q", response)
 	}
 }
 
@@ -87,11 +87,11 @@ func sendTo(t *testing.T, address, request string) string {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	io.WriteString(conn, request)
-	answer, err := io.ReadAll(conn)
+	response, err := io.ReadAll(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(answer)
+	return string(response)
 }
 
 // TestUpgradeRequired checks that a 426 names the protocols that it asks for
@@ -102,10 +102,10 @@ func TestUpgradeRequired(t *testing.T) {
 		w.Header().Set("Connection", "Upgrade")
 		w.WriteHeader(http.StatusUpgradeRequired)
 	})
-	p := bothDoors(t, rec.URL, "")
+	p := bothListeners(t, rec.URL, "")
 	for _, way := range ways {
-		answer := way.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\nUpgrade: websocket\r\n\r\n")
-		resp, _ := parseAnswer(t, answer, "GET")
+		response := way.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\nUpgrade: websocket\r\n\r\n")
+		resp, _ := parseResponse(t, response, "GET")
 		if got := strings.Join(resp.Header["Upgrade"], ", "); resp.StatusCode != 426 || got != "websocket, irc/6.9" {
 			t.Errorf("%s: %d, Upgrade: %s", way.name, resp.StatusCode, got)
 		}
@@ -147,11 +147,11 @@ routes:
 	for path, want := range map[string]string{
 		"/": "HTTP/1.1 404 Gone Fishing", "/compress": "HTTP/1.1 404 Gone Fishing", "/cut": "HTTP/1.1 502 Bad Gateway", "/empty": "HTTP/1.1 200 ",
 	} {
-		answer, err := client(t, p, "app").Send(t.Context(), []byte("GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"))
+		response, err := client(t, p, "app").Send(t.Context(), []byte("GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if line, _ := bufio.NewReader(strings.NewReader(string(answer))).ReadString('\n'); line != want+"\r\n" {
+		if line, _ := bufio.NewReader(strings.NewReader(string(response))).ReadString('\n'); line != want+"\r\n" {
 			t.Errorf("%s: %q, want %q", path, line, want)
 		}
 	}

@@ -110,9 +110,8 @@ func memory(t *testing.T, name string) int64 {
 // maxGrowth is how much memory a large body may take: far less than the body.
 const maxGrowth = 48 << 20
 
-// TestFPMLargeUpload uploads a file of 200 MiB in chunks, whose length nobody
-// tells. The script gets it in whole, with its length, and mkd keeps none of it
-// in memory.
+// TestFPMLargeUpload uploads a file of 200 MiB in chunks, without a length. The
+// script gets the whole of it, with its length, and mkd keeps none of it in memory.
 func TestFPMLargeUpload(t *testing.T) {
 	const size = 200 << 20
 	f := startFPM(t, 1, map[string]string{"index.php": `<?php
@@ -127,7 +126,7 @@ routes: [{backend: site, max_body: 300MiB}]
 `))
 	var sum hash.Hash
 	var length int64
-	var answer string
+	var response string
 	grown := growth(t, func() {
 		pr, pw := io.Pipe()
 		form := multipart.NewWriter(pw)
@@ -152,10 +151,10 @@ routes: [{backend: site, max_body: 300MiB}]
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, length = string(b), counted.n
+		response, length = string(b), counted.n
 	})
-	if want := fmt.Sprintf("%d %d %s", length, size, hex.EncodeToString(sum.Sum(nil))); answer != want {
-		t.Errorf("%.200q, want %q", answer, want)
+	if want := fmt.Sprintf("%d %d %s", length, size, hex.EncodeToString(sum.Sum(nil))); response != want {
+		t.Errorf("%.200q, want %q", response, want)
 	}
 	t.Logf("memory grew by %d KiB", grown>>10)
 	if grown > maxGrowth {
@@ -174,7 +173,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestFPMLargeDownload: an answer of 100 MiB comes as it is made, and mkd keeps
+// TestFPMLargeDownload: a response of 100 MiB comes as it is made, and mkd keeps
 // none of it.
 func TestFPMLargeDownload(t *testing.T) {
 	const piece = 1 << 20
@@ -220,10 +219,10 @@ routes: [{backend: site}]
 	}
 }
 
-// TestFPMKilledInAnswer kills a worker in the middle of its response: a client of
+// TestFPMKilledInResponse kills a worker in the middle of its response: a client of
 // HTTP sees that it is cut, or gets 502 if nothing of it was sent to him, and in a
 // message it is 502.
-func TestFPMKilledInAnswer(t *testing.T) {
+func TestFPMKilledInResponse(t *testing.T) {
 	f := startFPM(t, 1, map[string]string{"index.php": `<?php
 		while (ob_get_level()) { ob_end_clean(); }
 		echo str_repeat('x', 100_000);
@@ -243,7 +242,7 @@ func TestFPMKilledInAnswer(t *testing.T) {
 	if !notBegun && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%s, %d bytes, %v", resp.Status, len(b), err)
 	}
-	if resp, body := parseAnswer(t, ways[0].send(t, p, request), "GET"); resp.StatusCode != 502 || strings.Contains(body, "x") {
+	if resp, body := parseResponse(t, ways[0].send(t, p, request), "GET"); resp.StatusCode != 502 || strings.Contains(body, "x") {
 		t.Errorf("%d %.100q", resp.StatusCode, body)
 	}
 }

@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// loaded answers with the request's number, the hash of its body, and so many
-// bytes made of the number that an answer comes in several pieces.
+// loaded responds with the request's number, the hash of its body, and so many
+// bytes made of the number that a response comes in several pieces.
 const loaded = `<?php
 $n = $_GET['n'];
 usleep((int)($_GET['us'] ?? 0));
@@ -34,19 +34,19 @@ for ($i = $_GET['lines']; $i > 0; $i--) {
 }
 echo 'end';`
 
-// load has clients ask loaded at both doors.
+// load has clients request loaded through both listeners.
 type fpmLoad struct {
 	t     *testing.T
 	p     *Daemon
 	query string
 	next  atomic.Int64
 	mu    sync.Mutex
-	seen  map[string]int // answers by status, and "cut"
+	seen  map[string]int // responses by status, and "cut"
 	stop  context.CancelFunc
 	all   sync.WaitGroup
 }
 
-// begin starts so many clients at each door.
+// begin starts so many clients at each listener.
 func (l *fpmLoad) begin(clients int) {
 	ctx, cancel := context.WithCancel(l.t.Context())
 	l.stop, l.seen = cancel, make(map[string]int)
@@ -70,13 +70,13 @@ func (l *fpmLoad) begin(clients int) {
 			for ctx.Err() == nil {
 				n := l.next.Add(1)
 				b := loadBody(n)
-				answer, err := c.Send(context.Background(), fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", loadMethod(n), l.target(n), len(b), b))
+				response, err := c.Send(context.Background(), fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", loadMethod(n), l.target(n), len(b), b))
 				if err != nil {
 					l.t.Errorf("a message wasn't answered: %v", err)
 					continue
 				}
-				resp, _ := parseAnswer(l.t, answer, loadMethod(n))
-				resp.Body = io.NopCloser(bytes.NewReader(answer[bytes.Index(answer, []byte("\r\n\r\n"))+4:]))
+				resp, _ := parseResponse(l.t, response, loadMethod(n))
+				resp.Body = io.NopCloser(bytes.NewReader(response[bytes.Index(response, []byte("\r\n\r\n"))+4:]))
 				l.note(n, resp, nil)
 			}
 		})
@@ -98,7 +98,7 @@ func (l *fpmLoad) target(n int64) string {
 	return fmt.Sprintf("/?n=%d&lines=%d%s", n, n%5*20, l.query)
 }
 
-// note checks an answer: it is its own and whole, or says that it isn't one.
+// note checks that a response is its request's own and whole, or an error.
 func (l *fpmLoad) note(n int64, resp *http.Response, err error) {
 	kind := "cut"
 	if err == nil {
@@ -121,14 +121,14 @@ func (l *fpmLoad) note(n int64, resp *http.Response, err error) {
 	l.seen[kind]++
 }
 
-// count returns how many answers of a kind there were.
+// count returns how many responses of a kind there were.
 func (l *fpmLoad) count(kind string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.seen[kind]
 }
 
-// more waits for so many good answers more.
+// more waits for so many good responses more.
 func (l *fpmLoad) more(n int) {
 	l.t.Helper()
 	from := l.count("200")
@@ -139,7 +139,7 @@ func (l *fpmLoad) more(n int) {
 	}
 }
 
-// check looks at what kinds of answers there were.
+// check looks at what kinds of responses there were.
 func (l *fpmLoad) check(allowed ...string) {
 	l.t.Helper()
 	l.t.Logf("answers: %v", l.seen)
@@ -150,7 +150,7 @@ func (l *fpmLoad) check(allowed ...string) {
 	}
 }
 
-// behind has both doors before a PHP-FPM that runs loaded.
+// behind starts both listeners in front of a PHP-FPM that runs loaded.
 func behind(t *testing.T, f *fpm, options string) (p *Daemon, log string) {
 	t.Helper()
 	return start(t, load(t, `
@@ -166,7 +166,7 @@ log: {access: false, level: warn}
 
 // TestFPMUnderLoad restarts and reloads PHP-FPM under load, has its workers end
 // after five requests, and has more requests than workers. Nothing but a stop
-// may be seen in the answers, and no answer is another's or cut without a sign.
+// may be seen in the responses, and no response is another's or cut without a sign.
 func TestFPMUnderLoad(t *testing.T) {
 	for _, keep := range []string{"keep_alive: 0", "keep_alive: 2"} {
 		for _, c := range []struct {
@@ -225,8 +225,8 @@ func (f *fpm) reload(t testing.TB) {
 	}
 }
 
-// hold has the only worker of f busy until the end of the test, or until release
-// is called, which returns its answer.
+// hold keeps the only worker of f busy until the end of the test, or until release
+// is called, which returns its response.
 func (f *fpm) hold(t *testing.T) (release func() string) {
 	t.Helper()
 	patient, _ := behind(t, f, "response_timeout: 1m")
@@ -263,7 +263,7 @@ func TestFPMFull(t *testing.T) {
 			f := startFPM(t, 1, holding, c.settings...)
 			p, log := behind(t, f, "response_timeout: 300ms")
 			ask := func() string {
-				_, body := parseAnswer(t, sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "GET")
+				_, body := parseResponse(t, sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "GET")
 				return body
 			}
 			release := f.hold(t)

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// whoami says which file runs, and what it is told of the path.
+// whoami prints which file runs, and what it gets of the path.
 const whoami = `<?php echo 'ran ', substr(__FILE__, strlen($_SERVER['DOCUMENT_ROOT'])), ' as ', $_SERVER['SCRIPT_NAME'],
 	' with ', rawurlencode($_SERVER['PATH_INFO'] ?? ''), ini_get('auto_prepend_file');`
 
 // TestFPMPaths asks a real PHP-FPM for paths that have led servers to run the
 // wrong script, or to give its source away. Each is asked for at a site without
-// a front controller, where it must not be found unless it is told here what
-// runs, and at one with.
+// a front controller, where it must not be found unless the table names what runs,
+// and at one with.
 func TestFPMPaths(t *testing.T) {
 	outside := t.TempDir()
 	if err := os.WriteFile(filepath.Join(outside, "out.php"), []byte(whoami), 0o644); err != nil {
@@ -170,12 +170,12 @@ routes:
 				if len(name) > 100 {
 					name = name[:100]
 				}
-				answer := way.send(t, p, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
-				if answer == nil {
+				response := way.send(t, p, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
+				if response == nil {
 					t.Errorf("%s: no answer", name)
 					continue
 				}
-				resp, body := parseAnswer(t, answer, "GET")
+				resp, body := parseResponse(t, response, "GET")
 				status := 200
 				wantBody := want
 				switch want {
@@ -197,7 +197,7 @@ routes:
 			}
 		}
 		// As mere files, none of it runs, and no source is shown.
-		resp, body := parseAnswer(t, ways[1].send(t, p, "GET "+target+" HTTP/1.1\r\nHost: files.example\r\n\r\n"), "GET")
+		resp, body := parseResponse(t, ways[1].send(t, p, "GET "+target+" HTTP/1.1\r\nHost: files.example\r\n\r\n"), "GET")
 		if isFile := !strings.HasPrefix(want, "ran") && len(want) > 3; isFile && body != want || !isFile && resp.StatusCode < 400 {
 			t.Errorf("files %.100s: %d %.100q", target, resp.StatusCode, body)
 		}
@@ -211,8 +211,8 @@ routes:
 		"/admin":                "Location: /admin/\r\n",
 	} {
 		for _, way := range ways {
-			if answer := way.send(t, p, "GET "+target+" HTTP/1.1\r\nHost: sub.example\r\n\r\n"); !strings.Contains(string(answer), want) {
-				t.Errorf("%s %s: %q", way.name, target, answer)
+			if response := way.send(t, p, "GET "+target+" HTTP/1.1\r\nHost: sub.example\r\n\r\n"); !strings.Contains(string(response), want) {
+				t.Errorf("%s %s: %q", way.name, target, response)
 			}
 		}
 	}
@@ -251,7 +251,7 @@ routes: [{backend: site}]
 		point(n)
 		for _, way := range ways {
 			for target, want := range map[string]string{"/": n + " /" + n, "/version.txt": n} {
-				if _, body := parseAnswer(t, way.send(t, p, "GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n"), "GET"); body != want {
+				if _, body := parseResponse(t, way.send(t, p, "GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n"), "GET"); body != want {
 					t.Errorf("%s %s: %q, want %q", way.name, target, body, want)
 				}
 			}

@@ -39,8 +39,8 @@ echo json_encode(['get' => $_GET, 'post' => $_POST, 'cookie' => $_COOKIE,
 	'script' => $_SERVER['SCRIPT_NAME'], 'info' => $_SERVER['PATH_INFO'] ?? '', 'uri' => $_SERVER['REQUEST_URI'],
 	'root' => $_SERVER['DOCUMENT_ROOT'], 'length' => $_SERVER['CONTENT_LENGTH'] ?? '', 'body' => file_get_contents('php://input')], JSON_UNESCAPED_SLASHES);`
 
-// TestFPMThroughBothDoors runs a site's scripts and serves its files.
-func TestFPMThroughBothDoors(t *testing.T) {
+// TestFPMThroughBothListeners runs a site's scripts and serves its files.
+func TestFPMThroughBothListeners(t *testing.T) {
 	f := startFPM(t, 2, map[string]string{
 		"index.php":      echo,
 		"sub/index.php":  echo,
@@ -77,7 +77,7 @@ routes:
 	for _, c := range []struct {
 		request string
 		status  int
-		want    []string // in the answer
+		want    []string // in the response
 		not     string
 	}{
 		{"GET /?a=b" + h + "Cookie: x=y\r\n\r\n", 200, []string{`"get":{"a":"b"}`, `"cookie":{"x":"y"}`, `"script":"/index.php"`, `"uri":"/?a=b"`, "X-Via: fpm\r\n", "Set-Cookie: c=v\r\n", `"addr":"127.0.0.1"`}, ""},
@@ -105,17 +105,17 @@ routes:
 		{"GET /sendfile.php?f=../secret.txt" + h + "\r\n", 502, nil, "secret\n"},
 	} {
 		for _, way := range ways {
-			answer := way.send(t, p, c.request)
-			if answer == nil {
+			response := way.send(t, p, c.request)
+			if response == nil {
 				t.Errorf("%s %.60q: no answer", way.name, c.request)
 				continue
 			}
 			method, _, _ := strings.Cut(c.request, " ")
-			if resp, _ := parseAnswer(t, answer, method); resp.StatusCode != c.status {
-				t.Errorf("%s %.60q: %d, want %d: %q", way.name, c.request, resp.StatusCode, c.status, answer)
+			if resp, _ := parseResponse(t, response, method); resp.StatusCode != c.status {
+				t.Errorf("%s %.60q: %d, want %d: %q", way.name, c.request, resp.StatusCode, c.status, response)
 			}
 			want := c.want
-			if strings.Contains(string(answer), `"https":`) {
+			if strings.Contains(string(response), `"https":`) {
 				https, session := `"https":"on"`, `"session":32`
 				if way.name == "web" {
 					https, session = `"https":""`, `"session":0`
@@ -123,12 +123,12 @@ routes:
 				want = append(want, https, session, `"root":"`+f.public+`"`)
 			}
 			for _, text := range want {
-				if !strings.Contains(string(answer), text) {
-					t.Errorf("%s %.60q: %q is missing in %q", way.name, c.request, text, answer)
+				if !strings.Contains(string(response), text) {
+					t.Errorf("%s %.60q: %q is missing in %q", way.name, c.request, text, response)
 				}
 			}
-			if c.not != "" && strings.Contains(string(answer), c.not) {
-				t.Errorf("%s %.60q: %q is in %q", way.name, c.request, c.not, answer)
+			if c.not != "" && strings.Contains(string(response), c.not) {
+				t.Errorf("%s %.60q: %q is in %q", way.name, c.request, c.not, response)
 			}
 		}
 	}

@@ -22,7 +22,7 @@ const smuggled = "GET /admin/x HTTP/1.1\r\nHost: example.org\r\n\r\n"
 // package net/http has read it before, either will do.
 func TestHostileRequests(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p := bothDoors(t, rec.URL, denied)
+	p := bothListeners(t, rec.URL, denied)
 	const h = " HTTP/1.1\r\nHost: example.org\r\n"
 	for _, c := range []struct {
 		name, request string
@@ -59,7 +59,7 @@ func TestHostileRequests(t *testing.T) {
 		{"NUL in a name", "GET /" + h + "X\x00A: b\r\n\r\n", false},
 		{"NUL in a value", "GET /" + h + "X-A: b\x00c\r\n\r\n", false},
 		{"no colon", "GET /" + h + "X-A\r\n\r\n", false},
-		// Who asks.
+		// The client address.
 		{"httpoxy", "GET /" + h + "Proxy: http://evil/\r\n\r\n", true},
 		{"underscore", "GET /" + h + "Remote_User: admin\r\nX_Forwarded_For: 6.6.6.6\r\n\r\n", true},
 		{"dot", "GET /" + h + "Remote.User: admin\r\n\r\n", true},
@@ -96,19 +96,19 @@ func TestHostileRequests(t *testing.T) {
 		{"CR LF in the target", "GET /a%0d%0aX-Forwarded-For:%206.6.6.6" + h + "\r\n", true},
 	} {
 		t.Run(c.name+" app", func(t *testing.T) {
-			answer := ways[0].send(t, p, c.request)
-			if answer == nil {
+			response := ways[0].send(t, p, c.request)
+			if response == nil {
 				t.Fatal("no answer")
 			}
 			method, _, _ := strings.Cut(c.request, " ")
-			resp, _ := parseAnswer(t, answer, method)
+			resp, _ := parseResponse(t, response, method)
 			if refused := resp.StatusCode == 400 || resp.StatusCode == 501; refused == c.harmless {
-				t.Errorf("%.200q", answer)
+				t.Errorf("%.200q", response)
 			}
 			if c.harmless && strings.HasPrefix(c.request, "GET / ") && resp.StatusCode != 200 {
-				t.Errorf("it isn't forwarded: %.200q", answer)
+				t.Errorf("it isn't forwarded: %.200q", response)
 			}
-			checkHarmless(t, rec.take(), bytes.Count(answer, []byte("HTTP/1.1 200 ")))
+			checkHarmless(t, rec.take(), bytes.Count(response, []byte("HTTP/1.1 200 ")))
 		})
 		t.Run(c.name+" web", func(t *testing.T) {
 			conn, err := net.Dial("tcp", p.Addr("web").String())
@@ -119,19 +119,19 @@ func TestHostileRequests(t *testing.T) {
 			conn.SetDeadline(time.Now().Add(20 * time.Second))
 			io.WriteString(conn, c.request)
 			conn.(*net.TCPConn).CloseWrite()
-			answer, err := io.ReadAll(conn)
+			response, err := io.ReadAll(conn)
 			if err != nil {
-				t.Logf("%v after %.100q", err, answer)
+				t.Logf("%v after %.100q", err, response)
 			}
-			if bytes.Contains(answer, []byte("HTTP/1.1 5")) && !bytes.Contains(answer, []byte(" 501 ")) && !bytes.Contains(answer, []byte(" 505 ")) {
-				t.Errorf("%.200q", answer)
+			if bytes.Contains(response, []byte("HTTP/1.1 5")) && !bytes.Contains(response, []byte(" 501 ")) && !bytes.Contains(response, []byte(" 505 ")) {
+				t.Errorf("%.200q", response)
 			}
-			if strings.HasPrefix(c.name, "a chunk") && bytes.Count(answer, []byte("HTTP/1.")) > 1 {
-				t.Errorf("the connection goes on after a broken body: %q", answer)
+			if strings.HasPrefix(c.name, "a chunk") && bytes.Count(response, []byte("HTTP/1.")) > 1 {
+				t.Errorf("the connection goes on after a broken body: %q", response)
 			}
-			forwarded := bytes.Count(answer, []byte("HTTP/1.1 200 "))
+			forwarded := bytes.Count(response, []byte("HTTP/1.1 200 "))
 			if c.harmless && strings.HasPrefix(c.request, "GET / ") && forwarded != 1 {
-				t.Errorf("it isn't forwarded: %.200q", answer)
+				t.Errorf("it isn't forwarded: %.200q", response)
 			}
 			checkHarmless(t, rec.take(), forwarded)
 		})
@@ -187,11 +187,11 @@ trusted_proxies: [127.0.0.0/8, 10.0.0.0/8, "fd00::/8"]
 		{"X-Forwarded-For: 6.6.6.6, 9.9.9.9\r\n", "", "", ""},
 		{"X-Forwarded-For: 2001:db8::7\r\n", "", "", ""},
 	} {
-		answer := sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\n"+c.fields+"\r\n")
+		response := sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\n"+c.fields+"\r\n")
 		saw := rec.take()
 		if c.want == "" {
-			if !bytes.HasPrefix(answer, []byte("HTTP/1.1 403 ")) || len(saw) > 0 {
-				t.Errorf("%q: %q", c.fields, answer)
+			if !bytes.HasPrefix(response, []byte("HTTP/1.1 403 ")) || len(saw) > 0 {
+				t.Errorf("%q: %q", c.fields, response)
 			}
 			continue
 		}

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// TestUpstreamKinds reaches a server over TLS and over a socket, and tells it
-// the host that it is to see.
+// TestUpstreamKinds reaches a server over TLS and over a socket, with the host that
+// it is configured to see.
 func TestUpstreamKinds(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "host "+r.Host) })
 	secure := httptest.NewTLSServer(handler)
@@ -57,8 +57,8 @@ routes:
   - backend: api
 `))
 		for _, way := range ways {
-			answer := way.send(t, p, "GET / HTTP/1.1\r\nHost: asked.example\r\n\r\n")
-			resp, body := parseAnswer(t, answer, "GET")
+			response := way.send(t, p, "GET / HTTP/1.1\r\nHost: asked.example\r\n\r\n")
+			resp, body := parseResponse(t, response, "GET")
 			if got := fmt.Sprintf("%d %s", resp.StatusCode, body); !strings.HasPrefix(got, c.want) {
 				t.Errorf("%s %s: %s, want %s", way.name, c.backend, got, c.want)
 			}
@@ -105,7 +105,7 @@ routes:
 	}
 }
 
-// TestHealth takes a server out that says it isn't well, and back.
+// TestHealth: a server whose health check fails gets no requests until it succeeds.
 func TestHealth(t *testing.T) {
 	var well atomic.Bool
 	sick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -143,11 +143,11 @@ routes:
 	}
 }
 
-// TestExpectContinue: the client is asked for its body, and not asked where the
-// answer is clear without it.
+// TestExpectContinue: the client is asked for its body, except where the response
+// doesn't depend on it.
 func TestExpectContinue(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p := bothDoors(t, rec.URL, "  - {match: {paths: [/small]}, max_body: 1B, backend: api}\n")
+	p := bothListeners(t, rec.URL, "  - {match: {paths: [/small]}, max_body: 1B, backend: api}\n")
 	for path, want := range map[string]string{"/": "100 Continue", "/small": "413 Request Entity Too Large"} {
 		conn, err := net.Dial("tcp", p.Addr("web").String())
 		if err != nil {
@@ -173,8 +173,8 @@ func TestExpectContinue(t *testing.T) {
 		}
 	}
 	// In a message the body is there already.
-	answer := ways[0].send(t, p, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
-	if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
-		t.Errorf("by Megaki: %q", answer)
+	response := ways[0].send(t, p, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
+	if !bytes.HasPrefix(response, []byte("HTTP/1.1 200 ")) {
+		t.Errorf("by Megaki: %q", response)
 	}
 }

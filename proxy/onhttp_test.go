@@ -87,7 +87,7 @@ routes:
 				continue
 			}
 			method, _, _ := strings.Cut(c.request, " ")
-			resp, _ := parseAnswer(t, response, method)
+			resp, _ := parseResponse(t, response, method)
 			if resp.StatusCode != want {
 				t.Errorf("%s %.60q: %d, want %d: %.300q", way.name, c.request, resp.StatusCode, want, response)
 			}
@@ -160,7 +160,7 @@ func askAll(t *testing.T, p *Daemon, secure *http.Client, method, target string,
 		got["app"] = exchanged{broken: true}
 		return got
 	}
-	resp, text := parseAnswer(t, response, method)
+	resp, text := parseResponse(t, response, method)
 	got["app"] = exchanged{status: resp.StatusCode, header: resp.Header, body: text}
 	return got
 }

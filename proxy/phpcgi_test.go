@@ -34,18 +34,18 @@ routes:
   - backend: site
 `))
 	const h = " HTTP/1.1\r\nHost: example.org\r\n"
-	for range 10 { // more than one process answers
+	for range 10 { // more than one process responds
 		for _, way := range ways {
-			answer := string(way.send(t, p, "GET /"+h+"\r\n"))
-			if !strings.HasPrefix(answer, "HTTP/1.1 200 ") || !strings.Contains(answer, "7 test GET") ||
-				!strings.Contains(answer, "X-Via: cgi-fcgi\r\n") || !strings.Contains(answer, "Set-Cookie: c=v\r\n") {
-				t.Errorf("%s: %q", way.name, answer)
+			response := string(way.send(t, p, "GET /"+h+"\r\n"))
+			if !strings.HasPrefix(response, "HTTP/1.1 200 ") || !strings.Contains(response, "7 test GET") ||
+				!strings.Contains(response, "X-Via: cgi-fcgi\r\n") || !strings.Contains(response, "Set-Cookie: c=v\r\n") {
+				t.Errorf("%s: %q", way.name, response)
 			}
 		}
 	}
 	upload := "POST /" + h + "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 96\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a b.txt\"\r\n\r\nthe upload content\r\n--b--\r\n"
-	if answer := string(ways[0].send(t, p, upload)); !strings.Contains(answer, "moved") || strings.Contains(answer, "not moved") {
-		t.Errorf("%q", answer)
+	if response := string(ways[0].send(t, p, upload)); !strings.Contains(response, "moved") || strings.Contains(response, "not moved") {
+		t.Errorf("%q", response)
 	}
 	if moved, err := os.ReadFile(filepath.Join(dir, "moved.txt")); err != nil || string(moved) != "the upload content" {
 		t.Errorf("%q, %v", moved, err)

@@ -123,7 +123,7 @@ func client(t testing.TB, p *Daemon, listener string) *megaki.Client {
 	return c
 }
 
-const oneDoor = `
+const oneListener = `
 listeners:
   app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
 backends:
@@ -133,22 +133,22 @@ routes:
     backend: site
 `
 
-// status is of an answer that must be one whole HTTP response.
-func status(t *testing.T, answer []byte) int {
+// status is of a response that must be one whole HTTP response.
+func status(t *testing.T, response []byte) int {
 	t.Helper()
-	r := bufio.NewReader(bytes.NewReader(answer))
+	r := bufio.NewReader(bytes.NewReader(response))
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
-		t.Fatalf("%v in %q", err, answer)
+		t.Fatalf("%v in %q", err, response)
 	}
 	if body, err := io.ReadAll(resp.Body); err != nil || int64(len(body)) != resp.ContentLength {
-		t.Fatalf("%v in %q", err, answer)
+		t.Fatalf("%v in %q", err, response)
 	}
 	return resp.StatusCode
 }
 
 func TestRawMessages(t *testing.T) {
-	p, log := start(t, load(t, oneDoor))
+	p, log := start(t, load(t, oneListener))
 	c := client(t, p, "app")
 	for _, message := range []string{"hello", "\x00\xff", strings.Repeat("x", 1<<20)} {
 		if got, err := c.Send(t.Context(), []byte(message)); err != nil || string(got) != message {
@@ -158,7 +158,7 @@ func TestRawMessages(t *testing.T) {
 	if got, err := c.Send(t.Context(), []byte("token")); err != nil || string(got) != c.Session().Token.String() {
 		t.Errorf("the script sees the session as %q, %v", got, err)
 	}
-	// What goes wrong closes the connection, and says why in the log.
+	// A failure closes the connection, and the log has the reason.
 	for message, why := range map[string]string{
 		"throw":          "thrown on purpose",
 		"exit":           "the script called exit",
@@ -225,7 +225,7 @@ routes:
 `))
 	for _, c := range []struct {
 		listener, message string
-		answer            string // verbatim; "": a status, or a close
+		response          string // verbatim; "": a status, or a close
 		status            int
 	}{
 		{"auto", "hello", "hello", 0},
@@ -248,8 +248,8 @@ routes:
 		name := fmt.Sprintf("%s %.15q", c.listener, c.message)
 		got, err := client(t, p, c.listener).Send(t.Context(), []byte(c.message))
 		switch {
-		case c.answer != "":
-			if err != nil || string(got) != c.answer {
+		case c.response != "":
+			if err != nil || string(got) != c.response {
 				t.Errorf("%s: %q, %v", name, got, err)
 			}
 		case c.status != 0:
@@ -262,8 +262,8 @@ routes:
 	}
 }
 
-// TestErrorsAreAnsweredInHTTP has a worker be busy, too slow, and worse.
-func TestErrorsAreAnsweredInHTTP(t *testing.T) {
+// TestErrorsHaveStatuses has a worker be busy, too slow, and worse.
+func TestErrorsHaveStatuses(t *testing.T) {
 	p, _ := start(t, load(t, slowConfig(t)))
 	slow := make(chan []byte)
 	go func() {
@@ -343,8 +343,8 @@ func TestStartFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ text, want string }{
-		{strings.Replace(oneDoor, "127.0.0.1:0", taken.Addr().String(), 1), "listener app: can't listen on " + taken.Addr().String() + ": bind: address already in use"},
-		{strings.Replace(oneDoor, "SITE", broken, 1), "backend site: ParseError: "},
+		{strings.Replace(oneListener, "127.0.0.1:0", taken.Addr().String(), 1), "listener app: can't listen on " + taken.Addr().String() + ": bind: address already in use"},
+		{strings.Replace(oneListener, "SITE", broken, 1), "backend site: ParseError: "},
 	} {
 		logs, err := NewLogs(config.Log{Level: "info", Format: "json"}, os.Stderr)
 		if err != nil {
@@ -378,16 +378,15 @@ func TestBuildFails(t *testing.T) {
 		{"workers:", "php: no-such-php, workers:", "PHP not found"},
 		{"workers:", "user: no-such-user, workers:", "user"},
 	} {
-		if _, err := New(load(t, strings.Replace(oneDoor, c.old, c.new, 1)), logs); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := New(load(t, strings.Replace(oneListener, c.old, c.new, 1)), logs); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Build: %v, want %s", err, c.want)
 		}
 	}
 }
 
-// TestRunDrains: a message under way when the daemon is told to stop is
-// answered.
+// TestRunDrains: a message in flight when the daemon stops gets its response.
 func TestRunDrains(t *testing.T) {
-	cfg := load(t, strings.Replace(oneDoor, "timeout: 500ms", "timeout: 20s", 1))
+	cfg := load(t, strings.Replace(oneListener, "timeout: 500ms", "timeout: 20s", 1))
 	logs, err := NewLogs(cfg.Log, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
@@ -407,13 +406,13 @@ func TestRunDrains(t *testing.T) {
 	if _, err := c.Send(t.Context(), []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	answered := make(chan error, 1)
+	responseed := make(chan error, 1)
 	go func() {
 		got, err := c.Send(context.Background(), []byte("sleep 500"))
 		if err == nil && string(got) != "slept" {
 			err = fmt.Errorf("%q", got)
 		}
-		answered <- err
+		responseed <- err
 	}()
 	pool := p.current.Load().backends["site"].(interface{ Status() php.Status })
 	for busy := false; !busy; {
@@ -422,7 +421,7 @@ func TestRunDrains(t *testing.T) {
 		}
 	}
 	stop()
-	if err := <-answered; err != nil {
+	if err := <-responseed; err != nil {
 		t.Errorf("the message under way: %v", err)
 	}
 	if err := <-done; err != nil {
@@ -437,7 +436,7 @@ func TestRunDrains(t *testing.T) {
 // the script goes on.
 func TestCancel(t *testing.T) {
 	for _, cancel := range []bool{true, false} {
-		text := strings.Replace(oneDoor, "timeout: 500ms", fmt.Sprintf("timeout: 20s, cancel: %t", cancel), 1)
+		text := strings.Replace(oneListener, "timeout: 500ms", fmt.Sprintf("timeout: 20s, cancel: %t", cancel), 1)
 		p, log := start(t, load(t, text))
 		c := client(t, p, "app")
 		if _, err := c.Send(t.Context(), []byte("hello")); err != nil {
@@ -457,7 +456,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestCheckDescriptors(t *testing.T) {
-	cfg := load(t, oneDoor)
+	cfg := load(t, oneListener)
 	if w := checkDescriptors(cfg, 20000+12+descriptorsBesides); len(w) != 0 {
 		t.Errorf("enough: %v", w)
 	}

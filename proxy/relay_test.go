@@ -10,7 +10,7 @@ import (
 )
 
 // TestSlowReadersHoldNoWorker: with one worker, clients that take nothing of
-// large answers don't keep others waiting.
+// large responses don't keep others waiting.
 func TestSlowReadersHoldNoWorker(t *testing.T) {
 	const size = 20 << 20
 	code := fmt.Sprintf("str_repeat('x', %d)", size)

@@ -84,7 +84,7 @@ routes:
 	}
 }
 
-// TestRawPath: an HTTP upstream sees the written path only where a route says so,
+// TestRawPath: an HTTP upstream sees the written path only where a route is configured so,
 // and never one that could mean another path than the route matched.
 func TestRawPath(t *testing.T) {
 	rec := newRecorder(t, nil)

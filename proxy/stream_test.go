@@ -74,8 +74,8 @@ routes:
 }
 
 // TestTimeoutIsForStandingStill checks, for each backend, that a response that
-// flows may last longer than the timeout of its route, and that one that stands
-// still may not. In a Megaki message the timeout is for the whole of it.
+// flows may last longer than the timeout of its route, and that one that pauses
+// may not. In a Megaki message the timeout is for the whole of it.
 func TestTimeoutIsForStandingStill(t *testing.T) {
 	const parts, pause = 8, 150 * time.Millisecond // together far more than the timeout
 	want := strings.Repeat("part\n", parts)
@@ -138,7 +138,7 @@ routes:
 			if body, err := get("/still"); err == nil || len(body) > len(want)/2 {
 				t.Errorf("a response that stands still: %q, %v", body, err)
 			}
-			answer, err := client(t, p, "app").Send(t.Context(), []byte("GET /flows HTTP/1.1\r\nHost: x\r\n\r\n"))
+			response, err := client(t, p, "app").Send(t.Context(), []byte("GET /flows HTTP/1.1\r\nHost: x\r\n\r\n"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +146,7 @@ routes:
 			if name == "php's own" {
 				wantStatus = 200
 			}
-			if got := status(t, answer); got != wantStatus {
+			if got := status(t, response); got != wantStatus {
 				t.Errorf("in a message: %d, want %d", got, wantStatus)
 			}
 		})
@@ -168,7 +168,7 @@ func TestHalfSentRequestsHoldNoUpstream(t *testing.T) {
 	}
 	u.Start()
 	t.Cleanup(u.Close)
-	p := bothDoors(t, u.URL, "")
+	p := bothListeners(t, u.URL, "")
 	const size = 100_000
 	body := strings.Repeat("x", size)
 	for _, framing := range []string{fmt.Sprintf("Content-Length: %d", size), "Transfer-Encoding: chunked"} {
@@ -208,16 +208,16 @@ func TestHalfSentRequestsHoldNoUpstream(t *testing.T) {
 // are received first.
 func TestBodiesOfAllLengths(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p := bothDoors(t, rec.URL, "")
+	p := bothListeners(t, rec.URL, "")
 	for _, size := range []int{0, 1, 4095, 4096, 4097, 64 << 10, 64<<10 + 1, 300_000} {
 		body := strings.Repeat("x", size)
 		for _, request := range []string{
 			fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, body),
 			fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%s0\r\n\r\n", chunkOf(body)),
 		} {
-			answer := sendWeb(t, p, request)
-			if saw := rec.take(); !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) || len(saw) != 1 || saw[0].body != body {
-				t.Errorf("%.60q of %d bytes: %.60q; the upstream saw %d requests", request, size, answer, len(saw))
+			response := sendWeb(t, p, request)
+			if saw := rec.take(); !bytes.HasPrefix(response, []byte("HTTP/1.1 200 ")) || len(saw) != 1 || saw[0].body != body {
+				t.Errorf("%.60q of %d bytes: %.60q; the upstream saw %d requests", request, size, response, len(saw))
 			}
 		}
 	}

@@ -195,9 +195,9 @@ routes:
 `))
 	for range 3 {
 		for _, way := range ways {
-			answer := way.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			if resp, _ := parseAnswer(t, answer, "GET"); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
-				t.Errorf("%s: %q", way.name, answer)
+			response := way.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			if resp, _ := parseResponse(t, response, "GET"); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: %q", way.name, response)
 			}
 		}
 	}
@@ -254,17 +254,17 @@ routes:
 	}
 }
 
-// sender sends a request, and returns the status and the body of its answer.
+// sender sends a request, and returns the status and the body of its response.
 type sender func(method, path, body string) (int, string)
 
 func megakiSender(t *testing.T, p *Daemon) sender {
 	c := client(t, p, "app")
 	return func(method, path, body string) (int, string) {
-		answer, err := c.Send(t.Context(), requestBytes(method, path, body))
+		response, err := c.Send(t.Context(), requestBytes(method, path, body))
 		if err != nil {
 			return 0, err.Error()
 		}
-		return readAnswer(bufio.NewReader(bytes.NewReader(answer)))
+		return readResponse(bufio.NewReader(bytes.NewReader(response)))
 	}
 }
 
@@ -281,7 +281,7 @@ func webSender(t *testing.T, p *Daemon) sender {
 		if _, err := conn.Write(requestBytes(method, path, body)); err != nil {
 			return 0, err.Error()
 		}
-		return readAnswer(br)
+		return readResponse(br)
 	}
 }
 
@@ -293,7 +293,7 @@ func requestBytes(method, path, body string) []byte {
 	return []byte(method + " " + path + " HTTP/1.1\r\nHost: x\r\n" + length + "\r\n" + body)
 }
 
-func readAnswer(br *bufio.Reader) (int, string) {
+func readResponse(br *bufio.Reader) (int, string) {
 	resp, err := http.ReadResponse(br, nil)
 	if err != nil {
 		return 0, err.Error()

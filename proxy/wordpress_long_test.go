@@ -101,13 +101,13 @@ func visitWordPress(t *testing.T, v *visitor, name string) {
 	nonce := "X-WP-Nonce: " + strings.TrimSpace(v.page("/wp-admin/admin-ajax.php?action=rest-nonce"))
 	text := "Ünïcödé & " + strings.Repeat("long ", 20_000)
 	body, _ := json.Marshal(map[string]string{"title": "A post by " + name, "slug": name, "content": text, "status": "publish", "comment_status": "open"})
-	resp, answer := v.do("POST", "/wp-json/wp/v2/posts", "application/json", string(body), nonce)
-	v.want("the post", resp, answer, 201)
+	resp, response := v.do("POST", "/wp-json/wp/v2/posts", "application/json", string(body), nonce)
+	v.want("the post", resp, response, 201)
 	var post struct {
 		ID   int
 		Link string
 	}
-	if err := json.Unmarshal([]byte(answer), &post); err != nil || !strings.HasSuffix(post.Link, "://wiki.example.org/"+name+"/") {
+	if err := json.Unmarshal([]byte(response), &post); err != nil || !strings.HasSuffix(post.Link, "://wiki.example.org/"+name+"/") {
 		t.Fatalf("the post: %v, %+v", err, post)
 	}
 	if page := v.page("/" + name + "/"); !strings.Contains(page, "A post by "+name) || !strings.Contains(page, "Ünïcödé") || strings.Count(page, "long ") < 19_000 {
@@ -122,8 +122,8 @@ func visitWordPress(t *testing.T, v *visitor, name string) {
 	// An upload: a form with a picture, of which WordPress makes smaller ones.
 	picture := somePicture(t)
 	kind, upload := form(t, map[string]string{"title": "A picture by " + name}, "file", name+".png", picture)
-	resp, answer = v.do("POST", "/wp-json/wp/v2/media", kind, upload, nonce)
-	v.want("the upload", resp, answer, 201)
+	resp, response = v.do("POST", "/wp-json/wp/v2/media", kind, upload, nonce)
+	v.want("the upload", resp, response, 201)
 	var media struct {
 		SourceURL string `json:"source_url"`
 		Details   struct {
@@ -132,7 +132,7 @@ func visitWordPress(t *testing.T, v *visitor, name string) {
 			}
 		} `json:"media_details"`
 	}
-	if err := json.Unmarshal([]byte(answer), &media); err != nil {
+	if err := json.Unmarshal([]byte(response), &media); err != nil {
 		t.Fatal(err)
 	}
 	source, err := url.Parse(media.SourceURL)
@@ -147,7 +147,7 @@ func visitWordPress(t *testing.T, v *visitor, name string) {
 	}
 	thumbnail, err := url.Parse(media.Details.Sizes["thumbnail"].SourceURL)
 	if err != nil || thumbnail.Path == "" {
-		t.Fatalf("no smaller picture: %v, %.2000s", err, answer)
+		t.Fatalf("no smaller picture: %v, %.2000s", err, response)
 	}
 	if have := v.page(thumbnail.Path); !strings.HasPrefix(have, "\x89PNG") {
 		t.Errorf("the smaller picture: %.100q", have)
@@ -160,8 +160,8 @@ func visitWordPress(t *testing.T, v *visitor, name string) {
 	}
 	// Nobody writes without a login.
 	stranger := &visitor{t, v.p, v.send, map[string]string{}}
-	if resp, answer := stranger.do("POST", "/wp-json/wp/v2/posts", "application/json", string(body)); resp.StatusCode != 401 {
-		t.Errorf("a post without a login: %s %.300s", resp.Status, answer)
+	if resp, response := stranger.do("POST", "/wp-json/wp/v2/posts", "application/json", string(body)); resp.StatusCode != 401 {
+		t.Errorf("a post without a login: %s %.300s", resp.Status, response)
 	}
 	if resp, _ := stranger.do("GET", "/wp-admin/", "", ""); resp.StatusCode != 302 || !strings.Contains(resp.Header.Get("Location"), "/wp-login.php?redirect_to=") {
 		t.Errorf("the admin's page without a login: %s %q", resp.Status, resp.Header)

@@ -36,7 +36,7 @@ var retired = []struct{ words, say string }{
 // notYet are the folders, with those below them, that are still to be rewritten,
 // and rewritten are those among them that are done.
 var (
-	notYet    = []string{"proxy"}
+	notYet    = []string{}
 	rewritten = []string{"proxy/backend", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/http1", "proxy/httpmsg", "proxy/listen",
 		"proxy/listener", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/roundtrip", "proxy/route", "proxy/site", "proxy/upstream"}
 )

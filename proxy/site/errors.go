@@ -41,15 +41,15 @@ var (
 	errMoved    = errors.New("was replaced again and again while it was looked up")
 )
 
-// failure is an error about a name. Its text is built on demand: most failures in
+// nameError is an error about a name. Its text is built on demand: most failures in
 // Scripts.Find only lead to the next entry of Try.
-type failure struct {
+type nameError struct {
 	kind   error // one of the above; nil: a failure of the disk
 	name   string
 	reason error
 }
 
-func (e *failure) Error() string {
+func (e *nameError) Error() string {
 	text := quoted(e.name) + ": " + e.reason.Error()
 	if e.kind != nil {
 		text = e.kind.Error() + ": " + text
@@ -57,17 +57,17 @@ func (e *failure) Error() string {
 	return text
 }
 
-func (e *failure) Unwrap() []error {
+func (e *nameError) Unwrap() []error {
 	if e.kind == nil {
 		return []error{e.reason}
 	}
 	return []error{e.kind, e.reason}
 }
 
-// because is a reason as text.
-type because string
+// reasonError is a reason as text.
+type reasonError string
 
-func (b because) Error() string { return string(b) }
+func (e reasonError) Error() string { return string(e) }
 
 // maxQuoted is how much of a name an error's text contains, in bytes.
 const maxQuoted = 256
@@ -80,8 +80,8 @@ func quoted(name string) string {
 	return strconv.Quote(name)
 }
 
-func notFound(name string, reason because) error {
-	return &failure{ErrNotFound, name, reason}
+func notFound(name string, reason reasonError) error {
+	return &nameError{ErrNotFound, name, reason}
 }
 
 // classify returns the failure for an error of opening a name, or of its stat.
@@ -91,14 +91,14 @@ func classify(name string, err error) error {
 	}
 	errno, ok := err.(syscall.Errno)
 	if !ok {
-		return &failure{ErrForbidden, name, err} // os.Root has one error of its own: the path escapes
+		return &nameError{ErrForbidden, name, err} // os.Root has one error of its own: the path escapes
 	}
 	switch errno {
 	case syscall.ENOENT, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.EINVAL, syscall.EILSEQ,
 		syscall.ENXIO, syscall.ENODEV: // a socket, a device that isn't there
-		return &failure{ErrNotFound, name, err}
+		return &nameError{ErrNotFound, name, err}
 	case syscall.EACCES, syscall.EPERM, syscall.ELOOP:
-		return &failure{ErrForbidden, name, err}
+		return &nameError{ErrForbidden, name, err}
 	}
-	return &failure{nil, name, err}
+	return &nameError{nil, name, err}
 }

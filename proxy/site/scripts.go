@@ -323,7 +323,7 @@ func (s *Scripts) script(r *release, p string) (Found, error) {
 		return Found{}, err
 	}
 	if base := path.Base(real); s.split(base, 0) != len(base) {
-		return Found{}, &failure{ErrForbidden, p, because("leads to a file that isn't a script")}
+		return Found{}, &nameError{ErrForbidden, p, reasonError("leads to a file that isn't a script")}
 	}
 	root := r.path
 	if s.PHPRoot != "" {

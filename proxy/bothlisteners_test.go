@@ -32,8 +32,8 @@ type recorder struct {
 	last []seen
 }
 
-// newRecorder starts an upstream. answer may be nil: it says ok.
-func newRecorder(t testing.TB, answer http.HandlerFunc) *recorder {
+// newRecorder starts an upstream with a handler. Without one it responds ok.
+func newRecorder(t testing.TB, response http.HandlerFunc) *recorder {
 	t.Helper()
 	rec := new(recorder)
 	rec.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -47,8 +47,8 @@ func newRecorder(t testing.TB, answer http.HandlerFunc) *recorder {
 		rec.mu.Lock()
 		rec.last = append(rec.last, s)
 		rec.mu.Unlock()
-		if answer != nil {
-			answer(w, r)
+		if response != nil {
+			response(w, r)
 			return
 		}
 		w.Header()["Date"] = nil
@@ -67,9 +67,9 @@ func (r *recorder) take() []seen {
 	return s
 }
 
-// bothDoors has a Megaki and an HTTP door before one upstream. ROUTES are put
+// bothListeners starts a Megaki and an HTTP listener in front of one upstream. ROUTES are put
 // before the route that leads there.
-func bothDoors(t *testing.T, upstream, routes string) *Daemon {
+func bothListeners(t *testing.T, upstream, routes string) *Daemon {
 	t.Helper()
 	p, _ := start(t, load(t, `
 listeners:
@@ -84,23 +84,23 @@ routes:
 	return p
 }
 
-// ways are the doors that an HTTP request can come by. Each returns the answer
+// ways are the listeners that take HTTP requests. Each returns the response
 // in bytes, nil if the connection was closed without one.
 var ways = []struct {
 	name string
 	send func(t *testing.T, p *Daemon, request string) []byte
 }{
 	{"app", func(t *testing.T, p *Daemon, request string) []byte {
-		answer, err := client(t, p, "app").Send(t.Context(), []byte(request))
+		response, err := client(t, p, "app").Send(t.Context(), []byte(request))
 		if err != nil {
 			return nil
 		}
-		return answer
+		return response
 	}},
 	{"web", sendWeb},
 }
 
-// sendWeb sends bytes to the HTTP door, and returns the first answer.
+// sendWeb sends bytes to the HTTP listener, and returns the first response.
 func sendWeb(t *testing.T, p *Daemon, request string) []byte {
 	t.Helper()
 	conn, err := net.Dial("tcp", p.Addr("web").String())
@@ -109,7 +109,7 @@ func sendWeb(t *testing.T, p *Daemon, request string) []byte {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	go io.WriteString(conn, request) // an answer may come before the end
+	go io.WriteString(conn, request) // a response may come before the end
 	method, _, _ := strings.Cut(request, " ")
 	br := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(br, &http.Request{Method: method})
@@ -126,25 +126,25 @@ func sendWeb(t *testing.T, p *Daemon, request string) []byte {
 	return out.Bytes()
 }
 
-func parseAnswer(t *testing.T, answer []byte, method string) (*http.Response, string) {
+func parseResponse(t *testing.T, response []byte, method string) (*http.Response, string) {
 	t.Helper()
-	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(answer)), &http.Request{Method: method})
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(response)), &http.Request{Method: method})
 	if err != nil {
-		t.Fatalf("%v in %q", err, answer)
+		t.Fatalf("%v in %q", err, response)
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("%v in %q", err, answer)
+		t.Fatalf("%v in %q", err, response)
 	}
 	return resp, string(body)
 }
 
-// TestSameThroughBothDoors compares what an upstream sees of a request that
+// TestSameThroughBothListeners compares what an upstream sees of a request that
 // comes by Megaki and by HTTP. The documented differences are the session, the
-// protocol that is told, and chunks: a message's are joined.
-func TestSameThroughBothDoors(t *testing.T) {
+// protocol that is reported, and chunks: a message's are joined.
+func TestSameThroughBothListeners(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p := bothDoors(t, rec.URL, `
+	p := bothListeners(t, rec.URL, `
   - {match: {paths: [/v1/*]}, strip_prefix: /v1, backend: api}
   - match: {hosts: [other.example.org, "*.deep.example.org"]}
     headers: {request: {set: {X-Set: a, Host: inner.example}, add: {Accept: added/type}, remove: [Cookie]}, response: {set: {X-Out: b}, remove: [Server]}}
@@ -160,11 +160,11 @@ func TestSameThroughBothDoors(t *testing.T) {
 		line          string // what the upstream sees; "": nothing
 		host          string
 		headers, body string
-		answer        string // contained in the answer
+		response      string // contained in the response
 	}{
-		{name: "simple", request: "GET /" + h + "\r\n", status: 200, line: "GET /", answer: "\r\n\r\nok"},
+		{name: "simple", request: "GET /" + h + "\r\n", status: 200, line: "GET /", response: "\r\n\r\nok"},
 		{name: "query", request: "GET /a?b=c%20d&e" + h + "\r\n", status: 200, line: "GET /a?b=c%20d&e"},
-		{name: "head", request: "HEAD /" + h + "\r\n", status: 200, line: "HEAD /", answer: "Content-Length: 2\r\n"},
+		{name: "head", request: "HEAD /" + h + "\r\n", status: 200, line: "HEAD /", response: "Content-Length: 2\r\n"},
 		{name: "post", request: "POST /" + h + "Content-Length: 4\r\n\r\nbody", status: 200, line: "POST /", headers: "Content-Length: 4\n", body: "body"},
 		{name: "empty post", request: "POST /" + h + "Content-Length: 0\r\n\r\n", status: 200, line: "POST /", headers: "Content-Length: 0\n"},
 		{name: "put", request: "PUT /x" + h + "Content-Length: 4\r\n\r\nbody", status: 200, line: "PUT /x", headers: "Content-Length: 4\n", body: "body"},
@@ -179,14 +179,14 @@ func TestSameThroughBothDoors(t *testing.T) {
 		{name: "strip prefix alone", request: "GET /v1/" + h + "\r\n", status: 200, line: "GET /"},
 		{name: "no prefix", request: "GET /v1x" + h + "\r\n", status: 200, line: "GET /v1x"},
 		{name: "changes", request: "GET / HTTP/1.1\r\nHost: OTHER.example.org.:8080\r\nCookie: a\r\nAccept: x/y\r\n\r\n", status: 200, line: "GET /", host: "inner.example",
-			headers: "Accept: x/y\nAccept: added/type\nX-Set: a\n", answer: "X-Out: b\r\n"},
+			headers: "Accept: x/y\nAccept: added/type\nX-Set: a\n", response: "X-Out: b\r\n"},
 		{name: "below a host", request: "GET / HTTP/1.1\r\nHost: a.b.deep.example.org\r\n\r\n", status: 200, line: "GET /", host: "inner.example",
 			headers: "Accept: added/type\nX-Set: a\n"},
 		{name: "not below", request: "GET / HTTP/1.1\r\nHost: deep.example.org\r\n\r\n", status: 200, line: "GET /", host: "deep.example.org"},
-		{name: "by header", request: "GET /" + h + "X-Api-Key: secret\r\n\r\n", status: 202, answer: "by header"},
+		{name: "by header", request: "GET /" + h + "X-Api-Key: secret\r\n\r\n", status: 202, response: "by header"},
 		{name: "other header", request: "GET /" + h + "X-Api-Key: wrong\r\n\r\n", status: 200, line: "GET /", headers: "X-Api-Key: wrong\n"},
-		{name: "redirect", request: "PROPFIND /a%20b?c" + h + "\r\n", status: 308, answer: "Location: https://example.org/a%20b?c\r\n"},
-		{name: "exact", request: "GET /exact" + h + "\r\n", status: 403, answer: "403 Forbidden"},
+		{name: "redirect", request: "PROPFIND /a%20b?c" + h + "\r\n", status: 308, response: "Location: https://example.org/a%20b?c\r\n"},
+		{name: "exact", request: "GET /exact" + h + "\r\n", status: 403, response: "403 Forbidden"},
 		{name: "suffix", request: "GET /x/y.php" + h + "\r\n", status: 403},
 		{name: "hidden suffix", request: "GET /x/y.%70hp" + h + "\r\n", status: 403},
 		{name: "upper case", request: "GET /EXACT" + h + "\r\n", status: 200, line: "GET /EXACT"},
@@ -198,16 +198,16 @@ func TestSameThroughBothDoors(t *testing.T) {
 	} {
 		for _, way := range ways {
 			t.Run(c.name+" "+way.name, func(t *testing.T) {
-				answer := way.send(t, p, c.request)
-				if answer == nil {
+				response := way.send(t, p, c.request)
+				if response == nil {
 					t.Fatal("no answer")
 				}
 				method, _, _ := strings.Cut(c.request, " ")
-				if resp, _ := parseAnswer(t, answer, method); resp.StatusCode != c.status {
-					t.Errorf("status %d, want %d: %q", resp.StatusCode, c.status, answer)
+				if resp, _ := parseResponse(t, response, method); resp.StatusCode != c.status {
+					t.Errorf("status %d, want %d: %q", resp.StatusCode, c.status, response)
 				}
-				if !bytes.Contains(answer, []byte(c.answer)) {
-					t.Errorf("%q is missing in %q", c.answer, answer)
+				if !bytes.Contains(response, []byte(c.response)) {
+					t.Errorf("%q is missing in %q", c.response, response)
 				}
 				saw := rec.take()
 				if c.line == "" {
@@ -261,8 +261,8 @@ func TestSameThroughBothDoors(t *testing.T) {
 
 func fieldName(line string) string { name, _, _ := strings.Cut(line, ":"); return name }
 
-// TestAnswers has an upstream answer in all ways that matter to framing.
-func TestAnswers(t *testing.T) {
+// TestResponses has an upstream respond in all ways that matter to framing.
+func TestResponses(t *testing.T) {
 	long := strings.Repeat("x", 2<<20)
 	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Date"] = nil
@@ -313,10 +313,10 @@ func TestAnswers(t *testing.T) {
 			}
 		}
 	})
-	p := bothDoors(t, rec.URL, "  - {match: {paths: [/slow]}, timeout: 300ms, backend: api}\n")
+	p := bothListeners(t, rec.URL, "  - {match: {paths: [/slow]}, timeout: 300ms, backend: api}\n")
 	for _, c := range []struct {
 		path, method  string
-		app, web      int // 0: no whole answer
+		app, web      int // 0: no whole response
 		contains, not string
 	}{
 		{"/204", "GET", 204, 204, "", "Content-Length"},
@@ -339,38 +339,38 @@ func TestAnswers(t *testing.T) {
 				if way.name == "app" {
 					want = c.app
 				}
-				answer := way.send(t, p, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+				response := way.send(t, p, c.method+" "+c.path+" HTTP/1.1\r\nHost: x\r\n\r\n")
 				if want == 0 {
-					if answer != nil {
-						t.Errorf("a cut answer looks whole: %q", answer)
+					if response != nil {
+						t.Errorf("a cut answer looks whole: %q", response)
 					}
 					return
 				}
-				if answer == nil {
+				if response == nil {
 					t.Fatal("no answer")
 				}
-				resp, body := parseAnswer(t, answer, c.method)
+				resp, body := parseResponse(t, response, c.method)
 				if resp.StatusCode != want {
-					t.Errorf("status %d, want %d: %.300q", resp.StatusCode, want, answer)
+					t.Errorf("status %d, want %d: %.300q", resp.StatusCode, want, response)
 				}
-				if !bytes.Contains(answer, []byte(c.contains)) && !strings.Contains(body, c.contains) { // it may come in chunks
-					t.Errorf("%q is missing in %.300q", c.contains, answer)
+				if !bytes.Contains(response, []byte(c.contains)) && !strings.Contains(body, c.contains) { // it may come in chunks
+					t.Errorf("%q is missing in %.300q", c.contains, response)
 				}
-				if c.not != "" && bytes.Contains(answer, []byte(c.not)) {
-					t.Errorf("%q is in %.300q", c.not, answer)
+				if c.not != "" && bytes.Contains(response, []byte(c.not)) {
+					t.Errorf("%q is in %.300q", c.not, response)
 				}
-				if way.name == "app" && c.path == "/long" && c.method == "GET" && !bytes.Contains(answer, []byte("1MiB")) {
-					t.Errorf("the limit isn't told: %q", answer)
+				if way.name == "app" && c.path == "/long" && c.method == "GET" && !bytes.Contains(response, []byte("1MiB")) {
+					t.Errorf("the limit isn't told: %q", response)
 				}
 			})
 		}
 	}
 }
 
-// TestLimits: max_body, rate_limit and their answers.
+// TestLimits: max_body, rate_limit and their responses.
 func TestLimits(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p := bothDoors(t, rec.URL, `
+	p := bothListeners(t, rec.URL, `
   - {match: {paths: [/small]}, max_body: 10B, backend: api}
   - {match: {paths: [/rare]}, rate_limit: {rate: 0.001, burst: 2}, backend: api}
   - {match: {paths: [/session]}, rate_limit: {rate: 0.001, by: session}, backend: api}
@@ -383,22 +383,22 @@ func TestLimits(t *testing.T) {
 			"POST /small" + h + "Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n0\r\n\r\n":        200,
 			"POST /small" + h + "Transfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n": 413,
 		} {
-			answer := way.send(t, p, request)
-			if resp, _ := parseAnswer(t, answer, "POST"); resp.StatusCode != want {
-				t.Errorf("%s %q: %q", way.name, request, answer)
+			response := way.send(t, p, request)
+			if resp, _ := parseResponse(t, response, "POST"); resp.StatusCode != want {
+				t.Errorf("%s %q: %q", way.name, request, response)
 			}
 		}
 	}
-	for i, want := range []int{200, 200, 429} { // both doors share the limit
-		answer := ways[i%2].send(t, p, "GET /rare"+h+"\r\n")
-		resp, _ := parseAnswer(t, answer, "GET")
+	for i, want := range []int{200, 200, 429} { // both listeners share the limit
+		response := ways[i%2].send(t, p, "GET /rare"+h+"\r\n")
+		resp, _ := parseResponse(t, response, "GET")
 		if resp.StatusCode != want || (want == 429) != (resp.Header.Get("Retry-After") != "") {
-			t.Errorf("request %d: %q", i, answer)
+			t.Errorf("request %d: %q", i, response)
 		}
 	}
 	for range 2 { // each client of the test has a session of its own
-		if answer := ways[0].send(t, p, "GET /session"+h+"\r\n"); !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
-			t.Errorf("a new session: %q", answer)
+		if response := ways[0].send(t, p, "GET /session"+h+"\r\n"); !bytes.HasPrefix(response, []byte("HTTP/1.1 200 ")) {
+			t.Errorf("a new session: %q", response)
 		}
 	}
 }
@@ -424,7 +424,7 @@ func TestRawRequests(t *testing.T) {
 		{"{raw: {path: /raw/none}, backend: api}", "", "POST /raw/none", false},
 		{"{match: {payload: raw}, backend: api}", "", "POST /", true},
 		{"{match: {payload: raw}, respond: {body: fixed}}", "fixed", "", false},
-		{"{backend: api}", "", "", true}, // a raw message goes only where a route says so
+		{"{backend: api}", "", "", true}, // a raw message goes only to a route that names them
 	} {
 		p, _ := start(t, load(t, `
 listeners:
@@ -471,7 +471,7 @@ func TestStreaming(t *testing.T) {
 		}
 	}))
 	defer rec.Close()
-	p := bothDoors(t, rec.URL, "")
+	p := bothListeners(t, rec.URL, "")
 	url := "http://" + p.Addr("web").String()
 	resp, err := http.Get(url + "/events")
 	if err != nil {
@@ -527,7 +527,7 @@ func TestUpgrade(t *testing.T) {
 		io.Copy(conn, rw)
 	}))
 	defer rec.Close()
-	p := bothDoors(t, rec.URL, "")
+	p := bothListeners(t, rec.URL, "")
 	dial := func() (net.Conn, *bufio.Reader) {
 		conn, err := net.Dial("tcp", p.Addr("web").String())
 		if err != nil {
@@ -554,8 +554,8 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("%q, %v", rest, err)
 	}
 	// By Megaki there is nothing to change to.
-	if answer := ways[0].send(t, p, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"); !bytes.HasPrefix(answer, []byte("HTTP/1.1 400 ")) {
-		t.Errorf("by Megaki: %q", answer)
+	if response := ways[0].send(t, p, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"); !bytes.HasPrefix(response, []byte("HTTP/1.1 400 ")) {
+		t.Errorf("by Megaki: %q", response)
 	}
 
 	open, br := dial()
