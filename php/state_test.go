@@ -146,6 +146,42 @@ func TestWhatStaysReplacesTheWorker(t *testing.T) {
 	}
 }
 
+// TestPuttingBackTakesNoMemory: a worker whose requests change everything keeps no
+// more memory after many of them.
+func TestPuttingBackTakesNoMemory(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_http' => function () {
+			$used = memory_get_usage();
+			putenv('CHANGED=' . random_int(0, PHP_INT_MAX));
+			setlocale(LC_ALL, 'C.UTF-8');
+			ini_set('user_agent', random_bytes(8));
+			date_default_timezone_set('Asia/Tokyo');
+			set_error_handler(fn () => true);
+			pcntl_signal(SIGUSR1, fn () => null);
+			umask(0);
+			chdir('/');
+			strtok(random_bytes(8), 'x');
+			echo 'printed';
+			flush();
+			ob_start();
+			echo $used;
+		}];`)})
+	used := func() (n int) {
+		fmt.Sscanf(get(t, p, "/").body.String(), "printed%d", &n)
+		return n
+	}
+	for range 20 { // until all is loaded
+		used()
+	}
+	before := used()
+	for range 2000 {
+		used()
+	}
+	if after := used(); after > before+4096 {
+		t.Errorf("%d bytes, then %d", before, after)
+	}
+}
+
 // TestHardenedPHP: workers start, and put back what scripts can change, where php.ini
 // disables what hardened servers usually disable.
 func TestHardenedPHP(t *testing.T) {
