@@ -19,7 +19,7 @@ import (
 const (
 	waiting = iota // for the first byte of a request
 	busy
-	lingering // its response says that it closes
+	lingering // its response has Connection: close
 	ended
 )
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// FuzzResponse has a handler do what script says, and reads the bytes that come
+// FuzzResponse runs a script as the handler, and reads the bytes that come
 // with http.ReadResponse: the status, the fields, the body and the trailers must
 // be those that the handler wrote, and behind the response comes nothing but the
 // next one. A response that is shorter than its length must not look complete.
@@ -114,13 +114,13 @@ func readFinal(t *testing.T, br *bufio.Reader, method string, all []byte) (*http
 // deeds is what a handler has done.
 type deeds struct {
 	status, informed int
-	length           int // -1: not said
+	length           int // -1: not set
 	body             string
 	fields           []string
 	trailer          http.Header
 }
 
-// do does what a script says: letters, some of them with a number.
+// do runs a script: letters, some of them with a number.
 func (d *deeds) do(w *Response, script []byte) {
 	d.reset()
 	text := strings.Repeat("0123456789abcdef", 64)
