@@ -96,7 +96,7 @@ func (w *walker) checkRaw(r *Route) {
 	}
 }
 
-// checkAnswer checks the responses of redirect and respond.
+// checkResponse checks the responses of redirect and respond.
 func (w *walker) checkResponse(r *Route) {
 	if r.Redirect != nil {
 		if status := &r.Redirect.Status; w.sound(status) && *status > 303 && *status < 307 {
