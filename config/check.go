@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -61,32 +62,30 @@ func (w *walker) check(cfg *Config) {
 // checkAddresses looks for listeners that can't listen beside each other. Names
 // aren't looked up.
 func (w *walker) checkAddresses(cfg *Config) {
-	type listener struct {
-		name, host string // the host is "" for all addresses
-	}
-	byPort := make(map[string][]listener)
+	ports := make(map[string]map[string]string) // the names of listeners by port and host
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
 		address := l.address()
 		if address == nil || !w.sound(address) || isAnyPort(*address) {
 			continue
 		}
-		port := portOf(*address)
-		this := listener{l.Name, listenHost(*address)}
-		for _, other := range byPort[port] {
-			switch {
-			case other.host == this.host:
-				w.wrong(address, "the listener %s has this address already; take another port", other.name)
-			case other.host == "":
-				w.wrong(address, "the listener %s has this port on all addresses already; take another port, or give %[1]s an address of its own", other.name)
-			case this.host == "":
-				w.wrong(address, "the listener %s has this port on %s already; take another port, or give this listener an address of its own", other.name, other.host)
-			default:
-				continue
-			}
-			break
+		port, host := portOf(*address), listenHost(*address)
+		hosts := ports[port]
+		if hosts == nil {
+			hosts = make(map[string]string)
+			ports[port] = hosts
 		}
-		byPort[port] = append(byPort[port], this)
+		if name, taken := hosts[host]; taken {
+			w.wrong(address, "the listener %s has this address already; take another port", name)
+			continue
+		}
+		if name, taken := hosts[""]; taken {
+			w.wrong(address, "the listener %s has this port on all addresses already; take another port, or give %[1]s an address of its own", name)
+		} else if host == "" && len(hosts) > 0 {
+			other := slices.Sorted(maps.Keys(hosts))[0]
+			w.wrong(address, "the listener %s has this port on %s already; take another port, or give this listener an address of its own", hosts[other], other)
+		}
+		hosts[host] = l.Name
 	}
 }
 
