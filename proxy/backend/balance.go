@@ -18,6 +18,9 @@ import (
 
 // balanceError gives an error of package balance or of its upstreams its kind.
 func balanceError(err error) error {
+	if err == nil {
+		return nil
+	}
 	var down *balance.DownError
 	switch {
 	case errors.As(err, &down):

@@ -104,14 +104,15 @@ func (b *phpBackend) serve(w request.Response, r *request.Request) error {
 
 // classify gives an error of package php its kind.
 func (b *phpBackend) classify(err error) error {
+	if err == nil {
+		return nil
+	}
 	var (
 		script *php.ScriptError
 		form   *php.FormError
 		e      = &request.Error{Err: err}
 	)
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &form):
 		e.Kind, e.Hint = request.BadRequest, form.Error()
 		switch form.Status {

@@ -14,7 +14,7 @@ import (
 type phpResponse struct {
 	w        request.Response
 	r        *request.Request
-	clock    *forward.Clock
+	clock    forward.Clock
 	relay    *forward.Relay // nil: the client gets a message
 	sendFile *forward.SendFile
 	file     http.Header // names a file that replaces the response; nil: none does

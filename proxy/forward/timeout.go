@@ -25,8 +25,8 @@ type Clock struct {
 
 // NewClock returns the clock of a response to r, whose body is awaited from now
 // on.
-func NewClock(w http.ResponseWriter, r *request.Request) *Clock {
-	c := &Clock{r, request.IsMessage(w)}
+func NewClock(w http.ResponseWriter, r *request.Request) Clock {
+	c := Clock{r, request.IsMessage(w)}
 	if r.StartTimeout(); c.whole && r.Timeout == 0 {
 		r.SetTimeout(wholeTimeout)
 	}
@@ -34,14 +34,14 @@ func NewClock(w http.ResponseWriter, r *request.Request) *Clock {
 }
 
 // Arrived is called when a part of the body has come.
-func (c *Clock) Arrived() {
+func (c Clock) Arrived() {
 	if !c.whole {
 		c.r.SetTimeout(0)
 	}
 }
 
 // Await is called when the next part is waited for.
-func (c *Clock) Await() {
+func (c Clock) Await() {
 	if !c.whole {
 		c.r.StartTimeout()
 	}
@@ -59,7 +59,7 @@ func timed(w http.ResponseWriter, r *request.Request, body io.Reader) io.Reader 
 // timedReader is the body of a response under the timeout.
 type timedReader struct {
 	body  io.Reader
-	clock *Clock
+	clock Clock
 }
 
 func (t *timedReader) Read(p []byte) (int, error) {
