@@ -50,6 +50,26 @@ static szkr_err_t code_error(const byte *code, size_t size)
 	return szkr_err_unknown_errcode;
 }
 
+szkr_err_t szkri_judge_secret(const byte token[MEGAKI_TOKEN_BYTES], struct szkri_secret *secret, const char **detail)
+{
+	/* The reference's server puts the mark into the inner token, its client
+	 * looks for it in the outer one: two forms of an error. */
+	szkr_err_t error = szkr_err_none;
+	if (is_error_mark(secret->token))
+		error = code_error(secret->symmetric, sizeof secret->symmetric);
+	else if (is_error_mark(token))
+		error = code_error(secret->token, sizeof secret->token);
+	if (error != szkr_err_none) {
+		*detail = "the server refused the handshake";
+	} else if (CRYPTO_memcmp(token, secret->token, sizeof secret->token) != 0) {
+		*detail = "a SYN-ACK with two tokens: someone changed the packet";
+		error = szkr_err_protocol;
+	}
+	if (error != szkr_err_none)
+		OPENSSL_cleanse(secret, sizeof *secret);
+	return error;
+}
+
 szkr_err_t szkri_open_syn_ack(const struct szkri_syn_ack *p, const byte ephemeral[MEGAKI_KEY_BYTES], EVP_PKEY *client_key,
                               struct szkri_secret *secret, const char **detail)
 {
@@ -61,22 +81,7 @@ szkr_err_t szkri_open_syn_ack(const struct szkri_syn_ack *p, const byte ephemera
 		*detail = "a SYN-ACK that isn't encrypted to the client's key";
 		return szkr_err_protocol;
 	}
-	/* The reference's server puts the mark into the inner token, its client
-	 * looks for it in the outer one: two forms of an error. */
-	szkr_err_t error = szkr_err_none;
-	if (is_error_mark(secret->token))
-		error = code_error(secret->symmetric, sizeof secret->symmetric);
-	else if (is_error_mark(p->token))
-		error = code_error(secret->token, sizeof secret->token);
-	if (error != szkr_err_none) {
-		*detail = "the server refused the handshake";
-	} else if (CRYPTO_memcmp(p->token, secret->token, sizeof p->token) != 0) {
-		*detail = "a SYN-ACK with two tokens: someone changed the packet";
-		error = szkr_err_protocol;
-	}
-	if (error != szkr_err_none)
-		OPENSSL_cleanse(secret, sizeof *secret);
-	return error;
+	return szkri_judge_secret(p->token, secret, detail);
 }
 
 int szkri_seal_ack(struct szkri_ack *ack, const struct szkri_secret *client, const byte server_symmetric[MEGAKI_KEY_BYTES],

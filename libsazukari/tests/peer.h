@@ -35,6 +35,7 @@ struct peer {
 	enum szkri_type alter_type; /* which packets alter is called with */
 	size_t alter_at;
 	byte alter_by;
+	EVP_PKEY *to_client; /* for alter: the client's key, not owned */
 	const byte *response; /* NULL: the request comes back */
 	length_t response_length;
 

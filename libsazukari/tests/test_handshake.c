@@ -166,6 +166,39 @@ static void a_packet_of_another_type_fails(void)
 	peer_free(&peer);
 }
 
+/* A right MAC over what no key, or another one, has encrypted. */
+static void replace_block(struct peer *peer, byte *packet, size_t *size)
+{
+	struct szkri_syn_ack *p = (struct szkri_syn_ack *)packet;
+	byte plain[49] = {0};
+	(void)size;
+	if (peer->alter_at == 0)
+		memset(p->block, 0x21, sizeof p->block);
+	else if (peer->alter_at == 1)
+		CHECK_INT(szkri_rsa_encrypt(p->block, peer->key, plain, 48), 0); /* to the server's own key */
+	else
+		CHECK_INT(szkri_rsa_encrypt(p->block, peer->to_client, plain, peer->alter_at), 0);
+	CHECK_INT(szkri_mac(p->mac, peer->ephemeral, p->block, sizeof p->block), 0);
+}
+
+static void a_secret_that_does_not_open_fails(void)
+{
+	static const size_t sizes[] = {0, 1, 47, 49};
+	struct peer peer;
+	peer_init(&peer);
+	szkr_ctx_t *ctx = peer_context(&peer);
+	peer.alter = replace_block;
+	peer.alter_type = SZKRI_SYN_ACK;
+	peer.to_client = ctx->client_key;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		peer.alter_at = sizes[i];
+		expect_failure(&peer, ctx, szkr_err_protocol);
+		CHECK_INT(peer.last_in[5], SZKRI_SYN);
+	}
+	context_free(ctx);
+	peer_free(&peer);
+}
+
 /* A recorded SYN-ACK doesn't fit another SYN. */
 static void an_old_syn_ack_fails(void)
 {
@@ -193,5 +226,6 @@ void test_handshake(void)
 	errors_have_names_in_every_form();
 	a_forged_error_is_no_session();
 	a_packet_of_another_type_fails();
+	a_secret_that_does_not_open_fails();
 	an_old_syn_ack_fails();
 }
