@@ -61,7 +61,7 @@ static int receive_rest(szkr_ctx_t *ctx, byte *packet, length_t ciphertext_size)
 	return 0;
 }
 
-static int receive_msg(szkr_ctx_t *ctx, byte **response, length_t *length)
+int szkri_receive(szkr_ctx_t *ctx, byte **response, length_t *length)
 {
 	struct szkri_msg msg;
 	if (szkri_read_head(ctx, &msg.head, SZKRI_MSG, SZKRI_MSG) < 0 || szkri_read_rest(ctx, &msg, sizeof msg) < 0)
@@ -100,7 +100,7 @@ int szkri_message(szkr_ctx_t *ctx, const byte *plain, length_t length, byte **re
 	szkri_net_expect_message(ctx->net);
 	if (send_msg(ctx, plain, length) < 0)
 		return -1;
-	return receive_msg(ctx, response, response_length);
+	return szkri_receive(ctx, response, response_length);
 }
 
 int szkr_send_message(szkr_ctx_t *ctx, byte *msg, length_t msglen, byte **responsebuf, length_t *responselen)

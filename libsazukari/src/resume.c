@@ -9,11 +9,34 @@
 
 /* All that a resumption must wipe. */
 struct secrets {
-	byte augment[MEGAKI_KEY_BYTES]; /* the client's, then the server's */
-	byte mid[MEGAKI_KEY_BYTES];
-	byte master[MEGAKI_KEY_BYTES];
 	struct szkri_session session;
+	byte augment[MEGAKI_KEY_BYTES];
+	byte master[MEGAKI_KEY_BYTES]; /* the new one */
 };
+
+szkr_err_t szkri_open_rstor_ack(const struct szkri_rstor *p, const struct szkri_session *session,
+                                const byte augment[MEGAKI_KEY_BYTES], byte master[MEGAKI_KEY_BYTES], const char **detail)
+{
+	byte mid[MEGAKI_KEY_BYTES], server_augment[MEGAKI_KEY_BYTES];
+	szkr_err_t error = szkr_err_protocol;
+	szkri_derive(mid, session->key, augment);
+	if (szkri_get_length(p->msg.length) != sizeof p->ciphertext) {
+		*detail = "a RSTOR-ACK of a wrong length";
+	} else if (CRYPTO_memcmp(p->msg.token, session->token, sizeof p->msg.token) != 0) {
+		*detail = "a RSTOR-ACK with another token";
+	} else if (!szkri_authentic((const byte *)p, mid, sizeof p->ciphertext)) {
+		*detail = "a RSTOR-ACK with a wrong MAC";
+	} else if (szkri_decrypt(server_augment, mid, p->msg.iv, p->ciphertext, sizeof p->ciphertext) < 0) {
+		error = szkr_err_internal;
+		*detail = "the RSTOR-ACK couldn't be decrypted";
+	} else {
+		error = szkr_err_none;
+		szkri_derive(master, mid, server_augment);
+	}
+	OPENSSL_cleanse(mid, sizeof mid);
+	OPENSSL_cleanse(server_augment, sizeof server_augment);
+	return error;
+}
 
 static int send_rstor(szkr_ctx_t *ctx, struct secrets *s, struct szkri_rstor *p)
 {
@@ -22,12 +45,12 @@ static int send_rstor(szkr_ctx_t *ctx, struct secrets *s, struct szkri_rstor *p)
 		return szkri_break(ctx, szkr_err_internal, "no random bytes");
 	if (szkri_seal((byte *)p, SZKRI_RSTOR, s->session.token, s->session.key, &nonce, s->augment, sizeof s->augment) < 0)
 		return szkri_break(ctx, szkr_err_internal, "the RSTOR couldn't be encrypted");
-	szkri_derive(s->mid, s->session.key, s->augment);
 	return szkri_write(ctx, p, sizeof *p);
 }
 
 static int receive_rstor_ack(szkr_ctx_t *ctx, struct secrets *s, struct szkri_rstor *p)
 {
+	const char *detail = "";
 	if (szkri_read_head(ctx, &p->msg.head, SZKRI_RSTOR_ACK, SZKRI_REQ_REHS) < 0)
 		return -1;
 	if (p->msg.head.type == SZKRI_REQ_REHS) {
@@ -37,15 +60,8 @@ static int receive_rstor_ack(szkr_ctx_t *ctx, struct secrets *s, struct szkri_rs
 	}
 	if (szkri_read_rest(ctx, p, sizeof *p) < 0)
 		return -1;
-	if (szkri_get_length(p->msg.length) != sizeof p->ciphertext)
-		return szkri_break(ctx, szkr_err_protocol, "a RSTOR-ACK of a wrong length");
-	if (CRYPTO_memcmp(p->msg.token, s->session.token, sizeof p->msg.token) != 0)
-		return szkri_break(ctx, szkr_err_protocol, "a RSTOR-ACK with another token");
-	if (!szkri_authentic((const byte *)p, s->mid, sizeof p->ciphertext))
-		return szkri_break(ctx, szkr_err_protocol, "a RSTOR-ACK with a wrong MAC");
-	if (szkri_decrypt(s->augment, s->mid, p->msg.iv, p->ciphertext, sizeof p->ciphertext) < 0)
-		return szkri_break(ctx, szkr_err_internal, "the RSTOR-ACK couldn't be decrypted");
-	return 0;
+	szkr_err_t error = szkri_open_rstor_ack(p, &s->session, s->augment, s->master, &detail);
+	return error == szkr_err_none ? 0 : szkri_break(ctx, error, detail);
 }
 
 static int exchange(szkr_ctx_t *ctx, struct secrets *s)
@@ -53,7 +69,6 @@ static int exchange(szkr_ctx_t *ctx, struct secrets *s)
 	struct szkri_rstor sent, received;
 	if (send_rstor(ctx, s, &sent) < 0 || receive_rstor_ack(ctx, s, &received) < 0)
 		return -1;
-	szkri_derive(s->master, s->mid, s->augment);
 	szkri_begin(ctx, s->session.token, s->master);
 	/* Their keys are other ones, unless an augment was all ones. */
 	if (szkri_seen_reserve(&ctx->seen, 2) < 0)

@@ -9,4 +9,10 @@
  * failure the context keeps the session, which can be tried again. */
 int szkri_resume(szkr_ctx_t *ctx, const struct szkri_session *session);
 
+/* szkri_open_rstor_ack checks a whole RSTOR-ACK, the response to a RSTOR with
+ * augment under the session's key, and gives the new master key. It returns
+ * szkr_err_none, or what is wrong. */
+szkr_err_t szkri_open_rstor_ack(const struct szkri_rstor *p, const struct szkri_session *session,
+                                const byte augment[MEGAKI_KEY_BYTES], byte master[MEGAKI_KEY_BYTES], const char **detail);
+
 #endif

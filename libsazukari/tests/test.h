@@ -9,49 +9,46 @@
 
 #include "sazukari.h"
 
+/* What a table's test is about; printed when a check fails. */
+extern _Thread_local char current_test[256];
+
+/* test_fail prints where a check failed and why, and ends the program. */
+_Noreturn void test_fail(const char *file, int line, const char *function, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#define FAIL(...) test_fail(__FILE__, __LINE__, __func__, __VA_ARGS__)
+
 #define CHECK(condition) \
 	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition); \
-			exit(1); \
-		} \
+		if (!(condition)) \
+			FAIL("not so: %s", #condition); \
 	} while (0)
 
 #define CHECK_INT(got, want) \
 	do { \
 		long long got_ = (long long)(got), want_ = (long long)(want); \
-		if (got_ != want_) { \
-			fprintf(stderr, "%s:%d: %s: %s is %lld, want %lld\n", __FILE__, __LINE__, __func__, #got, got_, want_); \
-			exit(1); \
-		} \
+		if (got_ != want_) \
+			FAIL("%s is %lld, want %lld", #got, got_, want_); \
 	} while (0)
 
 #define CHECK_BYTES(got, want, size) \
 	do { \
-		if (memcmp((got), (want), (size)) != 0) { \
-			fprintf(stderr, "%s:%d: %s: %s differs from %s\n", __FILE__, __LINE__, __func__, #got, #want); \
-			exit(1); \
-		} \
+		if (memcmp((got), (want), (size)) != 0) \
+			FAIL("%s differs from %s", #got, #want); \
 	} while (0)
 
 /* A call that must succeed, or fail with an error by name. */
 #define CHECK_OK(ctx, call) \
 	do { \
-		if ((call) < 0) { \
-			fprintf(stderr, "%s:%d: %s: %s: error %d, %s\n", __FILE__, __LINE__, __func__, #call, (int)szkr_last_error(ctx), \
-			        szkr_last_error_detail(ctx)); \
-			exit(1); \
-		} \
+		if ((call) < 0) \
+			FAIL("%s: error %d, %s", #call, (int)szkr_last_error(ctx), szkr_last_error_detail(ctx)); \
 	} while (0)
 
 #define CHECK_ERROR(ctx, call, error) \
 	do { \
 		CHECK((call) < 0); \
-		if (szkr_last_error(ctx) != (error)) { \
-			fprintf(stderr, "%s:%d: %s: %s: error %d (%s), want %s\n", __FILE__, __LINE__, __func__, #call, \
-			        (int)szkr_last_error(ctx), szkr_last_error_detail(ctx), #error); \
-			exit(1); \
-		} \
+		if (szkr_last_error(ctx) != (error)) \
+			FAIL("%s: error %d (%s), want %s", #call, (int)szkr_last_error(ctx), szkr_last_error_detail(ctx), #error); \
 		CHECK(szkr_last_error_detail(ctx)[0] != '\0'); \
 	} while (0)
 
@@ -60,6 +57,7 @@
 int stride(int n);
 
 /* The tests, by file. */
+void test_recording(void);
 void test_vectors(void);
 void test_keys(void);
 void test_handshake(void);

@@ -1,6 +1,6 @@
-# The tests. SAZUKARI_VECTORS is the file of recorded packets.
+# The tests. SAZUKARI_VECTORS is the folder of the protocol's vectors.
 
-export SAZUKARI_VECTORS ?= $(abspath $(firstword $(wildcard ../vectors/v1-flow.json ../megaki/testdata/v1-flow.json)))
+export SAZUKARI_VECTORS ?= $(abspath ../vectors)
 
 CXX         ?= c++
 CLANG       ?= clang

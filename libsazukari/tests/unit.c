@@ -14,8 +14,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} tests[] = {
-		{"vectors", test_vectors}, {"keys", test_keys},     {"handshake", test_handshake}, {"resume", test_resume}, {"message", test_message},
-		{"states", test_states},   {"seen", test_seen},     {"http", test_http},           {"net", test_net},       {"threads", test_threads},
+		{"recording", test_recording}, {"vectors", test_vectors}, {"keys", test_keys}, {"handshake", test_handshake},
+		{"resume", test_resume},       {"message", test_message}, {"states", test_states}, {"seen", test_seen},
+		{"http", test_http},           {"net", test_net},         {"threads", test_threads},
 	};
 	int ran = 0;
 	vectors_load();

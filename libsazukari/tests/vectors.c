@@ -1,39 +1,61 @@
 #include "vectors.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 
 #include "test.h"
 
-static char *text;
+_Thread_local char current_test[256];
 
-void vectors_load(void)
+void test_fail(const char *file, int line, const char *function, const char *format, ...)
 {
-	const char *name = getenv("SAZUKARI_VECTORS");
-	FILE *f = fopen(name != NULL ? name : "", "rb");
+	va_list args;
+	va_start(args, format);
+	fprintf(stderr, "%s:%d: %s: %s%s", file, line, function, current_test, current_test[0] != '\0' ? ": " : "");
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	exit(1);
+}
+
+static char *recording;
+
+char *json_read(const char *name)
+{
+	char path[1024];
+	const char *folder = getenv("SAZUKARI_VECTORS");
+	snprintf(path, sizeof path, "%s/%s", folder != NULL ? folder : ".", name);
+	FILE *f = fopen(path, "rb");
 	if (f == NULL) {
-		fprintf(stderr, "SAZUKARI_VECTORS must name v1-flow.json\n");
+		fprintf(stderr, "%s: SAZUKARI_VECTORS must name the folder of vectors\n", path);
 		exit(1);
 	}
 	CHECK(fseek(f, 0, SEEK_END) == 0);
 	long size = ftell(f);
 	CHECK(size > 0);
 	rewind(f);
-	text = malloc((size_t)size + 1);
+	char *text = malloc((size_t)size + 1);
 	CHECK(text != NULL && fread(text, 1, (size_t)size, f) == (size_t)size);
 	text[size] = '\0';
 	fclose(f);
+	return text;
+}
+
+void vectors_load(void)
+{
+	recording = json_read("v1-flow.json");
 }
 
 void vectors_free(void)
 {
-	free(text);
-	text = NULL;
+	free(recording);
+	recording = NULL;
 }
 
-/* The file is ours and well formed, so this reads JSON without checking it. */
+/* The files are ours and well formed, so this reads JSON without checking it. */
 
 static const char *skip_space(const char *p)
 {
@@ -93,9 +115,9 @@ static const char *member(const char *p, const char *part, size_t size)
 	}
 }
 
-static const char *find(const char *path)
+const char *json_find(const char *json, const char *path)
 {
-	const char *p = skip_space(text);
+	const char *p = skip_space(json);
 	while (p != NULL && *path != '\0') {
 		size_t size = strcspn(path, ".");
 		p = *p == '{' || *p == '[' ? member(p, path, size) : NULL;
@@ -104,15 +126,10 @@ static const char *find(const char *path)
 	return p;
 }
 
-int vector_has(const char *path)
-{
-	return find(path) != NULL;
-}
-
-const char *vector_text(const char *path)
+const char *json_text(const char *json, const char *path)
 {
 	static _Thread_local char out[64 * 1024];
-	const char *p = find(path);
+	const char *p = json_find(json, path);
 	if (p == NULL || *p != '"') {
 		fprintf(stderr, "the vectors have no string %s\n", path);
 		exit(1);
@@ -132,9 +149,9 @@ const char *vector_text(const char *path)
 	return out;
 }
 
-byte *vector_bytes(const char *path, size_t *size)
+byte *json_bytes(const char *json, const char *path, size_t *size)
 {
-	const char *hex = vector_text(path);
+	const char *hex = json_text(json, path);
 	size_t n = strlen(hex) / 2;
 	byte *out = malloc(n + 1);
 	CHECK(out != NULL && strlen(hex) % 2 == 0);
@@ -147,32 +164,64 @@ byte *vector_bytes(const char *path, size_t *size)
 	return out;
 }
 
-void vector_exact(const char *path, void *out, size_t size)
+void json_exact(const char *json, const char *path, void *out, size_t size)
 {
 	size_t n;
-	byte *bytes = vector_bytes(path, &n);
+	byte *bytes = json_bytes(json, path, &n);
 	CHECK_INT(n, size);
 	memcpy(out, bytes, size);
 	free(bytes);
 }
 
-static EVP_PKEY *private_key(const char *path)
+int json_is(const char *json, const char *path, const char *text)
 {
-	BIO *bio = BIO_new_mem_buf(vector_text(path), -1);
+	const char *p = json_find(json, path);
+	return p != NULL && *p == '"' && strcmp(json_text(json, path), text) == 0;
+}
+
+long json_number(const char *json, const char *path)
+{
+	const char *p = json_find(json, path);
+	return p != NULL ? strtol(p, NULL, 10) : 0;
+}
+
+EVP_PKEY *json_key(const char *json, const char *path)
+{
+	BIO *bio = BIO_new_mem_buf(json_text(json, path), -1);
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
 	CHECK(key != NULL);
 	BIO_free(bio);
 	return key;
 }
 
+const char *vector_text(const char *path)
+{
+	return json_text(recording, path);
+}
+
+int vector_has(const char *path)
+{
+	return json_find(recording, path) != NULL;
+}
+
+byte *vector_bytes(const char *path, size_t *size)
+{
+	return json_bytes(recording, path, size);
+}
+
+void vector_exact(const char *path, void *out, size_t size)
+{
+	json_exact(recording, path, out, size);
+}
+
 EVP_PKEY *vector_server_key(void)
 {
-	return private_key("server_private_key_pem");
+	return json_key(recording, "server_private_key_pem");
 }
 
 EVP_PKEY *vector_client_key(void)
 {
-	return private_key("handshake.client_private_key_pem");
+	return json_key(recording, "handshake.client_private_key_pem");
 }
 
 szkr_srvkey_t vector_pinned_key(void)
