@@ -38,6 +38,11 @@ static void pkcs1_gives_the_pinned_key(void)
 	CHECK_INT(szkr_key_from_pem(pem, (size_t)n, &key), 0);
 	CHECK_BYTES(&key, &pinned, sizeof key);
 	BIO_free(bio);
+	bio = BIO_new(BIO_s_mem()); /* under another name it is something else */
+	CHECK(PEM_write_bio(bio, "DH PARAMETERS", "", der, size) > 0);
+	n = BIO_get_mem_data(bio, &pem);
+	CHECK_INT(szkr_key_from_pem(pem, (size_t)n, &key), -szkr_err_invalid_state);
+	BIO_free(bio);
 	OPENSSL_free(der);
 	EVP_PKEY_free(loaded);
 }

@@ -162,11 +162,17 @@ static slength_t discard(byte *p, length_t length, void *param)
 	return (slength_t)length;
 }
 
+struct misbehaviour {
+	slength_t result; /* if it is positive, so many more than were asked for */
+	int calls;
+};
+
 static slength_t misbehave(byte *p, length_t length, void *param)
 {
+	struct misbehaviour *m = param;
 	(void)p;
-	slength_t result = *(slength_t *)param;
-	return result > 0 ? (slength_t)length + result : result;
+	m->calls++;
+	return m->result > 0 ? (slength_t)length + m->result : m->result;
 }
 
 /* Callbacks that report a failure, the end, or more than they were asked for. */
@@ -176,18 +182,19 @@ static void callbacks_are_not_trusted(void)
 	struct peer peer;
 	peer_init(&peer);
 	for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
-		slength_t result = results[i];
 		for (int reading = 0; reading < 2; reading++) {
 			szkr_ctx_t *ctx = peer_context(&peer);
 			peer_reconnect(&peer);
 			CHECK_OK(ctx, szkr_do_handshake(ctx));
-			ctx->stream.cb_param = &result;
+			struct misbehaviour m = {results[i], 0};
+			ctx->stream.cb_param = &m;
 			if (reading)
 				ctx->stream.read_callback = misbehave;
 			ctx->stream.write_callback = reading ? discard : misbehave;
 			byte message = 'm', *response;
 			length_t length;
 			CHECK_ERROR(ctx, szkr_send_message(ctx, &message, 1, &response, &length), szkr_err_io);
+			CHECK_INT(m.calls, 1);
 			context_free(ctx);
 		}
 	}
