@@ -6,7 +6,7 @@
  * independent of each other, and need no lock.
  *
  * Functions that return int return 0, or a negative number on an error; then
- * szkr_last_error says which, and szkr_last_error_detail says why.
+ * szkr_last_error returns which, and szkr_last_error_detail why.
  */
 #ifndef SAZUKARI_H
 #define SAZUKARI_H
@@ -172,7 +172,7 @@ SZKR_API int szkr_key_ready(szkr_ctx_t *ctx);
  * connection; resuming gives a new key. */
 SZKR_API int szkr_set_max_messages(szkr_ctx_t *ctx, length_t count);
 
-/* What szkr_connect may be told. 0 and NULL mean the default. */
+/* Options of szkr_connect. 0 and NULL mean the default. */
 typedef struct {
 	uint32_t connect_ms;   /* to connect, to all addresses together: 10,000 */
 	uint32_t handshake_ms; /* for a handshake or a resumption: 15,000 */

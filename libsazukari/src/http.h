@@ -5,8 +5,8 @@
 #include "sazukari.h"
 
 /* szkri_http_write writes a request. It returns the bytes, which the caller
- * frees, or NULL with an error and a reason. host is what Host says unless the
- * request says otherwise; port is left out if 0. */
+ * frees, or NULL with an error and a reason. host is the value of Host unless the
+ * request has one; port is left out if 0. */
 byte *szkri_http_write(const szkr_request_t *request, const char *host, uint16_t port, length_t *size, szkr_err_t *error,
                        const char **reason);
 

@@ -95,7 +95,7 @@ static const char *read_fields(szkr_response_t *r, char **at, const char *end)
 	}
 }
 
-/* Checks that the response itself says where its body ends, and that it is so:
+/* Checks that the response itself declares where its body ends, and ends there:
  * the length of a message is covered by no MAC. */
 static const char *check_body(const szkr_response_t *r, int head_only)
 {
@@ -116,7 +116,7 @@ static const char *check_body(const szkr_response_t *r, int head_only)
 	if (length != NULL && !has_no_body)
 		expected = parse_length(length);
 	if (expected < 0 || (uint64_t)expected != r->body_length)
-		return "the response's body isn't as long as its Content-Length says";
+		return "the response's body doesn't have the length of its Content-Length";
 	return NULL;
 }
 

@@ -1,4 +1,4 @@
-/* An HTTP response. The first byte says whether it answers a HEAD. */
+/* An HTTP response. The first byte chooses whether the request was a HEAD. */
 #include "fuzz.h"
 
 #include "http.h"

@@ -1,6 +1,6 @@
 /*
  * Whatever a server sends, in handshake, resumption and message. The first byte
- * says which; in the last two ways the packet gets a right MAC (and token), so
+ * chooses; in the last two ways the packet gets a right MAC (and token), so
  * that what lies behind the check is reached.
  */
 #include "fuzz.h"

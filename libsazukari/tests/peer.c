@@ -64,7 +64,7 @@ static void on_syn(struct peer *peer, const struct szkri_syn *syn)
 {
 	struct szkri_syn_plain plain;
 	struct szkri_secret secret;
-	struct szkri_syn_ack answer;
+	struct szkri_syn_ack response;
 	byte *p = (byte *)&plain, hash[MEGAKI_HASH_BYTES];
 	const char *reason;
 	CHECK_INT(szkri_rsa_decrypt(p, 214, peer->key, syn->block[0]), 0);
@@ -82,10 +82,10 @@ static void on_syn(struct peer *peer, const struct szkri_syn *syn)
 	CHECK_INT(szkri_random(peer->server_half, sizeof peer->server_half), 0);
 	memcpy(secret.token, peer->token, sizeof secret.token);
 	memcpy(secret.symmetric, peer->server_half, sizeof secret.symmetric);
-	szkri_put_head(&answer.head, SZKRI_SYN_ACK);
-	memcpy(answer.token, peer->token, sizeof answer.token);
+	szkri_put_head(&response.head, SZKRI_SYN_ACK);
+	memcpy(response.token, peer->token, sizeof response.token);
 	if (peer->error_form == FORM_OUTER || peer->error_form == FORM_BOTH) {
-		memset(answer.token, 0xEE, sizeof answer.token);
+		memset(response.token, 0xEE, sizeof response.token);
 		memcpy(secret.token, peer->code, sizeof secret.token);
 		if (peer->error_form == FORM_BOTH)
 			memcpy(secret.symmetric, peer->code, sizeof secret.symmetric);
@@ -95,16 +95,16 @@ static void on_syn(struct peer *peer, const struct szkri_syn *syn)
 	}
 	EVP_PKEY *client = szkri_load_key(&peer->client_key, &reason);
 	CHECK(client != NULL);
-	CHECK_INT(szkri_rsa_encrypt(answer.block, client, (byte *)&secret, sizeof secret), 0);
+	CHECK_INT(szkri_rsa_encrypt(response.block, client, (byte *)&secret, sizeof secret), 0);
 	EVP_PKEY_free(client);
-	CHECK_INT(szkri_mac(answer.mac, peer->ephemeral, answer.block, sizeof answer.block), 0);
-	peer_send(peer, (byte *)&answer, sizeof answer);
+	CHECK_INT(szkri_mac(response.mac, peer->ephemeral, response.block, sizeof response.block), 0);
+	peer_send(peer, (byte *)&response, sizeof response);
 }
 
 static void on_ack(struct peer *peer, const struct szkri_ack *ack)
 {
 	struct szkri_secret secret;
-	struct szkri_head answer;
+	struct szkri_head response;
 	CHECK_INT(peer->error_form, 0); /* an error is never acknowledged */
 	CHECK(szkri_mac_is(ack->mac, peer->ephemeral, ack->iv, sizeof ack->iv + sizeof ack->ciphertext));
 	CHECK_INT(szkri_decrypt((byte *)&secret, peer->server_half, ack->iv, ack->ciphertext, sizeof secret), 0);
@@ -112,8 +112,8 @@ static void on_ack(struct peer *peer, const struct szkri_ack *ack)
 	CHECK_BYTES(ack->token, peer->token, sizeof ack->token);
 	szkri_derive(peer->master, peer->server_half, secret.symmetric);
 	peer->knows_session = 1;
-	szkri_put_head(&answer, SZKRI_ACK_ACK);
-	peer_send(peer, (byte *)&answer, sizeof answer);
+	szkri_put_head(&response, SZKRI_ACK_ACK);
+	peer_send(peer, (byte *)&response, sizeof response);
 }
 
 static void on_rstor(struct peer *peer, const byte *packet)

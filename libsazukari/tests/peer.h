@@ -5,7 +5,7 @@
 #include "context.h"
 #include "packet.h"
 
-/* How a server says that it refuses a handshake. */
+/* How a server refuses a handshake. */
 enum error_form {
 	FORM_OUTER = 1, /* the mark outside, the code in the inner token: what the reference's client reads */
 	FORM_INNER,     /* the mark inside, the code in the place of the secret: what the reference's server sends */
@@ -29,7 +29,7 @@ struct peer {
 	byte code[MEGAKI_KEY_BYTES];
 	length_t chunk;   /* a read gets no more bytes than this; 0: all */
 	length_t write_chunk; /* a write takes no more bytes than this; 0: all */
-	int silent;       /* it answers nothing more */
+	int silent;       /* it sends nothing more */
 	/* alter may change a packet that is about to be sent, or its size. */
 	void (*alter)(struct peer *peer, byte *packet, size_t *size);
 	enum szkri_type alter_type; /* which packets alter is called with */

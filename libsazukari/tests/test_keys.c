@@ -163,7 +163,7 @@ static double now_ms(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-/* Whether each is broken off early can't be told, but most must be. */
+/* Not each need be broken off early, but most must be. */
 static void destroying_a_context_breaks_off_its_key(void)
 {
 	int whole = stride(2) > 1 ? 1 : 4, broken_off = 10 * whole;

@@ -243,8 +243,8 @@ static void a_reflected_message_fails(void)
 	peer_free(&peer);
 }
 
-/* An answer from before a resumption is under another key. */
-static void an_answer_under_an_old_key_fails(void)
+/* A response from before a resumption is under another key. */
+static void a_response_under_an_old_key_fails(void)
 {
 	struct peer peer;
 	szkr_ctx_t *ctx = session(&peer);
@@ -334,7 +334,7 @@ void test_message(void)
 	the_length_within_the_last_block_is_believed();
 	nothing_is_taken_twice();
 	a_reflected_message_fails();
-	an_answer_under_an_old_key_fails();
+	a_response_under_an_old_key_fails();
 	a_packet_of_another_type_fails_at_once();
 	a_key_carries_only_so_many_messages();
 	the_memory_of_macs_is_bounded();

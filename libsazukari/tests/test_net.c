@@ -17,8 +17,8 @@
 
 enum plan {
 	SERVE,            /* until the client closes */
-	CLOSE_AFTER_ONE,  /* message, once it is answered */
-	CLOSE_ON_MESSAGE, /* without an answer */
+	CLOSE_AFTER_ONE,  /* message, after the response */
+	CLOSE_ON_MESSAGE, /* without a response */
 	CLOSE_AT_ONCE,    /* on the first packet */
 	STALL             /* on the first packet */
 };

@@ -115,7 +115,7 @@ static void expect_failure(struct peer *peer, szkr_ctx_t *ctx, const byte *saved
 	CHECK_ERROR(ctx, szkr_send_message(ctx, after, 1, &response, &length), szkr_err_invalid_state);
 }
 
-static void altered_answers_fail(void)
+static void altered_responses_fail(void)
 {
 	struct peer peer;
 	byte saved[48];
@@ -150,7 +150,7 @@ static void altered_answers_fail(void)
 	peer_free(&peer);
 }
 
-/* The client's own RSTOR, sent back with the type of an answer. */
+/* The client's own RSTOR, sent back with the type of a response. */
 static void a_reflected_rstor_fails(void)
 {
 	struct peer peer;
@@ -169,7 +169,7 @@ static void a_reflected_rstor_fails(void)
 	memcpy(peer.out, old, sizeof old);
 	peer.out_size = sizeof old;
 	CHECK_ERROR(ctx, szkr_resume_session(ctx, saved), szkr_err_protocol);
-	/* And an answer to an older RSTOR. */
+	/* And the response to an older RSTOR. */
 	peer_reconnect(&peer);
 	memcpy(peer.out, peer.last_out, sizeof old);
 	peer.out_size = sizeof old;
@@ -184,6 +184,6 @@ void test_resume(void)
 	the_same_context_resumes_twice();
 	an_unknown_token_asks_for_a_handshake();
 	a_lost_rstor_ack_can_be_tried_again();
-	altered_answers_fail();
+	altered_responses_fail();
 	a_reflected_rstor_fails();
 }

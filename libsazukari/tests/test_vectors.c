@@ -241,7 +241,7 @@ static int run_session(const char *test)
 	return 1;
 }
 
-/* Reads the answer to a RSTOR from the stream, as a resumption does. */
+/* Reads the response to a RSTOR from the stream, as a resumption does. */
 static szkr_err_t open_rstor_ack(const struct szkri_session *session, const byte *augment, byte *master)
 {
 	struct szkri_rstor p;
