@@ -28,10 +28,15 @@ type Files struct {
 }
 
 // Spool configures bodies of requests that are buffered until they are complete,
-// before a backend gets them.
+// before a backend gets them. Memory is taken as bytes arrive, whatever length a
+// client announces.
 type Spool struct {
 	// How much of each body is kept in memory; what is larger goes to a file.
 	Memory Size `yaml:"memory" default:"64KiB" range:"1KiB..1GiB"`
+
+	// What all bodies may take in memory together; when it is used up, bodies go
+	// to files from there on.
+	MaxMemory Size `yaml:"max_memory" default:"64MiB" range:"1MiB..1TiB"`
 
 	// The folder of these files, which have no name there. Empty: the system's
 	// folder for temporary files.

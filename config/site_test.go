@@ -43,7 +43,7 @@ routes:
 			t.Errorf("have %+v\nwant %+v", have, want)
 		}
 	}
-	if want := (Spool{Memory: 64 * KiB, MaxTotal: 4 * GiB}); cfg.Limits.Spool != want {
+	if want := (Spool{Memory: 64 * KiB, MaxMemory: 64 * MiB, MaxTotal: 4 * GiB}); cfg.Limits.Spool != want {
 		t.Errorf("have %+v\nwant %+v", cfg.Limits.Spool, want)
 	}
 }
@@ -78,7 +78,7 @@ backends:
 routes:
   - {match: {paths: [/assets/*]}, backend: assets, compress: true}
   - {backend: app, encoded_slashes: true}
-limits: {spool: {memory: 1MiB, dir: c.dir, max_total: 1GiB}}
+limits: {spool: {memory: 1MiB, max_memory: 2MiB, dir: c.dir, max_total: 1GiB}}
 `)
 	app := &FastCGI{
 		Addresses:  []string{"unix:run/a.sock", "unix:/run/b.sock", "[::1]:9000"},
@@ -101,7 +101,7 @@ limits: {spool: {memory: 1MiB, dir: c.dir, max_total: 1GiB}}
 	assets := &Files{Root: "a.dir", Index: []string{"start.html"}, CacheControl: "no-cache", Hide: []string{"*~"}, Charset: "utf-8", Types: map[string]string{".x": "text/x; charset=y"}}
 	for _, part := range []struct{ have, want any }{
 		{cfg.Backends[0].FastCGI, app}, {cfg.Backends[1].Files, assets},
-		{cfg.Limits.Spool, Spool{Memory: MiB, Dir: "c.dir", MaxTotal: GiB}},
+		{cfg.Limits.Spool, Spool{Memory: MiB, MaxMemory: 2 * MiB, Dir: "c.dir", MaxTotal: GiB}},
 		{cfg.Routes[0].Compress, true}, {cfg.Routes[1].EncodedSlashes, true}, {cfg.Routes[1].Compress, false},
 	} {
 		if !reflect.DeepEqual(part.have, part.want) {

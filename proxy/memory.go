@@ -16,7 +16,6 @@ const (
 	baseMemory       = 64 << 20 // code, routes, pools, the log's queue
 	connectionMemory = 16 << 10 // of a connection: goroutines, buffers, TLS
 	sessionMemory    = 640      // of a session that can be resumed
-	spoolingRequests = 1024     // requests whose bodies wait in memory at once
 )
 
 // LimitMemory has the garbage collector keep the daemon's memory within what the
@@ -35,7 +34,7 @@ func LimitMemory(cfg *config.Config) int64 {
 func memoryLimit(cfg *config.Config) int64 {
 	messages := int64(cfg.Limits.MessageMemory)
 	limit := baseMemory + messages + messages/4 + // a quarter for MACs
-		spoolingRequests*int64(cfg.Limits.Spool.Memory) +
+		int64(cfg.Limits.Spool.MaxMemory) +
 		sessionMemory*int64(cfg.Sessions.Capacity)
 	for i := range cfg.Listeners {
 		limit += connectionMemory * int64(cfg.Listeners[i].MaxConnections())

@@ -16,7 +16,7 @@ func TestLimitMemory(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
 	cfg := load(t, oneListener)
-	cfg.Limits.MessageMemory, cfg.Limits.Spool.Memory, cfg.Sessions.Capacity = 256<<20, 64<<10, 100000
+	cfg.Limits.MessageMemory, cfg.Limits.Spool.MaxMemory, cfg.Sessions.Capacity = 256<<20, 64<<20, 100000
 	cfg.Listeners[0].Megaki.MaxConnections = 10000
 	want := int64(64<<20 + 256<<20 + 64<<20 + 64<<20 + 64000000 + 10000*16<<10)
 	if limit := LimitMemory(cfg); limit != want || debug.SetMemoryLimit(-1) != want {

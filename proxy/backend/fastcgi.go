@@ -71,7 +71,7 @@ func newFastCGI(b *config.Backend, d Daemon) (Backend, error) {
 		}
 		f.balancer.Upstreams = append(f.balancer.Upstreams, u)
 	}
-	f.Forwarder = forward.Forwarder{Origin: f.balancer, Relay: d.Spool, SendFile: f.sendFile}
+	f.Forwarder = forward.Forwarder{Origin: f.balancer, Spool: d.Spool, Relay: d.Spool, SendFile: f.sendFile}
 	return f, nil
 }
 

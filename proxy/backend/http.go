@@ -61,7 +61,7 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 		}
 		h.balancer.Upstreams = append(h.balancer.Upstreams, u)
 	}
-	h.Forwarder = forward.Forwarder{Origin: h.balancer, Upgrade: true, Rewrite: func(r *request.Request, header http.Header) {
+	h.Forwarder = forward.Forwarder{Origin: h.balancer, Spool: d.Spool, Upgrade: true, Rewrite: func(r *request.Request, header http.Header) {
 		in := &inside{asked: r.Asked, prefix: r.Prefix, upstream: upstreamOf(r.Record.Upstream), seen: parseHostPort(r.Request.Host)}
 		if r.Request.Host == "" || c.Host == "upstream" && !r.HostSet {
 			if in.seen = in.upstream; in.upstream == (hostPort{}) {

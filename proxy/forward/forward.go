@@ -25,6 +25,10 @@ type Forwarder struct {
 	// SendFile serves the files that responses name. nil: none.
 	SendFile *SendFile
 
+	// Spool receives small bodies of HTTP requests before a server is connected.
+	// nil: Origin does so.
+	Spool *Spool
+
 	// Relay, if set, takes responses as fast as the server sends them, and keeps
 	// what a slow client has not read: see type Relay.
 	Relay *Spool
@@ -38,8 +42,12 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request) error {
 		h.Header["Upgrade"] = []string{r.Upgrade}
 	}
 	if !request.IsMessage(w) {
-		if err := gather(h); err != nil {
-			return err
+		if f.Spool != nil {
+			body, err := gather(f.Spool, h)
+			if err != nil {
+				return err
+			}
+			defer body.Close()
 		}
 		h = h.WithContext(httptrace.WithClientTrace(h.Context(), &httptrace.ClientTrace{
 			Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {

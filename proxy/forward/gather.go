@@ -15,23 +15,13 @@ import (
 const smallBody = 64 << 10
 
 // gather receives a whole small body, and the first bytes of another one: a
-// client that sends none holds no connection to the origin.
-func gather(r *http.Request) error {
-	if r.Body == nil || r.GetBody != nil {
-		return nil
+// client that sends none holds no connection to the origin. The result must be
+// closed when the request has its response.
+func gather(s *Spool, r *http.Request) (io.Closer, error) {
+	if r.Body != nil && r.GetBody == nil && (r.ContentLength < 0 || r.ContentLength > smallBody) {
+		return io.NopCloser(nil), gatherFirst(r)
 	}
-	if r.ContentLength < 0 || r.ContentLength > smallBody {
-		return gatherFirst(r)
-	}
-	data := make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(r.Body, data); err != nil {
-		return err
-	}
-	if n, err := r.Body.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
-		return request.Malformed("the body is longer than its Content-Length")
-	}
-	setBody(r, data)
-	return nil
+	return s.Receive(r)
 }
 
 // gatherFirst waits for the first bytes of a body, or its end.
@@ -54,13 +44,6 @@ func gatherFirst(r *http.Request) error {
 	delete(r.Header, "Expect") // it has been met
 	r.Body = &startedBody{io.MultiReader(bytes.NewReader(first[:n]), r.Body), r.Body}
 	return nil
-}
-
-// setBody makes data the body of a request, which can be read again.
-func setBody(r *http.Request, data []byte) {
-	delete(r.Header, "Expect") // it has been met
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	r.Body, _ = r.GetBody()
 }
 
 // startedBody is a body whose first bytes have been read.

@@ -33,18 +33,34 @@ func keepError(err error) error {
 
 // Spool receives whole bodies before a backend sees them: their beginning in
 // memory, the rest in a file without a name, of which nothing is left however the
-// daemon ends.
+// daemon ends. Memory is taken as bytes arrive, whatever length a client
+// announces; when all bodies together have taken what they may, the rest of each
+// goes to its file.
 type Spool struct {
-	memory int64 // bytes of each body
+	each   int64 // bytes of memory for a body
+	memory int64 // bytes of memory for all bodies
 	dir    string
-	limit  int64 // bytes of all
+	limit  int64 // bytes of all, in memory and files
 	used   atomic.Int64
+	held   atomic.Int64 // bytes of memory
 }
 
 // NewSpool returns a spool.
 func NewSpool(c *config.Spool) *Spool {
-	return &Spool{memory: int64(c.Memory), dir: c.Dir, limit: int64(c.MaxTotal)}
+	return &Spool{each: int64(c.Memory), memory: int64(c.MaxMemory), dir: c.Dir, limit: int64(c.MaxTotal)}
 }
+
+// takeMemory takes n bytes of memory, if there are so many.
+func (s *Spool) takeMemory(n int) bool {
+	if s.held.Add(int64(n)) > s.memory {
+		s.held.Add(-int64(n))
+		return false
+	}
+	return true
+}
+
+// giveMemory gives n bytes of memory back.
+func (s *Spool) giveMemory(n int) { s.held.Add(-int64(n)) }
 
 // take counts n bytes as used, if there are so many.
 func (s *Spool) take(n int64) bool {
@@ -65,7 +81,7 @@ func (s *Spool) Receive(r *http.Request) (io.Closer, error) {
 		return io.NopCloser(nil), nil
 	}
 	b := &spooled{spool: s}
-	err := b.fill(r.Body)
+	err := b.fill(r.Body, r.ContentLength)
 	if closed := r.Body.Close(); err == nil {
 		err = closed
 	}
@@ -76,6 +92,7 @@ func (s *Spool) Receive(r *http.Request) (io.Closer, error) {
 		b.Close()
 		return nil, err
 	}
+	delete(r.Header, "Expect") // it has been met
 	r.ContentLength = b.size
 	r.GetBody = func() (io.ReadCloser, error) { return b.reader(), nil }
 	r.Body = b.reader()
@@ -85,23 +102,74 @@ func (s *Spool) Receive(r *http.Request) (io.Closer, error) {
 // spooled is a body that was received.
 type spooled struct {
 	spool *Spool
-	head  bytes.Buffer
+	head  []byte
 	file  *os.File // what comes after head; nil: nothing
 	size  int64
 	taken int64
 }
 
-// spoolStep is how many bytes are read and taken into account at once.
+// spoolStep is how many bytes are read and counted at once, if there is memory.
 const spoolStep = 32 << 10
 
-// fill reads a body to its end.
-func (b *spooled) fill(body io.Reader) error {
-	buf := copyBuffers.Get().(*[spoolStep]byte)
-	defer copyBuffers.Put(buf)
+// Sizes of the memory in which the bytes of a body are awaited.
+const (
+	firstStep = 512     // of a body whose length is unknown
+	smallStep = 4 << 10 // of a body that is known to be longer, or for which no memory is left
+)
+
+// fill reads a body of length bytes, -1 if that is unknown, to its end.
+func (b *spooled) fill(body io.Reader, length int64) error {
+	for b.size != length {
+		if len(b.head) == cap(b.head) && !b.grow(length) {
+			return b.spill(body)
+		}
+		n, err := body.Read(b.head[len(b.head):cap(b.head)])
+		b.head = b.head[:len(b.head)+n]
+		if err := b.count(n); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if n, err := body.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		return request.Malformed("the body is longer than its Content-Length")
+	}
+	return nil
+}
+
+// grow makes room in memory, and reports false if the body has what it may have.
+func (b *spooled) grow(length int64) bool {
+	size := int64(max(firstStep, 2*cap(b.head)))
+	if length > 0 {
+		size = min(max(size, smallStep), length)
+	}
+	more := int(min(size, b.spool.each)) - cap(b.head)
+	if more <= 0 || !b.spool.takeMemory(more) {
+		return false
+	}
+	b.head = append(make([]byte, 0, cap(b.head)+more), b.head...)
+	return true
+}
+
+// spill reads the rest of a body into a file.
+func (b *spooled) spill(body io.Reader) (err error) {
+	var buf []byte
+	if b.spool.takeMemory(spoolStep) {
+		defer b.spool.giveMemory(spoolStep)
+		pooled := copyBuffers.Get().(*[spoolStep]byte)
+		defer copyBuffers.Put(pooled)
+		buf = pooled[:]
+	} else {
+		buf = make([]byte, smallStep)
+	}
 	for {
-		n, err := body.Read(buf[:])
+		n, err := body.Read(buf)
 		if n > 0 {
-			if err := b.add(buf[:n]); err != nil {
+			if err := b.write(buf[:n]); err != nil {
 				return err
 			}
 		}
@@ -114,20 +182,20 @@ func (b *spooled) fill(body io.Reader) error {
 	}
 }
 
-func (b *spooled) add(p []byte) (err error) {
-	n := int64(len(p))
-	if !b.spool.take(n) {
+// count counts n bytes more of the body.
+func (b *spooled) count(n int) error {
+	if !b.spool.take(int64(n)) {
 		return ErrSpoolFull
 	}
-	b.taken += n
-	b.size += n
-	if room := b.spool.memory - int64(b.head.Len()); room > 0 {
-		m := min(n, room)
-		b.head.Write(p[:m])
-		p = p[m:]
-	}
-	if len(p) == 0 {
-		return nil
+	b.taken += int64(n)
+	b.size += int64(n)
+	return nil
+}
+
+// write adds p to the file.
+func (b *spooled) write(p []byte) (err error) {
+	if err := b.count(len(p)); err != nil {
+		return err
 	}
 	if b.file == nil {
 		if b.file, err = namelessFile(b.spool.dir); err != nil {
@@ -155,18 +223,19 @@ func namelessFile(dir string) (*os.File, error) {
 
 // reader returns a reader of the whole body.
 func (b *spooled) reader() io.ReadCloser {
-	head := bytes.NewReader(b.head.Bytes())
+	head := bytes.NewReader(b.head)
 	if b.file == nil {
 		return io.NopCloser(head)
 	}
-	rest := io.NewSectionReader(b.file, 0, b.size-int64(b.head.Len()))
+	rest := io.NewSectionReader(b.file, 0, b.size-int64(len(b.head)))
 	return io.NopCloser(io.MultiReader(head, rest))
 }
 
 // Close gives back what the body takes. Readers of it fail from then on.
 func (b *spooled) Close() error {
 	b.spool.give(b.taken)
-	b.taken = 0
+	b.spool.giveMemory(cap(b.head))
+	b.taken, b.head = 0, nil
 	if b.file != nil {
 		return b.file.Close()
 	}

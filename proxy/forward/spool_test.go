@@ -1,6 +1,8 @@
 package forward
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"mkd/proxy/request"
 )
@@ -27,12 +30,96 @@ func TestSpoolFails(t *testing.T) {
 			t.Errorf("%v: %d", err, got)
 		}
 	}
-	s := &Spool{memory: 4, limit: 100, dir: filepath.Join(t.TempDir(), "gone")}
+	s := &Spool{each: 4, memory: 100, limit: 100, dir: filepath.Join(t.TempDir(), "gone")}
 	r, err := http.NewRequest("POST", "/", io.MultiReader(strings.NewReader("longer than that")))
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.ContentLength = -1
 	if _, err := s.Receive(r); request.Status(err) != 500 || s.used.Load() != 0 {
 		t.Errorf("%v, %d bytes left", err, s.used.Load())
+	}
+}
+
+// TestSpoolTakesMemoryAsBytesArrive has a client announce much and send little.
+func TestSpoolTakesMemoryAsBytesArrive(t *testing.T) {
+	s := &Spool{each: 64 << 10, memory: 1 << 20, limit: 1 << 30}
+	for _, length := range []int64{-1, 64 << 10, 1 << 30} {
+		in, client := io.Pipe()
+		r, err := http.NewRequest("POST", "/", in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength = length
+		done := make(chan error)
+		go func() {
+			_, err := s.Receive(r)
+			done <- err
+		}()
+		client.Write([]byte("0123456789"))
+		client.Write([]byte("0123456789")) // the first ten have been taken
+		if held := s.held.Load(); held < 10 || held > smallStep {
+			t.Errorf("length %d: %d bytes are held for the first 10", length, held)
+		}
+		client.CloseWithError(io.ErrUnexpectedEOF)
+		if err := <-done; err == nil || s.held.Load() != 0 || s.used.Load() != 0 {
+			t.Errorf("length %d: %v, %d and %d bytes left", length, err, s.held.Load(), s.used.Load())
+		}
+	}
+}
+
+// TestSpoolBoundsMemory receives bodies of many sizes while there is memory, while
+// there is little, and while there is none: they are complete, and beyond the
+// bound they are in files.
+func TestSpoolBoundsMemory(t *testing.T) {
+	for _, memory := range []int64{0, 1000, 10_000, 100_000, 1 << 20} {
+		s := &Spool{each: 64 << 10, memory: memory, limit: 1 << 30, dir: t.TempDir()}
+		var open []io.Closer
+		for _, size := range []int{1, 511, 512, 513, 4095, 4096, 4097, 64 << 10, 64<<10 + 1, 200_000} {
+			for _, length := range []int64{-1, int64(size)} {
+				data := bytes.Repeat([]byte(fmt.Sprintf("%d.", size)), size)[:size]
+				r, err := http.NewRequest("POST", "/", io.MultiReader(iotest.HalfReader(bytes.NewReader(data))))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.ContentLength = length
+				body, err := s.Receive(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				open = append(open, body)
+				for range 2 {
+					again, err := r.GetBody()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got, err := io.ReadAll(again); err != nil || !bytes.Equal(got, data) || r.ContentLength != int64(size) {
+						t.Errorf("memory %d, %d bytes, length %d: %d bytes came, %v", memory, size, length, len(got), err)
+					}
+				}
+				if held := s.held.Load(); held > memory {
+					t.Errorf("%d bytes are held, %d may be", held, memory)
+				}
+			}
+		}
+		for _, body := range open {
+			body.Close()
+		}
+		if s.held.Load() != 0 || s.used.Load() != 0 {
+			t.Errorf("%d and %d bytes left", s.held.Load(), s.used.Load())
+		}
+	}
+}
+
+// TestBodyLongerThanItsLength has a body with more bytes than it may have.
+func TestBodyLongerThanItsLength(t *testing.T) {
+	s := &Spool{each: 64 << 10, memory: 1 << 20, limit: 1 << 30}
+	r, err := http.NewRequest("POST", "/", io.MultiReader(strings.NewReader("0123")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ContentLength = 3
+	if _, err := s.Receive(r); request.Status(err) != 400 || s.held.Load() != 0 {
+		t.Errorf("%v, %d bytes left", err, s.held.Load())
 	}
 }
