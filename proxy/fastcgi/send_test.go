@@ -252,8 +252,8 @@ func TestSlowUpload(t *testing.T) {
 		}
 		f.say(stdout(okHeader), end(0))
 	})
-	tr.ResponseTimeout = 500 * time.Millisecond
-	const size = 64 * chunkContent
+	tr.ResponseTimeout = 300 * time.Millisecond
+	const size = 40 * chunkContent
 	start := time.Now()
 	r, _ := requestWith(t, strings.NewReader(strings.Repeat("x", size)), size)
 	if _, _, err := roundTripAll(tr, r); err != nil || time.Since(start) < 2*tr.ResponseTimeout {
