@@ -12,8 +12,6 @@ import (
 	"io"
 	"net/netip"
 	"time"
-
-	"mkd/share"
 )
 
 // maxRefusedResumes is the number of RSTORs that may be refused on a connection.
@@ -34,7 +32,9 @@ type serverHandshake struct {
 	srv    *Server
 	wire   *wire
 	mem    *memoryClient
-	client netip.AddrPort
+	remote netip.AddrPort
+	proxy  bool         // a trusted one
+	client netip.Prefix // the zero value: no address, or a trusted proxy's
 }
 
 // run reads the first packet of a connection, which decides the version of the
@@ -77,7 +77,7 @@ func (h *serverHandshake) session(token Token, key *SessionKey) session {
 
 // handshake reads SYN, writes SYN-ACK, reads ACK and writes ACK-ACK.
 func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreement, error) {
-	if allow := h.srv.AllowHandshake; allow != nil && !allow(h.client.Addr()) {
+	if allow := h.srv.AllowHandshake; allow != nil && !h.proxy && !allow(h.remote.Addr()) {
 		return agreement{}, errors.New("too many handshakes from this address")
 	}
 	plain, synAck, secret, err := h.respondToSYN(ctx, syn)
@@ -106,7 +106,7 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 
 	// The record exists before the client knows that its ACK was right, and not
 	// before the ACK was.
-	record := &Record{Current: key, Expires: time.Now().Add(h.srv.sessionTTL()), Client: share.Network(h.client.Addr())}
+	record := &Record{Current: key, Expires: time.Now().Add(h.srv.sessionTTL()), Client: h.client}
 	if _, err := h.srv.sessions.CompareAndSwap(ctx, token, nil, record); err != nil {
 		h.storeFailed(err)
 	}
@@ -121,14 +121,14 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 }
 
 func (h *serverHandshake) storeFailed(err error) {
-	h.srv.log().Warn("session can't be resumed: the store failed", "client", h.client, "error", err)
+	h.srv.log().Warn("session can't be resumed: the store failed", "client", h.remote, "error", err)
 }
 
 // respondToSYN does the RSA work of a handshake, in a slot. With no error and a
 // nil secret, the SYN-ACK carries the error that the client's version is not
 // spoken.
 func (h *serverHandshake) respondToSYN(ctx context.Context, syn *synPacket) (plain *synPlain, synAck *synAckPacket, secret *secretPlain, err error) {
-	if err := h.srv.slots.acquire(ctx, share.Network(h.client.Addr())); err != nil {
+	if err := h.srv.slots.acquire(ctx, h.client); err != nil {
 		return nil, nil, nil, err
 	}
 	defer h.srv.slots.release()

@@ -12,7 +12,8 @@ import (
 // MemoryStore is a SessionStore in memory. When it is full, it evicts the
 // session that was used least recently: of the client that has most sessions,
 // if that client has more than a 64th of the store; otherwise of all. A client
-// is an IPv4 address or an IPv6 /64. A store of more than 127 sessions is
+// is an IPv4 address or an IPv6 /64; sessions through trusted proxies are of no
+// client. A store of more than 127 sessions is
 // divided by token into parts, each of which evicts for itself.
 type MemoryStore struct {
 	shards []memoryShard
@@ -145,7 +146,7 @@ func (sh *memoryShard) victim() *list.Element {
 	most := max(1, sh.capacity/greedyShare)
 	found := false
 	for client, n := range sh.clients {
-		if n > most {
+		if n > most && client.IsValid() {
 			greediest, most, found = client, n, true
 		}
 	}

@@ -98,6 +98,11 @@ type Server struct {
 
 	Memory *Memory // for message buffers; default: of DefaultMessageMemory
 
+	// TrustedProxies are the networks of proxies that speak for many clients. Their
+	// connections are exempt from the shares of clients: in Memory, in the evictions
+	// of a MemoryStore, and from AllowHandshake.
+	TrustedProxies []netip.Prefix
+
 	// AllowHandshake, if set, is called before the RSA work of a handshake, and
 	// reports whether to do it.
 	AllowHandshake func(client netip.Addr) bool

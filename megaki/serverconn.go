@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"mkd/share"
 )
 
 // States of a connection, for Shutdown.
@@ -77,10 +79,15 @@ func (c *serverConn) serve() {
 	// Not before the deadline is set, and not on the goroutine that accepts: the
 	// address may have to be read from the connection, where a proxy sends it.
 	c.remote = addrPort(c.conn)
-	c.mem = c.srv.memory.join(c.remote.Addr())
+	client := c.remote.Addr()
+	proxy := share.Contains(c.srv.TrustedProxies, client)
+	if proxy {
+		client = netip.Addr{} // exempt from shares
+	}
+	c.mem = c.srv.memory.join(client)
 	c.wire = newWire(c.conn, c.mem)
 
-	h := serverHandshake{srv: c.srv, wire: c.wire, mem: c.mem, client: c.remote}
+	h := serverHandshake{srv: c.srv, wire: c.wire, mem: c.mem, remote: c.remote, proxy: proxy, client: share.Network(client)}
 	var err error
 	if c.agreement, err = h.run(ctx); err == nil {
 		c.response = ResponseWriter{mem: c.mem, limit: c.srv.maxMessage(), session: c.session}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,6 +191,40 @@ func TestHandshakesOfOneAddressEvictItsOwnSessions(t *testing.T) {
 			t.Errorf("capacity %d: %d sessions, the last is there: %t", capacity, s.Len(), load(t, s, last) != nil)
 		}
 	}
+}
+
+// TestTrustedProxyIsExemptFromShares: a proxy that sends no PROXY header speaks
+// for many clients.
+func TestTrustedProxyIsExemptFromShares(t *testing.T) {
+	store := NewMemoryStore(100)
+	var asked atomic.Int32
+	s := &Server{
+		Memory:         NewMemory(1 << 20),
+		Sessions:       store,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix(greedy + "/32")},
+		AllowHandshake: func(netip.Addr) bool { return asked.Add(1) == 1 },
+	}
+	addr := start(t, s)
+	p := connectFrom(t, greedy, addr)
+	p.handshake()
+	if r := load(t, store, p.token); r.Client.IsValid() {
+		t.Errorf("its session is of %s", r.Client)
+	}
+	established(t, addr)
+	if asked.Load() != 1 {
+		t.Errorf("AllowHandshake was called %d times, want once, for the other client", asked.Load())
+	}
+	// The share of its address, if it had one, is taken.
+	hog := s.Memory.join(netip.MustParseAddr(greedy))
+	taken := int64(0)
+	for hog.buffers.Take(1<<10, 0) {
+		taken += 1 << 10
+	}
+	defer func() {
+		hog.buffers.Give(taken)
+		hog.leave()
+	}()
+	p.echoes(strings.Repeat("m", 5000))
 }
 
 // Where nobody has many sessions, the least recently used one of all goes.

@@ -47,7 +47,7 @@ type Record struct {
 	// Expires is absolute, from the handshake; resuming does not move it.
 	Expires time.Time
 	// Client is the network of the client at the handshake: an IPv4 address or
-	// an IPv6 /64. The zero Prefix if it has no IP address.
+	// an IPv6 /64. The zero Prefix if it has no IP address, or is a trusted proxy.
 	Client netip.Prefix
 }
 

@@ -30,6 +30,21 @@ func Network(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// Contains reports whether one of the networks has the address. Zones don't
+// matter, and IPv4 is the same whether it is mapped to IPv6 or not.
+func Contains(networks []netip.Prefix, a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	for _, n := range networks {
+		if n.Addr().Is4In6() && n.Bits() >= 96 {
+			n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
+		}
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
 // Pool is an amount that clients use together. It is safe for use by several
 // goroutines.
 type Pool struct {

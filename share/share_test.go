@@ -24,6 +24,29 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
+func TestContains(t *testing.T) {
+	for _, c := range []struct {
+		network, address string
+		want             bool
+	}{
+		{"10.0.0.0/8", "10.1.2.3", true},
+		{"10.0.0.0/8", "::ffff:10.1.2.3", true},
+		{"::ffff:10.0.0.0/104", "10.1.2.3", true},
+		{"::ffff:10.0.0.0/104", "11.1.2.3", false},
+		{"10.0.0.0/8", "11.1.2.3", false},
+		{"fe80::/10", "fe80::1%eth0", true},
+		{"::/0", "10.1.2.3", false},
+		{"0.0.0.0/0", "2001:db8::1", false},
+	} {
+		if Contains([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix(c.network)}, netip.MustParseAddr(c.address)) != c.want {
+			t.Errorf("%s in %s: want %t", c.address, c.network, c.want)
+		}
+	}
+	if Contains([]netip.Prefix{{}}, netip.Addr{}) || Contains(nil, netip.MustParseAddr("10.0.0.1")) {
+		t.Error("nothing contains something")
+	}
+}
+
 // takeAll takes single units until it is refused.
 func takeAll(c *Client) (n int64) {
 	for c.Take(1, 0) {

@@ -10,6 +10,7 @@ import (
 
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // Clients finds out who the client of a request is.
@@ -30,7 +31,7 @@ func (c *Clients) Identify(r *request.Request) error {
 	if r.Message == nil && r.ProtoMajor == 1 && r.ProtoMinor > 0 {
 		r.Upgrade = upgradeOf(h)
 	}
-	trusted := Contains(c.Trusted, r.Remote.Addr())
+	trusted := share.Contains(c.Trusted, r.Remote.Addr())
 	f := forwarded{client: r.Remote}
 	if trusted {
 		var err error
@@ -105,7 +106,7 @@ func (c *Clients) readChain(f *forwarded, lines []string) {
 		}
 		f.client = a
 		f.chain = append(f.chain, a.Addr().String())
-		if !Contains(c.Trusted, a.Addr()) {
+		if !share.Contains(c.Trusted, a.Addr()) {
 			break
 		}
 	}
@@ -128,7 +129,7 @@ func (c *Clients) readElements(f *forwarded, lines []string) error {
 		f.client = a
 		f.elements = append(f.elements, e.Text)
 		f.proto, f.host = schemeOf(e.Proto), validHost(e.Host) // in the end those of the client's element
-		if !Contains(c.Trusted, a.Addr()) {
+		if !share.Contains(c.Trusted, a.Addr()) {
 			break
 		}
 	}
@@ -260,15 +261,4 @@ func nodeOf(a netip.Addr) string {
 		return `"[` + a.WithZone("").String() + `]"`
 	}
 	return a.String()
-}
-
-// Contains reports whether one of the networks has the address.
-func Contains(networks []netip.Prefix, a netip.Addr) bool {
-	a = a.WithZone("") // no prefix contains an address with one
-	for _, n := range networks {
-		if n.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"mkd/share"
 )
 
 // DefaultHeaderTimeout is for Options whose HeaderTimeout is zero.
@@ -77,6 +79,7 @@ func Listen(o Options) (net.Listener, error) {
 		return nil, errors.New("listen: a limit of a listener is negative")
 	}
 	l := &listener{
+		proxies: o.ProxyProtocol,
 		timeout: cmp.Or(o.HeaderTimeout, DefaultHeaderTimeout),
 		log:     o.Logger,
 		closed:  make(chan struct{}),
@@ -85,9 +88,6 @@ func Listen(o Options) (net.Listener, error) {
 		if !p.IsValid() {
 			return nil, errors.New("listen: a network of proxies is no valid prefix")
 		}
-	}
-	for _, p := range o.ProxyProtocol {
-		l.proxies = append(l.proxies, unmap(p))
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -108,14 +108,6 @@ func Listen(o Options) (net.Listener, error) {
 		return l.tcp, nil
 	}
 	return l, nil
-}
-
-// unmap writes a network of IPv4 addresses mapped to IPv6 as one of IPv4.
-func unmap(p netip.Prefix) netip.Prefix {
-	if p.Addr().Is4In6() && p.Bits() >= 96 {
-		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-	}
-	return p
 }
 
 // explain adds to the error of an address what can be done about it.
@@ -161,7 +153,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		addr := peer(tcp)
-		proxied := contains(l.proxies, addr)
+		proxied := share.Contains(l.proxies, addr)
 		if !proxied && l.slots == nil {
 			return tcp, nil
 		}

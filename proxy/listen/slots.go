@@ -32,10 +32,7 @@ type slots struct {
 const unlimited = 1 << 40
 
 func newSlots(o *Options, log *slog.Logger) *slots {
-	s := &slots{log: log}
-	for _, n := range o.Exempt {
-		s.exempt = append(s.exempt, unmap(n))
-	}
+	s := &slots{exempt: o.Exempt, log: log}
 	limit := int64(unlimited)
 	if o.MaxConnections > 0 {
 		s.all = make(chan struct{}, o.MaxConnections)
@@ -82,7 +79,7 @@ func (s *slots) take(addr netip.Addr) *slot {
 // join returns the client at addr, which is exempt if addr is that of a trusted
 // proxy.
 func (s *slots) join(addr netip.Addr) *share.Client {
-	if contains(s.exempt, addr) {
+	if share.Contains(s.exempt, addr) {
 		addr = netip.Addr{}
 	}
 	return s.pool.Join(addr)
@@ -141,18 +138,6 @@ func (s *slot) release() {
 	s.client, s.closed = nil, true
 	s.mu.Unlock()
 	s.slots.free()
-}
-
-// contains reports whether one of the networks has the address. No prefix
-// contains an address with a zone, such as fe80::1%eth0.
-func contains(networks []netip.Prefix, addr netip.Addr) bool {
-	addr = addr.Unmap().WithZone("")
-	for _, n := range networks {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
 }
 
 // peer returns the address of a connection's other end.

@@ -94,10 +94,8 @@ func (l *web) close() {
 // flight.
 func (l *web) join(remote netip.AddrPort) *share.Client {
 	addr := remote.Addr()
-	for _, n := range l.daemon.Trusted {
-		if n.Contains(addr.WithZone("")) {
-			return l.requests.Join(netip.Addr{})
-		}
+	if share.Contains(l.daemon.Trusted, addr) {
+		addr = netip.Addr{}
 	}
 	return l.requests.Join(addr)
 }

@@ -49,6 +49,7 @@ func newMegaki(c *config.Listener, d *Daemon) (Listener, error) {
 		Sessions:          d.Sessions,
 		SessionTTL:        d.SessionTTL,
 		Memory:            d.Memory,
+		TrustedProxies:    d.Trusted,
 		Logger:            d.Logs.Peers(c.Name),
 	}
 	if rate := c.Megaki.HandshakesPerIP; rate.Rate > 0 {

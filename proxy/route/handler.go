@@ -11,6 +11,7 @@ import (
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // Handler handles all requests of a listener: it finds the route of a request,
@@ -92,7 +93,7 @@ func (h *Handler) serve(w request.Response, r *request.Request) error {
 			return err
 		}
 	}
-	r.Exempt = forward.Contains(h.clients.Trusted, r.Client.Addr())
+	r.Exempt = share.Contains(h.clients.Trusted, r.Client.Addr())
 	rt := h.find(r)
 	switch {
 	case r.Method == http.MethodTrace && (rt == nil || h.redirect != nil):

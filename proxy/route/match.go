@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"mkd/config"
-	"mkd/proxy/forward"
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // match is what a route asks of a request. What is empty asks for nothing.
@@ -94,5 +94,5 @@ func (m *match) header(h http.Header) bool {
 }
 
 func (m *match) client(a netip.Addr) bool {
-	return len(m.from) == 0 || forward.Contains(m.from, a)
+	return len(m.from) == 0 || share.Contains(m.from, a)
 }
