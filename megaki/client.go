@@ -58,7 +58,7 @@ func (c *Client) Send(ctx context.Context, message []byte) ([]byte, error) {
 		if c.conn.broken != nil {
 			c.drop()
 		}
-		if kept && errors.Is(err, errStale) {
+		if kept && errors.Is(err, ErrStale) {
 			continue // on a new connection
 		}
 		return response, err

@@ -18,9 +18,9 @@ import (
 // send it.
 var ErrKeyUsed = errors.New("the messages that one key may have are used up; resume the session on a new connection")
 
-// errStale is returned for a message on a connection that had ended before it:
-// nothing was sent.
-var errStale = errors.New("the server has closed the connection, or sent something out of turn; nothing was sent")
+// ErrStale is returned for a message on a connection that had ended before it.
+// Nothing was sent: another connection can send it.
+var ErrStale = errors.New("the server has closed the connection, or sent something out of turn; nothing was sent")
 
 // Session is what resuming a session takes. Whoever has it can act as the
 // client: keep it secret.
@@ -223,8 +223,9 @@ func (c *Conn) Close() error {
 // which may be empty. If nothing was sent, the connection can still be used:
 // that is so for a message that is empty or too long (a *TooLongError), with
 // ErrKeyUsed, without memory for the message, or with a context that had ended
-// before. After any other error the connection can't be used any more, and
-// the server may or may not have handled the message.
+// before. With ErrStale nothing was sent either, and the connection can't be used
+// any more. After any other error it can't be used any more, and the server may
+// or may not have handled the message.
 func (c *Conn) RoundTrip(ctx context.Context, request []byte) ([]byte, error) {
 	return c.AppendRoundTrip(ctx, nil, request)
 }
@@ -245,8 +246,8 @@ func (c *Conn) AppendRoundTrip(ctx context.Context, dst, request []byte) ([]byte
 	case ctx.Err() != nil:
 		return dst, context.Cause(ctx)
 	case c.wire.readable(): // else it would be taken for the response
-		c.broken = errStale
-		return dst, errStale
+		c.broken = ErrStale
+		return dst, ErrStale
 	}
 	buf, err := c.mem.get(c.session.headroom() + len(request) + c.session.tailroom())
 	if err != nil {

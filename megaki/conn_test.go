@@ -199,6 +199,9 @@ func TestResponseBeforeTheMessage(t *testing.T) {
 		waitStale(c)
 		_, err := c.RoundTrip(t.Context(), []byte("2"))
 		checkError(t, err, "out of turn; nothing was sent")
+		if !errors.Is(err, ErrStale) {
+			t.Errorf("%v isn't ErrStale", err)
+		}
 	}
 	c.Close()
 }
