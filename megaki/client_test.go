@@ -129,7 +129,7 @@ func TestClientMakesOneKey(t *testing.T) {
 	}
 }
 
-// A session is taken up by another process, which needs no key of its own.
+// Another process can resume a session, and needs no key of its own for that.
 func TestClientResumesWithoutAKey(t *testing.T) {
 	addr := start(t, &Server{})
 	c := &Client{Address: addr, Config: *clientConfig()}

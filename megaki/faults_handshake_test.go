@@ -65,7 +65,7 @@ func TestFaultWeakClientKeys(t *testing.T) {
 		})
 	}
 	for _, e := range []uint32{3, 65537, 1<<31 - 1} {
-		t.Run(fmt.Sprintf("exponent %d is taken", e), func(t *testing.T) {
+		t.Run(fmt.Sprintf("exponent %d is accepted", e), func(t *testing.T) {
 			p := connect(t, addr)
 			syn, _ := newSYN(t, exponent(e))
 			p.send(syn[:])

@@ -36,7 +36,7 @@ func (c *fuzzConn) SetDeadline(time.Time) error { return nil }
 
 func (c *fuzzConn) SetReadDeadline(t time.Time) error { return nil }
 
-// A response from the path: only the genuine one is taken, and only once.
+// A response from the path: only the genuine one is accepted, and only once.
 func FuzzResponse(f *testing.F) {
 	flow := loadFlow(f)
 	session := Session{Token: Token(flow.Handshake.Token), Key: [symmetricKey]byte(flow.Handshake.MasterKey)}

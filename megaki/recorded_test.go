@@ -94,11 +94,11 @@ func (f *flow) syn() *synPacket       { return (*synPacket)(f.Handshake.Packets[
 func (f *flow) synAck() *synAckPacket { return (*synAckPacket)(f.Handshake.Packets[1].Hex) }
 func (f *flow) ack() *ackPacket       { return (*ackPacket)(f.Handshake.Packets[2].Hex) }
 
-// checkSize has the state machine judge the packet's header.
+// checkSize checks that a state accepts the packet's header.
 func checkSize(t *testing.T, e *expectation, packet []byte) {
 	t.Helper()
 	if n, err := e.frameSize(packet); err != nil || n != len(packet) {
-		t.Fatalf("waiting for %s: a packet of %d bytes is taken for one of %d: %v", e.state, len(packet), n, err)
+		t.Fatalf("waiting for %s: a packet of %d bytes is read as one of %d: %v", e.state, len(packet), n, err)
 	}
 }
 

@@ -105,7 +105,7 @@ func (s keyStore) Load(ctx context.Context, t Token) (*Record, error) {
 }
 
 // Where the store leaves out the MACs seen, a recorded MSG retyped as a RSTOR
-// is taken, and costs its owner nothing but one of the pending keys.
+// is accepted, and costs its owner nothing but one of the pending keys.
 func TestStoreOfKeysAlone(t *testing.T) {
 	addr := start(t, &Server{Sessions: keyStore{NewMemoryStore(10)}})
 	p := established(t, addr)

@@ -96,7 +96,7 @@ func TestStoreCapacity(t *testing.T) {
 		s := NewMemoryStore(capacity)
 		for i := range capacity + 1000 {
 			if !swap(t, s, tokenOf(i), nil, recordOf(i)) {
-				t.Fatalf("capacity %d: session %d isn't taken", capacity, i)
+				t.Fatalf("capacity %d: session %d isn't stored", capacity, i)
 			}
 			if n := s.Len(); n > capacity {
 				t.Fatalf("%d sessions in a store of %d", n, capacity)
@@ -112,7 +112,7 @@ func TestStoreCompareAndSwap(t *testing.T) {
 		t.Error("a record that isn't there is swapped")
 	}
 	if !swap(t, s, token, nil, recordOf(1)) {
-		t.Error("a new record isn't taken")
+		t.Error("a new record isn't stored")
 	}
 	if swap(t, s, token, nil, recordOf(2)) {
 		t.Error("a record is overwritten")
@@ -133,7 +133,7 @@ func TestStoreCompareAndSwap(t *testing.T) {
 		swap(t, s, tokenOf(2), nil, recordOf(2)) // the store has room for one
 		swap(t, s, token, nil, recordOf(5))
 		if swap(t, s, token, old, recordOf(6)) {
-			t.Error("a record of before is taken for the one of now")
+			t.Error("an earlier record is taken for the current one")
 		}
 	}
 }

@@ -194,7 +194,7 @@ func TestTamperedPacketsToTheServer(t *testing.T) {
 	eventually(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines })
 }
 
-// tamperedResponses has a client meet changed packets of one type. run does what
+// tamperedResponses sends a client changed packets of one type. run does what
 // leads to the packet, and returns what the client got, or its error.
 func tamperedResponses(t *testing.T, typ byte, all []tampering, serve func(s *script), run func(conn net.Conn) (string, error)) {
 	t.Run(typeName(typ), func(t *testing.T) {
