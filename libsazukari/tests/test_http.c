@@ -120,6 +120,7 @@ static void wrong_responses_are_refused(void)
 		"HTTP/1.1 200 OK\r\nContent-Length: +4\r\n\r\nbody", "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0x4\r\n\r\nbody",
 		"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551620\r\n\r\nbody", "HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\nbody",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 204 No\r\nContent-Length: 4\r\n\r\nbody",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
 	};
 	szkr_response_t r;
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
