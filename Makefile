@@ -13,7 +13,8 @@ RUN_NEEDS  = php:php-cli
 TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:php-codesniffer \
              Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim openssl:openssl curl:curl dokuwiki:dokuwiki $(C_NEEDS)
 C_NEEDS    = gcc:gcc g++:g++ /usr/include/openssl/evp.h:libssl-dev
-C_LONG     = valgrind:valgrind clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a:libclang-rt-14-dev
+C_LONG     = valgrind:valgrind clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a:libclang-rt-14-dev $(JAVA_NEEDS)
+JAVA_NEEDS = javac:default-jdk-headless /usr/share/java/junit4.jar:junit4
 # The applications of long tests, with a database that tests start themselves. nginx
 # comes first: they would bring Apache otherwise.
 PHP_LIB    = /usr/lib/php/[0-9]*
@@ -25,7 +26,7 @@ MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:me
 LONG_NEEDS = $(TEST_NEEDS) $(C_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long bench wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test module
+.PHONY: help run build test test-long bench wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +84,10 @@ libsazukari: ## build the C library, in libsazukari/build
 libsazukari-test: ## test the C library, with mkd and PHP
 	@.ci/install $(C_NEEDS) $(RUN_NEEDS)
 	$(GO) test -count=1 -v ./libsazukari
+
+java: ## build the Java binding of the C library, in libsazukari/java/build
+	@.ci/install $(C_NEEDS) $(JAVA_NEEDS)
+	$(MAKE) -C libsazukari/java
 
 fmt: ## format the Go code
 	gofmt -w $(GOFILES)
