@@ -202,7 +202,7 @@ func TestKilledWorkers(t *testing.T) {
 		})
 	}
 	killed := int64(0)
-	for range 25 {
+	for range 10 {
 		time.Sleep(200 * time.Millisecond)
 		if pids := d.workers(); len(pids) > 0 && syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL) == nil {
 			killed++
@@ -211,7 +211,7 @@ func TestKilledWorkers(t *testing.T) {
 	stop()
 	load.Wait()
 	t.Logf("%d responses, %d workers killed, %d failed", done.Load(), killed, failed.Load())
-	if failed.Load() > killed || done.Load() < 1000 {
+	if failed.Load() > killed || done.Load() < 200 {
 		t.Errorf("%d responses, %d workers killed, %d failed", done.Load(), killed, failed.Load())
 	}
 	eventually(t, "the pool is at full size", func() bool { return len(d.workers()) == workers })

@@ -125,6 +125,7 @@ func runCommand() *cobra.Command {
 			return err
 		}
 		defer d.logs.Close()
+		d.logs.RedirectStandard()
 		for _, w := range d.warnings {
 			d.logs.Main.Warn(w)
 		}

@@ -119,6 +119,11 @@ func (l *Logs) Peers(listener string) *slog.Logger {
 // Backend returns the log of a backend.
 func (l *Logs) Backend(name string) *slog.Logger { return newSlog(l.Main.Core()).With("backend", name) }
 
+// RedirectStandard sends the lines of the standard library's package log, which
+// some dependencies use, to the main log, at level info. It returns a function that
+// undoes it.
+func (l *Logs) RedirectStandard() (undo func()) { return zap.RedirectStdLog(l.Main) }
+
 // newSlog returns a slog.Logger that adds no stack traces, which zapslog adds
 // to errors unless a level forbids it.
 func newSlog(core zapcore.Core) *slog.Logger {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -321,6 +322,19 @@ func TestErrorsHaveNoStackTrace(t *testing.T) {
 		if have := out.lines(); len(have) != 3 || strings.Contains(strings.Join(have, ""), ".go:") {
 			t.Errorf("%s: %q", format, have)
 		}
+	}
+}
+
+// TestRedirectStandard: lines of package log go through the queue as well.
+func TestRedirectStandard(t *testing.T) {
+	out := new(output)
+	l := open(t, out, Options{Format: "console"})
+	undo := l.RedirectStandard()
+	log.Print("from a\x1b[31m dependency")
+	undo()
+	l.Close()
+	if have := out.lines(); len(have) != 1 || !strings.Contains(have[0], `from a\u001b[31m dependency`) {
+		t.Errorf("the log has %q", have)
 	}
 }
 
