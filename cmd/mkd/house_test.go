@@ -16,6 +16,7 @@ import (
 // other modules; all may import the standard library.
 var house = map[string]struct{ own, modules []string }{
 	"megaki":               {[]string{"share"}, []string{"golang.org/x/crypto"}},
+	"megaki/httpclient":    {[]string{"megaki"}, nil},
 	"share":                {nil, nil},
 	"httptoken":            {nil, nil},
 	"config":               {[]string{"httptoken"}, []string{"gopkg.in/yaml.v3"}},
@@ -46,7 +47,7 @@ var house = map[string]struct{ own, modules []string }{
 
 	"cmd/mkd":                {[]string{"proxy", "proxy/logs", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
 	"bench":                  {[]string{"megaki"}, nil},
-	"cmd/sazukari":           {[]string{"megaki"}, []string{"github.com/spf13/cobra"}},
+	"cmd/sazukari":           {[]string{"megaki", "megaki/httpclient"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},
 	"vectors/generate":       {nil, nil},
 }

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+
+	"mkd/megaki/httpclient"
 )
 
 // response is an HTTP response that came as a message.
@@ -17,80 +16,21 @@ type response struct {
 	body           []byte
 }
 
-// parseResponse reads a message that is exactly one response to a request (RFC
-// 9112). The length of a message is not authenticated: up to 15 bytes could be
-// missing or be too many. So the response has to show where its body ends.
+// parseResponse reads a message that is exactly one response to a request.
 func parseResponse(msg []byte, method string) (*response, error) {
-	fail := func(format string, args ...any) (*response, error) {
-		return nil, fmt.Errorf("what the server sent is no HTTP response: "+format, args...)
-	}
-	if len(msg) == 0 {
-		return fail("it is empty")
-	}
-	if !bytes.HasPrefix(msg, []byte("HTTP/1.")) {
-		return fail("it begins with %q; 'sazukari send' is for other messages", msg[:min(len(msg), 40)])
-	}
-	head, err := checkHead(msg)
+	r, err := httpclient.ParseResponse(msg, &http.Request{Method: method})
 	if err != nil {
-		return fail("%w", err)
+		if len(msg) > 0 && !bytes.HasPrefix(msg, []byte("HTTP/")) {
+			err = fmt.Errorf("%w; 'sazukari send' is for other messages", err)
+		}
+		return nil, err
 	}
-	r := bufio.NewReader(bytes.NewReader(msg))
-	resp, err := http.ReadResponse(r, &http.Request{Method: method})
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return fail("%w", err)
+		return nil, err
 	}
-	if resp.StatusCode < 200 {
-		return fail("its status is %s, after which another one follows", resp.Status)
-	}
-	a := &response{Response: resp, head: head}
-	a.body, err = io.ReadAll(resp.Body)
-	rest, _ := io.ReadAll(r)
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fail("its body is cut off: %d bytes came", len(a.body))
-	case err != nil:
-		return fail("its body: %w", err)
-	case len(rest) > 0:
-		return fail("%d bytes follow it", len(rest))
-	case resp.ContentLength < 0 && resp.TransferEncoding == nil && len(a.body) > 0:
-		return fail("it has a body, but neither Content-Length nor chunks, so it may be cut off")
-	}
-	return a, nil
-}
-
-// checkHead returns the head. It checks what net/http accepts and should not.
-func checkHead(msg []byte) ([]byte, error) {
-	framed := 0 // fields that give the length of the body
-	for at, line := 0, 1; ; line++ {
-		n := bytes.IndexByte(msg[at:], '\n')
-		if n < 0 {
-			return nil, errors.New("its head doesn't end with an empty line")
-		}
-		text, ok := bytes.CutSuffix(msg[at:at+n], []byte("\r"))
-		if !ok {
-			return nil, fmt.Errorf("line %d ends in LF alone: it ends in CR LF", line)
-		}
-		at += n + 1
-		if len(text) == 0 {
-			return msg[:at], nil
-		}
-		for _, c := range text {
-			if c < ' ' && c != '\t' || c == 0x7f {
-				return nil, fmt.Errorf("line %d has the control character 0x%02x", line, c)
-			}
-		}
-		name, _, _ := strings.Cut(string(text), ":")
-		switch strings.ToLower(name) {
-		case "content-length", "transfer-encoding":
-			framed++
-		}
-		if framed > 1 {
-			return nil, fmt.Errorf("line %d is a second Content-Length or Transfer-Encoding", line)
-		}
-		if text[0] == ' ' || text[0] == '\t' {
-			return nil, fmt.Errorf("line %d begins with a space", line)
-		}
-	}
+	end := []byte("\r\n\r\n")
+	return &response{Response: r, head: msg[:bytes.Index(msg, end)+len(end)], body: body}, nil
 }
 
 // location returns where a redirect leads.

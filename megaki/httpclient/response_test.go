@@ -1,7 +1,10 @@
-package main
+package httpclient
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -9,7 +12,6 @@ import (
 func TestParseResponse(t *testing.T) {
 	for _, test := range []struct{ method, msg, body string }{
 		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"},
-		{"GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"},
 		{"GET", "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", ""},
 		{"GET", "HTTP/1.1 200 OK\r\n\r\n", ""},
 		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n", "hi!"},
@@ -18,15 +20,24 @@ func TestParseResponse(t *testing.T) {
 		{"GET", "HTTP/1.1 204 No Content\r\n\r\n", ""},
 		{"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", ""},
 	} {
-		a, err := parseResponse([]byte(test.msg), test.method)
-		if err != nil || string(a.body) != test.body || !strings.HasSuffix(string(a.head), "\r\n\r\n") {
+		response, err := ParseResponse([]byte(test.msg), &http.Request{Method: test.method})
+		if err != nil {
 			t.Errorf("%q: %v", test.msg, err)
+			continue
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil || string(body) != test.body || response.TransferEncoding != nil {
+			t.Errorf("%q: %q, %v", test.msg, body, err)
+		}
+		if test.method == "GET" && response.ContentLength != int64(len(body)) {
+			t.Errorf("%q: ContentLength %d", test.msg, response.ContentLength)
 		}
 	}
 	for _, test := range []struct{ method, msg, want string }{
 		{"GET", "", "it is empty"},
 		{"GET", "hello", `it begins with "hello"`},
 		{"GET", "HTTP/2 200\r\n\r\n", "it begins with"},
+		{"GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "it begins with"},
 		{"GET", "HTTP/1.1 abc OK\r\n\r\n", "malformed HTTP status"},
 		{"GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "its status is 100 Continue"},
 		{"GET", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "its status is 101"},
@@ -44,53 +55,67 @@ func TestParseResponse(t *testing.T) {
 		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhi", "unsupported transfer encoding"},
 		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", "its body is cut off"},
 		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nx", "1 bytes follow it"},
-		{"GET", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "neither Content-Length nor chunks"},
 		{"GET", "HTTP/1.1 200 OK\r\n\r\nhi", "neither Content-Length nor chunks"},
 		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "2 bytes follow it"},
 		{"GET", "HTTP/1.1 204 No Content\r\n\r\nhi", "2 bytes follow it"},
 		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "19 bytes follow it"},
 	} {
-		if _, err := parseResponse([]byte(test.msg), test.method); err == nil || !strings.Contains(err.Error(), test.want) {
+		_, err := ParseResponse([]byte(test.msg), &http.Request{Method: test.method})
+		if wrong := new(ResponseError); !errors.As(err, &wrong) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: error %v, want %s", test.msg, err, test.want)
 		}
 	}
 	whole := "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\nabcde"
 	for n := range len(whole) {
-		if _, err := parseResponse([]byte(whole[:n]), "GET"); err == nil {
+		if _, err := ParseResponse([]byte(whole[:n]), nil); err == nil {
 			t.Errorf("%q is taken", whole[:n])
 		}
 	}
 }
 
-// FuzzParseResponse checks that a response is all of its message, and nothing in its head
-// that a terminal would obey.
+// FuzzParseResponse checks that a response is all of its message: nothing can be
+// cut off or added, which the protocol doesn't authenticate. Its head has
+// nothing that a terminal would obey.
 func FuzzParseResponse(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nA: b\r\n\r\n",
-		"HTTP/1.1 204 \r\n\r\n", "HTTP/1.0 404 a\tb\r\nLocation: /\r\n\r\n", "HTTP/1.1 200\r\n\r\nx",
+		"HTTP/1.1 204 \r\n\r\n", "HTTP/1.1 404 a\tb\r\nLocation: /\r\n\r\n", "HTTP/1.1 200\r\n\r\nx",
 	} {
 		f.Add([]byte(seed), false)
 		f.Add([]byte(seed), true)
 	}
 	f.Fuzz(func(t *testing.T, msg []byte, isHead bool) {
-		method := "GET"
+		r := &http.Request{Method: "GET"}
 		if isHead {
-			method = "HEAD"
+			r.Method = "HEAD"
 		}
-		a, err := parseResponse(msg, method)
+		response, err := ParseResponse(msg, r)
 		if err != nil {
 			return
 		}
-		if !bytes.HasPrefix(msg, a.head) || bytes.ContainsAny(a.head, "\x00\x1b\x7f") || a.StatusCode < 200 {
-			t.Fatalf("head %q of %q", a.head, msg)
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if a.TransferEncoding == nil && len(a.head)+len(a.body) != len(msg) {
-			t.Fatalf("head %q and body %q of %q", a.head, a.body, msg)
+		end := bytes.Index(msg, []byte("\r\n\r\n")) + 4
+		if head := msg[:end]; bytes.ContainsAny(head, "\x00\x1b\x7f") || response.StatusCode < 200 {
+			t.Fatalf("head %q of %q", head, msg)
 		}
-		if isHead && len(a.body) > 0 {
-			t.Fatalf("body %q of %q", a.body, msg)
+		if isHead && end != len(msg) {
+			t.Fatalf("body after %q", msg)
 		}
-		if _, err := parseResponse(append(msg, 'x'), method); err == nil {
+		if !bytes.Contains(bytes.ToLower(msg[:end]), []byte("transfer-encoding")) && !bytes.Equal(msg[end:], body) {
+			t.Fatalf("body %q of %q", body, msg)
+		}
+		if !isHead && response.ContentLength != int64(len(body)) {
+			t.Fatalf("ContentLength %d of %q", response.ContentLength, body)
+		}
+		for n := 1; n < 16 && n < len(msg); n++ {
+			if _, err := ParseResponse(msg[:len(msg)-n], r); err == nil {
+				t.Fatalf("%q is taken without its last %d bytes", msg, n)
+			}
+		}
+		if _, err := ParseResponse(append(msg, 'x'), r); err == nil {
 			t.Fatalf("a byte after %q is taken", msg)
 		}
 	})

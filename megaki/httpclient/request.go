@@ -1,0 +1,125 @@
+package httpclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"mkd/megaki"
+)
+
+// check refuses a request that a message can't carry, and what http.Request's
+// Write would change or drop without an error.
+func check(r *http.Request) error {
+	switch {
+	case r.URL == nil:
+		return errors.New("request: it has no URL")
+	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
+		return fmt.Errorf("request: the scheme is %q: want http or https", r.URL.Scheme)
+	case r.Host == "" && r.URL.Host == "":
+		return errors.New("request: its URL has no host")
+	case r.Method == http.MethodConnect:
+		return &UnsupportedError{"CONNECT"}
+	case strings.ContainsFunc(r.Method, notToken):
+		return fmt.Errorf("request: the method is %q: want one word", r.Method)
+	case len(r.Trailer) > 0:
+		return &UnsupportedError{"a request with trailers"}
+	case len(r.Header["Upgrade"]) > 0:
+		return &UnsupportedError{fmt.Sprintf("an upgrade to %q", r.Header.Get("Upgrade"))}
+	}
+	for name, values := range r.Header {
+		if name == "" || strings.ContainsFunc(name, notToken) {
+			return fmt.Errorf("request: the name of a field is %q: want letters, digits and hyphens", name)
+		}
+		for _, v := range values {
+			if strings.ContainsFunc(v, isControl) {
+				return fmt.Errorf("request: the field %s has a control character", name)
+			}
+		}
+	}
+	return nil
+}
+
+// notToken reports whether no method and no name of a field has the character
+// (RFC 9110, section 5.6.2).
+func notToken(c rune) bool {
+	return c <= ' ' || c >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", c)
+}
+
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
+
+// ofConnection are the fields that concern a connection, which a message
+// doesn't have. Expect is one of them: the body is already here.
+var ofConnection = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Expect"}
+
+// encode returns a request as a message of at most limit bytes.
+func encode(r *http.Request, body *requestBody, limit int) ([]byte, error) {
+	if r.ContentLength > int64(limit) {
+		return nil, &megaki.TooLongError{Length: r.ContentLength, Limit: limit}
+	}
+	content, err := body.readAll(r.Context(), limit)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.ContentLength > 0 && r.ContentLength != int64(len(content)):
+		return nil, fmt.Errorf("its body has %d bytes, and its ContentLength is %d", len(content), r.ContentLength)
+	}
+	out := &http.Request{
+		Method: r.Method, URL: r.URL, Host: r.Host, Header: r.Header.Clone(),
+		Body: http.NoBody,
+	}
+	for _, name := range ofConnection {
+		out.Header.Del(name)
+	}
+	if len(content) > 0 {
+		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
+	}
+	var message bytes.Buffer
+	message.Grow(len(content) + 1024)
+	if err := out.Write(&message); err != nil {
+		return nil, err
+	}
+	if message.Len() > limit {
+		return nil, &megaki.TooLongError{Length: int64(message.Len()), Limit: limit}
+	}
+	return message.Bytes(), nil
+}
+
+// requestBody is the body of a request, which is closed once.
+type requestBody struct {
+	io.ReadCloser // may be nil
+	once          sync.Once
+}
+
+// Close implements io.Closer.
+func (b *requestBody) Close() (err error) {
+	if b.ReadCloser != nil {
+		b.once.Do(func() { err = b.ReadCloser.Close() })
+	}
+	return err
+}
+
+// readAll reads a body of at most limit bytes. When the context ends first, it
+// closes the body, which ends the reading.
+func (b *requestBody) readAll(ctx context.Context, limit int) ([]byte, error) {
+	if b.ReadCloser == nil || b.ReadCloser == http.NoBody {
+		return nil, nil
+	}
+	stop := context.AfterFunc(ctx, func() { b.Close() })
+	content, err := io.ReadAll(io.LimitReader(b.ReadCloser, int64(limit)+1))
+	stop()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("reading its body: %w", err)
+	case len(content) > limit:
+		return nil, &megaki.TooLongError{Length: int64(len(content)), Limit: limit}
+	}
+	return content, nil
+}
