@@ -337,7 +337,7 @@ func heap() int {
 func TestShutdownWhileClientSends(t *testing.T) {
 	responded := make(chan struct{})
 	s, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "too large", 413)
+		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 		w.(*Response).FlushError()
 		close(responded)
 	}, nil)

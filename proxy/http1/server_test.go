@@ -226,7 +226,9 @@ func TestSmallBodyThatArrived(t *testing.T) {
 // TestUploadSeesItsRefusal sends 20 MB to a handler that refuses at once: a
 // client that sends all before it reads must receive the response.
 func TestUploadSeesItsRefusal(t *testing.T) {
-	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "too large", 413) }, nil)
+	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+	}, nil)
 	const size = 20 << 20
 	c := dial(t, addr)
 	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", size)

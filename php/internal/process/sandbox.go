@@ -15,6 +15,9 @@ const (
 	capabilityVersion3 = 0x20080522
 )
 
+// inheritable is the index of a set in capData.
+const inheritable = 2
+
 // capHeader and capData are the arguments of capget(2) and capset(2). Version 3
 // has two capData, for 64 capabilities.
 type (
@@ -22,7 +25,7 @@ type (
 		version uint32
 		pid     int32 // 0: the calling thread
 	}
-	capData struct{ effective, permitted, inheritable uint32 }
+	capData [3]uint32 // the effective, the permitted and the inheritable set
 )
 
 // sandboxThread takes from the programs that the calling thread starts every way
@@ -42,7 +45,7 @@ func sandboxThread(root bool) error {
 	if err := capCall(syscall.SYS_CAPGET, &header, &data); err != nil {
 		return os.NewSyscallError("capget", err)
 	}
-	data[0].inheritable, data[1].inheritable = 0, 0 // the ambient set is never larger
+	data[0][inheritable], data[1][inheritable] = 0, 0 // the ambient set is never larger
 	if err := capCall(syscall.SYS_CAPSET, &header, &data); err != nil {
 		return os.NewSyscallError("capset", err)
 	}
