@@ -191,7 +191,7 @@ func TestHTTPResponses(t *testing.T) {
 		{"/reset", "200", 200, 3, nil},
 		{"/printreturn", "printed, returned", 200, 17, nil},
 		{"/nothing", "", 200, 0, map[string]string{"Content-Type": ""}},
-		{"/answer", "body", 418, 4, map[string]string{"X-One": "1", "X-Two": "a|b", "Set-Cookie": "c=v%201; Path=/; HttpOnly; SameSite=Lax"}},
+		{"/response", "body", 418, 4, map[string]string{"X-One": "1", "X-Two": "a|b", "Set-Cookie": "c=v%201; Path=/; HttpOnly; SameSite=Lax"}},
 		{"/nocontent", "", 204, -1, nil},
 		{"/parts", "onetwo", 200, 6, nil},
 		{"/generator", "onetwo", 201, -1, map[string]string{"Content-Type": html}},

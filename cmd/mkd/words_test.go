@@ -15,7 +15,8 @@ import (
 
 // retired are words that this project once used in a meaning of its own, and the
 // words of the field in their place. name is for identifiers, whose words are
-// separated by spaces; text is for comments, texts of the program and documents.
+// separated by spaces; text is for comments and texts of Go, and for all of other
+// sources and documents.
 // "" looks for nothing.
 var retired = []struct{ name, text, say string }{
 	{"doors?", "doors?", "listener"},
@@ -65,7 +66,7 @@ func TestWords(t *testing.T) {
 		switch filepath.Ext(path) {
 		case ".go":
 			words = wordsOf(t, path)
-		case ".md", ".yaml":
+		case ".md", ".yaml", ".php", ".txtar", ".c", ".h", ".java", ".js", ".py", ".sh":
 			for i, line := range readLines(t, path) {
 				words = append(words, word{text: line, number: i + 1})
 			}

@@ -24,7 +24,7 @@ $ARCANGELO_USERSPACE = [
             case 'print': echo 'printed ', 'body'; http_response_code(404); return;
             case 'printreturn': echo 'printed, '; return 'returned';
             case 'nothing': return;
-            case 'answer': return (new Response('body', 418, ['X-One' => '1']))->addHeader('X-Two', 'a')->addHeader('X-Two', 'b')->cookie('c', 'v 1');
+            case 'response': return (new Response('body', 418, ['X-One' => '1']))->addHeader('X-Two', 'a')->addHeader('X-Two', 'b')->cookie('c', 'v 1');
             case 'reset': return (string) http_response_code();
             case 'nocontent': return new Response('ignored', 204);
             case 'env': $was = json_encode($_ENV); $_ENV['LEFT'] = 'x'; return $was;

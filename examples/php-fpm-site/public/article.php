@@ -1,6 +1,6 @@
 <?php
 
-// A script that is asked for by its name, and told more by the rest of the path.
+// A script that is requested by its name, with more in the rest of the path.
 
 require __DIR__ . '/../lib/page.php';
 

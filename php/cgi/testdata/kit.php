@@ -1,5 +1,5 @@
 <?php
-// What the tests have php-cgi do. Each answer begins with the process's number.
+// What the tests let php-cgi do. Each response begins with the number of the process.
 $pid = getmypid();
 switch ($_GET['do'] ?? '') {
 case '':
