@@ -9,10 +9,10 @@ import (
 // Bounds of what is read from a client after a response that closes the
 // connection.
 const (
-	lingerSize    = 64 << 20         // bytes
-	lingerTime    = 30 * time.Second // in all
-	lingerSilence = 5 * time.Second  // between two reads
-	// lingerDraining is what is left of lingerTime once the server shuts down.
+	LingerSize    = 64 << 20         // bytes
+	LingerTime    = 30 * time.Second // in all
+	LingerSilence = 5 * time.Second  // between two reads
+	// lingerDraining is what is left of LingerTime once the server shuts down.
 	lingerDraining = time.Second
 )
 
@@ -34,13 +34,13 @@ func (c *conn) linger() {
 	}
 	buf := c.out.scratch()
 	defer c.out.release()
-	until, draining := time.Now().Add(lingerTime), false
-	for left := lingerSize; left > 0; {
+	until, draining := time.Now().Add(LingerTime), false
+	for left := LingerSize; left > 0; {
 		now := time.Now()
 		if !now.Before(until) {
 			return
 		}
-		plain.SetReadDeadline(sooner(until, now.Add(lingerSilence)))
+		plain.SetReadDeadline(sooner(until, now.Add(LingerSilence)))
 		if !draining && c.server.draining.Load() { // in this order, see drain
 			draining, until = true, sooner(until, now.Add(lingerDraining))
 			continue

@@ -111,7 +111,7 @@ func (s *Server) untrack(c *conn) {
 // Shutdown closes idle connections, and lets requests in flight end within ctx:
 // their responses say that the connection closes. What is left when ctx ends is
 // closed, and Shutdown returns the error of ctx. A client that still sends the body
-// of a request that has its response is waited for a moment, see linger. The
+// of a request that has its response is waited for a moment, see LingerTime. The
 // caller has stopped accepting connections before.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,15 +40,21 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 	resp := &http2Response{ResponseWriter: w, control: control, timeout: l.cfg.WriteTimeout, head: h.Method == http.MethodHead}
 	r := new(request.Request)
 	h = h.WithContext(r.Open(h.Context(), l.daemon.Base))
+	var body *http2Body
 	if h.Body == http.NoBody || h.ContentLength == 0 {
 		h.Body = nil
 	} else {
-		h.Body = &http2Body{ReadCloser: h.Body, control: control, pace: http1.Pace{Timeout: l.cfg.BodyTimeout, MinRate: int64(l.cfg.MinRate)}}
+		body = &http2Body{body: h.Body, control: control, pace: http1.Pace{Timeout: l.cfg.BodyTimeout, MinRate: int64(l.cfg.MinRate)}, expected: h.Header["Expect"] != nil}
+		h.Body = body
 	}
 	r.Begin(h, l.daemon.Enter(l.name))
 	r.Local, r.Remote, r.Client = conn.local, conn.remote, conn.remote
 	if l.handle(resp, r, conn.client, l.refusedHTTP2(h)) != nil {
 		panic(http.ErrAbortHandler) // an incomplete response must not look complete
+	}
+	if body != nil && !body.ended.Load() {
+		resp.FlushError()
+		body.linger(l.stopping)
 	}
 }
 
@@ -66,29 +73,76 @@ func (l *httpsListener) refusedHTTP2(h *http.Request) error {
 
 // http2Body is the body of an HTTP/2 request, under the listener's deadlines.
 type http2Body struct {
-	io.ReadCloser
+	body     io.ReadCloser
 	control  *http.ResponseController
 	pace     http1.Pace
+	expected bool        // the client may wait for 100 (Continue), which the first Read sends
+	closed   atomic.Bool // by the handler
+	ended    atomic.Bool
+
+	reading  sync.Mutex // held by Read
 	received int64
 	waited   time.Duration
-	ended    atomic.Bool
+	err      error // of a Read that failed
 }
 
 // Read implements io.Reader.
 func (b *http2Body) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	if b.ended.Load() {
-		return b.ReadCloser.Read(p)
+		return 0, io.EOF
 	}
 	began := time.Now()
-	b.control.SetReadDeadline(began.Add(b.pace.Patience(b.received, b.waited)))
-	n, err := b.ReadCloser.Read(p)
-	b.received += int64(n)
+	n, err := b.read(p, began.Add(b.pace.Patience(b.received, b.waited)))
 	b.waited += time.Since(began)
-	if err == io.EOF {
+	return n, err
+}
+
+func (b *http2Body) read(p []byte, until time.Time) (int, error) {
+	b.control.SetReadDeadline(until)
+	n, err := b.body.Read(p)
+	b.received += int64(n)
+	switch {
+	case err == io.EOF:
 		b.ended.Store(true)
 		b.control.SetReadDeadline(time.Time{})
+	case err != nil:
+		b.err = err
 	}
 	return n, err
+}
+
+// Close implements io.Closer. A Read in progress returns; otherwise the rest of
+// the body is left to linger.
+func (b *http2Body) Close() error {
+	b.closed.Store(true)
+	if !b.reading.TryLock() {
+		return b.body.Close()
+	}
+	b.reading.Unlock()
+	return nil
+}
+
+// linger reads what the client still sends after its response, within the bounds
+// of package http1 and until ctx ends. A stream that was reset then would be
+// right (RFC 9113, section 8.1), but some clients, as curl 7.88, take the reset for
+// a failure and lose the response.
+func (b *http2Body) linger(ctx context.Context) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if b.expected && b.received == 0 {
+		return // the client hasn't been asked for the body
+	}
+	buf := make([]byte, 4<<10)
+	until := time.Now().Add(http1.LingerTime)
+	for left := http1.LingerSize; left > 0 && b.err == nil && !b.ended.Load() && ctx.Err() == nil && time.Now().Before(until); {
+		n, _ := b.read(buf, time.Now().Add(http1.LingerSilence))
+		left -= n
+	}
 }
 
 // http2Response is the response to an HTTP/2 request.
