@@ -13,6 +13,7 @@ import (
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/megaki/httpclient"
 	"mkd/php"
 	"mkd/php/cgi"
 	"mkd/proxy/balance"
@@ -89,6 +90,11 @@ func TestDefaults(t *testing.T) {
 		"http1.DefaultBodyTimeout":   {http1.DefaultBodyTimeout, web.BodyTimeout},
 		"http1.DefaultWriteTimeout":  {http1.DefaultWriteTimeout, web.WriteTimeout},
 		"http1.DefaultIdleTimeout":   {http1.DefaultIdleTimeout, web.IdleTimeout},
+
+		// Of clients, which config.yaml doesn't configure.
+		"httpclient.DefaultMaxConns":    {httpclient.DefaultMaxConns},
+		"httpclient.DefaultMaxQueue":    {httpclient.DefaultMaxQueue},
+		"httpclient.DefaultIdleTimeout": {httpclient.DefaultIdleTimeout},
 
 		"certs.DefaultCA":             {certs.DefaultCA, cfg.Listeners[1].HTTPS.TLS.ACME.CA},
 		"listen.DefaultHeaderTimeout": {listen.DefaultHeaderTimeout},
