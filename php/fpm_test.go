@@ -27,11 +27,11 @@ func startFPM(t *testing.T, path string) http.RoundTripper {
 	f := phpfpm.Start(t, 1, "php_admin_value[output_buffering] = 0")
 	f.Write(t, "http.php", string(script))
 	return &fastcgi.Transport{Network: f.Network, Address: f.Address, ReadTimeout: time.Minute,
-		Params: func(dst []fastcgi.Param, r *http.Request) ([]fastcgi.Param, error) {
+		Call: func(r *http.Request) *fastcgi.Call {
 			c := httpCall("GET", "/", nil, "")
 			s := fastcgi.Script{Filename: filepath.Join(f.Dir, "http.php"), Name: "/http.php", DocumentRoot: f.Dir,
 				ServerAddr: c.ServerAddr, RemoteAddr: c.ClientAddr}
-			return s.AppendParams(dst, r), nil
+			return &fastcgi.Call{Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return s.AppendParams(dst, r), nil }}
 		}}
 }
 

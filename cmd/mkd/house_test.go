@@ -35,7 +35,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/upstream":       {[]string{"httptoken", "proxy/roundtrip"}, nil},
 	"proxy/ratelimit":      {nil, []string{"golang.org/x/time"}},
 	"proxy/request":        {[]string{"config", "megaki", "proxy/httpmsg"}, nil},
-	"proxy/forward":        {[]string{"config", "proxy/httpmsg", "proxy/request", "proxy/site", "share"}, []string{"github.com/klauspost/compress"}},
+	"proxy/forward":        {[]string{"config", "proxy/httpmsg", "proxy/logs", "proxy/request", "proxy/roundtrip", "proxy/site", "share"}, []string{"github.com/klauspost/compress"}},
 	"proxy/backend": {[]string{"config", "megaki", "php", "php/cgi", "share", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/logs",
 		"proxy/request", "proxy/roundtrip", "proxy/site", "proxy/upstream"}, nil},
 	"proxy/route":    {[]string{"config", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request"}, nil},

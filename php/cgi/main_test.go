@@ -37,9 +37,11 @@ const patience = 30 * time.Second
 // site is a Server with testdata/kit.php, and a client of it.
 type site struct {
 	*Server
-	dir  string // of the script, which all may read
-	tr   *fastcgi.Transport
-	logs *logs
+	dir string // of the script, which all may read
+	tr  *fastcgi.Transport
+	// stderr gets the error output of scripts; nil: nobody does.
+	stderr func(line string)
+	logs   *logs
 }
 
 // openDir makes a folder with a mode, which may let other users in.
@@ -77,9 +79,12 @@ func newSite(t testing.TB, opt Options) *site {
 	if s.Server, err = New(opt); err != nil {
 		t.Fatal(err)
 	}
-	s.tr = &fastcgi.Transport{Network: "unix", Address: s.Address(), Params: func(dst []fastcgi.Param, r *http.Request) ([]fastcgi.Param, error) {
+	s.tr = &fastcgi.Transport{Network: "unix", Address: s.Address(), Call: func(r *http.Request) *fastcgi.Call {
 		script := fastcgi.Script{Filename: filepath.Join(s.dir, "kit.php"), Name: "/kit.php", DocumentRoot: s.dir}
-		return script.AppendParams(dst, r), nil
+		return &fastcgi.Call{
+			Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return script.AppendParams(dst, r), nil },
+			Stderr: s.stderr,
+		}
 	}}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -242,8 +247,8 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
-func stderrTo(lines *[]string) func(*http.Request, string) {
-	return func(_ *http.Request, line string) { *lines = append(*lines, line) }
+func stderrTo(lines *[]string) func(string) {
+	return func(line string) { *lines = append(*lines, line) }
 }
 
 // daemon runs in place of the tests when a test wants to kill a daemon: it starts

@@ -225,7 +225,7 @@ func TestOutputIsLogged(t *testing.T) {
 func TestScriptErrorIsTheClients(t *testing.T) {
 	s := startSite(t, Options{Workers: 1, Ini: map[string]string{"log_errors": "1", "display_errors": "0", "error_log": ""}})
 	var lines []string
-	s.tr.Stderr = stderrTo(&lines)
+	s.stderr = stderrTo(&lines)
 	_, resp, _, _ := s.send(request(t, "fatal"))
 	if resp == nil || resp.StatusCode != 500 || !strings.Contains(strings.Join(lines, "\n"), "kit_has_no_such_function") {
 		t.Errorf("answer %v, standard error %q", resp, lines)

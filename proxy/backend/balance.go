@@ -44,7 +44,6 @@ func newBalancer(c *config.Balance, health *config.Health, log *slog.Logger) *ba
 		MaxFails:    maxFails,
 		FailTimeout: c.FailTimeout,
 		Health:      healthOf(health),
-		Picked:      picked,
 		Logger:      log,
 	}
 }

@@ -27,7 +27,7 @@ type fastcgiBackend struct {
 	cfg      *config.FastCGI
 	log      *slog.Logger
 	balancer *balance.Balancer
-	servers  []*fastcgi.Transport
+	servers  map[*balance.Upstream]*fastcgi.Transport
 	spawned  *cgi.Server // nil: none
 	scripts  *site.Scripts
 	sendFile *forward.SendFile // nil: none
@@ -37,7 +37,7 @@ type fastcgiBackend struct {
 
 func newFastCGI(b *config.Backend, d Daemon) (Backend, error) {
 	c := b.FastCGI
-	f := &fastcgiBackend{cfg: c, log: d.Logger, spool: d.Spool}
+	f := &fastcgiBackend{servers: make(map[*balance.Upstream]*fastcgi.Transport), cfg: c, log: d.Logger, spool: d.Spool}
 	f.scripts = &site.Scripts{
 		Files:     &site.Files{Root: c.Root, CacheControl: c.CacheControl, Charset: c.Charset, Types: c.Types, Hide: c.Hide},
 		Index:     c.Index,
@@ -64,14 +64,14 @@ func newFastCGI(b *config.Backend, d Daemon) (Backend, error) {
 	f.balancer = newBalancer(&c.Balance, c.Health, d.Logger)
 	for _, address := range addresses {
 		t := f.newServer(address)
-		f.servers = append(f.servers, t)
-		u := &balance.Upstream{Name: address, Weight: 1, Transport: t}
+		u := &balance.Upstream{Name: address, Weight: 1}
+		f.servers[u] = t
 		if c.Health != nil {
 			u.Check = func(ctx context.Context) error { return f.check(ctx, t) }
 		}
 		f.balancer.Upstreams = append(f.balancer.Upstreams, u)
 	}
-	f.Forwarder = forward.Forwarder{Origin: f.balancer, Spool: d.Spool, Relay: d.Spool, SendFile: f.sendFile}
+	f.Forwarder = forward.Forwarder{Spool: d.Spool, Relay: d.Spool, SendFile: f.sendFile, Logger: d.Logger}
 	return f, nil
 }
 
@@ -95,14 +95,12 @@ func (f *fastcgiBackend) newServer(address string) *fastcgi.Transport {
 	t := &fastcgi.Transport{
 		Network:         "tcp",
 		Address:         address,
-		Params:          f.params,
 		DialTimeout:     f.cfg.DialTimeout,
 		ResponseTimeout: f.cfg.ResponseTimeout,
 		ReadTimeout:     f.cfg.ReadTimeout,
 		KeepAlive:       f.cfg.KeepAlive,
 		IdleTimeout:     f.cfg.IdleTimeout,
-		Stderr:          f.logLine,
-		Excess:          excessLog(f.log),
+		Call:            healthCall,
 	}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		t.Network, t.Address = "unix", path
@@ -110,34 +108,42 @@ func (f *fastcgiBackend) newServer(address string) *fastcgi.Transport {
 	return t
 }
 
-// params returns what the script learns of a request.
-func (f *fastcgiBackend) params(dst []fastcgi.Param, r *http.Request) ([]fastcgi.Param, error) {
-	x := request.Of(r.Context())
-	if x == nil { // a health check
-		s := fastcgi.Script{Name: r.URL.Path, Filename: r.URL.Path}
-		return s.AppendParams(dst, r), nil
-	}
-	script := r.Context().Value(scriptKey{}).(site.Found)
-	s := fastcgi.Script{
-		Filename:     script.Filename,
-		Name:         x.Prefix + script.Name, // so that applications make links that lead back here
-		PathInfo:     script.PathInfo,
-		DocumentRoot: script.DocumentRoot,
-		RequestURI:   x.AskedURI(),
-		ServerAddr:   x.Local,
-		RemoteAddr:   x.Client,
-		HTTPS:        x.Secure,
-		Env:          f.env,
-	}
-	if x.Session != nil {
-		s.Session = x.Session.String()
-	}
-	return s.AppendParams(dst, r), nil
+// healthCall returns the call of a health check.
+func healthCall(h *http.Request) *fastcgi.Call {
+	s := fastcgi.Script{Name: h.URL.Path, Filename: h.URL.Path}
+	return &fastcgi.Call{Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return s.AppendParams(dst, h), nil }}
 }
 
-// logLine logs what a script wrote to its error output.
-func (f *fastcgiBackend) logLine(r *http.Request, line string) {
-	requestLog(f.log, r).Warn("output of the script", "text", line)
+// script is the Origin of a request: the script that it is for.
+type script struct {
+	*fastcgiBackend
+	site.Found
+}
+
+// Send implements forward.Origin.
+func (s *script) Send(r *request.Request, out *http.Request, e roundtrip.Events) (*http.Response, error) {
+	params := fastcgi.Script{
+		Filename:     s.Filename,
+		Name:         r.Prefix + s.Name, // so that applications make links that lead back here
+		PathInfo:     s.PathInfo,
+		DocumentRoot: s.DocumentRoot,
+		RequestURI:   r.AskedURI(),
+		ServerAddr:   r.Local,
+		RemoteAddr:   r.Client,
+		HTTPS:        r.Secure,
+		Env:          s.env,
+	}
+	if r.Session != nil {
+		params.Session = r.Session.String()
+	}
+	return s.balancer.Do(out, func(u *balance.Upstream, out *http.Request) (*http.Response, error) {
+		r.Record.Upstream = u.Name
+		return s.servers[u].Do(out, &fastcgi.Call{
+			Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return params.AppendParams(dst, out), nil },
+			Stderr: func(line string) { forward.RequestLog(s.log, r).Warn("output of the script", "text", line) },
+			Events: e,
+		})
+	})
 }
 
 // check asks a server for its ping.path.
@@ -194,7 +200,6 @@ func (f *fastcgiBackend) Serve(w request.Response, r *request.Request) error {
 	case found.File != "":
 		return forward.SiteError(f.scripts.Files.ServeFile(w, r.Request, found.File))
 	}
-	r.Request = r.WithContext(context.WithValue(r.Context(), scriptKey{}, found))
 	if !f.cfg.StreamBody {
 		body, err := f.spool.Receive(r.Request)
 		if err != nil {
@@ -203,12 +208,8 @@ func (f *fastcgiBackend) Serve(w request.Response, r *request.Request) error {
 		defer body.Close()
 		r.StartTimeout() // the script isn't late if the client was
 	}
-	return f.kind(f.Forward(w, r))
+	return f.kind(f.Forward(w, r, &script{f, found}))
 }
-
-// scriptKey is the key of the script in a request's context: package fastcgi
-// hands the context to params.
-type scriptKey struct{}
 
 // kind gives an error of package fastcgi or balance its kind.
 func (f *fastcgiBackend) kind(err error) error {

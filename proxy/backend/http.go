@@ -16,6 +16,7 @@ import (
 	"mkd/proxy/certs"
 	"mkd/proxy/forward"
 	"mkd/proxy/request"
+	"mkd/proxy/roundtrip"
 	"mkd/proxy/upstream"
 )
 
@@ -23,7 +24,7 @@ import (
 type httpBackend struct {
 	forward.Forwarder
 	balancer *balance.Balancer
-	servers  []*server
+	servers  map[*balance.Upstream]*server
 }
 
 // server is one of the HTTP servers of a backend.
@@ -33,35 +34,24 @@ type server struct {
 	override bool   // whether it sees that instead of what the client asked for
 }
 
-// RoundTrip implements http.RoundTripper.
-func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
-	if x := request.Of(r.Context()); r.Host == "" || s.override && (x == nil || !x.HostSet) {
-		copied := *r
-		copied.Host = s.host
-		r = &copied
-	}
-	return s.Transport.RoundTrip(r)
-}
-
 func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 	c := b.HTTP
 	trust, err := upstreamTLS(&c.TLS)
 	if err != nil {
 		return nil, err
 	}
-	h := new(httpBackend)
+	h := &httpBackend{servers: make(map[*balance.Upstream]*server)}
 	h.balancer = newBalancer(&c.Balance, c.Health, d.Logger)
 	for i := range c.Upstreams {
 		s := newServer(c, c.Upstreams[i].URL, trust)
-		s.Excess = excessLog(d.Logger)
-		h.servers = append(h.servers, s)
-		u := &balance.Upstream{Name: c.Upstreams[i].URL, Weight: c.Upstreams[i].Weight, Transport: s, Active: s.Active}
+		u := &balance.Upstream{Name: c.Upstreams[i].URL, Weight: c.Upstreams[i].Weight, Active: s.Active}
+		h.servers[u] = s
 		if c.Health != nil {
 			u.Check = func(ctx context.Context) error { return s.check(ctx, c.Health) }
 		}
 		h.balancer.Upstreams = append(h.balancer.Upstreams, u)
 	}
-	h.Forwarder = forward.Forwarder{Origin: h.balancer, Spool: d.Spool, Upgrade: true, Rewrite: func(r *request.Request, header http.Header) {
+	h.Forwarder = forward.Forwarder{Spool: d.Spool, Upgrade: true, Logger: d.Logger, Rewrite: func(r *request.Request, header http.Header) {
 		in := &inside{asked: r.Asked, prefix: r.Prefix, upstream: upstreamOf(r.Record.Upstream), seen: parseHostPort(r.Request.Host)}
 		if r.Request.Host == "" || c.Host == "upstream" && !r.HostSet {
 			if in.seen = in.upstream; in.upstream == (hostPort{}) {
@@ -126,13 +116,6 @@ func policy(by string) balance.Policy {
 	return balance.RoundRobin
 }
 
-// picked notes for the access log which upstream a request went to.
-func picked(r *http.Request, u *balance.Upstream) {
-	if x := request.Of(r.Context()); x != nil {
-		x.Record.Upstream = u.Name
-	}
-}
-
 // check asks a server whether it is well.
 func (s *server) check(ctx context.Context, c *config.Health) error {
 	u, err := url.ParseRequestURI(c.Path)
@@ -161,7 +144,21 @@ func (h *httpBackend) Shutdown(context.Context) error {
 // Prepare implements request.Preparer.
 func (h *httpBackend) Prepare(r *request.Request) { forward.SetForwarded(r) }
 
+// Send implements forward.Origin.
+func (h *httpBackend) Send(r *request.Request, out *http.Request, e roundtrip.Events) (*http.Response, error) {
+	return h.balancer.Do(out, func(u *balance.Upstream, out *http.Request) (*http.Response, error) {
+		r.Record.Upstream = u.Name
+		s := h.servers[u]
+		if out.Host == "" || s.override && !r.HostSet {
+			copied := *out
+			copied.Host = s.host
+			out = &copied
+		}
+		return s.Do(out, e)
+	})
+}
+
 // Serve implements request.Backend.
 func (h *httpBackend) Serve(w request.Response, r *request.Request) error {
-	return balanceError(h.Forward(w, r))
+	return balanceError(h.Forward(w, r, h))
 }

@@ -16,6 +16,7 @@ import (
 	"mkd/php"
 	"mkd/proxy/forward"
 	"mkd/proxy/request"
+	"mkd/proxy/roundtrip"
 	"mkd/share"
 )
 
@@ -66,7 +67,7 @@ func newPHP(b *config.Backend, d Daemon) (Backend, error) {
 		return nil, err
 	}
 	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors, spool: d.Spool, sendFile: forward.NewSendFile(c.SendFile)}
-	made.forwarder = forward.Forwarder{Origin: messageOrigin{made}, SendFile: made.sendFile}
+	made.forwarder = forward.Forwarder{SendFile: made.sendFile, Logger: d.Logger}
 	return made, nil
 }
 
@@ -99,7 +100,7 @@ func (b *phpBackend) serve(w request.Response, r *request.Request) error {
 	if message, ok := w.(request.Message); ok {
 		return b.pool.Do(r.Context(), b.call(r, r.Message), message.Verbatim())
 	}
-	return b.forwarder.Forward(w, r)
+	return b.forwarder.Forward(w, r, messageOrigin{b})
 }
 
 // classify gives an error of package php its kind.
@@ -212,9 +213,8 @@ const maxVerbatim = 16 << 20
 // it gets as one message, framed anew.
 type messageOrigin struct{ *phpBackend }
 
-// RoundTrip implements http.RoundTripper.
-func (b messageOrigin) RoundTrip(h *http.Request) (*http.Response, error) {
-	r := request.Of(h.Context())
+// Send implements forward.Origin.
+func (b messageOrigin) Send(r *request.Request, h *http.Request, _ roundtrip.Events) (*http.Response, error) {
 	body, err := b.spool.Receive(h)
 	if err != nil {
 		return nil, err

@@ -10,9 +10,9 @@ import (
 
 // Upstream is a server that gets a share of the requests.
 type Upstream struct {
-	Name      string // for logs and Status
-	Weight    int    // its share of the requests, compared to the others'; less than 1: 1
-	Transport http.RoundTripper
+	Name      string            // for logs and Status
+	Weight    int               // its share of the requests, compared to the others'; less than 1: 1
+	Transport http.RoundTripper // for RoundTrip; a caller of Do needs none
 
 	// Active returns the number of requests in flight at Transport. It is called
 	// often, under a lock. Default: they are counted here, for which the body of
@@ -70,9 +70,7 @@ type Balancer struct {
 	MaxFails    int           // failures within FailTimeout that eject an upstream; less than 0: none do
 	FailTimeout time.Duration // see above
 
-	// Picked is called before each try with the upstream that gets the request,
-	// and Retrying after one that failed and will be followed by another.
-	Picked   func(r *http.Request, u *Upstream)
+	// Retrying is called after a try that failed and will be followed by another.
 	Retrying func(r *http.Request, u *Upstream, err error)
 
 	// Logger logs when an upstream goes down, and when it is up again. Default:
@@ -96,12 +94,19 @@ func (b *Balancer) init() {
 	})
 }
 
-// RoundTrip implements http.RoundTripper. If no upstream can be tried it fails
-// at once with a *DownError; if none was reached, with an *UnreachableError; else
-// with the error of the last try.
+// RoundTrip implements http.RoundTripper. It is Do with the Transports of the
+// upstreams.
 func (b *Balancer) RoundTrip(r *http.Request) (*http.Response, error) {
+	return b.Do(r, func(u *Upstream, r *http.Request) (*http.Response, error) { return u.Transport.RoundTrip(r) })
+}
+
+// Do sends a request by send, which is called for each try with the upstream that
+// gets the request. If no upstream can be tried it fails at once with a *DownError;
+// if none was reached, with an *UnreachableError; else with the error of the last
+// try.
+func (b *Balancer) Do(r *http.Request, send func(*Upstream, *http.Request) (*http.Response, error)) (*http.Response, error) {
 	b.init()
-	t := try{b: b, r: r, out: r}
+	t := try{b: b, r: r, out: r, send: send}
 	u, trial, wait := b.pick(nil)
 	if u == nil {
 		closeBody(r)
@@ -129,16 +134,13 @@ func (b *Balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 // do sends the request to u.
 func (t *try) do(u *state, trial bool) (*http.Response, error) {
 	b := t.b
-	if b.Picked != nil {
-		b.Picked(t.r, u.Upstream)
-	}
 	t.begin()
 	u.requests.Add(1)
 	counted := u.Active == nil
 	if counted {
 		u.active.Add(1)
 	}
-	resp, err := u.Transport.RoundTrip(t.out)
+	resp, err := t.send(u.Upstream, t.out)
 	if err == nil {
 		if t.body != nil {
 			t.body.settle(false)

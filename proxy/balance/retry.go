@@ -12,6 +12,7 @@ import (
 type try struct {
 	b       *Balancer
 	r       *http.Request // the caller's
+	send    func(*Upstream, *http.Request) (*http.Response, error)
 	out     *http.Request // what is sent: r, or a copy with another body
 	body    *body         // of the request, if it has no GetBody; otherwise nil
 	tried   []*state      // those before the current one

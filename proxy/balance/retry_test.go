@@ -141,12 +141,14 @@ func TestRetries(t *testing.T) {
 				}
 			}}
 			var picked strings.Builder
-			b.Picked = func(got *http.Request, u *Upstream) { picked.WriteString(u.Name) }
 			for _, u := range named(1, 1, 1) {
 				u.Transport = tr
 				b.Upstreams = append(b.Upstreams, u)
 			}
-			resp, err := b.RoundTrip(r)
+			resp, err := b.Do(r, func(u *Upstream, r *http.Request) (*http.Response, error) {
+				picked.WriteString(u.Name)
+				return u.Transport.RoundTrip(r)
+			})
 			var unreachable *UnreachableError
 			switch {
 			case c.again && (err != nil || tries != 2 || retries != 1 || picked.String() != "ab" || resp.Request != r):

@@ -239,7 +239,7 @@ func serveOn(t testing.TB, network, address string, f func(c *fakeConn)) (*Trans
 			})
 		}
 	})
-	tr := &Transport{Network: network, Address: s.address, Params: simpleParams}
+	tr := &Transport{Network: network, Address: s.address, Call: with(simpleParams)}
 	t.Cleanup(func() {
 		tr.CloseIdleConnections()
 		l.Close()
@@ -328,4 +328,20 @@ func idle(tr *Transport) int {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return len(tr.idle)
+}
+
+// with returns a Transport's Call that has parameters and nothing else.
+func with(params func(dst []Param, r *http.Request) ([]Param, error)) func(*http.Request) *Call {
+	return func(r *http.Request) *Call {
+		return &Call{Params: func(dst []Param) ([]Param, error) { return params(dst, r) }}
+	}
+}
+
+// also returns a Transport's Call that is that of call with a change.
+func also(call func(*http.Request) *Call, change func(c *Call, r *http.Request)) func(*http.Request) *Call {
+	return func(r *http.Request) *Call {
+		c := call(r)
+		change(c, r)
+		return c
+	}
 }

@@ -112,7 +112,8 @@ func TestMoreThanContentLength(t *testing.T) {
 				}
 			})
 			reports := 0
-			tr.KeepAlive, tr.Excess = 1, func(*http.Request) { reports++ }
+			tr.KeepAlive = 1
+			tr.Call = also(tr.Call, func(c *Call, _ *http.Request) { c.Excess = func() { reports++ } })
 			for n := range 2 {
 				resp, body, err := roundTripAll(tr, newRequest(t, "GET", ""))
 				if err != nil || body != c.want || resp.ContentLength != int64(len(c.want)) {
@@ -258,19 +259,22 @@ func TestErrorOutput(t *testing.T) {
 		tr, _ := serve(t, responding(says.String()+end(0)))
 		var got []string
 		r := newRequest(t, "GET", "")
-		tr.Stderr = func(of *http.Request, line string) {
-			if of != r {
-				t.Error("another request")
+		quiet := tr.Call
+		tr.Call = also(quiet, func(c *Call, of *http.Request) {
+			c.Stderr = func(line string) {
+				if of != r {
+					t.Error("another request")
+				}
+				got = append(got, line)
 			}
-			got = append(got, line)
-		}
+		})
 		if _, body, err := roundTripAll(tr, r); body != "text" || err != nil {
 			t.Errorf("%q, %v", body, err)
 		}
 		if strings.Join(got, "|") != strings.Join(c.want, "|") {
 			t.Errorf("%.40q: got %.200q", c.parts, got)
 		}
-		tr.Stderr = nil
+		tr.Call = quiet
 		if _, body, err := roundTripAll(tr, r); body != "text" || err != nil {
 			t.Errorf("%q, %v", body, err)
 		}

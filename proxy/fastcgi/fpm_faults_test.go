@@ -134,7 +134,7 @@ func TestFPMAllBusy(t *testing.T) {
 	defer resp.Body.Close()
 	readPID(t, resp)
 
-	waiting := &Transport{Network: "unix", Address: f.tr.Address, Params: f.params, ResponseTimeout: 200 * time.Millisecond}
+	waiting := &Transport{Network: "unix", Address: f.tr.Address, Call: with(f.params), ResponseTimeout: 200 * time.Millisecond}
 	for _, body := range []string{"", strings.Repeat("x", 4<<20)} {
 		_, _, err := roundTripAll(waiting, f.request(t, "POST", "do=pid", body))
 		if e := failure(t, err); !errors.Is(err, roundtrip.ErrTimeout) || !e.Sent || e.Responded {
@@ -269,7 +269,7 @@ func TestFPMIdleConnectionsDontPin(t *testing.T) {
 	f := startFPM(t, 1)
 	f.tr.KeepAlive, f.tr.IdleTimeout = 1, 300*time.Millisecond
 	_, pid := f.do(t, "GET", "do=pid", "")
-	other := &Transport{Network: "unix", Address: f.tr.Address, Params: f.params}
+	other := &Transport{Network: "unix", Address: f.tr.Address, Call: with(f.params)}
 	if _, got, err := roundTripAll(other, f.request(t, "GET", "do=pid", "")); got != pid || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}

@@ -181,7 +181,7 @@ func TestFPMErrorOutput(t *testing.T) {
 	noLeaks(t)
 	f := startFPM(t, 1)
 	var got []string
-	f.tr.Stderr = func(_ *http.Request, line string) { got = append(got, line) }
+	f.tr.Call = also(f.tr.Call, func(c *Call, _ *http.Request) { c.Stderr = func(line string) { got = append(got, line) } })
 	if _, body := f.do(t, "GET", "do=log", ""); body != "before after" {
 		t.Errorf("%q", body)
 	}

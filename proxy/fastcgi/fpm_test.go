@@ -35,7 +35,7 @@ func startFPM(t testing.TB, workers int, settings ...string) *fpm {
 	s := phpfpm.Start(t, workers, append([]string{"php_admin_value[output_buffering] = 0"}, settings...)...)
 	s.Write(t, "kit.php", string(kit))
 	f := &fpm{Server: s, dir: s.Dir}
-	f.tr = &Transport{Network: s.Network, Address: s.Address, Params: f.params}
+	f.tr = &Transport{Network: s.Network, Address: s.Address, Call: with(f.params)}
 	f.balancer.Upstreams = []*balance.Upstream{{Transport: f.tr}}
 	t.Cleanup(f.tr.CloseIdleConnections)
 	return f

@@ -37,7 +37,7 @@ func responseOf(tr *Transport, method string, r io.Reader) (*http.Response, []by
 	if err != nil {
 		return nil, nil, err
 	}
-	rt := &roundTrip{t: tr, r: req, left: -1}
+	rt := &roundTrip{t: tr, r: req, call: tr.Call(req), left: -1}
 	rt.Begin(req)
 	if err := rt.prepare(); err != nil {
 		return nil, nil, err
@@ -93,7 +93,9 @@ func FuzzResponse(f *testing.F) {
 		f.Add([]byte(seed), true)
 	}
 	excess := false
-	tr := &Transport{Params: simpleParams, Stderr: func(*http.Request, string) {}, Excess: func(*http.Request) { excess = true }}
+	tr := &Transport{Call: also(with(simpleParams), func(c *Call, _ *http.Request) {
+		c.Stderr, c.Excess = func(string) {}, func() { excess = true }
+	})}
 	f.Fuzz(func(t *testing.T, data []byte, head bool) {
 		method := "GET"
 		if head {

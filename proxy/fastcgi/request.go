@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strconv"
 
@@ -31,7 +30,7 @@ func (rt *roundTrip) prepare() (err error) {
 	rt.head = rt.t.buffers.Get()
 	b := appendBegin(*rt.head, rt.t.KeepAlive > 0)
 	defer func() { *rt.head = b }() // as it has grown
-	if b, err = rt.t.appendRequestParams(b, rt.r, rt.length); err != nil || !rt.isShort() {
+	if b, err = rt.t.appendRequestParams(b, rt.call, rt.length); err != nil || !rt.isShort() {
 		return err
 	}
 	if body := rt.Body(); body != nil {
@@ -104,15 +103,15 @@ func (rt *roundTrip) sendBody(body io.Reader) error {
 }
 
 // appendRequestParams appends the PARAMS records of a request to dst.
-func (t *Transport) appendRequestParams(dst []byte, r *http.Request, length int64) ([]byte, error) {
-	if t.Params == nil {
-		return dst, errors.New("the Transport has no Params")
+func (t *Transport) appendRequestParams(dst []byte, c *Call, length int64) ([]byte, error) {
+	if c.Params == nil {
+		return dst, errors.New("the call has no Params")
 	}
 	kept, ok := t.params.Get().(*[]Param)
 	if !ok {
 		kept = new([]Param)
 	}
-	params, err := t.Params((*kept)[:0], r)
+	params, err := c.Params((*kept)[:0])
 	defer func() {
 		clear(params)
 		*kept = params[:0]

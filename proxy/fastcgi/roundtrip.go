@@ -16,6 +16,7 @@ type roundTrip struct {
 	roundtrip.Trip
 	t      *Transport
 	r      *http.Request
+	call   *Call
 	conn   *conn   // nil: none yet
 	head   *[]byte // what is sent first
 	length int64   // of the request's body in bytes
@@ -59,7 +60,7 @@ func (rt *roundTrip) on(c *conn, reused bool) (*http.Response, error) {
 	rt.Open(c.Conn, reused)
 	rt.records.br = rt.t.buffers.Reader()
 	rt.records.br.Reset((*input)(rt))
-	rt.stderr = lines{f: rt.t.Stderr, r: rt.r}
+	rt.stderr = lines{f: rt.call.Stderr}
 	rt.Start()
 	if err := rt.send(); err != nil {
 		return nil, rt.finish("sending the request", err)
@@ -154,8 +155,8 @@ const maxExcess = 1 << 20
 // at the end. awaitStdout has reported that there is some: a file that readfile
 // sends is often followed by the line end after ?>.
 func (rt *roundTrip) dropExcess() error {
-	if rt.t.Excess != nil {
-		rt.t.Excess(rt.r)
+	if rt.call.Excess != nil {
+		rt.call.Excess()
 	}
 	for rt.excess < maxExcess {
 		p, err := rt.records.peek()

@@ -141,7 +141,7 @@ func TestRequestsThatCantBeSent(t *testing.T) {
 		}, ErrParam},
 		{"no length", 4, func(dst []Param, _ *http.Request) ([]Param, error) { return append(dst, Param{"A", "b"}), nil }, ErrParam},
 	} {
-		tr.Params = c.params
+		tr.Call = with(c.params)
 		r, b := requestWith(t, strings.NewReader("body"), c.length)
 		_, err := tr.RoundTrip(r)
 		if e := failure(t, err); !errors.Is(err, c.want) || e.Sent || e.Responded {
@@ -151,7 +151,7 @@ func TestRequestsThatCantBeSent(t *testing.T) {
 			t.Errorf("%s: the body isn't closed", c.name)
 		}
 	}
-	tr.Params = nil
+	tr.Call = func(*http.Request) *Call { return new(Call) }
 	if _, err := tr.RoundTrip(newRequest(t, "GET", "")); err == nil {
 		t.Error("no Params, and no error")
 	}
@@ -224,7 +224,7 @@ func TestEarlyResponseToASmallRequest(t *testing.T) {
 		}
 		f.say(stdout(" and late"), end(0))
 	})
-	tr.Params = func(dst []Param, _ *http.Request) ([]Param, error) { return append(dst, params...), nil }
+	tr.Call = with(func(dst []Param, _ *http.Request) ([]Param, error) { return append(dst, params...), nil })
 	resp, err := tr.RoundTrip(newRequest(t, "POST", "body"))
 	if err != nil {
 		t.Fatal(err)

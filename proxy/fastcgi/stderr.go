@@ -3,7 +3,6 @@ package fastcgi
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 )
 
 // Bounds of a request's error output, in bytes.
@@ -14,8 +13,7 @@ const (
 
 // lines hands on the error output of a request line by line.
 type lines struct {
-	f       func(r *http.Request, line string)
-	r       *http.Request
+	f       func(line string)
 	part    []byte // of a line whose end hasn't come
 	passed  int    // bytes handed on
 	dropped int    // bytes left out
@@ -48,7 +46,7 @@ func (l *lines) flush() {
 		l.dropped += len(line)
 	} else if len(line) > 0 {
 		l.passed += len(line)
-		l.f(l.r, string(line))
+		l.f(string(line))
 	}
 	l.part = l.part[:0]
 }
@@ -60,6 +58,6 @@ func (l *lines) close() {
 	}
 	l.flush()
 	if l.dropped > 0 {
-		l.f(l.r, fmt.Sprintf("%d bytes more of error output were left out", l.dropped))
+		l.f(fmt.Sprintf("%d bytes more of error output were left out", l.dropped))
 	}
 }

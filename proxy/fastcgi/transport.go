@@ -44,10 +44,8 @@ type Transport struct {
 	Network string // tcp or unix; default: tcp
 	Address string // HOST:PORT, or the socket's path
 
-	// Params appends the parameters of a request to dst, in the order in which
-	// they are sent. Script.AppendParams does most of it. An error ends the
-	// request before the server is dialled.
-	Params func(dst []Param, r *http.Request) ([]Param, error)
+	// Call returns the call of a request, for RoundTrip.
+	Call func(r *http.Request) *Call
 
 	DialTimeout time.Duration // less than 0: none
 	// ResponseTimeout bounds the wait for the header of the response, and
@@ -66,19 +64,6 @@ type Transport struct {
 
 	MaxHeader int // bytes of the header of the response
 
-	// Stderr gets what the script writes to its error output, line by line
-	// without the line's end. It may hold any byte. A line longer than 4 KiB
-	// comes in pieces. Of what comes after 256 KiB of one request only the length
-	// is reported. It is called by RoundTrip and by Read and Close
-	// of the body. Default: nothing.
-	Stderr func(r *http.Request, line string)
-
-	// Excess is called once for a response that has more bytes than its
-	// Content-Length. They are dropped, and its connection isn't used again. A
-	// response with fewer is cut: io.ErrUnexpectedEOF. It is called by Read of the
-	// body. Default: nothing.
-	Excess func(r *http.Request)
-
 	mu   sync.Mutex
 	idle []*conn // the one used last is the last
 
@@ -86,8 +71,31 @@ type Transport struct {
 	params  sync.Pool // of *[]Param
 }
 
+// Call is what a request to a FastCGI server has besides its http.Request.
+type Call struct {
+	// Params appends the parameters of the request to dst, in the order in which
+	// they are sent. Script.AppendParams does most of it. An error ends the
+	// request before the server is dialled.
+	Params func(dst []Param) ([]Param, error)
+
+	// Stderr gets what the script writes to its error output, line by line
+	// without the line's end. It may hold any byte. A line longer than 4 KiB
+	// comes in pieces. Of what comes after 256 KiB only the length is reported. It
+	// is called by Do, and by Read and Close of the response's body. Default:
+	// nothing.
+	Stderr func(line string)
+
+	// Events are called for what happens besides. There are no informational
+	// responses. A response with fewer bytes than its Content-Length is cut:
+	// io.ErrUnexpectedEOF.
+	roundtrip.Events
+}
+
 // RoundTrip implements http.RoundTripper.
-func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	rt := &roundTrip{t: t, r: r, left: -1}
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) { return t.Do(r, t.Call(r)) }
+
+// Do sends a request, and returns its response as RoundTrip does.
+func (t *Transport) Do(r *http.Request, c *Call) (*http.Response, error) {
+	rt := &roundTrip{t: t, r: r, call: c, left: -1}
 	return rt.do()
 }

@@ -90,7 +90,7 @@ func TestNobodyThere(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	tcp := &Transport{Address: "127.0.0.1:1", Params: simpleParams}
+	tcp := &Transport{Address: "127.0.0.1:1", Call: with(simpleParams)}
 	_, err := tcp.RoundTrip(newRequest(t, "GET", ""))
 	if e := failure(t, err); e.Sent || !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("%+v", e)
@@ -252,11 +252,13 @@ func TestConcurrency(t *testing.T) {
 		}
 	})
 	tr.KeepAlive = 4
-	tr.Stderr = func(r *http.Request, line string) {
-		if line != r.URL.RawQuery {
-			t.Errorf("%q got the error output of %q", r.URL.RawQuery, line)
+	tr.Call = also(tr.Call, func(c *Call, r *http.Request) {
+		c.Stderr = func(line string) {
+			if line != r.URL.RawQuery {
+				t.Errorf("%q got the error output of %q", r.URL.RawQuery, line)
+			}
 		}
-	}
+	})
 	var all sync.WaitGroup
 	for g := range 8 {
 		all.Go(func() {

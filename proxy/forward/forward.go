@@ -2,20 +2,25 @@ package forward
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"strings"
 
+	"mkd/proxy/logs"
 	"mkd/proxy/request"
+	"mkd/proxy/roundtrip"
 )
+
+// Origin is what sends a request to a server of a backend.
+type Origin interface {
+	// Send sends h, which is what is left to send of r, and returns the server's
+	// response. It calls the events.
+	Send(r *request.Request, h *http.Request, e roundtrip.Events) (*http.Response, error)
+}
 
 // Forwarder sends requests to the servers of a backend, and their responses to
 // clients: what all kinds of servers have in common.
 type Forwarder struct {
-	// Origin sends a request to a server of the backend.
-	Origin http.RoundTripper
-
 	// Upgrade is whether the servers can change protocols.
 	Upgrade bool
 
@@ -26,17 +31,23 @@ type Forwarder struct {
 	SendFile *SendFile
 
 	// Spool receives small bodies of HTTP requests before a server is connected.
-	// nil: Origin does so.
+	// nil: the Origin does so.
 	Spool *Spool
 
 	// Relay, if set, takes responses as fast as the server sends them, and keeps
 	// what a slow client has not read: see type Relay.
 	Relay *Spool
+
+	// Logger logs what is odd about responses.
+	Logger *slog.Logger
 }
 
-// Forward sends a request to the backend, and its response to the client.
-func (f *Forwarder) Forward(w request.Response, r *request.Request) error {
+// Forward sends a request to an origin, and its response to the client.
+func (f *Forwarder) Forward(w request.Response, r *request.Request, to Origin) error {
 	h := r.Request
+	events := roundtrip.Events{Excess: func() {
+		RequestLog(f.Logger, r).Warn("the response has more bytes than its Content-Length; the rest is dropped")
+	}}
 	if f.Upgrade && r.Upgrade != "" {
 		h.Header["Connection"] = []string{"Upgrade"}
 		h.Header["Upgrade"] = []string{r.Upgrade}
@@ -49,17 +60,12 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request) error {
 			}
 			defer body.Close()
 		}
-		h = h.WithContext(httptrace.WithClientTrace(h.Context(), &httptrace.ClientTrace{
-			Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {
-				if !h.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
-					return nil
-				}
-				return Inform(w, status, http.Header(fields))
-			},
-		}))
+		if h.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
+			events.Inform = func(status int, fields http.Header) error { return Inform(w, status, fields) }
+		}
 	}
 	h.RequestURI = ""
-	resp, err := f.Origin.RoundTrip(h)
+	resp, err := to.Send(r, h, events)
 	if err != nil {
 		return err
 	}
@@ -82,6 +88,11 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request) error {
 		return err
 	}
 	return f.deliver(w, r, resp)
+}
+
+// RequestLog returns the log of a backend for what it does with a request.
+func RequestLog(l *slog.Logger, r *request.Request) *slog.Logger {
+	return l.With("client", r.Client.String(), "method", r.Method, "path", logs.Shorten(r.Path, logs.MaxPath))
 }
 
 // Inform passes an informational response (1xx) on.

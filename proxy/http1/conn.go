@@ -120,20 +120,19 @@ func (c *conn) handle() bool {
 	framing := httpmsg.Framing{}
 	c.nextContext()
 	r := c.req
+	httpmsg.Blank(r)
 	if err == nil {
 		framing, err = c.parser.ParseHead(head, r)
-	} else {
-		httpmsg.Blank(r)
 	}
 	c.refused = err != nil
 	r.Close = c.refused || !keepsAlive(r)
 	r.ContentLength = framing.Length
-	c.body, r.Body = &c.none, nil
+	c.body = &c.none
 	if framing.Length != 0 {
 		c.body = newBody(c, framing)
 		r.Body = c.body
 	}
-	if r.TransferEncoding = nil; framing.Chunked {
+	if framing.Chunked {
 		r.TransferEncoding = chunked
 	}
 	c.resp.reset(r)
@@ -153,7 +152,7 @@ var chunked = []string{"chunked"}
 func (c *conn) shrink() {
 	c.long, c.parser = nil, httpmsg.Parser{}
 	httpmsg.Blank(c.req)
-	c.req.Header, c.req.Body, c.req.Form, c.req.PostForm = nil, nil, nil, nil
+	c.req.Header = nil
 	c.resp.header = make(http.Header)
 }
 

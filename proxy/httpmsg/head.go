@@ -106,9 +106,10 @@ type Parser struct {
 }
 
 // ParseHead reads a head whose end a HeadScanner found, and sets the Method,
-// URL, Proto, Header, Host and RequestURI of r. The Header of r is used again if
-// there is one; URL and the field values belong to the Parser, and are valid
-// until the next call. All errors are of type *Error; r then has what was read before the fault.
+// URL, Proto, Header, Host and RequestURI of r, which must be new or blank. The
+// Header of r is used again if there is one; URL and the field values belong to
+// the Parser, and are valid until the next call. All errors are of type *Error; r
+// then has what was read before the fault.
 //
 // The rules are those of RFC 9112, and where it leaves a choice, the strict
 // one: exactly one Host in HTTP/1.1, one Content-Length or Transfer-Encoding and
@@ -119,7 +120,6 @@ type Parser struct {
 // The Transfer-Encoding and Expect fields are left out: Framing has what they
 // say.
 func (p *Parser) ParseHead(head []byte, r *http.Request) (Framing, error) {
-	Blank(r)
 	p.r, p.line, p.length, p.chunked, p.expect = r, 1, -1, false, false
 	defer func() { p.r = nil }()
 	text := string(head[:len(head)-len("\r\n")]) // one allocation for the whole head
@@ -140,10 +140,15 @@ func (p *Parser) ParseHead(head []byte, r *http.Request) (Framing, error) {
 	return f, nil
 }
 
-// Blank makes r a request of which nothing is known. Its Header is used again.
+// Blank makes r a request of which nothing is known, whatever was done with it
+// before. It keeps the connection's part, RemoteAddr, TLS and the context, and the
+// Header, which it empties, for use again.
 func Blank(r *http.Request) {
 	r.Method, r.URL, r.RequestURI, r.Host = "", nil, "", ""
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	r.Body, r.GetBody, r.ContentLength, r.TransferEncoding, r.Trailer = nil, nil, 0, nil, nil
+	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
+	r.Close, r.Pattern, r.Response = false, "", nil
 	clear(r.Header)
 }
 
@@ -169,6 +174,7 @@ func (p *Parser) requestLine(line string) error {
 	target, version := rest[:i], rest[i+1:]
 	switch version {
 	case "HTTP/1.1":
+		r.ProtoMinor = 1
 	case "HTTP/1.0":
 		r.ProtoMinor = 0
 	default:

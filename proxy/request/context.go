@@ -19,24 +19,6 @@ type Context struct {
 	err      error
 	released bool // nobody waits any more
 	waited   bool // Done was called
-	request  *Request
-}
-
-type requestKey struct{}
-
-// Value implements context.Context.
-func (c *Context) Value(key any) any {
-	if key == (requestKey{}) {
-		return c.request
-	}
-	return c.Context.Value(key)
-}
-
-// Of returns the request that a context is of, nil if it is of none. It is for
-// callbacks of client packages, which get no more than an http.Request.
-func Of(ctx context.Context) *Request {
-	r, _ := ctx.Value(requestKey{}).(*Request)
-	return r
 }
 
 // reset makes c a new context. Nobody may wait for the old one.

@@ -95,7 +95,7 @@ type Preparer interface {
 func (r *Request) Open(parent, base context.Context) context.Context {
 	r.parent, r.base = parent, base
 	if r.ctx == nil || r.ctx.asked() {
-		r.ctx = &Context{request: r}
+		r.ctx = new(Context)
 	}
 	return r.ctx
 }

@@ -197,7 +197,7 @@ func newRequest(t testing.TB, method, body string) *http.Request {
 }
 
 // roundTripAll sends a request and reads its whole response.
-func roundTripAll(tr *Transport, r *http.Request) (*http.Response, string, error) {
+func roundTripAll(tr http.RoundTripper, r *http.Request) (*http.Response, string, error) {
 	resp, err := tr.RoundTrip(r)
 	if err != nil {
 		return nil, "", err

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"reflect"
 	"strings"
 	"testing"
@@ -253,9 +251,9 @@ func TestMoreThanContentLength(t *testing.T) {
 				}
 			})
 			reports := 0
-			tr.Excess = func(*http.Request) { reports++ }
+			with := eventful{tr, roundtrip.Events{Excess: func() { reports++ }}}
 			for n := range 2 {
-				if _, got, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil || got != body {
+				if _, got, err := roundTripAll(with, newRequest(t, "GET", "")); err != nil || got != body {
 					t.Errorf("%d bytes: %d came, %v", size, len(got), err)
 				}
 				if reports != n+1 || idle(tr) != 0 || s.connections() != n+1 {
@@ -286,6 +284,14 @@ func TestEveryCut(t *testing.T) {
 	}
 }
 
+// eventful is a Transport with the events of all requests.
+type eventful struct {
+	*Transport
+	events roundtrip.Events
+}
+
+func (e eventful) RoundTrip(r *http.Request) (*http.Response, error) { return e.Do(r, e.events) }
+
 // TestInformational checks that 1xx responses go to whoever asks for them.
 func TestInformational(t *testing.T) {
 	noLeaks(t)
@@ -293,14 +299,11 @@ func TestInformational(t *testing.T) {
 	refused := errors.New("refused")
 	for _, want := range []error{nil, refused} {
 		var got []string
-		r := newRequest(t, "GET", "")
-		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-			Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
-				got = append(got, fmt.Sprint(code, h.Get("Link")))
-				return want
-			},
-		}))
-		_, _, err := roundTripAll(tr, r)
+		with := eventful{tr, roundtrip.Events{Inform: func(code int, h http.Header) error {
+			got = append(got, fmt.Sprint(code, h.Get("Link")))
+			return want
+		}}}
+		_, _, err := roundTripAll(with, newRequest(t, "GET", ""))
 		if !errors.Is(err, want) {
 			t.Error(err)
 		}

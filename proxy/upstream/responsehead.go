@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"strconv"
 	"strings"
 	"time"
@@ -56,8 +54,8 @@ func (rt *roundTrip) readHeads() error {
 		case code == http.StatusContinue && rt.Forget():
 			rt.startBody()
 		}
-		if trace := httptrace.ContextClientTrace(rt.r.Context()); trace != nil && trace.Got1xxResponse != nil {
-			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {
+		if inform := rt.events.Inform; inform != nil {
+			if err := inform(resp.StatusCode, resp.Header); err != nil {
 				return err
 			}
 		}

@@ -17,6 +17,7 @@ type roundTrip struct {
 	roundtrip.Trip
 	t         *Transport
 	r         *http.Request
+	events    roundtrip.Events
 	conn      *conn   // nil: none yet
 	head      *[]byte // what is sent first: the head, and a short body
 	length    int64   // of the request's body in bytes; -1: unknown
@@ -166,8 +167,8 @@ func (rt *roundTrip) giveBack(complete, intact bool) {
 		c.rt = nil
 		if complete && rt.excess() {
 			c.ended = true // what it sends can't be trusted any more
-			if rt.t.Excess != nil {
-				rt.t.Excess(rt.r)
+			if rt.events.Excess != nil {
+				rt.events.Excess()
 			}
 		}
 		keep := intact && !c.ended && rt.failed == nil && rt.br.Buffered() == 0

@@ -48,8 +48,7 @@ const (
 // has a CloseWrite method too, no deadlines, and outlives the context.
 //
 // With Expect: 100-continue the body is sent once the server asks for it, or
-// hasn't responded for a second. Other 1xx responses go to Got1xxResponse of the
-// context's httptrace.ClientTrace.
+// hasn't responded for a second. Other 1xx responses go to Events.Inform: see Do.
 type Transport struct {
 	Network string // tcp or unix; default: tcp
 	Address string // HOST:PORT, or the socket's path. The name is resolved at each dial
@@ -82,11 +81,6 @@ type Transport struct {
 
 	MaxHeader int // bytes of the head of a response, with the 1xx responses before it
 
-	// Excess is called for a response that is followed by bytes that aren't part
-	// of it, as one with more bytes than its Content-Length. They are dropped, and
-	// the connection isn't used again. Default: nothing.
-	Excess func(r *http.Request)
-
 	active atomic.Int64
 
 	mu      sync.Mutex
@@ -102,8 +96,13 @@ type Transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.Do(r, roundtrip.Events{})
+}
+
+// Do is RoundTrip, and calls the events of the request.
+func (t *Transport) Do(r *http.Request, e roundtrip.Events) (*http.Response, error) {
 	t.active.Add(1)
-	rt := &roundTrip{t: t, r: r}
+	rt := &roundTrip{t: t, r: r, events: e}
 	return rt.do()
 }
 
