@@ -10,6 +10,17 @@ import (
 // MaxQueue requests wait for one. Nothing was sent.
 var ErrBusy = errors.New("all connections to the server are in use, and the queue for them is full")
 
+// RequestError is returned for a request that is wrong in itself, that is too
+// long, or whose body can't be read. Nothing was sent.
+type RequestError struct {
+	Err error // what is wrong with it
+}
+
+func (e *RequestError) Error() string { return "the request: " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *RequestError) Unwrap() error { return e.Err }
+
 // UnsupportedError is returned for a request that a message can't carry.
 // Nothing was sent.
 type UnsupportedError struct {

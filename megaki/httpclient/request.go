@@ -18,15 +18,15 @@ import (
 func check(r *http.Request) error {
 	switch {
 	case r.URL == nil:
-		return errors.New("request: it has no URL")
+		return &RequestError{errors.New("it has no URL")}
 	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
-		return fmt.Errorf("request: the scheme is %q: want http or https", r.URL.Scheme)
+		return &RequestError{fmt.Errorf("the scheme is %q: want http or https", r.URL.Scheme)}
 	case r.Host == "" && r.URL.Host == "":
-		return errors.New("request: its URL has no host")
+		return &RequestError{errors.New("its URL has no host")}
 	case r.Method == http.MethodConnect:
 		return &UnsupportedError{"CONNECT"}
 	case strings.ContainsFunc(r.Method, notToken):
-		return fmt.Errorf("request: the method is %q: want one word", r.Method)
+		return &RequestError{fmt.Errorf("the method is %q: want one word", r.Method)}
 	case len(r.Trailer) > 0:
 		return &UnsupportedError{"a request with trailers"}
 	case len(r.Header["Upgrade"]) > 0:
@@ -34,11 +34,11 @@ func check(r *http.Request) error {
 	}
 	for name, values := range r.Header {
 		if name == "" || strings.ContainsFunc(name, notToken) {
-			return fmt.Errorf("request: the name of a field is %q: want letters, digits and hyphens", name)
+			return &RequestError{fmt.Errorf("the name of a field is %q: want letters, digits and hyphens", name)}
 		}
 		for _, v := range values {
 			if strings.ContainsFunc(v, isControl) {
-				return fmt.Errorf("request: the field %s has a control character", name)
+				return &RequestError{fmt.Errorf("the field %s has a control character", name)}
 			}
 		}
 	}

@@ -50,8 +50,10 @@ const (
 // that was kept for it had closed, or had used up its key, before the first
 // byte. After any other error the server may or may not have handled it.
 //
-// The errors that a caller may handle are *megaki.TooLongError for a request or a response
-// that is over the limit, *UnsupportedError, *ResponseError, and ErrBusy.
+// The errors that a caller may handle are *RequestError, *UnsupportedError and
+// ErrBusy, with which nothing was sent, and *ResponseError. A *RequestError wraps
+// a *megaki.TooLongError if the request is over the limit; without a
+// *RequestError, that error is of a response.
 type Transport struct {
 	// Address of the Megaki server, HOST:PORT.
 	Address string
@@ -110,7 +112,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer t.leave()
 	message, err := encode(r, body, t.maxMessage())
 	if err != nil {
-		return nil, fmt.Errorf("request: %w", err)
+		return nil, &RequestError{err}
 	}
 	response, err := t.send(r.Context(), message)
 	if err != nil {

@@ -353,6 +353,9 @@ func TestTooLong(t *testing.T) {
 		if long := new(megaki.TooLongError); !errors.As(err, &long) || long.Limit != 1000 {
 			t.Errorf("%s: %v", name, err)
 		}
+		if wrong := new(RequestError); errors.As(err, &wrong) != (name != "a response") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	want := strings.Repeat("a", 800)
 	if got, err := do(t, tr, newRequest(t, "POST", "http://x/", strings.NewReader(want))); got != want || err != nil {
