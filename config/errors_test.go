@@ -259,7 +259,7 @@ func bombs() map[string]string {
 				}
 				return s
 			}()),
-		"unknown names": withLine("routes", "routes:\n"+strings.Repeat("  - {backend: sietsietsiet}\n", 12000)),
+		"unknown names": withLine("routes", "routes:\n"+strings.Repeat("  - {backend: sietsietsiet}\n", 4000)),
 		"unknown keys": minimal + func() string {
 			var b strings.Builder
 			for i := range 60000 {
@@ -271,7 +271,7 @@ func bombs() map[string]string {
 		"too deep":    "log: " + strings.Repeat("[", 500000),
 		"deep blocks": strings.Repeat("? ", 300000),
 		"wide":        "routes: [" + strings.Repeat(",", 500000) + "]",
-		"wide values": "routes: [" + strings.Repeat("a,", 500000) + "]",
+		"wide values": "routes: [" + strings.Repeat("a,", 150000) + "]",
 	}
 }
 

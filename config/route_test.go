@@ -279,7 +279,7 @@ func TestTakes(t *testing.T) {
 // TestManyRoutes: comparing each route with all others, for all listeners, has
 // an end.
 func TestManyRoutes(t *testing.T) {
-	long, many := "routes:\n", "routes: [&r {backend: site}"+strings.Repeat(", *r", 4000)+"]\n"
+	long, many := "routes:\n", "routes: [&r {backend: site}"+strings.Repeat(", *r", 2000)+"]\n"
 	for i := range 100 {
 		long += fmt.Sprintf("  - {match: {hosts: [a.b%s], paths: [/p%d]}, backend: site}\n", strings.Repeat(", c.d", 250), i)
 	}
@@ -287,7 +287,7 @@ func TestManyRoutes(t *testing.T) {
 		long += fmt.Sprintf("  - {match: {paths: [/q%d]}, backend: site}\n", i)
 	}
 	listeners := "listeners:\n  a: &a {megaki: {address: ':0', keys: [k]}}\n"
-	for i := range 4000 {
+	for i := range 2000 {
 		listeners += fmt.Sprintf("  a%d: *a\n", i)
 	}
 	for name, text := range map[string]string{
