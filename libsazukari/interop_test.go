@@ -3,6 +3,7 @@ package libsazukari_test
 import (
 	"context"
 	"crypto/rsa"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -25,7 +26,7 @@ type mkd struct {
 	cmd     *exec.Cmd
 }
 
-var binary = sync.OnceValues(func() (string, error) {
+var mkdBinary = sync.OnceValues(func() (string, error) {
 	dir, err := build()
 	if err != nil {
 		return "", err
@@ -65,7 +66,7 @@ $ARCANGELO_USERSPACE = [
 // startMKD runs mkd with a script that sends messages back.
 func startMKD(t *testing.T) *mkd {
 	t.Helper()
-	exe, err := binary()
+	exe, err := mkdBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func TestReferenceProgram(t *testing.T) {
 
 	// After a restart mkd doesn't know the session: a handshake on the same
 	// connection makes another, which can be resumed twice.
-	exe, _ := binary()
+	exe, _ := mkdBinary()
 	for range 2 {
 		m.stop(t)
 		m.start(t, exe)
@@ -212,9 +213,7 @@ func server(t *testing.T, s *megaki.Server) (address, keyFile string) {
 		return err
 	})
 	keyFile = filepath.Join(t.TempDir(), "key")
-	exponent := key.E
-	pinned := append(key.N.FillBytes(make([]byte, 256)), byte(exponent>>24), byte(exponent>>16), byte(exponent>>8), byte(exponent))
-	write(t, keyFile, string(pinned))
+	writeKey(t, keyFile, key)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -228,6 +227,13 @@ func server(t *testing.T, s *megaki.Server) (address, keyFile string) {
 		<-done
 	})
 	return l.Addr().String(), keyFile
+}
+
+// writeKey writes the 260 bytes of a public key.
+func writeKey(t *testing.T, file string, key *rsa.PrivateKey) {
+	t.Helper()
+	pinned := binary.BigEndian.AppendUint32(key.N.FillBytes(make([]byte, 256)), uint32(key.E))
+	write(t, file, string(pinned))
 }
 
 // TestPackageMegaki runs the old program against package megaki's server.
