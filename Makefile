@@ -86,7 +86,7 @@ libsazukari-test: ## test the C library, with mkd and PHP
 	@.ci/install $(C_NEEDS) $(RUN_NEEDS)
 	$(GO) test -count=1 -v ./libsazukari
 
-java: ## build the Java binding of the C library, in libsazukari/java/build
+java: ## build the clients in Java, in libsazukari/java/build
 	@.ci/install $(C_NEEDS) $(JAVA_NEEDS)
 	$(MAKE) -C libsazukari/java
 

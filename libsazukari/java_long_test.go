@@ -3,36 +3,65 @@
 package libsazukari_test
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
 
-// TestLongJava builds the Java binding and runs its JUnit tests against mkd, with
-// the checks that the JVM has for native code.
-func TestLongJava(t *testing.T) {
-	for tool, pkg := range map[string]string{"javac": "default-jdk-headless", "java": "default-jdk-headless"} {
+const junit = "/usr/share/java/junit4.jar:/usr/share/java/hamcrest-core.jar"
+
+// java builds the binding and the client in Java, and returns where they are.
+func java(t *testing.T) (dir string) {
+	t.Helper()
+	for _, tool := range []string{"javac", "java", "jar"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%s is missing: install it with 'apt-get install %s'", tool, pkg)
+			t.Fatalf("%s is missing: install it with 'apt-get install default-jdk-headless'", tool)
 		}
 	}
-	const junit = "/usr/share/java/junit4.jar:/usr/share/java/hamcrest-core.jar"
-	m := startMKD(t)
-	dir := filepath.Join(programs(t), "java")
+	if _, err := os.Stat(strings.Split(junit, ":")[0]); err != nil {
+		t.Fatal("JUnit is missing: install it with 'apt-get install junit4'")
+	}
+	dir = filepath.Join(programs(t), "java")
 	run(t, exec.Command("make", "-s", "-C", "java", "tests", "BUILD="+dir, "JUNIT="+junit))
+	return dir
+}
+
+// runJUnit runs test classes against mkd, and checks how many tests ran.
+func runJUnit(t *testing.T, m *mkd, jar string, tests int, options []string, classes ...string) string {
+	t.Helper()
+	dir := java(t)
+	vectors, err := filepath.Abs("../vectors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := append(options, "-Xmx256m", "-Djava.library.path="+dir, "-Dserver="+m.address, "-Dvectors="+vectors,
+		"-Dkey="+filepath.Join(m.dir, "server.key.pub"),
+		"-cp", strings.Join([]string{filepath.Join(dir, "test-classes"), filepath.Join(dir, jar), junit}, ":"), "org.junit.runner.JUnitCore")
+	out := run(t, exec.Command("java", append(args, classes...)...))
+	t.Log(out)
+	if want := fmt.Sprintf("OK (%d tests)", tests); !strings.Contains(out, want) {
+		t.Errorf("it isn't %s:\n%s", want, out)
+	}
+	return out
+}
+
+// TestLongJNI runs the JUnit tests of the Java binding, with and without the
+// checks that the JVM has for native code.
+func TestLongJNI(t *testing.T) {
+	m := startMKD(t)
 	for _, check := range []string{"-Xcheck:jni", "-Xshare:auto"} {
-		cmd := exec.Command("java", check, "-Xmx256m", "-Djava.library.path="+dir, "-Dserver="+m.address,
-			"-Dkey="+filepath.Join(m.dir, "server.key.pub"), "-cp", strings.Join([]string{filepath.Join(dir, "test-classes"),
-				filepath.Join(dir, "sazukari.jar"), junit}, ":"), "org.junit.runner.JUnitCore", "com.nmi.sazukari.BindingTest")
-		out := run(t, cmd)
-		t.Log(out)
-		if !regexp.MustCompile(`OK \(14 tests\)`).MatchString(out) {
-			t.Errorf("not all tests ran:\n%s", out)
-		}
+		out := runJUnit(t, m, "sazukari.jar", 14, []string{check}, "com.nmi.sazukari.BindingTest")
 		if strings.Contains(out, "WARNING in native method") {
-			t.Errorf("the JVM found faults of native code:\n%s", out)
+			t.Error("the JVM found faults of native code")
 		}
 	}
+}
+
+// TestLongJavaClient runs the JUnit tests of the client in plain Java.
+func TestLongJavaClient(t *testing.T) {
+	m := startMKD(t)
+	runJUnit(t, m, "megaki-client.jar", 21, nil, "dev.megaki.VectorsTest", "dev.megaki.HttpTest", "dev.megaki.ClientTest")
 }
