@@ -103,14 +103,22 @@ func (l *web) join(remote netip.AddrPort) *share.Client {
 // errRequests is for a request that arrives when as many as allowed are in flight.
 var errRequests error = &request.Error{Kind: request.Busy, Err: errors.New("the listener's max_requests, or this client's share of it, are in flight")}
 
-// handle has a request handled, which is counted for client.
-func (l *web) handle(w request.Response, r *request.Request, client *share.Client, refused error) error {
-	defer r.Leave()
+// handle has a request handled, which is counted for client. linger, if not nil, is
+// called after a response to a request that was counted.
+func (l *web) handle(w request.Response, r *request.Request, client *share.Client, refused error, linger func()) (err error) {
 	if client.Take(1, 0) {
 		defer client.Give(1)
+		if linger != nil {
+			defer func() {
+				if err == nil {
+					linger()
+				}
+			}()
+		}
 	} else if refused == nil {
 		refused = errRequests
 	}
+	defer r.Leave()
 	r.Listener, r.Secure, r.Stopping = l.name, l.secure, l.stopping
 	r.CountBody()
 	return r.Handle(w, refused)
@@ -158,7 +166,7 @@ func (c *httpConn) handle(w *http1.Response, h *http.Request, refused error) err
 	r := &c.request
 	r.Begin(h, c.web.daemon.Enter(c.web.name))
 	r.Local, r.Remote, r.Client = c.local, c.remote, c.remote
-	return c.web.handle(w, r, c.client, refused)
+	return c.web.handle(w, r, c.client, refused, nil) // package http1 lingers
 }
 
 // httpListener is a listener for plain HTTP/1.

@@ -49,12 +49,14 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 	}
 	r.Begin(h, l.daemon.Enter(l.name))
 	r.Local, r.Remote, r.Client = conn.local, conn.remote, conn.remote
-	if l.handle(resp, r, conn.client, l.refusedHTTP2(h)) != nil {
-		panic(http.ErrAbortHandler) // an incomplete response must not look complete
+	linger := func() {
+		if body != nil && !body.ended.Load() {
+			resp.FlushError()
+			body.linger(l.stopping)
+		}
 	}
-	if body != nil && !body.ended.Load() {
-		resp.FlushError()
-		body.linger(l.stopping)
+	if l.handle(resp, r, conn.client, l.refusedHTTP2(h), linger) != nil {
+		panic(http.ErrAbortHandler) // an incomplete response must not look complete
 	}
 }
 
