@@ -1,0 +1,134 @@
+//go:build long
+
+package proxy
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startNginxProxy starts an nginx that forwards everything to an upstream, and
+// returns its address.
+func startNginxProxy(t *testing.T, upstream string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	conf := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr crit;
+%[4]s
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[1]s/body; fastcgi_temp_path %[1]s/fastcgi; proxy_temp_path %[1]s/proxy; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
+	server {
+		listen 127.0.0.1:%[2]s;
+		location / {
+			proxy_pass %[3]s;
+			proxy_http_version 1.1;
+			proxy_set_header Host $http_host;
+		}
+	}
+}
+`, dir, port, upstream, map[bool]string{true: "user www-data;"}[os.Geteuid() == 0])
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	startServer(t, exec.Command("nginx", "-c", file, "-e", "stderr"))
+	address := "127.0.0.1:" + port
+	await(t, "nginx serves", func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	return address
+}
+
+// exchange sends bytes, and returns the statuses of the responses, and of those
+// that come from the upstream what it saw.
+func exchange(t *testing.T, address, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(3 * time.Second))
+	go io.WriteString(conn, request)
+	var all []string
+	br := bufio.NewReader(conn)
+	for {
+		method := "GET"
+		if strings.HasPrefix(request, "HEAD ") && len(all) == 0 {
+			method = "HEAD"
+		}
+		resp, err := http.ReadResponse(br, &http.Request{Method: method})
+		if err != nil {
+			if e, ok := err.(net.Error); ok && e.Timeout() {
+				all = append(all, "waits")
+			}
+			return strings.Join(all, ", ")
+		}
+		body, _ := io.ReadAll(resp.Body)
+		one := fmt.Sprint(resp.StatusCode)
+		if resp.Header.Get("X-Upstream") != "" {
+			one += " " + string(body)
+		}
+		all = append(all, strings.TrimSpace(one))
+	}
+}
+
+// TestLongSameAsNginx sends requests to mkd and nginx, side by side, each with
+// another one behind it: the responses and what the upstream sees are the same, or
+// the table has the difference and its reason.
+func TestLongSameAsNginx(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		w.Header().Set("X-Upstream", "yes")
+		fmt.Fprintf(w, "%s %s of %s %q", r.Method, r.RequestURI, r.Host, body)
+	}))
+	defer upstream.Close()
+	nginx := startNginxProxy(t, upstream.URL)
+	p, _ := start(t, load(t, `
+listeners:
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: `+upstream.URL+`}]}}
+routes:
+  - backend: api
+`))
+	const end = "GET /end HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	for _, c := range nginxTable {
+		request := strings.NewReplacer("\\r", "\r", "\\n", "\n", "\\t", "\t", "\\0", "\x00").Replace(c.request)
+		wantNginx, wantMkd := c.nginx, c.mkd
+		if wantMkd == "" {
+			wantMkd = wantNginx
+		} else if c.why == "" {
+			t.Errorf("%s: the difference has no reason", c.request)
+		}
+		if have := exchange(t, nginx, request+end); have != wantNginx {
+			t.Errorf("%s\nnginx: %s\nwant:  %s", c.request, have, wantNginx)
+		}
+		have := strings.ReplaceAll(exchange(t, p.Addr("web").String(), request+end), strings.TrimPrefix(upstream.URL, "http://"), "UPSTREAM")
+		if have != wantMkd {
+			t.Errorf("%s\nmkd:   %s\nwant:  %s", c.request, have, wantMkd)
+		}
+	}
+}
