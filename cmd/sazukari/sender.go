@@ -51,8 +51,22 @@ func (s *sender) bounded(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("the server took longer than --timeout, %s", s.timeout))
 }
 
-// send sends a message and returns the response.
+// send sends a message on a connection of its own, and returns the response.
 func (s *sender) send(ctx context.Context, message []byte) ([]byte, error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if s.began != nil {
+		s.began(conn)
+	}
+	return conn.RoundTrip(ctx, message)
+}
+
+// connect opens a connection that resumes the session, if there is one, and
+// keeps its session for the next.
+func (s *sender) connect(ctx context.Context) (*megaki.Conn, error) {
 	conn, err := megaki.Dial(ctx, "tcp", s.server.address, s.cfg)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -60,18 +74,15 @@ func (s *sender) send(ctx context.Context, message []byte) ([]byte, error) {
 		}
 		return nil, err
 	}
-	defer conn.Close()
 	session := conn.Session()
 	s.cfg.Session = &session
 	if s.sessionFile != "" { // before the message: the old key is of no use now
 		if err := writeSession(s.sessionFile, &session); err != nil {
+			conn.Close()
 			return nil, err
 		}
 	}
-	if s.began != nil {
-		s.began(conn)
-	}
-	return conn.RoundTrip(ctx, message)
+	return conn, nil
 }
 
 // readSession returns nil if the file doesn't exist yet.
