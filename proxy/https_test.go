@@ -180,7 +180,11 @@ routes:
 			t.Errorf("%q, %v", got, err)
 		}
 	}
-	for _, s := range rec.take() {
+	saw := rec.take()
+	if len(saw) != 4 {
+		t.Errorf("the upstream saw %d requests of 4", len(saw))
+	}
+	for _, s := range saw {
 		if !strings.Contains(s.headers, "X-Forwarded-For: 192.0.2.7\n") {
 			t.Errorf("the upstream saw %q", s.headers)
 		}

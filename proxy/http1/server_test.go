@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,101 +13,6 @@ import (
 
 	"mkd/proxy/httpmsg"
 )
-
-// handlerFunc is a Handler that responds to refused requests with their status.
-type handlerFunc func(w http.ResponseWriter, r *http.Request)
-
-func (f handlerFunc) ServeHTTP1(w *Response, r *http.Request, refused error) error {
-	var e *httpmsg.Error
-	if errors.As(refused, &e) {
-		http.Error(w, e.Error(), e.Status)
-		return nil
-	}
-	f(w, r)
-	return nil
-}
-
-func (f handlerFunc) Context(parent context.Context) context.Context { return parent }
-
-func (f handlerFunc) Close() {}
-
-// start serves f, and returns the address.
-func start(t testing.TB, f handlerFunc, set func(*Server)) (*Server, string) {
-	t.Helper()
-	s := &Server{NewHandler: func(net.Conn) Handler { return f }}
-	if set != nil {
-		set(s)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go s.ServeConn(c)
-		}
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-	})
-	return s, l.Addr().String()
-}
-
-func dial(t testing.TB, addr string) net.Conn {
-	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// talk sends the bytes of a client, closes its side, and returns all responses.
-func talk(t *testing.T, addr, say string) string {
-	t.Helper()
-	c := dial(t, addr)
-	io.WriteString(c, say)
-	c.(*net.TCPConn).CloseWrite()
-	all, err := io.ReadAll(c)
-	if err != nil {
-		t.Fatalf("%v after %q", err, all)
-	}
-	return withoutDate(string(all))
-}
-
-func withoutDate(s string) string {
-	var out strings.Builder
-	for line := range strings.Lines(s) {
-		if !strings.HasPrefix(line, "Date: ") {
-			out.WriteString(line)
-		}
-	}
-	return out.String()
-}
-
-// echo responds with the method, the target and the body.
-func echo(w http.ResponseWriter, r *http.Request) {
-	body := []byte(nil)
-	if r.Body != nil {
-		var err error
-		if body, err = io.ReadAll(r.Body); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-	}
-	fmt.Fprintf(w, "%s %s %q", r.Method, r.RequestURI, body)
-}
 
 func TestRequests(t *testing.T) {
 	_, addr := start(t, echo, nil)
@@ -248,131 +152,6 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestFullDuplex has a handler that responds while the body comes.
-func TestFullDuplex(t *testing.T) {
-	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(flushing{w}, r.Body)
-	}, nil)
-	c := dial(t, addr)
-	br := bufio.NewReader(c)
-	io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
-	resp, err := http.ReadResponse(br, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, piece := range []string{"a", "b", "c"} {
-		got := make([]byte, 1)
-		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != piece {
-			t.Fatalf("%q, %v, want %q", got, err, piece)
-		}
-		if piece != "c" {
-			fmt.Fprintf(c, "1\r\n%c\r\n", piece[0]+1)
-		}
-	}
-	io.WriteString(c, "0\r\n\r\n")
-	if rest, err := io.ReadAll(resp.Body); len(rest) > 0 || err != nil {
-		t.Errorf("%q, %v", rest, err)
-	}
-	if !resp.Close {
-		t.Error("the response began before the body's end, and doesn't say that the connection closes")
-	}
-}
-
-type flushing struct{ http.ResponseWriter }
-
-func (f flushing) Write(p []byte) (int, error) {
-	n, err := f.ResponseWriter.Write(p)
-	http.NewResponseController(f.ResponseWriter).Flush()
-	return n, err
-}
-
-func TestResponses(t *testing.T) {
-	long := strings.Repeat("x", 3*gatherSize)
-	for _, test := range []struct {
-		name   string
-		handle func(w http.ResponseWriter, r *http.Request)
-		want   string
-	}{
-		{"nothing", func(w http.ResponseWriter, r *http.Request) {}, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
-		{"no content", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) }, "HTTP/1.1 204 No Content\r\n\r\n"},
-		{"not modified", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "7")
-			w.WriteHeader(304)
-		}, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"},
-		{"chunked", func(w http.ResponseWriter, r *http.Request) {
-			io.WriteString(w, "a")
-			http.NewResponseController(w).Flush()
-			io.WriteString(w, "bc")
-		}, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"},
-		{"long", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, long) },
-			fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(long), long)},
-		{"long with a length", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", fmt.Sprint(len(long)))
-			io.WriteString(w, long[:5])
-			io.WriteString(w, long[5:])
-		}, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long)},
-		{"longer than its length", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "2")
-			if n, err := io.WriteString(w, "abc"); n != 2 || err != http.ErrContentLength {
-				t.Errorf("Write returned %d, %v", n, err)
-			}
-		}, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"},
-		{"trailers", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Trailer", "X-Sum, Content-Length")
-			io.WriteString(w, "a")
-			w.Header().Set("X-Sum", "1")
-			w.Header().Set(http.TrailerPrefix+"X-More", "2")
-		}, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n"},
-		{"early hints", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Link", "</a.css>")
-			w.WriteHeader(103)
-			w.Header().Del("Link")
-			w.WriteHeader(204)
-		}, "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"},
-		{"upgrade required", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Upgrade", "websocket")
-			w.WriteHeader(426)
-		}, "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n"},
-		{"line ends in a value", func(w http.ResponseWriter, r *http.Request) {
-			w.Header()["X"] = []string{"a\r\nb"}
-			w.Header()["X\r\nY"] = []string{"c"}
-		}, "HTTP/1.1 200 OK\r\nX: a  b\r\nContent-Length: 0\r\n\r\n"},
-		{"taken back", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X", "y")
-			io.WriteString(w, "half")
-			if !w.(*Response).Reset() {
-				t.Error("Reset returned false")
-			}
-			w.WriteHeader(500)
-		}, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, addr := start(t, test.handle, nil)
-			if got := talk(t, addr, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); got != test.want {
-				t.Errorf("got\n%.400q, want\n%.400q", got, test.want)
-			}
-		})
-	}
-}
-
-// TestShortResponse has a response with fewer bytes than announced: the
-// connection ends, so that the client doesn't wait for the rest.
-func TestShortResponse(t *testing.T) {
-	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "5")
-		io.WriteString(w, "abc")
-	}, nil)
-	c := dial(t, addr)
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body, err := io.ReadAll(resp.Body); string(body) != "abc" || err != io.ErrUnexpectedEOF {
-		t.Errorf("%q, %v", body, err)
-	}
-}
-
 // TestClientLeaves has a handler wait until its client closes the connection.
 func TestClientLeaves(t *testing.T) {
 	started, left := make(chan struct{}), make(chan error, 1)
@@ -477,23 +256,6 @@ func TestShutdown(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-}
-
-func TestSwitchProtocols(t *testing.T) {
-	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Connection", "Upgrade")
-		w.Header().Set("Upgrade", "echo")
-		c, from, err := w.(*Response).SwitchProtocols()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		io.Copy(c, from)
-	}, nil)
-	got := talk(t, addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello")
-	if !strings.HasPrefix(got, "HTTP/1.1 101 Switching Protocols\r\n") || !strings.Contains(got, "Upgrade: echo\r\n") || !strings.HasSuffix(got, "\r\n\r\nhello") {
-		t.Errorf("got %q", got)
 	}
 }
 
