@@ -28,8 +28,9 @@ func runIn(t *testing.T, dir, name string, args ...string) (output string) {
 	return string(out)
 }
 
-// TestLibraryFromOutside: the program of docs/library.md, in a module of its own
-// with the `replace` of that page, is built and sends a message.
+// TestLibraryFromOutside: the programs of docs/library.md, in a module of their
+// own with the `replace` of that page, are built, and send a message and a
+// request.
 func TestLibraryFromOutside(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -40,12 +41,19 @@ func TestLibraryFromOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := regexp.MustCompile("(?s)```go\n(// Command myapp .*?)```").FindSubmatch(page)
+	get := regexp.MustCompile("(?s)```go\n(// Command myget .*?)```").FindSubmatch(page)
 	edit := regexp.MustCompile(`(?m)^\$ go (mod edit .*)\.\./mkd$`).FindSubmatch(page)
-	if program == nil || edit == nil {
-		t.Fatal("docs/library.md has no program, or no replace")
+	if program == nil || get == nil || edit == nil {
+		t.Fatal("docs/library.md lacks a program, or the replace")
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), program[1], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "get"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "get", "main.go"), get[1], 0o644); err != nil {
 		t.Fatal(err)
 	}
 	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
@@ -60,6 +68,7 @@ func TestLibraryFromOutside(t *testing.T) {
 	args[len(args)-1] += root
 	runIn(t, dir, "go", args...)
 	runIn(t, dir, "go", "build", "-o", "myapp", ".")
+	runIn(t, dir, "go", "build", "-o", "myget", "./get")
 
 	key, err := megaki.GenerateKey()
 	if err != nil {
@@ -77,12 +86,19 @@ func TestLibraryFromOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &megaki.Server{Keys: []*rsa.PrivateKey{key}, Handler: megaki.HandlerFunc(func(w *megaki.ResponseWriter, r *megaki.Request) error {
-		_, err := w.WriteString("You said '" + string(r.Body) + "'")
+		response := "You said '" + string(r.Body) + "'"
+		if strings.HasPrefix(string(r.Body), "GET /page HTTP/1.1\r\nHost: example.org\r\n") {
+			response = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\npage\n"
+		}
+		_, err := w.WriteString(response)
 		return err
 	})}
 	go s.Serve(l)
 	defer s.Close()
 	if got := runIn(t, dir, "./myapp", l.Addr().String(), "server.key.pub", "hello"); got != "You said 'hello'\n" {
+		t.Errorf("it printed %q", got)
+	}
+	if got := runIn(t, dir, "./myget", l.Addr().String(), "server.key.pub", "https://example.org/page"); got != "200 OK\npage\n" {
 		t.Errorf("it printed %q", got)
 	}
 }

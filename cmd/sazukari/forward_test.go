@@ -136,6 +136,11 @@ func TestForward(t *testing.T) {
 	if response.Header.Get("Strict-Transport-Security") != "" {
 		t.Errorf("%v", response.Header)
 	}
+	for _, target := range []string{"/?a;b=%zz&c", "/a%2Fb/%C3%BC?", "/a/../b"} {
+		if _, body := fetch(t, c, "PUT", l.url, "", func(r *http.Request) { r.URL.Opaque = target }); !strings.HasPrefix(body, "PUT "+target+" host=") {
+			t.Errorf("%s: %s", target, body)
+		}
+	}
 	for _, test := range []struct{ origin, want string }{
 		{l.url, "https://example.org"}, {"https://evil.example", "https://evil.example"}, {l.url + ".evil.example", l.url + ".evil.example"}, {"null", "null"},
 	} {

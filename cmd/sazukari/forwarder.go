@@ -46,6 +46,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Transport: f.transport,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "https", f.site, f.site
+			p.Out.URL.RawQuery = p.In.URL.RawQuery // as it is, be it malformed
 			names.request(p.Out.Header)
 		},
 		ModifyResponse: func(response *http.Response) error {

@@ -40,7 +40,10 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 public key, which 'mkd keygen' makes.
 
   sazukari send --server 127.0.0.1:6363 --key server.key.pub hello
-  sazukari get --server 127.0.0.1:6363 --key server.key.pub -i /index.html`,
+  sazukari get --server 127.0.0.1:6363 --key server.key.pub -i /index.html
+  sazukari forward --server 127.0.0.1:6363 --key server.key.pub
+
+'sazukari doctor' finds out why a server can't be used.`,
 		Version:           version,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
