@@ -72,11 +72,7 @@ bench: build ## compare mkd with nginx and PHP-FPM, or one line: make bench LINE
 	$(GO) run ./bench -line '$(LINE)'
 
 fuzz: ## run each fuzz test for FUZZTIME (5000x, or a time as 1m)
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "fuzz $$pkg $$name $(FUZZTIME)"; \
-	    $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
-	  done; done
+	@.ci/fuzz $(FUZZTIME)
 
 libsazukari: ## build the C library, in libsazukari/build
 	@.ci/install $(C_NEEDS)
