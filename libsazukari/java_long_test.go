@@ -63,5 +63,5 @@ func TestLongJNI(t *testing.T) {
 // TestLongJavaClient runs the JUnit tests of the client in plain Java.
 func TestLongJavaClient(t *testing.T) {
 	m := startMKD(t)
-	runJUnit(t, m, "megaki-client.jar", 21, nil, "dev.megaki.VectorsTest", "dev.megaki.HttpTest", "dev.megaki.ClientTest")
+	runJUnit(t, m, "megaki-client.jar", 24, nil, "dev.megaki.VectorsTest", "dev.megaki.HttpTest", "dev.megaki.ClientTest")
 }

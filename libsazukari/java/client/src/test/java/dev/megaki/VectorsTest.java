@@ -306,6 +306,64 @@ public class VectorsTest {
         assertEquals("PROTOCOL", outcome(() -> connection.receiveForTest(1000)));
     }
 
+    /** A RSTOR-ACK with the right MAC, but for another session. */
+    @Test
+    public void aRstorAckWithAnotherTokenFails() throws Exception {
+        Session old = new Session(Crypto.random(16), Crypto.random(32));
+        byte[] augment = Crypto.random(32);
+        byte[] mid = Crypto.derive(old.key, augment);
+        byte[] good = Crypto.seal(Packets.RSTOR_ACK, old.token, mid, Crypto.newNonce(), new byte[32]);
+        byte[] bad = Crypto.seal(Packets.RSTOR_ACK, Crypto.random(16), mid, Crypto.newNonce(), new byte[32]);
+        assertEquals("ok", outcome(() -> Connection.openRstorAck(good, old, augment)));
+        assertEquals("PROTOCOL", outcome(() -> Connection.openRstorAck(bad, old, augment)));
+    }
+
+    private static byte[] synAck(KeyPair own, byte[] ephemeral, byte[] outer, byte[] secret) throws Exception {
+        byte[] p = new byte[Packets.SYN_ACK_SIZE];
+        Packets.putHead(p, Packets.SYN_ACK);
+        System.arraycopy(outer, 0, p, 38, 16);
+        System.arraycopy(Crypto.encryptOaep(own.getPublic(), secret, 0, secret.length), 0, p, 54, 256);
+        System.arraycopy(Crypto.mac(ephemeral, p, 54, 256), 0, p, 6, 32);
+        return p;
+    }
+
+    /** A code is filled with zeros; anything else, a good token among it, is no known error. */
+    @Test
+    public void onlyWholeCodesAreKnown() throws Exception {
+        KeyPair own = Crypto.newKey();
+        byte[] ephemeral = Crypto.random(32);
+        byte[] mark = new byte[16];
+        Arrays.fill(mark, (byte) 0xEE);
+        for (int last : new int[] {0, 1}) {
+            byte[] inner = new byte[48];
+            System.arraycopy(mark, 0, inner, 0, 16);
+            inner[16] = 2;
+            inner[47] = (byte) last;
+            byte[] outer = new byte[48];
+            outer[0] = 2;
+            outer[15] = (byte) last;
+            String expected = last == 0 ? "SERVICE_UNAVAILABLE" : "UNKNOWN_ERROR";
+            assertEquals(expected, outcome(() -> Connection.openSynAck(synAck(own, ephemeral, new byte[16], inner), ephemeral, own)));
+            assertEquals(expected, outcome(() -> Connection.openSynAck(synAck(own, ephemeral, mark, outer), ephemeral, own)));
+        }
+        byte[] secret = Crypto.random(48);
+        assertEquals("UNKNOWN_ERROR", outcome(() -> Connection.openSynAck(synAck(own, ephemeral, mark, secret), ephemeral, own)));
+    }
+
+    @Test
+    public void aLargeExponentIsRefused() throws Exception {
+        byte[] key = Json.hex(Json.read("v1-flow.json").get("server_key_file"));
+        Packets.putInt(key, 256, 0x7FFFFFFF);
+        assertArrayEquals(key, ServerKey.of(key).toBytes());
+        Packets.putInt(key, 256, 0x80000001);
+        try {
+            ServerKey.of(key);
+        } catch (IllegalArgumentException e) {
+            return;
+        }
+        fail();
+    }
+
     @Test
     public void aConnectionThatFailedIsOfNoUse() throws Exception {
         Session s = new Session(Crypto.random(16), Crypto.random(32));
