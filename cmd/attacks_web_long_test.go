@@ -237,10 +237,10 @@ func TestLongAttacksByHTTP(t *testing.T) {
 		open     int // descriptors that it may take
 		run      func(ctx context.Context, w *webDaemon)
 	}{
-		{"HTTP/2, 200 connections with 250 half-sent requests to an HTTP server", "", false, 512, 450, func(ctx context.Context, w *webDaemon) {
+		{"HTTP/2, 200 connections with 250 half-sent requests to an HTTP server", "", false, 640, 450, func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 200, h2(w), time.Second, halfPosts("/http", &sent))
 		}},
-		{"HTTP/2, 200 connections with 250 half-sent requests to PHP-FPM", "", false, 512, 450, func(ctx context.Context, w *webDaemon) {
+		{"HTTP/2, 200 connections with 250 half-sent requests to PHP-FPM", "", false, 640, 450, func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 200, h2(w), time.Second, halfPosts("/fpm", &sent))
 		}},
 		{"1,000 half-sent requests of 60 KB", "", false, 192, 1300, func(ctx context.Context, w *webDaemon) {

@@ -43,6 +43,7 @@ type Spool struct {
 	Dir string `yaml:"dir" default:"" path:"dir"`
 
 	// What all bodies may take together, in memory and files; beyond it requests
-	// get 503.
+	// get 503. While more than 75 % is in use, one client, an IPv4 address or an
+	// IPv6 /64, may have at most three times as much as is still free.
 	MaxTotal Size `yaml:"max_total" default:"4GiB" range:"1MiB..1024TiB"`
 }

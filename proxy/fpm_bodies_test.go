@@ -66,10 +66,10 @@ limits: {spool: {memory: 1KiB, max_total: 1MiB}}
 		n, _ := resp.Body.Read(body)
 		return resp.Status + " " + string(body[:n])
 	}
-	if got := send(1 << 20); got != "200 OK 1048576" {
+	if got := send(3 << 18); got != "200 OK 786432" { // one client may have 3/4
 		t.Errorf("as much as may be kept: %s", got)
 	}
-	if got := send(1<<20 + 1); !strings.HasPrefix(got, "503 ") {
+	if got := send(1 << 20); !strings.HasPrefix(got, "503 ") {
 		t.Errorf("more: %s", got)
 	}
 	if got := send(500_000); got != "200 OK 500000" { // all was given back

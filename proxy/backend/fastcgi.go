@@ -201,7 +201,7 @@ func (f *fastcgiBackend) Serve(w request.Response, r *request.Request) error {
 		return forward.SiteError(f.scripts.Files.ServeFile(w, r.Request, found.File))
 	}
 	if !f.cfg.StreamBody {
-		body, err := f.spool.Receive(r.Request)
+		body, err := f.spool.Receive(r)
 		if err != nil {
 			return err
 		}

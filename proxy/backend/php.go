@@ -146,7 +146,7 @@ func (b *phpBackend) serveHTTP(w request.Response, r *request.Request) error {
 		r.SetTimeout(0)
 		r.Body = &formBody{r.Body, r}
 	} else {
-		body, err := b.spool.Receive(r.Request)
+		body, err := b.spool.Receive(r)
 		if err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ type messageOrigin struct{ *phpBackend }
 
 // Send implements forward.Origin.
 func (b messageOrigin) Send(r *request.Request, h *http.Request, _ roundtrip.Events) (*http.Response, error) {
-	body, err := b.spool.Receive(h)
+	body, err := b.spool.Receive(r)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request, to Origin) e
 	}
 	if !request.IsMessage(w) {
 		if f.Spool != nil {
-			body, err := gather(f.Spool, h)
+			body, err := gather(f.Spool, r)
 			if err != nil {
 				return err
 			}

@@ -17,9 +17,9 @@ const smallBody = 64 << 10
 // gather receives a whole small body, and the first bytes of another one: a
 // client that sends none holds no connection to the origin. The result must be
 // closed when the request has its response.
-func gather(s *Spool, r *http.Request) (io.Closer, error) {
+func gather(s *Spool, r *request.Request) (io.Closer, error) {
 	if r.Body != nil && r.GetBody == nil && (r.ContentLength < 0 || r.ContentLength > smallBody) {
-		return io.NopCloser(nil), gatherFirst(r)
+		return io.NopCloser(nil), gatherFirst(r.Request)
 	}
 	return s.Receive(r)
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // Relay takes a response from a server as fast as it comes, and hands it to a
@@ -20,6 +22,9 @@ import (
 type Relay struct {
 	w     http.ResponseWriter
 	spool *Spool
+	// exempt is what all responses count for: a client's share of the spool is for
+	// bodies that it sends.
+	exempt *share.Client
 
 	status  int           // 0: none yet
 	running chan struct{} // closed when the other goroutine has ended; nil: there is none
@@ -41,7 +46,7 @@ const maxWaiting = 64 << 10
 var waitingBuffers = sync.Pool{New: func() any { return new([maxWaiting]byte) }}
 
 func NewRelay(w http.ResponseWriter, s *Spool) *Relay {
-	r := &Relay{w: w, spool: s}
+	r := &Relay{w: w, spool: s, exempt: s.bytes.Join(netip.Addr{})}
 	r.changed.L = &r.mu
 	return r
 }
@@ -85,7 +90,7 @@ func (r *Relay) keep(p []byte) (int, error) {
 		return n, nil
 	}
 	n := min(len(p), spoolStep)
-	if !r.spool.take(int64(n)) {
+	if !r.exempt.Take(int64(n), 0) {
 		return 0, nil
 	}
 	err := error(nil)
@@ -96,7 +101,7 @@ func (r *Relay) keep(p []byte) (int, error) {
 		_, err = r.file.WriteAt(p[:n], r.to)
 	}
 	if err != nil {
-		r.spool.give(int64(n))
+		r.exempt.Give(int64(n))
 		return 0, keepError(err)
 	}
 	r.to += int64(n)
@@ -179,7 +184,7 @@ func (r *Relay) next(buf []byte) (int, error) {
 	}
 	r.from += int64(n)
 	if r.from == r.to { // what is kept next begins anew
-		r.spool.give(r.to)
+		r.exempt.Give(r.to)
 		r.from, r.to = 0, 0
 		if err := r.file.Truncate(0); err != nil {
 			return 0, keepError(err)
@@ -221,7 +226,7 @@ func (r *Relay) release() {
 		waitingBuffers.Put((*[maxWaiting]byte)(r.memory[:maxWaiting]))
 		r.memory = nil
 	}
-	r.spool.give(r.to)
+	r.exempt.Give(r.to)
 	r.from, r.to = 0, 0
 	if r.file != nil {
 		r.file.Close()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // TestRelay passes responses of all lengths through a relay whose client is slower
@@ -19,7 +20,7 @@ func TestRelay(t *testing.T) {
 			part  int
 			flush bool
 		}{{7001, false}, {7001, true}, {8192, false}, {maxWaiting, false}} {
-			s := &Spool{memory: 1, limit: 200_000, dir: t.TempDir()}
+			s := &Spool{memory: 1, bytes: share.NewPool(200_000, 0), dir: t.TempDir()}
 			rec := httptest.NewRecorder()
 			r := NewRelay(&slowWriter{ResponseWriter: rec}, s)
 			r.Head(202)
@@ -40,7 +41,7 @@ func TestRelay(t *testing.T) {
 			if rec.Code != 202 || !bytes.Equal(rec.Body.Bytes(), want.Bytes()) {
 				t.Errorf("%d bytes, %+v: %d, %d bytes came", size, c, rec.Code, rec.Body.Len())
 			}
-			if used := s.used.Load(); used != 0 {
+			if used := s.bytes.InUse(); used != 0 {
 				t.Errorf("%d bytes of the spool are left in use", used)
 			}
 		}
@@ -64,7 +65,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 // TestRelayBreaks: neither a client that leaves nor an origin that breaks off
 // leaves a whole response, a goroutine or a part of the spool behind.
 func TestRelayBreaks(t *testing.T) {
-	s := &Spool{memory: 1, limit: 1 << 20, dir: t.TempDir()}
+	s := &Spool{memory: 1, bytes: share.NewPool(1<<20, 0), dir: t.TempDir()}
 	r := NewRelay(&slowWriter{ResponseWriter: httptest.NewRecorder(), fail: errors.New("reset")}, s)
 	r.Head(200)
 	var err error
@@ -90,7 +91,7 @@ func TestRelayBreaks(t *testing.T) {
 			t.Errorf("%d bytes of a broken answer went out, though all could be kept", rec.Body.Len())
 		}
 	}
-	if used := s.used.Load(); used != 0 {
+	if used := s.bytes.InUse(); used != 0 {
 		t.Errorf("%d bytes of the spool are left in use", used)
 	}
 }

@@ -4,17 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net/http"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
 
 	"mkd/config"
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // ErrSpoolFull is returned when the bodies of all requests take as much as they may.
-var ErrSpoolFull error = &request.Error{Kind: request.Busy, Err: errors.New("the bodies that wait for a backend take all of limits.spool.max_total")}
+var ErrSpoolFull error = &request.Error{Kind: request.Busy, Err: errors.New("the bodies that wait for a backend, or those of this client its share, take all of limits.spool.max_total")}
 
 // spoolError is an error of keeping a body: the disk is full, say.
 type spoolError struct{ err error }
@@ -39,15 +40,22 @@ func keepError(err error) error {
 type Spool struct {
 	each   int64 // bytes of memory for a body
 	memory int64 // bytes of memory for all bodies
+	held   atomic.Int64
 	dir    string
-	limit  int64 // bytes of all, in memory and files
-	used   atomic.Int64
-	held   atomic.Int64 // bytes of memory
+	bytes  *share.Pool // of all bodies, in memory and files, shared fairly by clients
 }
 
 // NewSpool returns a spool.
 func NewSpool(c *config.Spool) *Spool {
-	return &Spool{each: int64(c.Memory), memory: int64(c.MaxMemory), dir: c.Dir, limit: int64(c.MaxTotal)}
+	return &Spool{each: int64(c.Memory), memory: int64(c.MaxMemory), dir: c.Dir, bytes: share.NewPool(int64(c.MaxTotal), 0)}
+}
+
+// join returns the client that a request counts for. The caller calls Leave.
+func (s *Spool) join(r *request.Request) *share.Client {
+	if r.Exempt {
+		return s.bytes.Join(netip.Addr{})
+	}
+	return s.bytes.Join(r.Client.Addr())
 }
 
 // takeMemory takes n bytes of memory, if there are so many.
@@ -62,25 +70,13 @@ func (s *Spool) takeMemory(n int) bool {
 // giveMemory gives n bytes of memory back.
 func (s *Spool) giveMemory(n int) { s.held.Add(-int64(n)) }
 
-// take counts n bytes as used, if there are so many.
-func (s *Spool) take(n int64) bool {
-	if s.used.Add(n) > s.limit {
-		s.used.Add(-n)
-		return false
-	}
-	return true
-}
-
-// give gives n bytes back.
-func (s *Spool) give(n int64) { s.used.Add(-n) }
-
 // Receive receives the whole body of a request, which then has a length and can
 // be read again. The result gives back the memory, and must be closed.
-func (s *Spool) Receive(r *http.Request) (io.Closer, error) {
+func (s *Spool) Receive(r *request.Request) (io.Closer, error) {
 	if r.Body == nil || r.GetBody != nil {
 		return io.NopCloser(nil), nil
 	}
-	b := &spooled{spool: s}
+	b := &spooled{spool: s, client: s.join(r)}
 	err := b.fill(r.Body, r.ContentLength)
 	if closed := r.Body.Close(); err == nil {
 		err = closed
@@ -101,11 +97,13 @@ func (s *Spool) Receive(r *http.Request) (io.Closer, error) {
 
 // spooled is a body that was received.
 type spooled struct {
-	spool *Spool
-	head  []byte
-	file  *os.File // what comes after head; nil: nothing
-	size  int64
-	taken int64
+	spool  *Spool
+	client *share.Client
+	head   []byte
+	file   *os.File // what comes after head; nil: nothing
+	size   int64
+	taken  int64
+	closed bool
 }
 
 // spoolStep is how many bytes are read and counted at once, if there is memory.
@@ -184,7 +182,7 @@ func (b *spooled) spill(body io.Reader) (err error) {
 
 // count counts n bytes more of the body.
 func (b *spooled) count(n int) error {
-	if !b.spool.take(int64(n)) {
+	if !b.client.Take(int64(n), 0) {
 		return ErrSpoolFull
 	}
 	b.taken += int64(n)
@@ -233,9 +231,14 @@ func (b *spooled) reader() io.ReadCloser {
 
 // Close gives back what the body takes. Readers of it fail from then on.
 func (b *spooled) Close() error {
-	b.spool.give(b.taken)
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	b.client.Give(b.taken)
+	b.client.Leave()
 	b.spool.giveMemory(cap(b.head))
-	b.taken, b.head = 0, nil
+	b.head = nil
 	if b.file != nil {
 		return b.file.Close()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // TestSpoolFails: a disk that takes no more is a fault of this side, not of the
@@ -30,20 +32,20 @@ func TestSpoolFails(t *testing.T) {
 			t.Errorf("%v: %d", err, got)
 		}
 	}
-	s := &Spool{each: 4, memory: 100, limit: 100, dir: filepath.Join(t.TempDir(), "gone")}
+	s := &Spool{each: 4, memory: 100, bytes: share.NewPool(100, 0), dir: filepath.Join(t.TempDir(), "gone")}
 	r, err := http.NewRequest("POST", "/", io.MultiReader(strings.NewReader("longer than that")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.ContentLength = -1
-	if _, err := s.Receive(r); request.Status(err) != 500 || s.used.Load() != 0 {
-		t.Errorf("%v, %d bytes left", err, s.used.Load())
+	if _, err := s.Receive(&request.Request{Request: r}); request.Status(err) != 500 || s.bytes.InUse() != 0 {
+		t.Errorf("%v, %d bytes left", err, s.bytes.InUse())
 	}
 }
 
 // TestSpoolTakesMemoryAsBytesArrive has a client announce much and send little.
 func TestSpoolTakesMemoryAsBytesArrive(t *testing.T) {
-	s := &Spool{each: 64 << 10, memory: 1 << 20, limit: 1 << 30}
+	s := &Spool{each: 64 << 10, memory: 1 << 20, bytes: share.NewPool(1<<30, 0)}
 	for _, length := range []int64{-1, 64 << 10, 1 << 30} {
 		in, client := io.Pipe()
 		r, err := http.NewRequest("POST", "/", in)
@@ -53,7 +55,7 @@ func TestSpoolTakesMemoryAsBytesArrive(t *testing.T) {
 		r.ContentLength = length
 		done := make(chan error)
 		go func() {
-			_, err := s.Receive(r)
+			_, err := s.Receive(&request.Request{Request: r})
 			done <- err
 		}()
 		client.Write([]byte("0123456789"))
@@ -62,8 +64,8 @@ func TestSpoolTakesMemoryAsBytesArrive(t *testing.T) {
 			t.Errorf("length %d: %d bytes are held for the first 10", length, held)
 		}
 		client.CloseWithError(io.ErrUnexpectedEOF)
-		if err := <-done; err == nil || s.held.Load() != 0 || s.used.Load() != 0 {
-			t.Errorf("length %d: %v, %d and %d bytes left", length, err, s.held.Load(), s.used.Load())
+		if err := <-done; err == nil || s.held.Load() != 0 || s.bytes.InUse() != 0 {
+			t.Errorf("length %d: %v, %d and %d bytes left", length, err, s.held.Load(), s.bytes.InUse())
 		}
 	}
 }
@@ -73,7 +75,7 @@ func TestSpoolTakesMemoryAsBytesArrive(t *testing.T) {
 // bound they are in files.
 func TestSpoolBoundsMemory(t *testing.T) {
 	for _, memory := range []int64{0, 1000, 10_000, 100_000, 1 << 20} {
-		s := &Spool{each: 64 << 10, memory: memory, limit: 1 << 30, dir: t.TempDir()}
+		s := &Spool{each: 64 << 10, memory: memory, bytes: share.NewPool(1<<30, 0), dir: t.TempDir()}
 		var open []io.Closer
 		for _, size := range []int{1, 511, 512, 513, 4095, 4096, 4097, 64 << 10, 64<<10 + 1, 200_000} {
 			for _, length := range []int64{-1, int64(size)} {
@@ -83,7 +85,7 @@ func TestSpoolBoundsMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.ContentLength = length
-				body, err := s.Receive(r)
+				body, err := s.Receive(&request.Request{Request: r})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -105,21 +107,60 @@ func TestSpoolBoundsMemory(t *testing.T) {
 		for _, body := range open {
 			body.Close()
 		}
-		if s.held.Load() != 0 || s.used.Load() != 0 {
-			t.Errorf("%d and %d bytes left", s.held.Load(), s.used.Load())
+		if s.held.Load() != 0 || s.bytes.InUse() != 0 {
+			t.Errorf("%d and %d bytes left", s.held.Load(), s.bytes.InUse())
 		}
 	}
 }
 
 // TestBodyLongerThanItsLength has a body with more bytes than it may have.
 func TestBodyLongerThanItsLength(t *testing.T) {
-	s := &Spool{each: 64 << 10, memory: 1 << 20, limit: 1 << 30}
+	s := &Spool{each: 64 << 10, memory: 1 << 20, bytes: share.NewPool(1<<30, 0)}
 	r, err := http.NewRequest("POST", "/", io.MultiReader(strings.NewReader("0123")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.ContentLength = 3
-	if _, err := s.Receive(r); request.Status(err) != 400 || s.held.Load() != 0 {
+	if _, err := s.Receive(&request.Request{Request: r}); request.Status(err) != 400 || s.held.Load() != 0 {
 		t.Errorf("%v, %d bytes left", err, s.held.Load())
+	}
+}
+
+// TestSpoolIsShared has one client send bodies until it is refused: there is room
+// for another client's then.
+func TestSpoolIsShared(t *testing.T) {
+	s := &Spool{each: 64 << 10, memory: 1 << 20, bytes: share.NewPool(1_000_000, 0), dir: t.TempDir()}
+	receive := func(client string) (io.Closer, error) {
+		h, err := http.NewRequest("POST", "/", io.MultiReader(bytes.NewReader(make([]byte, 100_000))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.ContentLength = 100_000
+		return s.Receive(&request.Request{Request: h, Client: netip.MustParseAddrPort(client)})
+	}
+	var open []io.Closer
+	for {
+		body, err := receive("192.0.2.1:1")
+		if err != nil {
+			if request.Status(err) != 503 || len(open) < 6 {
+				t.Errorf("after %d bodies: %v", len(open), err)
+			}
+			break
+		}
+		open = append(open, body)
+	}
+	if len(open) > 8 {
+		t.Errorf("one client has %d bodies of the 10 that there is room for", len(open))
+	}
+	body, err := receive("192.0.2.2:1")
+	if err != nil {
+		t.Fatalf("another client: %v", err)
+	}
+	for _, b := range append(open, body) {
+		b.Close()
+		b.Close() // does nothing
+	}
+	if s.bytes.InUse() != 0 || s.held.Load() != 0 || s.bytes.Clients() != 0 {
+		t.Errorf("%d and %d bytes, %d clients left", s.bytes.InUse(), s.held.Load(), s.bytes.Clients())
 	}
 }
