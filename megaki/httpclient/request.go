@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -23,18 +24,21 @@ func check(r *http.Request) error {
 		return &RequestError{fmt.Errorf("the scheme is %q: want http or https", r.URL.Scheme)}
 	case r.Host == "" && r.URL.Host == "":
 		return &RequestError{errors.New("its URL has no host")}
+	case !isTarget(r.URL.RequestURI(), r.URL.Scheme):
+		return &RequestError{fmt.Errorf("its path is %q: want a slash first, and no spaces", r.URL.RequestURI())}
 	case r.Method == http.MethodConnect:
 		return &UnsupportedError{"CONNECT"}
 	case strings.ContainsFunc(r.Method, notToken):
 		return &RequestError{fmt.Errorf("the method is %q: want one word", r.Method)}
 	case len(r.Trailer) > 0:
 		return &UnsupportedError{"a request with trailers"}
-	case len(r.Header["Upgrade"]) > 0:
-		return &UnsupportedError{fmt.Sprintf("an upgrade to %q", r.Header.Get("Upgrade"))}
 	}
 	for name, values := range r.Header {
 		if name == "" || strings.ContainsFunc(name, notToken) {
 			return &RequestError{fmt.Errorf("the name of a field is %q: want letters, digits and hyphens", name)}
+		}
+		if strings.EqualFold(name, "Upgrade") {
+			return &UnsupportedError{fmt.Sprintf("an upgrade to %q", strings.Join(values, ", "))}
 		}
 		for _, v := range values {
 			if strings.ContainsFunc(v, isControl) {
@@ -43,6 +47,15 @@ func check(r *http.Request) error {
 		}
 	}
 	return nil
+}
+
+// isTarget reports whether a request may have the target: a path, a URL, or *
+// (RFC 9112, section 3.2).
+func isTarget(target, scheme string) bool {
+	if strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return false
+	}
+	return target == "*" || strings.HasPrefix(target, "/") || strings.HasPrefix(target, scheme+"://")
 }
 
 // notToken reports whether no method and no name of a field has the character
@@ -70,11 +83,15 @@ func encode(r *http.Request, body *requestBody, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("its body has %d bytes, and its ContentLength is %d", len(content), r.ContentLength)
 	}
 	out := &http.Request{
-		Method: r.Method, URL: r.URL, Host: r.Host, Header: r.Header.Clone(),
+		Method: r.Method, URL: r.URL, Host: r.Host, Header: make(http.Header, len(r.Header)),
 		Body: http.NoBody,
 	}
-	for _, name := range ofConnection {
-		out.Header.Del(name)
+	for name, values := range r.Header {
+		// Write leaves out Content-Length and the like only under these names.
+		name = http.CanonicalHeaderKey(name)
+		if !slices.Contains(ofConnection, name) {
+			out.Header[name] = append(out.Header[name], values...)
+		}
 	}
 	if len(content) > 0 {
 		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))

@@ -378,10 +378,13 @@ func TestRefusedRequests(t *testing.T) {
 	}{
 		{func(r *http.Request) { r.Method = "CONNECT" }, "CONNECT can't be sent over Megaki", true},
 		{func(r *http.Request) { r.Header.Set("Upgrade", "websocket") }, `an upgrade to "websocket" can't`, true},
+		{func(r *http.Request) { r.Header["upgrade"] = []string{"h2c"} }, `an upgrade to "h2c" can't`, true},
 		{func(r *http.Request) { r.Trailer = http.Header{"A": nil} }, "trailers can't", true},
 		{func(r *http.Request) { r.Method = "A B" }, `the method is "A B"`, false},
 		{func(r *http.Request) { r.URL.Scheme = "ftp" }, `the scheme is "ftp"`, false},
 		{func(r *http.Request) { r.URL.Host, r.Host = "", "" }, "no host", false},
+		{func(r *http.Request) { r.URL.Path = "a" }, `its path is "a"`, false},
+		{func(r *http.Request) { r.URL.Opaque = "/a HTTP/1.1" }, `its path is "/a HTTP/1.1"`, false},
 		{func(r *http.Request) { r.URL = nil }, "no URL", false},
 		{func(r *http.Request) { r.Header["A b"] = []string{"c"} }, `name of a field is "A b"`, false},
 		{func(r *http.Request) { r.Header["A"] = []string{"b\r\nC: d"} }, "field A has a control character", false},
@@ -472,6 +475,13 @@ func TestContextEndsARequest(t *testing.T) {
 	<-left
 	if got, err := get(t, tr, "http://x/next"); got != "/next" || err != nil {
 		t.Errorf("%q, %v", got, err)
+	}
+
+	go func() { <-entered; <-left }()
+	c := &http.Client{Transport: tr, Timeout: 20 * time.Millisecond}
+	_, err := c.Get("http://x/slow")
+	if late := net.Error(nil); !errors.As(err, &late) || !late.Timeout() {
+		t.Errorf("after the client's Timeout: %v", err)
 	}
 
 	ctx, cancel = context.WithCancel(t.Context())
