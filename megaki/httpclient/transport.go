@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -112,13 +113,22 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer t.leave()
 	message, err := encode(r, body, t.maxMessage())
 	if err != nil {
-		return nil, &RequestError{err}
+		return nil, orEnded(r.Context(), &RequestError{err})
 	}
 	response, err := t.send(r.Context(), message)
 	if err != nil {
-		return nil, err
+		return nil, orEnded(r.Context(), err)
 	}
 	return ParseResponse(response, r)
+}
+
+// orEnded returns the context's error if that is what err wraps. http.Client
+// sees only in an error that isn't wrapped whether it is a timeout.
+func orEnded(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		return cause
+	}
+	return err
 }
 
 // Session returns a copy of the session, to be resumed later; nil if there is
