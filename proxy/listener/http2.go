@@ -13,12 +13,10 @@ import (
 	"mkd/proxy/http1"
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
-	"mkd/share"
 )
 
 // http2Conn is what the requests of an HTTP/2 connection have in common.
 type http2Conn struct {
-	client        *share.Client
 	local, remote netip.AddrPort
 }
 
@@ -26,8 +24,6 @@ type http2Key struct{}
 
 func (l *httpsListener) http2Context(ctx context.Context, c net.Conn) context.Context {
 	h := &http2Conn{local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr())}
-	h.client = l.join(h.remote)
-	context.AfterFunc(ctx, h.client.Leave) // ctx ends with the connection
 	return context.WithValue(ctx, http2Key{}, h)
 }
 
@@ -36,6 +32,8 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 	l.streams.Add(1)
 	defer l.streams.Done()
 	conn := h.Context().Value(http2Key{}).(*http2Conn)
+	client := l.join(conn.remote) // for the request: it may outlive its connection
+	defer client.Leave()
 	control := http.NewResponseController(w)
 	resp := &http2Response{ResponseWriter: w, control: control, timeout: l.cfg.WriteTimeout, head: h.Method == http.MethodHead}
 	r := new(request.Request)
@@ -55,7 +53,7 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 			body.linger(l.stopping)
 		}
 	}
-	if l.handle(resp, r, conn.client, l.refusedHTTP2(h), linger) != nil {
+	if l.handle(resp, r, client, l.refusedHTTP2(h), linger) != nil {
 		panic(http.ErrAbortHandler) // an incomplete response must not look complete
 	}
 }

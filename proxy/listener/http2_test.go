@@ -1,0 +1,88 @@
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"mkd/config"
+	"mkd/proxy/logs"
+	"mkd/proxy/request"
+)
+
+// okLease responds to all requests.
+type okLease struct{}
+
+func (okLease) Handle(w request.Response, r *request.Request, refused error) error {
+	io.WriteString(w, "ok")
+	return w.Finish()
+}
+
+func (okLease) Release() {}
+
+// TestHTTP2ClientsAreForgotten opens connections from many addresses, and closes
+// them: nothing of the clients may be kept. Their contexts' parent ends only with
+// the daemon.
+func TestHTTP2ClientsAreForgotten(t *testing.T) {
+	l, err := logs.New(io.Discard, logs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	defer certificate.Close()
+	base, stop := context.WithCancel(t.Context())
+	defer stop()
+	made, err := newHTTPS(&config.Listener{Name: "tls", HTTPS: &config.HTTPS{Address: "127.0.0.1:0", Web: config.Web{
+		HeaderTimeout: time.Minute, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute,
+		MaxHeader: 64 << 10, MaxFields: 100, MaxConnections: 100, MaxRequests: 100, MaxStreams: 10,
+	}}}, &Daemon{
+		Enter: func(string) request.Lease { return okLease{} }, Base: base, Logs: l,
+		TLS: &tls.Config{Certificates: certificate.TLS.Certificates},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := made.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- made.Serve(socket) }()
+	for i := range byte(20) {
+		tr := &http2.Transport{DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
+			d := tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 10+i)}}, Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}
+			return d.DialContext(ctx, network, address)
+		}}
+		c := http.Client{Transport: tr, Timeout: 20 * time.Second}
+		resp, err := c.Get("https://" + socket.Addr().String() + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "ok" {
+			t.Errorf("%q, %v", body, err)
+		}
+		resp.Body.Close()
+		tr.CloseIdleConnections()
+	}
+	requests := made.(*httpsListener).requests
+	for deadline := time.Now().Add(10 * time.Second); requests.Clients() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d clients are kept, none is connected", requests.Clients())
+		}
+	}
+	if err := made.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
