@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"mkd/config"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
@@ -58,17 +56,15 @@ func TestHTTP2ClientsAreForgotten(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- made.Serve(socket) }()
 	for i := range byte(20) {
-		tr := &http2.Transport{DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
-			d := tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 10+i)}}, Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}
-			return d.DialContext(ctx, network, address)
-		}}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 10+i)}}
+		tr := &http.Transport{DialContext: d.DialContext, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 		c := http.Client{Transport: tr, Timeout: 20 * time.Second}
 		resp, err := c.Get("https://" + socket.Addr().String() + "/")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "ok" {
-			t.Errorf("%q, %v", body, err)
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "ok" || resp.ProtoMajor != 2 {
+			t.Errorf("%s %q, %v", resp.Proto, body, err)
 		}
 		resp.Body.Close()
 		tr.CloseIdleConnections()
