@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"mkd/config"
 )
@@ -140,3 +143,73 @@ func benchPlain(b *testing.B, address string) {
 		}
 	})
 }
+
+// BenchmarkHeaders is what a request costs in mkd's own code: parsing it, bringing
+// it to the form in which it is matched, removing what a client could have forged,
+// matching, and writing the response. There are no sockets.
+func BenchmarkHeaders(b *testing.B) {
+	log, err := NewLogs(config.Log{Level: "info", Format: "json"}, io.Discard)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { log.Close() })
+	d, err := New(load(b, `
+listeners:
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  none: {http: {upstreams: [{url: "http://127.0.0.1:1"}]}}
+routes:
+  - {match: {hosts: [other.example.org]}, backend: none}
+  - {match: {paths: [/index.html]}, respond: {body: "`+strings.Repeat("x", 64)+`"}}
+`), log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan struct{})
+	conn := &repeating{request: []byte(benchRequest), left: b.N, done: done}
+	b.ReportAllocs()
+	b.ResetTimer()
+	go d.listeners[0].Serve(&oneConn{conn: conn})
+	<-done
+}
+
+// repeating is a connection on which a client sends the same request, over and
+// over, and reads the responses.
+type repeating struct {
+	net.Conn
+	request []byte
+	left    int
+	once    sync.Once
+	done    chan struct{}
+}
+
+func (c *repeating) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	c.left--
+	return copy(p, c.request), nil
+}
+
+func (c *repeating) Write(p []byte) (int, error)      { return len(p), nil }
+func (c *repeating) Close() error                     { c.once.Do(func() { close(c.done) }); return nil }
+func (c *repeating) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+func (c *repeating) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+func (c *repeating) SetDeadline(time.Time) error      { return nil }
+func (c *repeating) SetReadDeadline(time.Time) error  { return nil }
+func (c *repeating) SetWriteDeadline(time.Time) error { return nil }
+
+// oneConn is a net.Listener with one connection.
+type oneConn struct {
+	conn net.Conn
+	once sync.Once
+}
+
+func (l *oneConn) Accept() (c net.Conn, err error) {
+	err = net.ErrClosed
+	l.once.Do(func() { c, err = l.conn, nil })
+	return c, err
+}
+
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
