@@ -198,9 +198,9 @@ func TestForwardErrors(t *testing.T) {
 		r.Header.Set("Upgrade", "websocket")
 	}, 501, `an upgrade to "websocket" can't be sent over Megaki`)
 
-	s = raw(t, func([]byte) ([]byte, error) { return []byte("hello"), nil })
+	raw(t, func([]byte) ([]byte, error) { return []byte("hello"), nil })
 	check("GET", "/", "", nil, 502, `it begins with "hello"`)
-	s = raw(t, func([]byte) ([]byte, error) { return nil, errGone })
+	raw(t, func([]byte) ([]byte, error) { return nil, errGone })
 	check("GET", "/", "", nil, 502, "closed the connection without a whole response")
 	release := make(chan bool)
 	s = raw(t, func([]byte) ([]byte, error) { <-release; return nil, errGone })
