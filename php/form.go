@@ -54,8 +54,8 @@ type form struct {
 	maxFiles int
 	maxFile  int64
 
-	size    int64 // bytes of the body
-	fields  spill // name=value&…, escaped
+	size    int64    // bytes of the body
+	fields  longText // name=value&…, escaped
 	files   []upload
 	taken   int64 // bytes of fields, and of the names and types of files
 	parts   int

@@ -10,6 +10,7 @@ import (
 
 	"mkd/proxy/request"
 	"mkd/share"
+	"mkd/spill"
 )
 
 // Relay takes a response from a server as fast as it comes, and hands it to a
@@ -95,7 +96,7 @@ func (r *Relay) keep(p []byte) (int, error) {
 	}
 	err := error(nil)
 	if r.file == nil {
-		r.file, err = namelessFile(r.spool.dir)
+		r.file, err = spill.File(r.spool.dir)
 	}
 	if err == nil {
 		_, err = r.file.WriteAt(p[:n], r.to)

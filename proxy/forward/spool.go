@@ -12,6 +12,7 @@ import (
 	"mkd/config"
 	"mkd/proxy/request"
 	"mkd/share"
+	"mkd/spill"
 )
 
 // ErrSpoolFull is returned when the bodies of all requests take as much as they may.
@@ -196,7 +197,7 @@ func (b *spooled) write(p []byte) (err error) {
 		return err
 	}
 	if b.file == nil {
-		if b.file, err = namelessFile(b.spool.dir); err != nil {
+		if b.file, err = spill.File(b.spool.dir); err != nil {
 			return keepError(err)
 		}
 	}
@@ -204,19 +205,6 @@ func (b *spooled) write(p []byte) (err error) {
 		return keepError(err)
 	}
 	return nil
-}
-
-// namelessFile makes a file that is gone once it is closed.
-func namelessFile(dir string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, "mkd-body-")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // reader returns a reader of the whole body.
