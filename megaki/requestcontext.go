@@ -69,9 +69,9 @@ func (r *requestContext) watch() {
 		}
 		return
 	}
-	if err == nil {
-		r.cancel(context.Canceled) // the client closed, or sent a packet out of turn
-	}
+	// The client closed the connection or sent a packet out of turn, the server
+	// closed it, or the handler has returned.
+	r.cancel(context.Canceled)
 }
 
 func (r *requestContext) cancel(err error) {

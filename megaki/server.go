@@ -316,12 +316,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	s.cancel()
+	// First the connections: a handler that returns because its context has ended
+	// has no response, and none may be sent for it.
 	s.mu.Lock()
 	for c := range s.conns {
+		c.state.Store(connClosed)
 		c.conn.Close()
 	}
 	s.mu.Unlock()
+	s.cancel()
 	<-s.empty // handlers see their context's end
 	return context.Cause(ctx)
 }
