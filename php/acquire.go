@@ -2,13 +2,12 @@ package php
 
 import (
 	"context"
-	"net/netip"
 	"time"
 )
 
 // acquire returns a worker, which is busy then. It waits for one in the client's
 // turn.
-func (p *Pool) acquire(ctx context.Context, client netip.Prefix, until time.Time) (*worker, error) {
+func (p *Pool) acquire(ctx context.Context, t task, until time.Time) (*worker, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -17,11 +16,12 @@ func (p *Pool) acquire(ctx context.Context, client netip.Prefix, until time.Time
 	if n := len(p.idle); n > 0 {
 		w := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		p.take(w)
+		p.take(w, t)
 		p.mu.Unlock()
+		p.waits.Observe(0)
 		return w, nil
 	}
-	wt, evicted := p.queue.join(client)
+	wt, evicted := p.queue.join(t)
 	if wt == nil {
 		p.grow(1)
 		p.counts.QueueFull++
@@ -39,6 +39,8 @@ func (p *Pool) acquire(ctx context.Context, client netip.Prefix, until time.Time
 
 // wait waits for the outcome of a waiter.
 func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, error) {
+	began := time.Now()
+	defer func() { p.waits.Observe(time.Since(began)) }()
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	err := ErrQueueTimeout
@@ -62,16 +64,16 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, 
 }
 
 // take marks a worker as busy.
-func (p *Pool) take(w *worker) {
-	w.busy, w.since = true, time.Now()
+func (p *Pool) take(w *worker, t task) {
+	w.busy, w.since, w.task = true, time.Now(), t
 	p.busy++
 }
 
 // offer gives a worker to the next call that waits, or makes it idle.
 func (p *Pool) offer(w *worker) {
-	w.busy, w.since = false, time.Now()
+	w.busy, w.since, w.task = false, time.Now(), task{}
 	if wt := p.queue.next(); wt != nil {
-		p.take(w)
+		p.take(w, wt.task)
 		wt.outcome <- outcome{worker: w}
 		return
 	}
@@ -85,8 +87,9 @@ func (p *Pool) release(w *worker, how eviction) (reason string) {
 	defer p.mu.Unlock()
 	p.busy--
 	w.memory = w.memoryUsed
+	why := endingOf(how)
 	if how == keep && !w.evicted {
-		if reason = p.spent(w); reason != "" {
+		if why, reason = p.spent(w); reason != "" {
 			how = evictStop
 		} else if w.expired() {
 			p.recycle()
@@ -98,7 +101,7 @@ func (p *Pool) release(w *worker, how eviction) (reason string) {
 		if w.requests == 0 {
 			w.busy = false // so that the slot backs off
 		}
-		p.evict(w, how)
+		p.evict(w, how, why)
 		w.busy = false
 		p.closePipes(w)
 	}
@@ -109,16 +112,16 @@ func (p *Pool) release(w *worker, how eviction) (reason string) {
 }
 
 // spent returns why a worker can't serve another call, "" if it can.
-func (p *Pool) spent(w *worker) string {
+func (p *Pool) spent(w *worker) (why Ending, reason string) {
 	switch {
 	case p.closed:
-		return "the pool is shut down"
+		return EndedShutdown, "the pool is shut down"
 	case w.draining:
-		return "it is drained"
+		return w.drainedFor, "it is drained"
 	case w.mostRequests > 0 && w.requests >= w.mostRequests:
-		return "max_requests"
+		return EndedMaxRequests, "max_requests"
 	case p.opt.MemoryLimit > 0 && w.memory > p.opt.MemoryLimit:
-		return "memory_limit"
+		return EndedMemory, "memory_limit"
 	}
-	return ""
+	return 0, ""
 }

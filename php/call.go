@@ -19,7 +19,9 @@ import (
 type Call struct {
 	ClientAddr netip.AddrPort
 	Session    [16]byte // the session's token
-	Route      string   // for log lines
+	Route      string   // for log lines and Status
+	Method     string   // of the request that the message is, for Status
+	Path       string   // of it, without the query, for Status
 
 	// Client is whose turn the call waits for, as an IPv4 address or an IPv6 /64.
 	// Each call with the zero Prefix counts as a client of its own.
@@ -46,11 +48,17 @@ type message interface {
 	// comes before the parts were written.
 	send(w *worker, id uint64) (int, error)
 	route() string
-	from() netip.Prefix // whose turn it waits for
+	task() task
 }
 
-func (c *Call) route() string      { return c.Route }
-func (c *Call) from() netip.Prefix { return c.Client }
+func (c *Call) route() string { return c.Route }
+func (c *Call) task() task    { return task{c.Client, c.Route, c.Method, c.Path} }
+
+// task is what a worker does while it is busy.
+type task struct {
+	client              netip.Prefix // whose turn it waits for
+	route, method, path string
+}
 
 // call sends a message and receives the response. It returns how the worker is
 // evicted from the pool, if it must be.

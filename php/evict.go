@@ -24,11 +24,12 @@ const (
 
 // evict removes a worker from the pool and ends its process. Only the first
 // eviction of a worker counts.
-func (p *Pool) evict(w *worker, how eviction) {
+func (p *Pool) evict(w *worker, how eviction, why Ending) {
 	if w.evicted {
 		return
 	}
 	w.evicted, w.how = true, how
+	p.counts.Ended[why]++
 	p.exiting = append(p.exiting, w)
 	if s := w.slot; s != nil {
 		s.worker = nil
@@ -60,7 +61,7 @@ func (p *Pool) processExited(w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.exited = true
-	p.evict(w, evictKill)
+	p.evict(w, evictKill, EndedCrash)
 	p.exiting = slices.DeleteFunc(p.exiting, func(other *worker) bool { return other == w })
 	p.changed.Broadcast()
 	p.closePipes(w)

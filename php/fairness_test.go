@@ -88,7 +88,7 @@ func TestTurns(t *testing.T) {
 			key = prefix(client)
 		}
 		for call := range strings.FieldsSeq(calls) {
-			w, _ := q.join(key)
+			w, _ := q.join(task{client: key})
 			names[w] = call
 		}
 	}
@@ -107,25 +107,25 @@ func TestFullQueue(t *testing.T) {
 	q := newQueue(6)
 	var greedys []*waiter
 	for range 6 {
-		w, evicted := q.join(greedy)
+		w, evicted := q.join(task{client: greedy})
 		if w == nil || evicted != nil {
 			t.Fatal("there was room")
 		}
 		greedys = append(greedys, w)
 	}
-	if w, _ := q.join(greedy); w != nil {
+	if w, _ := q.join(task{client: greedy}); w != nil {
 		t.Error("the greedy client has more than the queue holds")
 	}
 	for i := range 3 {
-		w, evicted := q.join(modest)
+		w, evicted := q.join(task{client: modest})
 		if w == nil || evicted != greedys[5-i] || evicted.element != nil {
 			t.Fatalf("call %d: %v, evicted %v", i, w, evicted)
 		}
 	}
-	if w, _ := q.join(modest); w != nil {
+	if w, _ := q.join(task{client: modest}); w != nil {
 		t.Error("the modest client took more than half")
 	}
-	if w, evicted := q.join(netip.Prefix{}); w == nil || evicted == nil {
+	if w, evicted := q.join(task{client: netip.Prefix{}}); w == nil || evicted == nil {
 		t.Error("a third client found no room")
 	}
 	if q.len() != 6 {
@@ -187,7 +187,7 @@ func FuzzQueue(f *testing.F) {
 				if c := q.clients[key]; c != nil {
 					has = count(c)
 				}
-				w, evicted := q.join(key)
+				w, evicted := q.join(task{client: key})
 				full := len(waiting) == limit
 				if (w == nil) != (full && most <= has+1) || (evicted != nil) != (full && w != nil) {
 					t.Fatalf("full %v, most %d, has %d: got %v, evicted %v", full, most, has, w, evicted)
@@ -219,11 +219,11 @@ func BenchmarkQueue(b *testing.B) {
 				clients[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32)
 			}
 			for range waiting { // all of one client
-				q.join(greedy)
+				q.join(task{client: greedy})
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				if w, _ := q.join(clients[i%len(clients)]); w != nil {
+				if w, _ := q.join(task{client: clients[i%len(clients)]}); w != nil {
 					q.next()
 				}
 			}

@@ -93,8 +93,15 @@ type httpMessage struct {
 	frames []byte    // all frames but those of body
 }
 
-func (m *httpMessage) route() string      { return m.Route }
-func (m *httpMessage) from() netip.Prefix { return m.Client }
+func (m *httpMessage) route() string { return m.Route }
+
+func (m *httpMessage) task() task {
+	path, _, _ := strings.Cut(m.RequestURI, "?")
+	if m.RequestURI == "" {
+		path = m.Request.URL.Path
+	}
+	return task{m.Client, m.Route, m.Request.Method, path}
+}
 
 // smallBody bounds the bodies that are read at once, in bytes.
 const smallBody = 8 << 10

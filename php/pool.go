@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"mkd/histogram"
 	"mkd/php/internal/process"
 )
 
@@ -52,6 +52,7 @@ type Pool struct {
 	drained    chan struct{} // closed when the pool is closed and busy is 0
 	queue      queue
 	counts     Counts
+	waits      histogram.Histogram
 
 	takesHTTP bool // as the last worker that became ready
 }
@@ -154,7 +155,7 @@ func tooManyStuck(n int64) error {
 
 // call sends a message to a worker and receives the response.
 func (p *Pool) call(ctx context.Context, m message, resp *receiver) error {
-	return p.with(ctx, m.from(), func(w *worker) (eviction, error) {
+	return p.with(ctx, m.task(), func(w *worker) (eviction, error) {
 		how, err := w.call(ctx, m, resp, p.opt.Timeout)
 		p.count(w, how, err)
 		return how, err
@@ -164,18 +165,18 @@ func (p *Pool) call(ctx context.Context, m message, resp *receiver) error {
 // Ping checks that a worker responds. Like a call it waits until a worker is free:
 // ErrQueueTimeout reports that all are busy.
 func (p *Pool) Ping(ctx context.Context) error {
-	return p.with(ctx, netip.Prefix{}, func(w *worker) (eviction, error) { return w.ping(ctx, p.opt.Timeout) })
+	return p.with(ctx, task{}, func(w *worker) (eviction, error) { return w.ping(ctx, p.opt.Timeout) })
 }
 
 // with calls f with a worker, and with another one if nothing of the call reached
 // the first.
-func (p *Pool) with(ctx context.Context, client netip.Prefix, f func(w *worker) (eviction, error)) error {
+func (p *Pool) with(ctx context.Context, t task, f func(w *worker) (eviction, error)) error {
 	until := time.Now().Add(p.opt.QueueTimeout)
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		w, err := p.acquire(ctx, client, until)
+		w, err := p.acquire(ctx, t, until)
 		if err != nil {
 			return err
 		}
@@ -187,6 +188,7 @@ func (p *Pool) with(ctx context.Context, client netip.Prefix, f func(w *worker) 
 		if !time.Now().Before(until) {
 			return ErrQueueTimeout
 		}
+		p.retried()
 	}
 }
 
@@ -220,7 +222,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 			wt.outcome <- outcome{err: ErrClosed}
 		}
 		for len(p.idle) > 0 {
-			p.evict(p.idle[0], evictStop)
+			p.evict(p.idle[0], evictStop, EndedShutdown)
 		}
 		if p.busy == 0 {
 			close(p.drained)
@@ -240,7 +242,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 		}
 		for s := range p.slots {
 			if w := s.worker; w != nil {
-				p.evict(w, evictKill)
+				p.evict(w, evictKill, EndedShutdown)
 			}
 		}
 		p.mu.Unlock()

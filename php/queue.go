@@ -31,6 +31,7 @@ type client struct {
 
 // waiter is a call that waits.
 type waiter struct {
+	task    task
 	outcome chan outcome // gets one
 	client  *client
 	element *list.Element // nil: it waits no longer
@@ -48,9 +49,10 @@ func newQueue(limit int) queue {
 
 func (q *queue) len() int { return q.n }
 
-// join appends a call of a client, nil if the queue has no room for it. evicted,
+// join appends a call, nil if the queue has no room for it. evicted,
 // if not nil, is a call that had to leave for it.
-func (q *queue) join(key netip.Prefix) (w, evicted *waiter) {
+func (q *queue) join(t task) (w, evicted *waiter) {
+	key := t.client
 	c := q.clients[key]
 	if q.n >= q.limit {
 		has := 0
@@ -71,7 +73,7 @@ func (q *queue) join(key netip.Prefix) (w, evicted *waiter) {
 			q.clients[key] = c
 		}
 	}
-	w = &waiter{outcome: make(chan outcome, 1), client: c}
+	w = &waiter{task: t, outcome: make(chan outcome, 1), client: c}
 	w.element = c.waiting.PushBack(w)
 	q.n++
 	q.setRank(c, c.waiting.Len()-1)

@@ -69,7 +69,7 @@ func (p *Pool) maintain() {
 			w := p.idle[i] // the first ones are idle for the longest time
 			if extra > 0 && !w.slot.retired && time.Since(w.since) >= p.opt.IdleTimeout {
 				extra--
-				p.retireSlot(w.slot)
+				p.retireSlot(w.slot, EndedIdle)
 				continue
 			}
 			i++

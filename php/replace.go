@@ -75,7 +75,7 @@ func (p *Pool) handOver(ctx context.Context, old *slot) error {
 	err, came := p.awaitStart(ctx, started)
 	if !came && added.replaces != nil {
 		p.cancelHandover(added)
-		p.retireSlot(added)
+		p.retireSlot(added, EndedReplaced)
 	}
 	return err
 }

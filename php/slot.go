@@ -35,12 +35,12 @@ func (p *Pool) addSlot(started chan<- error) *slot {
 }
 
 // retireSlot ends a slot once its worker has no call.
-func (p *Pool) retireSlot(s *slot) {
+func (p *Pool) retireSlot(s *slot, why Ending) {
 	s.retired = true
 	if w := s.worker; w != nil && w.busy {
-		w.draining = true
+		w.draining, w.drainedFor = true, why
 	} else if w != nil {
-		p.evict(w, evictStop)
+		p.evict(w, evictStop, why)
 	}
 	p.changed.Broadcast()
 }
@@ -137,7 +137,7 @@ func (p *Pool) admit(s *slot, w *worker) {
 		s.worker, w.slot = w, s
 	}
 	if p.closed || s.retired || stale {
-		p.evict(w, evictStop)
+		p.evict(w, evictStop, EndedReplaced)
 	}
 	if !stale {
 		s.startError, p.startError, s.trial = nil, nil, false
@@ -150,7 +150,7 @@ func (p *Pool) admit(s *slot, w *worker) {
 	}
 	p.offer(w)
 	if s.replaces != nil {
-		p.retireSlot(s.replaces)
+		p.retireSlot(s.replaces, s.replaces.expiry())
 		s.replaces = nil
 	}
 	p.grow(0)

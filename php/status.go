@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"mkd/histogram"
 )
 
 // Counts count events since the start of a pool.
@@ -16,15 +18,62 @@ type Counts struct {
 	QueueFull     int64 // calls refused with ErrQueueFull
 	QueueTimeouts int64 // calls refused with ErrQueueTimeout
 	Started       int64 // workers that became ready
+	Ended         [NumEndings]int64
+	Retried       int64 // calls that another worker got, because the first had died before
+}
+
+// Ending is why a worker was ended.
+type Ending int
+
+// The reasons for which workers end.
+const (
+	EndedShutdown    Ending = iota // of the pool
+	EndedIdle                      // more than MinWorkers were idle
+	EndedReplaced                  // by Replace
+	EndedMaxRequests               // MaxRequests
+	EndedMaxAge                    // MaxAge
+	EndedMemory                    // MemoryLimit
+	EndedTimeout                   // its call took too long, or its caller left
+	EndedScript                    // the script called exit, or had a fatal error
+	EndedCrash                     // it died, or broke the protocol
+	EndedBoot                      // it wasn't ready in time
+	NumEndings
+)
+
+func (e Ending) String() string {
+	return [NumEndings]string{"shutdown", "idle", "replaced", "max_requests", "max_age", "memory_limit", "timeout", "script", "crash", "boot"}[e]
+}
+
+// endingOf returns why a worker is evicted after its call.
+func endingOf(how eviction) Ending {
+	switch how {
+	case evictStop:
+		return EndedScript
+	case evictTerm:
+		return EndedTimeout
+	}
+	return EndedCrash
+}
+
+// expiry returns why the worker of a slot is replaced.
+func (s *slot) expiry() Ending {
+	switch w := s.worker; {
+	case w == nil || !w.expired():
+		return EndedReplaced
+	case w.maxRequests > 0 && w.requests >= w.maxRequests:
+		return EndedMaxRequests
+	}
+	return EndedMaxAge
 }
 
 // Status is the state of a pool.
 type Status struct {
-	Workers  []WorkerStatus // the workers that are ready, by process id
-	Starting int            // slots whose worker isn't ready: it starts, or failed and is tried again later
-	Exiting  int            // processes that were evicted and haven't ended
-	Waiting  int            // calls that wait for a worker
-	Failure  error          // why the last start of a worker failed; nil: it didn't
+	Workers  []WorkerStatus     // the workers that are ready, by process id
+	Starting int                // slots whose worker isn't ready: it starts, or failed and is tried again later
+	Exiting  int                // processes that were evicted and haven't ended
+	Waiting  int                // calls that wait for a worker
+	Wait     histogram.Snapshot // how long calls waited for a worker, those that got none included
+	Failure  error              // why the last start of a worker failed; nil: it didn't
 	Counts   Counts
 }
 
@@ -32,6 +81,10 @@ type Status struct {
 type WorkerStatus struct {
 	PID      int
 	Busy     bool
+	Draining bool   // it ends after its call
+	Route    string // of its call, as are Method and Path; "" if it is idle, or if the call has none
+	Method   string
+	Path     string
 	For      time.Duration // how long it has been busy or idle
 	Age      time.Duration
 	Requests int64 // calls that it served
@@ -43,7 +96,7 @@ func (p *Pool) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	st := Status{Exiting: len(p.exiting), Waiting: p.queue.len(), Failure: p.startError, Counts: p.counts}
+	st := Status{Wait: p.waits.Snapshot(), Exiting: len(p.exiting), Waiting: p.queue.len(), Failure: p.startError, Counts: p.counts}
 	for s := range p.slots {
 		if s.startError != nil {
 			st.Failure = s.startError
@@ -54,6 +107,10 @@ func (p *Pool) Status() Status {
 			st.Workers = append(st.Workers, WorkerStatus{
 				PID:      w.proc.PID,
 				Busy:     w.busy,
+				Draining: w.draining,
+				Route:    w.task.route,
+				Method:   w.task.method,
+				Path:     w.task.path,
 				For:      now.Sub(w.since),
 				Age:      now.Sub(w.born),
 				Requests: w.requests,
@@ -63,6 +120,13 @@ func (p *Pool) Status() Status {
 	}
 	slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return cmp.Compare(a.PID, b.PID) })
 	return st
+}
+
+// retried counts a call that another worker gets.
+func (p *Pool) retried() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts.Retried++
 }
 
 // count counts a call that reached a worker.

@@ -42,15 +42,17 @@ type worker struct {
 	done      chan struct{} // closed when it is evicted and its slot is free
 
 	// Guarded by the pool's mutex.
-	slot     *slot
-	busy     bool // somebody uses it
-	evicted  bool
-	how      eviction
-	draining bool      // it is evicted once it is idle
-	exited   bool      // its process has ended
-	since    time.Time // when it became busy or idle
-	requests int64
-	memory   int64 // bytes
+	slot       *slot
+	busy       bool // somebody uses it
+	evicted    bool
+	how        eviction
+	draining   bool // it is evicted once it is idle
+	drainedFor Ending
+	task       task      // what it does while it is busy
+	exited     bool      // its process has ended
+	since      time.Time // when it became busy or idle
+	requests   int64
+	memory     int64 // bytes
 }
 
 // startWorker starts a process and waits until its script is ready. The worker is
@@ -83,7 +85,7 @@ func (p *Pool) startWorker(generation int) (*worker, error) {
 	p.processes.Go(func() { p.supervise(w) })
 	if err := w.boot(p.ctx, p.opt.BootTimeout); err != nil {
 		p.mu.Lock()
-		p.evict(w, evictKill)
+		p.evict(w, evictKill, EndedBoot)
 		p.mu.Unlock()
 		<-proc.Exited()
 		proc.AwaitOutput()
