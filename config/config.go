@@ -14,7 +14,7 @@ type Config struct {
 	// What happens to requests. A list: the first route that matches wins. A
 	// request that matches none gets 404; a raw message that matches none closes
 	// its connection.
-	Routes []Route `yaml:"routes,required"`
+	Routes []Route `yaml:"routes,required" example:"{backend: VALUE}|site"`
 
 	// Limits of the whole daemon.
 	Limits Limits `yaml:"limits"`
@@ -41,7 +41,7 @@ type Config struct {
 	Sessions Sessions `yaml:"sessions"`
 
 	// What is logged, to standard error.
-	Log Log `yaml:"log"`
+	Log Log `yaml:"log" example:"{level: VALUE}|debug"`
 
 	// How long requests in flight may take to end when mkd stops. After that they
 	// are cut off.
@@ -57,16 +57,16 @@ type Backend struct {
 	Name string `yaml:",name"`
 
 	// PHP workers that mkd runs.
-	PHP *PHP `yaml:"php,kind"`
+	PHP *PHP `yaml:"php,kind" example:"{script: VALUE}|app.php"`
 
 	// Servers that speak HTTP/1.1.
-	HTTP *HTTPBackend `yaml:"http,kind"`
+	HTTP *HTTPBackend `yaml:"http,kind" example:"{upstreams: [{url: VALUE}]}|http://127.0.0.1:9000"`
 
 	// PHP-FPM, or another FastCGI server, and the files of its site.
-	FastCGI *FastCGI `yaml:"fastcgi,kind"`
+	FastCGI *FastCGI `yaml:"fastcgi,kind" example:"{addresses: [VALUE], root: public}|127.0.0.1:9000"`
 
 	// Files of a folder.
-	Files *Files `yaml:"files,kind"`
+	Files *Files `yaml:"files,kind" example:"{root: VALUE}|public"`
 }
 
 // Limits hold for the whole daemon.

@@ -19,8 +19,11 @@ func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		return w.block(v, n, key, path)
+		return w.isBlock(n, f, path) && w.block(v, n, key, path)
 	case reflect.Pointer:
+		if !w.isBlock(n, f, path) {
+			return false
+		}
 		v.Set(reflect.New(v.Type().Elem()))
 		return w.block(v.Elem(), n, key, path)
 	case reflect.Slice:
@@ -36,12 +39,12 @@ func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string)
 
 // named decodes a map of blocks into a slice of structs that hold their names.
 func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string) bool {
-	if !w.isBlock(n, path) {
+	if !w.isBlock(n, f, path) {
 		return false
 	}
 	pairs, good := w.pairs(n, path)
 	if len(pairs) == 0 {
-		if good && f.required {
+		if good && f.required && !w.elsewhere[path] {
 			w.errorf(key, path, "it is empty; it must have one entry at least")
 			good = false
 		}
@@ -51,6 +54,7 @@ func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string)
 	defer func() { w.within = w.within[:len(w.within)-1] }()
 	// Made in one piece, because origins know the elements by their addresses.
 	v.Set(reflect.MakeSlice(v.Type(), len(pairs), len(pairs)))
+	kinds := keysOf(fieldsOf(f.below), true)
 	for i, p := range pairs {
 		elem, at := v.Index(i), join(path, p.key.Value)
 		elem.FieldByIndex(nameField(elem.Type())).SetString(p.key.Value)
@@ -59,8 +63,16 @@ func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string)
 			w.errorf(p.key, at, "a name has letters, digits, - and _ only, and %d at most", maxName)
 			good = false
 		}
+		switch {
+		case i > 0 && isNull(pairs[i-1].value) && slices.Contains(kinds, p.key.Value):
+			w.errorf(p.key, at, "it belongs in %s; indent this line more than %[1]s", pairs[i-1].key.Value)
+			good = false
+			continue
+		case isNull(p.value) && i+1 < len(pairs) && slices.Contains(kinds, pairs[i+1].key.Value):
+			continue // reported with the next
+		}
 		value, ok := w.enter(p.value, at)
-		good = ok && w.block(elem, value, p.key, at) && good
+		good = ok && w.isBlock(value, field{}, at) && w.block(elem, value, p.key, at) && good
 	}
 	return good
 }
@@ -68,7 +80,7 @@ func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string)
 // list decodes a list of structs or of strings.
 func (w *walker) list(v reflect.Value, f field, n, key *yaml.Node, path string) bool {
 	if n.Kind != yaml.SequenceNode && !isNull(n) {
-		w.errorf(n, path, "got %s; want a list%s", describe(n), asList(n))
+		w.errorf(n, path, "got %s; want a list%s", describe(n), asList(n, f))
 		return false
 	}
 	if len(n.Content) == 0 {
@@ -90,7 +102,7 @@ func (w *walker) list(v reflect.Value, f field, n, key *yaml.Node, path string) 
 		case !ok:
 			o.bad = true
 		case elem.Kind() == reflect.Struct:
-			o.bad = !w.block(elem, value, item, at)
+			o.bad = !w.isBlock(value, f, at) || !w.block(elem, value, item, at)
 		default:
 			o.bad = !w.scalar(elem, field{key: f.key, required: true, path: f.path, format: f.format, oneOf: f.oneOf}, value, at)
 		}
@@ -99,18 +111,10 @@ func (w *walker) list(v reflect.Value, f field, n, key *yaml.Node, path string) 
 	return good
 }
 
-// asList returns the hint to write a single value as a list.
-func asList(n *yaml.Node) string {
-	if n.Kind == yaml.ScalarNode && len(n.Value) < maxQuoted {
-		return ", as in [" + n.Value + "]"
-	}
-	return ""
-}
-
 // texts decodes a map of strings, in which numbers and bools count as they are
 // written.
 func (w *walker) texts(v reflect.Value, f field, n *yaml.Node, path string) bool {
-	if !w.isBlock(n, path) {
+	if !w.isBlock(n, f, path) {
 		return false
 	}
 	pairs, good := w.pairs(n, path)
@@ -149,8 +153,8 @@ func (w *walker) scalar(v reflect.Value, f field, n *yaml.Node, path string) boo
 	}
 	if n.Kind != yaml.ScalarNode || !slices.Contains(tags, n.Tag) {
 		hint := ""
-		if v.Kind() == reflect.String && n.Kind == yaml.ScalarNode && !isNull(n) {
-			hint = "; put it in quotes"
+		if v.Kind() == reflect.String {
+			hint = quoted(n)
 		}
 		w.errorf(n, path, "got %s; want %s%s", describe(n), want, hint)
 		return false

@@ -76,7 +76,7 @@ func TestErrors(t *testing.T) {
 		{"no route", routes(""), "4:1: routes: it is empty; it must have one entry at least"},
 
 		// Types.
-		{"block wanted", minimal + "log: info\n", `5:6: log: got "info"; want keys with values, as in key: value`},
+		{"block wanted", minimal + "log: info\n", `5:6: log: got "info"; want keys with values, as in {level: info}`},
 		{"map wanted", withLine("listeners", "listeners: [app]"), "2:12: listeners: got a list; want keys with values, as in key: value"},
 		{"list wanted", megaki(`address: ":1", keys: server.key`), `2:49: listeners.app.megaki.keys: got "server.key"; want a list, as in [server.key]`},
 		{"string wanted", megaki(`address: ":1", keys: [1]`), `2:50: listeners.app.megaki.keys[0]: got the number 1; want a string; put it in quotes`},

@@ -10,7 +10,7 @@ type FastCGI struct {
 	Addresses []string `yaml:"addresses" format:"socket"`
 
 	// Has mkd run php-cgi by itself, in place of `addresses`.
-	Spawn *Spawn `yaml:"spawn"`
+	Spawn *Spawn `yaml:"spawn" example:"{workers: VALUE}|4"`
 
 	// The folder of the site, which its URLs begin in. If it is a symlink, or
 	// lies below one, each request looks where that leads.
@@ -54,11 +54,11 @@ type FastCGI struct {
 	Env map[string]string `yaml:"env" format:"env"`
 
 	// How requests are shared among the servers.
-	Balance Balance `yaml:"balance"`
+	Balance Balance `yaml:"balance" example:"{by: VALUE}|least_conn"`
 
 	// Asks the servers whether they are well. `path` has to be the `ping.path`
 	// of PHP-FPM.
-	Health *Health `yaml:"health"`
+	Health *Health `yaml:"health" example:"{path: VALUE}|/ping"`
 
 	// For connecting to a server.
 	DialTimeout time.Duration `yaml:"dial_timeout" default:"5s" range:"1ms..24h"`
@@ -85,7 +85,7 @@ type FastCGI struct {
 	StreamBody bool `yaml:"stream_body" default:"false"`
 
 	// Lets scripts have mkd send a file, by X-Accel-Redirect or X-Sendfile.
-	SendFile *SendFile `yaml:"send_file"`
+	SendFile *SendFile `yaml:"send_file" example:"{root: VALUE}|private"`
 }
 
 // SendFile lets scripts have mkd send a file.

@@ -5,14 +5,14 @@ import "time"
 // HTTPBackend is a backend of one or more servers that speak HTTP/1.1.
 type HTTPBackend struct {
 	// The servers.
-	Upstreams []Upstream `yaml:"upstreams,required"`
+	Upstreams []Upstream `yaml:"upstreams,required" example:"{url: VALUE}|http://127.0.0.1:9000"`
 
 	// How requests are shared among the servers.
-	Balance Balance `yaml:"balance"`
+	Balance Balance `yaml:"balance" example:"{by: VALUE}|least_conn"`
 
 	// Asks the servers whether they are well. Without it a server counts as
 	// down only for a while after it couldn't be reached or broke off.
-	Health *Health `yaml:"health"`
+	Health *Health `yaml:"health" example:"{path: VALUE}|/healthz"`
 
 	// For connecting to a server, its TLS handshake included.
 	DialTimeout time.Duration `yaml:"dial_timeout" default:"5s" range:"1ms..24h"`

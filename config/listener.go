@@ -8,13 +8,13 @@ type Listener struct {
 	Name string `yaml:",name"`
 
 	// For clients that speak Megaki.
-	Megaki *Megaki `yaml:"megaki,kind"`
+	Megaki *Megaki `yaml:"megaki,kind" example:"{address: VALUE, keys: [server.key]}|:6363"`
 
 	// For browsers and other clients that speak HTTPS.
-	HTTPS *HTTPS `yaml:"https,kind"`
+	HTTPS *HTTPS `yaml:"https,kind" example:"{address: VALUE, tls: {cert: c.pem, key: k.pem}}|:443"`
 
 	// For clients that speak plain HTTP.
-	HTTP *HTTP `yaml:"http,kind"`
+	HTTP *HTTP `yaml:"http,kind" example:"{address: VALUE}|:80"`
 }
 
 // Address returns where the listener listens.
@@ -103,10 +103,10 @@ type Megaki struct {
 
 	// A limit of handshakes for each client address: an IPv4 address, or an
 	// IPv6 /64.
-	HandshakesPerIP HandshakesPerIP `yaml:"handshakes_per_ip"`
+	HandshakesPerIP HandshakesPerIP `yaml:"handshakes_per_ip" example:"{rate: VALUE, burst: 20}|10"`
 
 	// Load balancers in front of this listener.
-	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
+	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol" example:"{from: [VALUE]}|10.0.0.0/8"`
 }
 
 // HandshakesPerIP limits the handshakes of each client address. Even without

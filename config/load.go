@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -134,6 +135,8 @@ func syntaxError(name string, data []byte, err error) Error {
 		}
 	}
 	switch {
+	case strings.HasSuffix(text, "did not find expected alphabetic or numeric character"):
+		e.Line, e.Column, e.Message = badAlias(data, e.Line)
 	case strings.Contains(text, "cannot start any token") && hasTab(data, e.Line):
 		e.Message += "; indent with spaces, not with tabs"
 	case grammar, strings.Contains(text, "mapping values are not allowed"):
@@ -141,6 +144,35 @@ func syntaxError(name string, data []byte, err error) Error {
 	}
 	return e
 }
+
+// badAlias returns the place and the message of an error about a * or & that no
+// name follows. The parser reports a line near it.
+func badAlias(data []byte, near int) (line, column int, message string) {
+	const what = "this isn't YAML: a %c begins %s here; a value that begins with it must be in quotes%s"
+	lines := strings.Split(string(data), "\n")
+	for _, i := range []int{near - 1, near, near - 2} {
+		if i < 0 || i >= len(lines) {
+			continue
+		}
+		at := unquotedMark.FindStringSubmatchIndex(lines[i])
+		if at == nil {
+			continue
+		}
+		mark, example := lines[i][at[2]], ""
+		if word := strings.Trim(lines[i][at[2]:at[3]], " \t\r"); len(word) > 1 && len(word) <= maxQuoted {
+			example = fmt.Sprintf(", as in %q", word)
+		}
+		column := utf8.RuneCountInString(lines[i][:at[2]]) + 1
+		if mark == '*' {
+			return i + 1, column, fmt.Sprintf(what, mark, "an alias", example)
+		}
+		return i + 1, column, fmt.Sprintf(what, mark, "an anchor", example)
+	}
+	return near, 1, "this isn't YAML: a * begins an alias, and an & an anchor; put values that begin with them in quotes"
+}
+
+// unquotedMark finds a value that begins with a * or & and has no name there.
+var unquotedMark = regexp.MustCompile(`(?:^|[\[{,\s])([*&](?:$|[^\w\-\s][^\s,\]}]*|\s))`)
 
 // grammarFails reports whether an error of the YAML parser comes from its
 // grammar rather than its scanner.

@@ -18,6 +18,7 @@ const (
 	notPath     pathKind = ""
 	pathFile    pathKind = "file"    // a file that exists
 	pathKey     pathKind = "key"     // a private key that exists and others can't read
+	pathTLSKey  pathKind = "tlskey"  // the private key of a certificate, likewise
 	pathSecret  pathKind = "secret"  // a file that exists and others can't read
 	pathDir     pathKind = "dir"     // a folder that exists
 	pathNew     pathKind = "newdir"  // a folder, or nothing yet
@@ -42,6 +43,8 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 		return resolved, true
 	case errors.Is(err, fs.ErrNotExist) && kind == pathKey:
 		w.errorf(n, path, "%[1]s doesn't exist; make it with mkd keygen --out %[1]s", shown)
+	case errors.Is(err, fs.ErrNotExist) && kind == pathTLSKey:
+		w.errorf(n, path, "%s doesn't exist; it is the private key that was made together with the certificate in cert, as by certbot or openssl", shown)
 	case errors.Is(err, fs.ErrNotExist):
 		hint := ""
 		if !filepath.IsAbs(s) {
@@ -56,7 +59,7 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 		w.errorf(n, path, "%s isn't a folder", shown)
 	case kind != pathDir && kind != pathNew && info.IsDir():
 		w.errorf(n, path, "%s is a folder; want a file", shown)
-	case (kind == pathKey || kind == pathSecret) && info.Mode().IsRegular() && info.Mode()&0o044 != 0:
+	case (kind == pathKey || kind == pathTLSKey || kind == pathSecret) && info.Mode().IsRegular() && info.Mode()&0o044 != 0:
 		w.warnings = append(w.warnings, Error{w.file, n.Line, n.Column, path,
 			fmt.Sprintf("%s can be read by others than its owner; chmod 600 it", shown)})
 		return resolved, true

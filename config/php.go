@@ -42,7 +42,7 @@ type PHP struct {
 	Ini map[string]string `yaml:"ini" format:"ini"`
 
 	// How many workers there are.
-	Workers Workers `yaml:"workers"`
+	Workers Workers `yaml:"workers" example:"{min: VALUE, max: VALUE}|4"`
 
 	// How many requests may wait for a worker. 0: none may wait. Clients, that
 	// is IPv4 addresses or IPv6 networks of 64 bits, take turns. If more
@@ -94,7 +94,7 @@ type PHP struct {
 	Uploads Uploads `yaml:"uploads"`
 
 	// Lets scripts have mkd send a file, by X-Accel-Redirect or X-Sendfile.
-	SendFile *SendFile `yaml:"send_file"`
+	SendFile *SendFile `yaml:"send_file" example:"{root: VALUE}|private"`
 }
 
 // Uploads are files that clients upload in forms (multipart/form-data). They lie

@@ -10,20 +10,20 @@ type Route struct {
 	Name string `yaml:"name" default:"" format:"route"`
 
 	// Which requests match. Default: every HTTP request.
-	Match Match `yaml:"match"`
+	Match Match `yaml:"match" example:"{paths: [/api/*]}"`
 
 	// The name of the backend that handles the requests.
 	Backend string `yaml:"backend,kind"`
 
 	// Redirects the client.
-	Redirect *Redirect `yaml:"redirect,kind"`
+	Redirect *Redirect `yaml:"redirect,kind" example:"{to: VALUE}|/new"`
 
 	// A fixed response.
-	Respond *Respond `yaml:"respond,kind"`
+	Respond *Respond `yaml:"respond,kind" example:"{status: VALUE}|404"`
 
 	// Lets raw messages match as well as HTTP requests, and configures how each becomes a
 	// request. PHP scripts with an `on_handle` get the message itself all the same.
-	Raw *Raw `yaml:"raw"`
+	Raw *Raw `yaml:"raw" example:"{path: VALUE}|/messages"`
 
 	// A prefix that is removed from the path before the backend sees it. With
 	// `/api`, `/api/users` becomes `/users`, and `/api` becomes `/`; other paths,
@@ -44,7 +44,7 @@ type Route struct {
 	EncodedSlashes bool `yaml:"encoded_slashes" default:"false"`
 
 	// Changes of header fields.
-	Headers Headers `yaml:"headers"`
+	Headers Headers `yaml:"headers" example:"{response: {set: {X-Frame-Options: DENY}}}"`
 
 	// Whether responses are compressed with gzip for clients that accept it: text
 	// (also JSON, XML, JavaScript and SVG) of 1 KiB or more, or of unknown length,
@@ -63,7 +63,7 @@ type Route struct {
 	MaxBody Size `yaml:"max_body" default:"100MiB" range:"0B..1TiB"`
 
 	// Limits the rate of requests; those beyond it get 429.
-	RateLimit *RateLimit `yaml:"rate_limit"`
+	RateLimit *RateLimit `yaml:"rate_limit" example:"{rate: VALUE, burst: 50}|10"`
 }
 
 // Match selects the requests that a route handles. All conditions that are given must
@@ -95,7 +95,7 @@ type Match struct {
 	// Header fields and the value that one of their lines must have; `*` is any
 	// value. The case of names doesn't matter. `X-Forwarded-*` are there only if a
 	// trusted proxy sent them.
-	Headers map[string]string `yaml:"headers" format:"matched-header"`
+	Headers map[string]string `yaml:"headers" format:"matched-header" example:"{response: {set: {X-Frame-Options: DENY}}}"`
 
 	// Networks and addresses of clients, as in `10.0.0.0/8`. Behind
 	// `trusted_proxies` the address that they report is compared.

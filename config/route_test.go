@@ -57,8 +57,8 @@ func TestRouteErrors(t *testing.T) {
 		{"mistyped kind", routes("[{bakend: site}]"), `4:11: routes[0].bakend: unknown key; did you mean "backend"?`},
 		{"empty backend", routes("[{backend: ''}]"), "4:20: routes[0].backend: it is empty; give it a value"},
 		{"no backend", routes("[{backend: }]"), "4:20: routes[0].backend: got no value; want a string"},
-		{"no block", routes("[{match: all, backend: site}]"), `4:18: routes[0].match: got "all"; want keys with values, as in key: value`},
-		{"a word", routes("[site]"), `4:10: routes[0]: got "site"; want keys with values, as in key: value`},
+		{"no block", routes("[{match: all, backend: site}]"), `4:18: routes[0].match: got "all"; want keys with values, as in {paths: [/api/*]}`},
+		{"a word", routes("[site]"), `4:10: routes[0]: got "site"; want keys with values, as in {backend: site}`},
 
 		// Names.
 		{"backend", routes("[{backend: sites}]"), `4:20: routes[0].backend: there is no backend "sites"; did you mean "site"?`},

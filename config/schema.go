@@ -20,6 +20,8 @@ type field struct {
 	oneOf    []string
 	path     pathKind
 	format   string
+	below    reflect.Type // of the block that it is, or of those in a map; nil: none
+	example  string       // of a block, in errors; VALUE is what was written in its place
 }
 
 // fieldsOf returns the fields of a struct that the file knows, in order, those
@@ -40,7 +42,9 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		key, option, _ := strings.Cut(tag, ",")
-		f := field{index: []int{i}, goName: t.Name() + "." + sf.Name, key: key, path: pathKind(sf.Tag.Get("path")), format: sf.Tag.Get("format")}
+		f := field{index: []int{i}, goName: t.Name() + "." + sf.Name, key: key, path: pathKind(sf.Tag.Get("path")),
+			format: sf.Tag.Get("format"), example: sf.Tag.Get("example")}
+		f.below = belowOf(sf.Type)
 		switch option {
 		case "required":
 			f.required = true
@@ -55,6 +59,18 @@ func fieldsOf(t reflect.Type) []field {
 		fields = append(fields, f)
 	}
 	return fields
+}
+
+// belowOf returns the struct of a block or of a map of blocks, nil for others.
+func belowOf(t reflect.Type) reflect.Type {
+	switch {
+	case t.Kind() == reflect.Struct:
+		return t
+	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct,
+		t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && nameField(t.Elem()) != nil:
+		return t.Elem()
+	}
+	return nil
 }
 
 // keysOf returns the keys of fields, those of kinds alone if kinds is set.

@@ -162,7 +162,7 @@ func TestSiteErrors(t *testing.T) {
 		{"files without a root", files(``), "3:19: backends.site.files.root: the key is missing, and must be given"},
 		{"files' index", files(`root: a.dir, index: [a/b]`), `3:48: backends.site.files.index[0]: got "a/b"; want the name of a file, as in index.html`},
 		{"files' pattern", files(`root: a.dir, hide: ["a/*"]`), `3:47: backends.site.files.hide[0]: got "a/*"; want a pattern of names, as in *.bak`},
-		{"files' list", files(`root: a.dir, hide: "*.bak"`), `3:46: backends.site.files.hide: got "*.bak"; want a list, as in [*.bak]`},
+		{"files' list", files(`root: a.dir, hide: "*.bak"`), `3:46: backends.site.files.hide: got "*.bak"; want a list, as in ["*.bak"]`},
 		{"files' charset", files(`root: a.dir, charset: "utf 8"`), `3:49: backends.site.files.charset: got "utf 8"; want the name of a charset, as in utf-8 or iso-8859-1`},
 		{"files' extension", files(`root: a.dir, types: {gltf: model/gltf+json}`), `3:48: backends.site.files.types.gltf: want the end of a name, as in .php`},
 		{"files' long extension", files(`root: a.dir, types: {.tar.gz: a/b}`), `3:48: backends.site.files.types..tar.gz: only what follows the last dot of a name counts, as in .gz`},

@@ -24,12 +24,13 @@ type walker struct {
 	dir  string
 	stat func(string) (fs.FileInfo, error)
 
-	errs     []Error
-	warnings []Error
-	origins  map[any]*origin // of each field and list element, by pointer
-	nodes    int             // looked at
-	spent    bool            // maxNodes were looked at: nothing more counts
-	within   []*yaml.Node    // the blocks and lists around the present node
+	errs      []Error
+	warnings  []Error
+	origins   map[any]*origin // of each field and list element, by pointer
+	nodes     int             // looked at
+	elsewhere map[string]bool // the paths of keys that are given at a wrong place
+	spent     bool            // maxNodes were looked at: nothing more counts
+	within    []*yaml.Node    // the blocks and lists around the present node
 }
 
 // origin is where the value of a field comes from.
@@ -41,12 +42,12 @@ type origin struct {
 }
 
 func newWalker(file, dir string, stat func(string) (fs.FileInfo, error)) *walker {
-	return &walker{file: file, dir: dir, stat: stat, origins: make(map[any]*origin)}
+	return &walker{file: file, dir: dir, stat: stat, origins: make(map[any]*origin), elsewhere: make(map[string]bool)}
 }
 
 // document decodes the root of a file.
 func (w *walker) document(cfg *Config, root *yaml.Node) {
-	if root, ok := w.enter(root, ""); ok {
+	if root, ok := w.enter(root, ""); ok && w.isBlock(root, field{}, "") {
 		w.block(reflect.ValueOf(cfg).Elem(), root, &yaml.Node{Line: 1, Column: 1}, "")
 	}
 }
@@ -85,11 +86,11 @@ func (w *walker) enter(n *yaml.Node, path string) (*yaml.Node, bool) {
 type pair struct{ key, value *yaml.Node }
 
 // isBlock checks that n has keys. A block of comments alone is an empty one.
-func (w *walker) isBlock(n *yaml.Node, path string) bool {
+func (w *walker) isBlock(n *yaml.Node, f field, path string) bool {
 	if n.Kind == yaml.MappingNode || isNull(n) {
 		return true
 	}
-	w.errorf(n, path, "got %s; want keys with values, as in key: value", describe(n))
+	w.errorf(n, path, "got %s; want keys with values, as in %s", describe(n), exampleOf(f.example, n))
 	return false
 }
 
@@ -131,9 +132,6 @@ func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
 	var given map[string]pair
 	good, unknown := true, false
 	if n != nil {
-		if !w.isBlock(n, path) {
-			return false
-		}
 		given, unknown, good = w.given(fields, n, path)
 		w.within = append(w.within, n)
 		defer func() { w.within = w.within[:len(w.within)-1] }()
@@ -158,6 +156,8 @@ func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
 			if f.kind {
 				kinds = append(kinds, p)
 			}
+		case f.required && w.elsewhere[o.path]:
+			o.bad = true // that was reported
 		case f.required:
 			w.errorf(at, o.path, "the key is missing, and must be given")
 			o.bad = true
@@ -176,6 +176,7 @@ func (w *walker) given(fields []field, n *yaml.Node, path string) (given map[str
 	keys := keysOf(fields, false)
 	given = make(map[string]pair)
 	pairs, good := w.pairs(n, path)
+	empty := emptyBlocks(fields, pairs)
 	for _, p := range pairs {
 		i := slices.IndexFunc(fields, func(f field) bool { return !f.name && f.key == p.key.Value })
 		if i >= 0 {
@@ -183,6 +184,12 @@ func (w *walker) given(fields []field, n *yaml.Node, path string) (given map[str
 			continue
 		}
 		unknown, good = true, false
+		if i := slices.IndexFunc(empty, func(f field) bool { return f.holds(p) }); i >= 0 {
+			within := join(path, empty[i].key)
+			w.errorf(p.key, join(path, p.key.Value), "it belongs in %s; indent this line more than %[1]s", empty[i].key)
+			w.elsewhere[within], w.elsewhere[join(within, p.key.Value)] = true, true
+			continue
+		}
 		meant := w.suggest(p.key.Value, keys)
 		w.errorf(p.key, join(path, p.key.Value), "unknown key%s", didYouMean(meant, keys))
 		for i := range fields {
@@ -190,6 +197,27 @@ func (w *walker) given(fields []field, n *yaml.Node, path string) (given map[str
 		}
 	}
 	return given, unknown, good
+}
+
+// emptyBlocks returns the fields whose blocks are given without a value. What
+// follows them was perhaps meant to be in them.
+func emptyBlocks(fields []field, pairs []pair) (empty []field) {
+	for _, p := range pairs {
+		i := slices.IndexFunc(fields, func(f field) bool { return !f.name && f.key == p.key.Value })
+		if i >= 0 && fields[i].below != nil && isNull(p.value) {
+			empty = append(empty, fields[i])
+		}
+	}
+	return empty
+}
+
+// holds reports whether an unknown key of the block's parent is a key of the block
+// f, or could be a name in it.
+func (f field) holds(p pair) bool {
+	if nameField(f.below) != nil {
+		return p.value.Kind == yaml.MappingNode
+	}
+	return slices.Contains(keysOf(fieldsOf(f.below), false), p.key.Value)
 }
 
 // oneKind checks that a block has exactly one of the kinds that it may have.

@@ -16,7 +16,7 @@ type HTTPS struct {
 	Hosts []string `yaml:"hosts" format:"name"`
 
 	// Where certificates come from: exactly one source.
-	TLS TLS `yaml:"tls,required"`
+	TLS TLS `yaml:"tls,required" example:"{cert: c.pem, key: k.pem}"`
 
 	Web
 }
@@ -92,14 +92,14 @@ type Web struct {
 // `acme`, `cert` with `key`, and `internal: true`.
 type TLS struct {
 	// Certificates that mkd gets, and renews, from a certificate authority.
-	ACME *ACME `yaml:"acme"`
+	ACME *ACME `yaml:"acme" example:"{agree_terms: true}"`
 
 	// A PEM file with the certificate, and after it those that lead to its
 	// authority. It and `key` are read anew when they change.
 	Cert string `yaml:"cert" default:"" path:"file"`
 
 	// A PEM file with the private key of `cert`.
-	Key string `yaml:"key" default:"" path:"key"`
+	Key string `yaml:"key" default:"" path:"tlskey"`
 
 	// Whether mkd makes a certificate by itself, for development. Clients
 	// must be configured to trust it: it is `internal/LISTENER.crt` in `storage`.

@@ -269,10 +269,10 @@ func TestWebErrors(t *testing.T) {
 		{"three sources", https(`tls: {acme: {}, cert: c, internal: true}`), tls + "it has more than one source of certificates; keep one of acme, cert with key, and internal: true"},
 		{"no key", https(`tls: {cert: c}`), "2:56: listeners.web.https.tls.cert: cert and key go together; give key too"},
 		{"no cert", https(`tls: {key: k}`), "2:55: listeners.web.https.tls.key: cert and key go together; give cert too"},
-		{"key missing", https(`tls: {cert: c, key: missing.key}`), "2:64: listeners.web.https.tls.key: missing.key doesn't exist; make it with mkd keygen --out missing.key"},
+		{"key missing", https(`tls: {cert: c, key: missing.key}`), "2:64: listeners.web.https.tls.key: missing.key doesn't exist; it is the private key that was made together with the certificate in cert, as by certbot or openssl"},
 		{"cert missing", https(`tls: {cert: missing, key: k}`), "2:56: listeners.web.https.tls.cert: missing doesn't exist; relative paths start at the folder of the configuration file"},
 		{"mistyped source", https(`tls: {intrenal: true}`), `2:50: listeners.web.https.tls.intrenal: unknown key; did you mean "internal"?`},
-		{"no block", https(`tls: internal`), `2:49: listeners.web.https.tls: got "internal"; want keys with values, as in key: value`},
+		{"no block", https(`tls: internal`), `2:49: listeners.web.https.tls: got "internal"; want keys with values, as in {cert: c.pem, key: k.pem}`},
 		{"internal without hosts", https(`tls: {internal: true}`), "2:19: listeners.web.https.hosts: which names are the certificates for? List them, as in hosts: [example.org]"},
 		{"acme without anything", https(`tls: {acme: {}}`), "2:19: listeners.web.https.hosts: which names are the certificates for? List them, as in hosts: [example.org]\n" +
 			"2:50: listeners.web.https.tls.acme.agree_terms: authorities give certificates only to those who agree to their terms of service; read them, and set agree_terms: true"},
@@ -315,7 +315,7 @@ func TestWebErrors(t *testing.T) {
 
 		// Upstreams.
 		{"no upstreams", upstreams(``), "3:19: backends.site.http.upstreams: the key is missing, and must be given"},
-		{"a list of words", upstreams(`upstreams: [a]`), `3:38: backends.site.http.upstreams[0]: got "a"; want keys with values, as in key: value`},
+		{"a list of words", upstreams(`upstreams: [a]`), `3:38: backends.site.http.upstreams[0]: got "a"; want keys with values, as in {url: a}`},
 		{"no scheme", url("localhost:9000"), wrong("localhost:9000", "write http://localhost:9000")},
 		{"no scheme, address", url("127.0.0.1:9000"), wrong("127.0.0.1:9000", "write http://127.0.0.1:9000")},
 		{"scheme", url("ftp://a"), wrong("ftp://a", notURL)},

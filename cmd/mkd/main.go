@@ -81,6 +81,15 @@ func configFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().StringP("config", "c", "config.yaml", "configuration `file`")
 }
 
+// noArgs refuses arguments of a command that has --config: one of them is the
+// name of a file, as a rule.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s takes no argument; the configuration is given by a flag: %[1]s --config %s", cmd.CommandPath(), args[0])
+}
+
 // daemon is a configuration, and what is built of it.
 type daemon struct {
 	cfg      *config.Config
@@ -115,7 +124,7 @@ func runCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Run the daemon",
 		Long:  "Run the daemon with a configuration, in the foreground.\n\n" + signalHelp,
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
@@ -142,7 +151,7 @@ func checkCommand() *cobra.Command {
 		Long: `Check the configuration: its syntax, the files that it names, the keys, and
 whether it fits the limits of this machine. All errors are reported at once, with
 file, line and column. Warnings leave the exit code at 0.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
