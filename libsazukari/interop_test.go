@@ -2,6 +2,7 @@ package libsazukari_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"encoding/binary"
 	"fmt"
@@ -204,7 +205,7 @@ func server(t *testing.T, s *megaki.Server) (address, keyFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Keys = []*rsa.PrivateKey{key}
+	s.Keys = []crypto.Decrypter{key}
 	s.Handler = megaki.HandlerFunc(func(w *megaki.ResponseWriter, r *megaki.Request) error {
 		if string(r.Body) == "empty" {
 			return nil

@@ -2,7 +2,7 @@ package megaki
 
 import (
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -77,14 +77,14 @@ func BenchmarkOpen(b *testing.B) {
 // BenchmarkHandshakeServer is what a handshake costs the server's CPU.
 func BenchmarkHandshakeServer(b *testing.B) {
 	f := loadFlow(b)
-	keys := []*rsa.PrivateKey{f.serverKey(b)}
+	keys := serverKeys(f.serverKey(b))
 	h := &f.Handshake
 	secret := new(secretPlain)
 	copy(secret.token(), h.Token)
 	copy(secret.symmetric(), h.ServerSymmetric)
 	b.ReportAllocs()
 	for b.Loop() {
-		plain, clientKey, err := openSYN(f.syn(), keys, decryptOAEP)
+		plain, clientKey, _, err := openSYN(f.syn(), keys, decryptOAEP)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func BenchmarkResumeServer(b *testing.B) {
 func benchServer(b *testing.B) (addr string, cfg *Config) {
 	f := loadFlow(b)
 	key := f.serverKey(b)
-	addr = start(b, &Server{Keys: []*rsa.PrivateKey{key}, Logger: slog.New(slog.DiscardHandler), MaxMessagesPerKey: 1 << 30})
+	addr = start(b, &Server{Keys: []crypto.Decrypter{key}, Logger: slog.New(slog.DiscardHandler), MaxMessagesPerKey: 1 << 30})
 	return addr, &Config{ServerKey: &key.PublicKey, ClientKey: f.clientKey(b), MaxMessagesPerKey: 1 << 30}
 }
 

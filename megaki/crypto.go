@@ -30,10 +30,6 @@ func encryptOAEP(dst []byte, key *rsa.PublicKey, plain []byte) error {
 	return err
 }
 
-func decryptOAEP(key *rsa.PrivateKey, block []byte) ([]byte, error) {
-	return rsa.DecryptOAEP(sha1.New(), nil, key, block, nil)
-}
-
 // mac computes HMAC-SHA-256 under one key. It keeps its state, so that a packet
 // builds none anew.
 type mac struct {

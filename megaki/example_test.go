@@ -3,6 +3,7 @@ package megaki_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	server := &megaki.Server{
-		Keys: []*rsa.PrivateKey{key},
+		Keys: []crypto.Decrypter{key},
 		Handler: megaki.HandlerFunc(func(w *megaki.ResponseWriter, r *megaki.Request) error {
 			_, err := fmt.Fprintf(w, "message %d: you said %q", r.Count, r.Body)
 			return err
@@ -61,7 +62,7 @@ func upper() (address string, key *rsa.PublicKey, stop func()) {
 		log.Fatal(err)
 	}
 	server := &megaki.Server{
-		Keys: []*rsa.PrivateKey{private},
+		Keys: []crypto.Decrypter{private},
 		Handler: megaki.HandlerFunc(func(w *megaki.ResponseWriter, r *megaki.Request) error {
 			_, err := w.Write(bytes.ToUpper(r.Body))
 			return err

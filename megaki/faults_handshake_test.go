@@ -2,7 +2,6 @@ package megaki
 
 import (
 	"bytes"
-	"crypto/rsa"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -193,8 +192,8 @@ func TestSYNPiecesHaveTheirSizes(t *testing.T) {
 	// Where the second piece ends with a zero, it hashes the same with that
 	// byte left out.
 	syn, plain := newSYN(t, func(p *synPlain) { p[293] = p[79] })
-	keys := []*rsa.PrivateKey{testKey()}
-	if _, _, err := openSYN(syn, keys, decryptOAEP); err != nil {
+	keys := serverKeys(testKey())
+	if _, _, _, err := openSYN(syn, keys, decryptOAEP); err != nil {
 		t.Fatalf("the packet to begin with: %v", err)
 	}
 	folded := *plain
@@ -202,7 +201,7 @@ func TestSYNPiecesHaveTheirSizes(t *testing.T) {
 	if err := encryptOAEP(syn.block1(), &testKey().PublicKey, folded[oaepMax:len(folded)-1]); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := openSYN(syn, keys, decryptOAEP); !errors.Is(err, errCrypto) {
+	if _, _, _, err := openSYN(syn, keys, decryptOAEP); !errors.Is(err, errCrypto) {
 		t.Errorf("a second piece of 79 bytes: %v", err)
 	}
 }

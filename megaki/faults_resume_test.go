@@ -302,7 +302,8 @@ func TestMaxMessagesPerKey(t *testing.T) {
 // "A RSTOR-ACK that gets lost strands the client, because the server already
 // forgot the old key."
 func TestFaultLostRSTORACK(t *testing.T) {
-	addr := start(t, &Server{})
+	s := &Server{}
+	addr := start(t, s)
 	p := established(t, addr)
 	for i := range MaxPending {
 		if !p.loseRSTORACK(addr) {
@@ -329,6 +330,7 @@ func TestFaultLostRSTORACK(t *testing.T) {
 			t.Fatal("not resumed")
 		}
 		q.echoes("promoted by a MSG")
+		s.promoting.Wait()
 		if p.resume(addr) != nil {
 			t.Error("the old key still resumes")
 		}

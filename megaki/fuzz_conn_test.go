@@ -3,7 +3,7 @@ package megaki
 import (
 	"bytes"
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"io"
 	"net"
 	"strings"
@@ -150,7 +150,8 @@ func FuzzServer(f *testing.F) {
 	}
 	store, mem := NewMemoryStore(1000), NewMemory(1<<20)
 	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := &Server{Keys: []*rsa.PrivateKey{flow.serverKey(f)}, Handler: HandlerFunc(echo), Sessions: store, Memory: mem, MaxMessage: 1000}
+	key := flow.serverKey(f)
+	srv := &Server{Keys: []crypto.Decrypter{key}, Handler: HandlerFunc(echo), Sessions: store, Memory: mem, MaxMessage: 1000}
 	go srv.Serve(l)
 	f.Cleanup(func() { srv.Close() })
 	f.Fuzz(func(t *testing.T, steps []byte) {
@@ -170,7 +171,7 @@ func FuzzServer(f *testing.F) {
 		} else if swapped, err := store.CompareAndSwap(t.Context(), s.Token, old, record); err != nil || !swapped {
 			t.Fatalf("%v, %v", swapped, err)
 		}
-		c, err := NewConn(context.Background(), client, &Config{ServerKey: &srv.Keys[0].PublicKey, Session: s})
+		c, err := NewConn(context.Background(), client, &Config{ServerKey: &key.PublicKey, Session: s})
 		if err != nil || !c.Resumed() {
 			t.Fatalf("not resumed: %v", err)
 		}

@@ -2,7 +2,6 @@ package megaki
 
 import (
 	"bytes"
-	"crypto/rsa"
 	"errors"
 	"testing"
 )
@@ -192,8 +191,9 @@ func FuzzOpenSYNACKWithRightMAC(f *testing.F) {
 
 func FuzzOpenSYN(f *testing.F) {
 	flow := loadFlow(f)
-	keys := []*rsa.PrivateKey{flow.serverKey(f)}
-	genuine, _, err := openSYN(flow.syn(), keys, decryptOAEP)
+	private := flow.serverKey(f)
+	keys := serverKeys(private)
+	genuine, _, _, err := openSYN(flow.syn(), keys, decryptOAEP)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -205,11 +205,11 @@ func FuzzOpenSYN(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		plain := new(synPlain)
 		copy(plain[:], p)
-		syn, err := sealSYN(plain, &keys[0].PublicKey)
+		syn, err := sealSYN(plain, &private.PublicKey)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, key, err := openSYN(syn, keys, decryptOAEP)
+		got, key, _, err := openSYN(syn, keys, decryptOAEP)
 		want, keyErr := unpackKey(plain.publicKey())
 		switch {
 		case (err == nil) != (keyErr == nil):

@@ -3,6 +3,7 @@ package megaki
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -80,19 +81,23 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 	if allow := h.srv.AllowHandshake; allow != nil && !h.proxy && !allow(h.remote.Addr()) {
 		return agreement{}, errors.New("too many handshakes from this address")
 	}
-	plain, synAck, secret, err := h.respondToSYN(ctx, syn)
+	r, err := h.respondToSYN(ctx, syn)
 	h.wire.release()
 	if err != nil {
 		return agreement{}, err
 	}
-	if err := h.wire.write(synAck[:], 0); err != nil {
+	if r.key.retired {
+		h.srv.onHandshake(r.key)
+	}
+	if err := h.wire.write(r.synAck[:], 0); err != nil {
 		return agreement{}, fmt.Errorf("writing SYN-ACK: %w", err)
 	}
-	if secret == nil {
-		return agreement{}, fmt.Errorf("client speaks version % x of the protocol, not % x", plain.version(), version)
-	}
+	plain, secret := r.plain, &r.secret
 	defer clear(plain[:])
 	defer clear(secret[:])
+	if r.refused != nil {
+		return agreement{}, r.refused
+	}
 	p, err := h.wire.packet(&expectACK)
 	if err != nil {
 		return agreement{}, fmt.Errorf("waiting for ACK: %w", err)
@@ -106,10 +111,11 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 
 	// The record exists before the client knows that its ACK was right, and not
 	// before the ACK was.
-	record := &Record{Current: key, Expires: time.Now().Add(h.srv.sessionTTL()), Client: h.client}
+	record := &Record{Current: key, Expires: time.Now().Add(h.srv.sessionTTL()), ServerKey: r.key.id, Client: h.client}
 	if _, err := h.srv.sessions.CompareAndSwap(ctx, token, nil, record); err != nil {
 		h.storeFailed(err)
 	}
+	h.srv.onHandshake(r.key)
 	s := h.session(token, &key)
 	var ackAck [headerSize]byte
 	putHeader(ackAck[:], typeACKACK)
@@ -117,37 +123,44 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 		s.close()
 		return agreement{}, fmt.Errorf("writing ACK-ACK: %w", err)
 	}
-	return agreement{session: s, token: token}, nil
+	return agreement{session: s, token: token, key: r.key.id}, nil
 }
 
-func (h *serverHandshake) storeFailed(err error) {
-	h.srv.log().Warn("session can't be resumed: the store failed", "client", h.remote, "error", err)
+func (h *serverHandshake) storeFailed(err error) { h.srv.storeFailed(h.remote, err) }
+
+// synResponse is the response to a SYN, and what the handshake goes on with.
+type synResponse struct {
+	plain   *synPlain
+	key     *serverKey // that the client pins
+	synAck  *synAckPacket
+	secret  secretPlain // in the SYN-ACK, unless refused
+	refused error       // the SYN-ACK carries an error, for this reason
 }
 
-// respondToSYN does the RSA work of a handshake, in a slot. With no error and a
-// nil secret, the SYN-ACK carries the error that the client's version is not
-// spoken.
-func (h *serverHandshake) respondToSYN(ctx context.Context, syn *synPacket) (plain *synPlain, synAck *synAckPacket, secret *secretPlain, err error) {
+// respondToSYN does the RSA work of a handshake, in a slot.
+func (h *serverHandshake) respondToSYN(ctx context.Context, syn *synPacket) (*synResponse, error) {
 	if err := h.srv.slots.acquire(ctx, h.client); err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	defer h.srv.slots.release()
-	plain, clientKey, err := openSYN(syn, h.srv.Keys, h.srv.decrypt)
+	plain, clientKey, key, err := openSYN(syn, h.srv.keys, h.srv.decrypt)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("reading SYN: %w", err)
+		return nil, fmt.Errorf("reading SYN: %w", err)
 	}
-	if [2]byte(plain.version()) != version {
-		synAck, err = sealErrorSYNACK(CodeVersion, plain.ephemeral(), clientKey)
-		return plain, synAck, nil, err
+	r := &synResponse{plain: plain, key: key}
+	switch {
+	case key.retired:
+		r.refused = fmt.Errorf("the client pins the retired server key %s", key.id)
+		r.synAck, err = sealErrorSYNACK(CodeBlacklisted, plain.ephemeral(), clientKey)
+	case [2]byte(plain.version()) != version:
+		r.refused = fmt.Errorf("client speaks version % x of the protocol, not % x", plain.version(), version)
+		r.synAck, err = sealErrorSYNACK(CodeVersion, plain.ephemeral(), clientKey)
+	default:
+		h.srv.random(r.secret[:])
+		r.synAck, err = sealSYNACK(r.secret.token(), &r.secret, plain.ephemeral(), clientKey)
 	}
-	secret = new(secretPlain)
-	h.srv.random(secret[:])
-	synAck, err = sealSYNACK(secret.token(), secret, plain.ephemeral(), clientKey)
-	return plain, synAck, secret, err
+	return r, err
 }
-
-// decryptFunc is decryptOAEP, or what a test puts in its place.
-type decryptFunc func(key *rsa.PrivateKey, block []byte) ([]byte, error)
 
 // openSYN decrypts a SYN, and checks its hash and the client's key.
 //
@@ -156,27 +169,27 @@ type decryptFunc func(key *rsa.PrivateKey, block []byte) ([]byte, error)
 // one more. OAEP is secure against chosen ciphertexts: the time may show under
 // which key block 0 decodes, which is known to whoever made it, and nothing
 // about the plaintext or the hash.
-func openSYN(syn *synPacket, keys []*rsa.PrivateKey, decrypt decryptFunc) (*synPlain, *rsa.PublicKey, error) {
+func openSYN(syn *synPacket, keys []*serverKey, decrypt decryptFunc) (*synPlain, *rsa.PublicKey, *serverKey, error) {
 	for _, key := range keys {
-		first, err := decrypt(key, syn.block0())
+		first, err := decrypt(key.private, syn.block0())
 		if err != nil {
 			continue
 		}
 		plain := new(synPlain)
-		if err := plain.join(first, syn, key, decrypt); err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", errCrypto, err)
+		if err := plain.join(first, syn, key.private, decrypt); err != nil {
+			return nil, nil, nil, fmt.Errorf("%w: %w", errCrypto, err)
 		}
 		clientKey, err := unpackKey(plain.publicKey())
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w: client key: %w", errCrypto, err)
+			return nil, nil, nil, fmt.Errorf("%w: client key: %w", errCrypto, err)
 		}
-		return plain, clientKey, nil
+		return plain, clientKey, key, nil
 	}
-	return nil, nil, fmt.Errorf("%w: not encrypted to a key of this server, or changed on the way", errCrypto)
+	return nil, nil, nil, fmt.Errorf("%w: not encrypted to a key of this server, or changed on the way", errCrypto)
 }
 
 // join decrypts block 1 of a SYN, puts it behind block 0, and compares the hash.
-func (p *synPlain) join(first []byte, syn *synPacket, key *rsa.PrivateKey, decrypt decryptFunc) error {
+func (p *synPlain) join(first []byte, syn *synPacket, key crypto.Decrypter, decrypt decryptFunc) error {
 	second, err := decrypt(key, syn.block1())
 	if err != nil {
 		return errors.New("block 1 is not encrypted to the key of block 0")

@@ -2,6 +2,7 @@ package megaki
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"encoding/pem"
 	"errors"
@@ -196,7 +197,7 @@ func TestExponents(t *testing.T) {
 	for _, e := range []string{"3", "17", "65537", "2147483647"} {
 		server := mustParseKey(t, string(openssl(t, nil, "genpkey", "-algorithm", "RSA",
 			"-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt", "rsa_keygen_pubexp:"+e)))
-		addr := start(t, &Server{Keys: []*rsa.PrivateKey{server}})
+		addr := start(t, &Server{Keys: []crypto.Decrypter{server}})
 		checkEcho(t, dial(t, addr, &Config{ServerKey: &server.PublicKey, ClientKey: server}), 100)
 	}
 	big := openssl(t, nil, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt", "rsa_keygen_pubexp:4294967311")

@@ -3,6 +3,7 @@ package megaki
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"log/slog"
@@ -37,7 +38,7 @@ func echo(w *ResponseWriter, r *Request) error {
 func start(t testing.TB, s *Server) string {
 	t.Helper()
 	if s.Keys == nil {
-		s.Keys = []*rsa.PrivateKey{testKey()}
+		s.Keys = []crypto.Decrypter{testKey()}
 	}
 	if s.Handler == nil {
 		s.Handler = HandlerFunc(echo)

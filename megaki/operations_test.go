@@ -2,6 +2,7 @@ package megaki
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func TestPrivateOperationsOfASYN(t *testing.T) {
 		{"block 0 of 213 bytes", &short, []*rsa.PrivateKey{testKey(), other}, 2, false},
 	} {
 		n := 0
-		_, _, err := openSYN(c.syn, c.keys, func(key *rsa.PrivateKey, block []byte) ([]byte, error) {
+		_, _, _, err := openSYN(c.syn, serverKeys(c.keys...), func(key crypto.Decrypter, block []byte) ([]byte, error) {
 			n++
 			return decryptOAEP(key, block)
 		})
@@ -89,8 +90,8 @@ func TestMACsOfARSTOR(t *testing.T) {
 // server does.
 func TestServerCountsOperations(t *testing.T) {
 	var private, macs atomic.Int64
-	s := &Server{Keys: []*rsa.PrivateKey{testClientKey(), testKey()}}
-	s.decrypt = func(key *rsa.PrivateKey, block []byte) ([]byte, error) {
+	s := &Server{Keys: []crypto.Decrypter{testClientKey(), testKey()}}
+	s.decrypt = func(key crypto.Decrypter, block []byte) ([]byte, error) {
 		private.Add(1)
 		return decryptOAEP(key, block)
 	}

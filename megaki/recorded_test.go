@@ -2,6 +2,7 @@ package megaki
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"encoding/hex"
 	"encoding/json"
@@ -117,7 +118,7 @@ func TestRecordedHandshake(t *testing.T) {
 	}
 
 	// The server reads the SYN. openSYN checks its hash.
-	plain, clientPublic, err := openSYN(f.syn(), []*rsa.PrivateKey{f.serverKey(t)}, decryptOAEP)
+	plain, clientPublic, _, err := openSYN(f.syn(), serverKeys(f.serverKey(t)), decryptOAEP)
 	if err != nil {
 		t.Fatalf("SYN: %v", err)
 	}
@@ -216,7 +217,7 @@ func TestRecordedUnknownToken(t *testing.T) {
 		t.Error("resumed without a record")
 	}
 
-	conn := dialRaw(t, start(t, &Server{Keys: []*rsa.PrivateKey{f.serverKey(t)}}))
+	conn := dialRaw(t, start(t, &Server{Keys: []crypto.Decrypter{f.serverKey(t)}}))
 	send(t, conn, rstor)
 	equal(t, "the response", receive(t, conn, headerSize), f.Unknown.Packets[1].Hex)
 }
@@ -226,7 +227,7 @@ func TestRecordedUnknownToken(t *testing.T) {
 func TestRecordedClientAtOurServer(t *testing.T) {
 	f := loadFlow(t)
 	for _, segment := range []int{1, 7, len(synPacket{})} {
-		conn := dialRaw(t, start(t, &Server{Keys: []*rsa.PrivateKey{testKey(), f.serverKey(t)}}))
+		conn := dialRaw(t, start(t, &Server{Keys: []crypto.Decrypter{testKey(), f.serverKey(t)}}))
 		for rest := f.syn()[:]; len(rest) > 0; {
 			n := min(segment, len(rest))
 			send(t, conn, rest[:n])

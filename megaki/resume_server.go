@@ -4,30 +4,28 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"mkd/share"
+)
+
+const (
+	// maxSwaps is how often a resumption or a promotion tries to replace a
+	// session's record. Each attempt that fails means that another connection of
+	// the session has succeeded, and a record has room for few of them.
+	maxSwaps = MaxPending + 2
+	// maxPromotions is the number of promotions in flight at once.
+	maxPromotions = 1024
+	// promoteTimeout bounds a promotion, which nobody waits for.
+	promoteTimeout = 10 * time.Second
 )
 
 // resume responds to a MSG-RSTOR. It reports false, and no error, if the client
 // has to do a handshake, for whatever reason.
 func (h *serverHandshake) resume(ctx context.Context, rstor *rstorPacket) (agreement, bool, error) {
-	p := msgPacket(rstor[:])
-	token := Token(p.token())
-	record, err := h.srv.sessions.Load(ctx, token)
-	if err != nil {
-		h.storeFailed(err)
-	}
-	var augment [symmetricKey]byte
-	h.srv.random(augment[:])
-	r, ok := acceptResume(record, p, augment, h.mem.replay, h.srv.verify)
+	token := Token(msgPacket(rstor[:]).token())
+	r, ok := h.acceptResume(ctx, token, rstor)
 	if !ok {
-		return agreement{}, false, nil
-	}
-	swapped, err := h.srv.sessions.CompareAndSwap(ctx, token, record, r.next)
-	if err != nil {
-		h.storeFailed(err)
-	}
-	if err != nil || !swapped {
 		return agreement{}, false, nil
 	}
 	var ack rstorPacket
@@ -38,8 +36,35 @@ func (h *serverHandshake) resume(ctx context.Context, rstor *rstorPacket) (agree
 		s.close()
 		return agreement{}, false, fmt.Errorf("writing MSG-RSTOR-ACK: %w", err)
 	}
-	srv, key := h.srv, r.key.Key
-	return agreement{session: s, token: token, confirm: func() error { return srv.promote(token, &key) }}, true, nil
+	return agreement{session: s, token: token, key: r.next.ServerKey, pending: &r.key.Key}, true, nil
+}
+
+// acceptResume checks a MSG-RSTOR, and puts its new key into the session's
+// record. It starts again with the new record if another connection of the
+// session has changed the record meanwhile.
+func (h *serverHandshake) acceptResume(ctx context.Context, token Token, rstor *rstorPacket) (resumption, bool) {
+	attempt := resumeAttempt{client: h.mem.replay, verify: h.srv.verify}
+	h.srv.random(attempt.augment[:])
+	for range maxSwaps {
+		record, err := h.srv.sessions.Load(ctx, token)
+		if err != nil {
+			h.storeFailed(err)
+		}
+		packet := *rstor // accept decrypts it in place
+		r, ok := attempt.accept(record, packet[:])
+		if !ok || h.srv.isRetired(record.ServerKey) {
+			return resumption{}, false
+		}
+		swapped, err := h.srv.sessions.CompareAndSwap(ctx, token, record, r.next)
+		if err != nil {
+			h.storeFailed(err)
+			return resumption{}, false
+		}
+		if swapped {
+			return r, true
+		}
+	}
+	return resumption{}, false
 }
 
 // resumption is the result of an accepted MSG-RSTOR.
@@ -56,12 +81,20 @@ type verifyFunc func(key *[symmetricKey]byte, p msgPacket) bool
 // verifyUnder reports whether a packet's MAC is valid under a key.
 func verifyUnder(key *[symmetricKey]byte, p msgPacket) bool { return newMAC(key).verify(p) }
 
-// acceptResume checks a MSG-RSTOR against a session's record, nil if there is
-// none. It computes a MAC for each key that a record can have, whether or not
-// the record exists and has so many, and whichever key fits: time does not
-// show which tokens exist. augment is the server's; the MACs under the new key
-// are counted for client.
-func acceptResume(record *Record, p msgPacket, augment [symmetricKey]byte, client *share.Client, verify verifyFunc) (resumption, bool) {
+// resumeAttempt is what the attempts to resume a session with one MSG-RSTOR have
+// in common.
+type resumeAttempt struct {
+	augment [symmetricKey]byte // the server's
+	client  *share.Client      // the MACs under the new key are counted for it
+	verify  verifyFunc
+	seen    *seenMACs // the set that has the MSG-RSTOR's MAC because of an earlier attempt
+}
+
+// accept checks a MSG-RSTOR against a session's record, nil if there is none, and
+// decrypts it in place. It computes a MAC for each key that a record can have,
+// whether or not the record exists and has so many, and whichever key fits: time
+// does not show which tokens exist.
+func (a *resumeAttempt) accept(record *Record, p msgPacket) (resumption, bool) {
 	var keys [1 + MaxPending]SessionKey
 	n := 0
 	if record != nil {
@@ -71,7 +104,7 @@ func acceptResume(record *Record, p msgPacket, augment [symmetricKey]byte, clien
 	found := -1
 	for i := range keys {
 		// Past n the keys are zeros, which anyone has.
-		if verify(&keys[i].Key, p) && i < n && found < 0 {
+		if a.verify(&keys[i].Key, p) && i < n && found < 0 {
 			found = i
 		}
 	}
@@ -85,26 +118,57 @@ func acceptResume(record *Record, p msgPacket, augment [symmetricKey]byte, clien
 	key := &next.Current
 	prefix := [8]byte(p.mac())
 	if len(next.Pending) >= MaxPending || len(next.Resumes) >= MaxResumes ||
-		slices.Contains(next.Resumes, prefix) ||
-		key.seen != nil && key.seen.add(p.mac(), len(p.ciphertext())) != nil {
+		slices.Contains(next.Resumes, prefix) || !a.remember(key.seen, p) {
 		return resumption{}, false
 	}
-	r := resumption{next: next, augment: augment}
+	r := resumption{next: next, augment: a.augment}
 	clientAugment := [symmetricKey]byte(newBox(&key.Key).open(p))
 	r.mid = derive(&key.Key, &clientAugment)
-	r.key = SessionKey{Key: derive(&r.mid, &r.augment), seen: newSeenMACs(client)}
+	r.key = SessionKey{Key: derive(&r.mid, &r.augment), seen: newSeenMACs(a.client)}
 	next.Resumes = append(next.Resumes, prefix)
 	next.Pending = append(next.Pending, r.key)
 	return r, true
+}
+
+// remember puts the MAC of the MSG-RSTOR into the set of its key, nil if the
+// store keeps none. It reports false if the MAC is there already, unless an
+// earlier attempt put it there.
+func (a *resumeAttempt) remember(seen *seenMACs, p msgPacket) bool {
+	if seen == nil || seen == a.seen {
+		return true
+	}
+	if seen.add(p.mac(), len(p.ciphertext())) != nil {
+		return false
+	}
+	a.seen = seen
+	return true
+}
+
+// promoteBeside starts a promotion, and reports false if too many are in flight.
+// The store may be slow: no message waits for it.
+func (s *Server) promoteBeside(c *serverConn) bool {
+	select {
+	case s.promotions <- struct{}{}:
+	default:
+		return false
+	}
+	token, key, client := c.token, *c.pending, c.remote
+	s.promoting.Go(func() {
+		defer func() { <-s.promotions }()
+		if err := s.promote(token, &key); err != nil {
+			s.storeFailed(client, err)
+		}
+	})
+	return true
 }
 
 // promote makes a pending key the session's current one, now that the client
 // has shown that it has the key. If the record has changed otherwise meanwhile,
 // the connection goes on, and the session can't be resumed with its key.
 func (s *Server) promote(token Token, key *[symmetricKey]byte) error {
-	ctx, cancel := context.WithTimeout(s.ctx, s.messageTimeout())
+	ctx, cancel := context.WithTimeout(s.ctx, promoteTimeout)
 	defer cancel()
-	for range MaxPending {
+	for range maxSwaps {
 		record, err := s.sessions.Load(ctx, token)
 		if err != nil || record == nil {
 			return err
@@ -113,8 +177,9 @@ func (s *Server) promote(token Token, key *[symmetricKey]byte) error {
 		if i < 0 {
 			return nil
 		}
-		next := &Record{Current: record.Pending[i], Expires: record.Expires, Client: record.Client}
-		swapped, err := s.sessions.CompareAndSwap(ctx, token, record, next)
+		next := *record
+		next.Current, next.Pending, next.Resumes = record.Pending[i], nil, nil
+		swapped, err := s.sessions.CompareAndSwap(ctx, token, record, &next)
 		if err != nil || swapped {
 			return err
 		}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -22,8 +24,8 @@ func (s *contestedStore) CompareAndSwap(ctx context.Context, t Token, old, next 
 	return s.MemoryStore.CompareAndSwap(ctx, t, old, next)
 }
 
-// A RSTOR that loses the race for its session's record gets REQ-REHS; a
-// promotion that loses it is tried again.
+// A RSTOR and a promotion that lose the race for their session's record are tried
+// again.
 func TestLostRace(t *testing.T) {
 	store := &contestedStore{MemoryStore: NewMemoryStore(10)}
 	touch := func(token Token) {
@@ -35,19 +37,22 @@ func TestLostRace(t *testing.T) {
 			t.Fatalf("%v, %v", ok, err)
 		}
 	}
-	addr := start(t, &Server{Sessions: store})
+	s := &Server{Sessions: store}
+	addr := start(t, s)
 	p := established(t, addr)
 	store.first = touch
-	rstor, _ := p.rstor()
-	asksForHandshake(t, addr, rstor)
-	p.echoes("unharmed")
-
-	q := p.resume(addr)
-	if q == nil {
-		t.Fatal("not resumed afterwards")
+	rstor, augment := p.rstor()
+	q := connect(t, addr)
+	q.send(rstor)
+	key, err := openRSTORACK(q.read(typeRSTORACK), &p.key, &augment)
+	if err != nil {
+		t.Fatal(err)
 	}
+	q.begin(p.token, key)
+	asksForHandshake(t, addr, rstor) // a replay is one all the same
 	store.first = touch
 	q.echoes("promotes at the second try")
+	s.promoting.Wait()
 	if p.resume(addr) != nil {
 		t.Error("not promoted")
 	}
@@ -67,6 +72,126 @@ func TestLostRace(t *testing.T) {
 	q.echoes("goes on")
 	if q.resume(addr) != nil {
 		t.Error("a forgotten session came back")
+	}
+}
+
+// Connections of one session that resume at the same moment all do.
+func TestResumeAtOnce(t *testing.T) {
+	for _, store := range []SessionStore{NewMemoryStore(100), keyStore{NewMemoryStore(100)}} {
+		s := &Server{Sessions: &meetingStore{SessionStore: store, readers: MaxPending}}
+		addr := start(t, s)
+		p := established(t, addr)
+		s.Sessions.(*meetingStore).armed.Store(true)
+		var wg sync.WaitGroup
+		resumed := make([]*peer, MaxPending)
+		for i := range resumed {
+			rstor, augment := p.rstor()
+			wg.Go(func() {
+				q := connect(t, addr)
+				q.send(rstor)
+				response := q.read(typeRSTORACK, typeREQREHS)
+				if response[5] == typeREQREHS {
+					return
+				}
+				if key, err := openRSTORACK(response, &p.key, &augment); err == nil {
+					q.begin(p.token, key)
+					resumed[i] = q
+				}
+			})
+		}
+		wg.Wait()
+		for i, q := range resumed {
+			if q == nil {
+				t.Errorf("%T: connection %d has to do a handshake", store, i)
+				continue
+			}
+			q.echoes("resumed")
+		}
+	}
+}
+
+// meetingStore lets the first readers of a record wait for each other, once
+// armed.
+type meetingStore struct {
+	SessionStore
+	readers int32
+	armed   atomic.Bool
+	came    atomic.Int32
+	all     chan struct{}
+	once    sync.Once
+}
+
+func (s *meetingStore) Load(ctx context.Context, t Token) (*Record, error) {
+	r, err := s.SessionStore.Load(ctx, t)
+	if s.armed.Load() {
+		s.once.Do(func() { s.all = make(chan struct{}) })
+		if s.came.Add(1) == s.readers {
+			close(s.all)
+		}
+		<-s.all
+	}
+	return r, err
+}
+
+// lostStore never swaps a record.
+type lostStore struct {
+	*MemoryStore
+	swaps atomic.Int32
+}
+
+func (s *lostStore) CompareAndSwap(ctx context.Context, t Token, old, next *Record) (bool, error) {
+	if old == nil {
+		return s.MemoryStore.CompareAndSwap(ctx, t, old, next)
+	}
+	s.swaps.Add(1)
+	return false, nil
+}
+
+// A RSTOR that always loses is refused in the end.
+func TestAlwaysLostRace(t *testing.T) {
+	store := &lostStore{MemoryStore: NewMemoryStore(10)}
+	addr := start(t, &Server{Sessions: store})
+	p := established(t, addr)
+	rstor, _ := p.rstor()
+	asksForHandshake(t, addr, rstor)
+	if n := store.swaps.Load(); n != maxSwaps {
+		t.Errorf("%d attempts, want %d", n, maxSwaps)
+	}
+}
+
+// slowStore doesn't respond to whoever changes a record, until it is released.
+type slowStore struct {
+	*MemoryStore
+	slow    atomic.Bool
+	waiting chan struct{}
+	release chan struct{}
+}
+
+func (s *slowStore) Load(ctx context.Context, t Token) (*Record, error) {
+	if s.slow.Load() {
+		s.waiting <- struct{}{}
+		<-s.release
+	}
+	return s.MemoryStore.Load(ctx, t)
+}
+
+// No message waits for a store in which a key is promoted.
+func TestPromotionDelaysNoMessage(t *testing.T) {
+	store := &slowStore{MemoryStore: NewMemoryStore(10), waiting: make(chan struct{}, 1), release: make(chan struct{})}
+	s := &Server{Sessions: store}
+	addr := start(t, s)
+	p := established(t, addr)
+	q := p.resume(addr)
+	store.slow.Store(true)
+	for range 3 {
+		q.echoes("while the store waits")
+	}
+	<-store.waiting
+	store.slow.Store(false)
+	close(store.release)
+	s.promoting.Wait()
+	if r := load(t, store, p.token); r.Current.Key != q.key || len(r.Pending) > 0 {
+		t.Error("not promoted")
 	}
 }
 

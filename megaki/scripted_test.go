@@ -144,7 +144,7 @@ func (s *script) end() {
 
 func (s *script) readSYN() {
 	var err error
-	s.plain, s.clientKey, err = openSYN((*synPacket)(s.readPacket(typeSYN)), []*rsa.PrivateKey{testKey()}, decryptOAEP)
+	s.plain, s.clientKey, _, err = openSYN((*synPacket)(s.readPacket(typeSYN)), serverKeys(testKey()), decryptOAEP)
 	if err != nil {
 		s.fail(err)
 	}

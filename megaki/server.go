@@ -3,10 +3,9 @@ package megaki
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/rand"
-	"crypto/rsa"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -52,6 +51,8 @@ type Request struct {
 	Body []byte
 	// Session is the token of the session.
 	Session Token
+	// Key is the server key that the session's handshake used.
+	Key KeyID
 	// Client is the address of the client.
 	Client netip.AddrPort
 	// Count numbers the messages of a connection from 1.
@@ -81,8 +82,13 @@ func (r *Request) Context() context.Context {
 // the constant of the same name with Default before it; Keys and Handler have
 // none. A Server must not be changed once it serves.
 type Server struct {
-	Keys    []*rsa.PrivateKey // tried in turn; RSA-2048
-	Handler Handler
+	// Keys are tried in turn. Each is RSA-2048: an *rsa.PrivateKey, or a key in a
+	// device whose Decrypt takes *rsa.OAEPOptions.
+	Keys []crypto.Decrypter
+	// RetiredKeys serve no more: a client that pins one gets CodeBlacklisted, and
+	// sessions that began with one can't be resumed. They are tried after Keys.
+	RetiredKeys []crypto.Decrypter
+	Handler     Handler
 
 	MaxMessage        int // bytes of plaintext, both ways; at most MaxMessageLimit
 	MaxMessagesPerKey int // round trips; then the connection is closed after a response
@@ -107,20 +113,27 @@ type Server struct {
 	// reports whether to do it.
 	AllowHandshake func(client netip.Addr) bool
 
+	// OnHandshake, if set, is called for each handshake that is complete, and for
+	// each that is refused because its key is retired. It must not wait.
+	OnHandshake func(Handshake)
+
 	// Logger logs why connections ended: at level debug if that was normal, at
 	// level info if it was the peer's fault, at warn and error if it was a fault
 	// here. Default: nothing is logged.
 	Logger *slog.Logger
 
-	once      sync.Once
-	initErr   error
-	sessions  SessionStore
-	toucher   Toucher // nil if sessions is none
-	memory    *Memory
-	slots     *slots
-	connSlots chan struct{} // one for each connection
-	ctx       context.Context
-	cancel    context.CancelFunc
+	once       sync.Once
+	initErr    error
+	keys       []*serverKey
+	sessions   SessionStore
+	toucher    Toucher // nil if sessions is none
+	memory     *Memory
+	slots      *slots
+	connSlots  chan struct{} // one for each connection
+	promotions chan struct{} // one for each promotion in flight
+	promoting  sync.WaitGroup
+	ctx        context.Context
+	cancel     context.CancelFunc
 
 	// What a test may set.
 	decrypt decryptFunc
@@ -158,15 +171,12 @@ func (s *Server) log() *slog.Logger {
 
 func (s *Server) init() error {
 	s.once.Do(func() {
-		if len(s.Keys) == 0 || s.Handler == nil {
+		if s.Handler == nil {
 			s.initErr = errors.New("megaki: a Server needs Keys and a Handler")
 			return
 		}
-		for _, key := range s.Keys {
-			if err := checkKey(&key.PublicKey); err != nil {
-				s.initErr = fmt.Errorf("megaki: server key: %w", err)
-				return
-			}
+		if s.keys, s.initErr = newServerKeys(s.Keys, s.RetiredKeys); s.initErr != nil {
+			return
 		}
 		if min(s.MaxMessage, s.MaxMessagesPerKey, s.MaxConnections) < 0 ||
 			min(s.HandshakeTimeout, s.MessageTimeout, s.WriteTimeout, s.IdleTimeout, s.SessionTTL) < 0 {
@@ -195,6 +205,7 @@ func (s *Server) init() error {
 		}
 		s.slots = newSlots()
 		s.connSlots = make(chan struct{}, s.maxConnections())
+		s.promotions = make(chan struct{}, maxPromotions)
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		s.listeners = make(map[*net.Listener]struct{})
 		s.conns = make(map[*serverConn]struct{})
@@ -310,6 +321,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 
+	defer s.promoting.Wait()
 	defer s.cancel()
 	select {
 	case <-s.empty:

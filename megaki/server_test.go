@@ -3,6 +3,7 @@ package megaki
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func TestShutdownAmongMessages(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	s := &Server{Keys: []*rsa.PrivateKey{testKey()}, Handler: HandlerFunc(echo)}
+	s := &Server{Keys: []crypto.Decrypter{testKey()}, Handler: HandlerFunc(echo)}
 	for range 3 { // before Serve, and again
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
@@ -169,7 +170,7 @@ func TestServerIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := []*rsa.PrivateKey{testKey()}
+	keys := []crypto.Decrypter{testKey()}
 	for name, s := range map[string]*Server{
 		"no key":       {Handler: HandlerFunc(echo)},
 		"no handler":   {Keys: keys},

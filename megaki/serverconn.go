@@ -91,7 +91,7 @@ func (c *serverConn) serve() {
 	var err error
 	if c.agreement, err = h.run(ctx); err == nil {
 		c.response = ResponseWriter{mem: c.mem, limit: c.srv.maxMessage(), session: c.session}
-		c.request = Request{Session: c.token, Client: c.remote, conn: c}
+		c.request = Request{Session: c.token, Key: c.key, Client: c.remote, conn: c}
 	}
 	cancel()
 	for err == nil { // each message sets the deadlines of its own
@@ -197,14 +197,11 @@ func (c *serverConn) respond(frame []byte, now time.Time) ([]byte, error) {
 	return c.response.seal()
 }
 
-// markUsed confirms the session with the first message, and lets the store know
-// that the session is used.
+// markUsed has the session's key promoted with the first message, and lets the
+// store know that the session is used.
 func (c *serverConn) markUsed(now time.Time) {
-	if c.confirm != nil {
-		if err := c.confirm(); err != nil {
-			c.srv.log().Warn("session can't be resumed: the store failed", "client", c.remote, "error", err)
-		}
-		c.confirm = nil
+	if c.pending != nil && c.srv.promoteBeside(c) {
+		c.pending = nil
 	}
 	if c.srv.toucher != nil && now.Sub(c.touched) >= TouchInterval {
 		c.touched = now

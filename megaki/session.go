@@ -41,7 +41,9 @@ type framer interface {
 type agreement struct {
 	session session
 	token   Token
-	// confirm, if not nil, has to be called once the session has opened a first
-	// message: only that shows that the client has the session's keys.
-	confirm func() error
+	key     KeyID // the server key that the session's handshake used
+	// pending, if not nil, is the session's key in the store. It has to be promoted
+	// once the session has opened a first message: only that shows that the client
+	// has the key.
+	pending *[symmetricKey]byte
 }

@@ -2,7 +2,7 @@ package megaki
 
 import (
 	"bytes"
-	"crypto/rsa"
+	"crypto"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -68,7 +68,7 @@ func (s *otherSession) open(frame []byte) ([]byte, error) {
 func TestConnectionsKnowNoVersion(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
-	srv := &Server{Keys: []*rsa.PrivateKey{testKey()}, Handler: HandlerFunc(echo), Logger: slog.New(slog.DiscardHandler)}
+	srv := &Server{Keys: []crypto.Decrypter{testKey()}, Handler: HandlerFunc(echo), Logger: slog.New(slog.DiscardHandler)}
 	if err := srv.init(); err != nil {
 		t.Fatal(err)
 	}

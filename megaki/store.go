@@ -3,6 +3,8 @@ package megaki
 import (
 	"context"
 	"encoding/hex"
+	"errors"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -46,6 +48,8 @@ type Record struct {
 	Resumes [][8]byte
 	// Expires is absolute, from the handshake; resuming does not move it.
 	Expires time.Time
+	// ServerKey is the key that the client's handshake used.
+	ServerKey KeyID
 	// Client is the network of the client at the handshake: an IPv4 address or
 	// an IPv6 /64. The zero Prefix if it has no IP address, or is a trusted proxy.
 	Client netip.Prefix
@@ -69,6 +73,19 @@ type SessionStore interface {
 	// old is nil if there was none. It reports false, and changes nothing, if
 	// the record has changed meanwhile.
 	CompareAndSwap(ctx context.Context, t Token, old, next *Record) (bool, error)
+}
+
+// ErrStoreDown is wrapped by the errors of a SessionStore that is known to fail,
+// and that reports this itself. A server logs them at level debug.
+var ErrStoreDown = errors.New("the session store is down")
+
+// storeFailed logs that a client can't resume its session.
+func (s *Server) storeFailed(client netip.AddrPort, err error) {
+	level := slog.LevelWarn
+	if errors.Is(err, ErrStoreDown) || s.ctx.Err() != nil {
+		level = slog.LevelDebug
+	}
+	s.log().Log(s.ctx, level, "session can't be resumed: the store failed", "client", client, "error", err)
 }
 
 // Toucher is a SessionStore that forgets the sessions used least recently.

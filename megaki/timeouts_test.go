@@ -1,7 +1,7 @@
 package megaki
 
 import (
-	"crypto/rsa"
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +59,7 @@ func servePipes(t *testing.T, s *Server, run func(t *testing.T, l *fakeListener)
 	testKey() // made outside of the bubble
 	testClientKey()
 	synctest.Test(t, func(t *testing.T) {
-		s.Keys = []*rsa.PrivateKey{testKey()}
+		s.Keys = []crypto.Decrypter{testKey()}
 		if s.Handler == nil {
 			s.Handler = HandlerFunc(echo)
 		}
@@ -286,7 +286,7 @@ func TestAcceptErrors(t *testing.T) {
 	})
 	// An error that stays ends Serve.
 	l := newFakeListener()
-	s := &Server{Keys: []*rsa.PrivateKey{testKey()}, Handler: HandlerFunc(echo)}
+	s := &Server{Keys: []crypto.Decrypter{testKey()}, Handler: HandlerFunc(echo)}
 	done := make(chan error)
 	go func() { done <- s.Serve(l) }()
 	failure := &acceptError{}

@@ -2,6 +2,7 @@ package megaki
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"encoding/binary"
 	"encoding/json"
@@ -191,7 +192,7 @@ func runOpenSYN(t *testing.T, f *vectorFile, v *vector) string {
 	if s := framed(&expectHello, v.Packet); s != "ok" {
 		return s
 	}
-	plain, key, err := openSYN((*synPacket)(v.Packet), []*rsa.PrivateKey{testKey(), f.key(t, "server")}, decryptOAEP)
+	plain, key, _, err := openSYN((*synPacket)(v.Packet), serverKeys(testKey(), f.key(t, "server")), decryptOAEP)
 	if err != nil {
 		return failure(err)
 	}
@@ -315,7 +316,7 @@ type vectorServer struct {
 func runServer(t *testing.T, f *vectorFile, v *vector) string {
 	vs := &vectorServer{make(chan []byte, 1), make(chan []byte, 1)}
 	srv := &Server{
-		Keys:       []*rsa.PrivateKey{f.key(t, "server")},
+		Keys:       []crypto.Decrypter{f.key(t, "server")},
 		MaxMessage: v.Limit,
 		Handler: HandlerFunc(func(w *ResponseWriter, r *Request) error {
 			vs.body <- bytes.Clone(r.Body)

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"net"
 	"os"
 	"os/exec"
@@ -85,7 +85,7 @@ func TestLibraryFromOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &megaki.Server{Keys: []*rsa.PrivateKey{key}, Handler: megaki.HandlerFunc(func(w *megaki.ResponseWriter, r *megaki.Request) error {
+	s := &megaki.Server{Keys: []crypto.Decrypter{key}, Handler: megaki.HandlerFunc(func(w *megaki.ResponseWriter, r *megaki.Request) error {
 		response := "You said '" + string(r.Body) + "'"
 		if strings.HasPrefix(string(r.Body), "GET /page HTTP/1.1\r\nHost: example.org\r\n") {
 			response = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\npage\n"

@@ -1,7 +1,7 @@
 package httpclient_test
 
 import (
-	"crypto/rsa"
+	"crypto"
 	"fmt"
 	"io"
 	"log"
@@ -23,7 +23,7 @@ func Example() {
 	}
 	// A server of one page; mkd is one of many.
 	server := &megaki.Server{
-		Keys: []*rsa.PrivateKey{key},
+		Keys: []crypto.Decrypter{key},
 		Handler: megaki.HandlerFunc(func(w *megaki.ResponseWriter, r *megaki.Request) error {
 			_, err := w.WriteString("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 			return err

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func serve(t *testing.T, address string, srv *megaki.Server) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv.Keys = []*rsa.PrivateKey{keys()[0]}
+	srv.Keys = []crypto.Decrypter{keys()[0]}
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
 	return l.Addr().String()

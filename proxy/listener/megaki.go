@@ -3,7 +3,7 @@ package listener
 import (
 	"bytes"
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"errors"
 	"fmt"
 	"net"
@@ -60,7 +60,7 @@ func newMegaki(c *config.Listener, d *Daemon) (Listener, error) {
 }
 
 // loadKeys reads the private keys of a listener.
-func loadKeys(m *config.Megaki) ([]*rsa.PrivateKey, error) {
+func loadKeys(m *config.Megaki) ([]crypto.Decrypter, error) {
 	var passphrase []byte
 	if m.KeyPassphraseFile != "" {
 		data, err := os.ReadFile(m.KeyPassphraseFile)
@@ -69,7 +69,7 @@ func loadKeys(m *config.Megaki) ([]*rsa.PrivateKey, error) {
 		}
 		passphrase = bytes.TrimRight(data, "\r\n")
 	}
-	var keys []*rsa.PrivateKey
+	var keys []crypto.Decrypter
 	for _, path := range m.Keys {
 		data, err := os.ReadFile(path)
 		if err != nil {
