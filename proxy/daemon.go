@@ -16,6 +16,7 @@ import (
 	"mkd/proxy/listener"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
+	"mkd/proxy/tally"
 )
 
 // Daemon is what outlives a configuration: sockets, sessions, message memory,
@@ -27,6 +28,7 @@ type Daemon struct {
 	sessions  megaki.SessionStore
 	trusted   []netip.Prefix
 	certs     *certs.Manager
+	tally     tally.Tally
 	listeners []*openListener
 	current   atomic.Pointer[generation]
 	retired   sync.WaitGroup // generations that requests still hold

@@ -45,7 +45,7 @@ func newGeneration(cfg *config.Config, d *Daemon) (*generation, error) {
 		}
 		g.backends[c.Name] = b
 	}
-	routes := route.New(cfg, func(name string) request.Backend { return g.backends[name] }, d.logs)
+	routes := route.New(cfg, func(name string) request.Backend { return g.backends[name] }, d.logs, &d.tally)
 	for i := range cfg.Listeners {
 		name := cfg.Listeners[i].Name
 		g.entries[name] = &entry{routes.Handler(&cfg.Listeners[i]), g}

@@ -10,6 +10,7 @@ import (
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/proxy/httpmsg"
 )
 
 // Kind is why a request has no response, or an error for one. Whoever meets
@@ -37,7 +38,26 @@ const (
 	Stopping                    // cut off at the end of shutdown_timeout
 	TimedOut                    // the backend took too long
 	DiskFull                    // there is no room for the body
+	numKinds
 )
+
+// Kinds returns all kinds.
+func Kinds() (all []Kind) {
+	for k := range numKinds {
+		all = append(all, k)
+	}
+	return all
+}
+
+// String returns the kind as it is named in metrics.
+func (k Kind) String() string {
+	return [numKinds]string{
+		Broken: "broken_response", BadRequest: "bad_request", NoRoute: "no_route", NotFound: "not_found", BadMethod: "bad_method",
+		SlowBody: "slow_body", NoLength: "no_length", FailedCondition: "failed_condition", TooLarge: "too_large",
+		BadRange: "bad_range", TooMany: "rate_limit", ClientGone: "client_gone", Failed: "script_failed", Fault: "fault_in_mkd",
+		Busy: "busy", Down: "backend_down", Stopping: "stopping", TimedOut: "timed_out", DiskFull: "disk_full",
+	}[k]
+}
 
 // Error is an error with a kind.
 type Error struct {
@@ -98,18 +118,21 @@ func (e *ClientError) kind() Kind {
 	return BadRequest // its framing is malformed, or it ends too soon
 }
 
-// kindOf returns the kind of an error.
-func kindOf(err error) Kind {
+// KindOf returns the kind of an error.
+func KindOf(err error) Kind {
 	var (
-		own    *Error
-		client *ClientError
-		timed  interface{ Timeout() bool }
+		message *httpmsg.Error
+		own     *Error
+		client  *ClientError
+		timed   interface{ Timeout() bool }
 	)
 	switch {
 	case errors.As(err, &client): // first: a backend may have wrapped it
 		return client.kind()
 	case errors.As(err, &own):
 		return own.Kind
+	case errors.As(err, &message):
+		return BadRequest
 	case errors.Is(err, context.Canceled):
 		return ClientGone
 	case errors.Is(err, megaki.ErrMemory):

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mkd/megaki"
+	"mkd/proxy/tally"
 )
 
 // Request is a client's request. The listener makes it, and hands it from room
@@ -61,6 +62,8 @@ type Record struct {
 	Backend  string // the backend's name, or respond or redirect
 	Upstream string // the server that the request went to
 	Err      error  // why the response is an error, or incomplete
+
+	Tally *tally.Requests // where the request is counted; nil: no route takes it
 }
 
 // Lease is the use of a generation of the configuration, which a request has

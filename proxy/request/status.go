@@ -49,7 +49,7 @@ func Status(err error) int {
 	case errors.As(err, &message): // it has its own
 		return message.Status
 	}
-	return statuses[kindOf(err)]
+	return statuses[KindOf(err)]
 }
 
 // retryAfter returns when a client may try again, 0 if that isn't known.

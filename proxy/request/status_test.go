@@ -47,3 +47,17 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestKindsHaveNames: metrics tell each kind from another.
+func TestKindsHaveNames(t *testing.T) {
+	seen := make(map[string]Kind)
+	for _, k := range Kinds() {
+		if other, known := seen[k.String()]; known || k.String() == "" {
+			t.Errorf("kinds %d and %d are named %q", other, k, k)
+		}
+		seen[k.String()] = k
+	}
+	if len(seen) != len(statuses) || KindOf(&httpmsg.Error{Status: 405}) != BadRequest {
+		t.Errorf("%d kinds, %d statuses", len(seen), len(statuses))
+	}
+}

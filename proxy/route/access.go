@@ -1,12 +1,14 @@
 package route
 
 import (
+	"time"
+
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
 )
 
-// log writes the access line of a request that has ended.
-func (h *Handler) log(w request.Response, r *request.Request) {
+// end counts a request that has ended, and writes its access line.
+func (h *Handler) end(w request.Response, r *request.Request) {
 	line := logs.Request{
 		Listener: r.Listener,
 		Client:   r.Client,
@@ -23,7 +25,13 @@ func (h *Handler) log(w request.Response, r *request.Request) {
 		line.Status = request.Status(line.Err)
 		// A raw message has no status: its connection is closed.
 		line.Failed = line.Status >= 500 || r.Raw && line.Status != request.StatusClientGone
+		h.failures.Fail(int(request.KindOf(line.Err)))
 	}
+	counts := r.Record.Tally
+	if counts == nil {
+		counts = h.unmatched
+	}
+	counts.End(line.Status, line.In, line.Out, time.Since(r.Started))
 	if r.Session != nil {
 		line.Session, line.Payload = r.Session, "http"
 	}

@@ -11,22 +11,26 @@ import (
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
+	"mkd/proxy/tally"
 	"mkd/share"
 )
 
 // Handler handles all requests of a listener: it finds the route of a request,
-// has the route's backend respond, responds with an error if that fails, and
-// writes the access line.
+// has the route's backend respond, responds with an error if that fails, counts
+// the request, and writes the access line.
 type Handler struct {
 	routes   []listed
 	redirect *redirect // all requests are redirected to HTTPS; nil: they aren't
 	clients  *forward.Clients
 	logs     *logs.Logs
+
+	failures  *tally.Tally
+	unmatched *tally.Requests // counts the requests that no route takes
 }
 
 // Handle implements request.Lease together with the generation's Release.
 func (h *Handler) Handle(w request.Response, r *request.Request, refused error) error {
-	defer h.log(w, r)
+	defer h.end(w, r)
 	err := h.respond(w, r, refused)
 	if err == nil {
 		return nil
@@ -104,6 +108,7 @@ func (h *Handler) serve(w request.Response, r *request.Request) error {
 	case rt == nil:
 		return request.ErrNoRoute
 	}
+	r.Record.Tally = rt.tally
 	return rt.serve(w, r)
 }
 
@@ -150,16 +155,17 @@ func oneHost(r *http.Request) error {
 
 // find returns the first route that takes a request, nil if none does. A route
 // takes TRACE, which shows what fields a server receives, only if it names it.
-func (h *Handler) find(r *request.Request) *route {
-	for _, l := range h.routes {
+func (h *Handler) find(r *request.Request) *listed {
+	for i := range h.routes {
+		l := &h.routes[i]
 		if r.Raw {
 			if l.raw && l.match.client(r.Client.Addr()) {
-				return l.route
+				return l
 			}
 			continue
 		}
 		if l.http && l.match.all(r) && (r.Method != http.MethodTrace || len(l.match.methods) > 0) {
-			return l.route
+			return l
 		}
 	}
 	return nil

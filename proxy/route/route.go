@@ -11,6 +11,7 @@ import (
 	"mkd/proxy/forward"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
+	"mkd/proxy/tally"
 )
 
 // Routes are the routes of a configuration.
@@ -19,6 +20,7 @@ type Routes struct {
 	all     []*route
 	clients *forward.Clients
 	logs    *logs.Logs
+	tally   *tally.Tally
 }
 
 // route is one of the configuration's.
@@ -35,12 +37,13 @@ type route struct {
 }
 
 // New returns the routes of a configuration. backend returns a backend by its
-// name.
-func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.Logs) *Routes {
+// name. Requests are counted in t.
+func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.Logs, t *tally.Tally) *Routes {
 	rs := &Routes{
 		cfg:     cfg,
 		clients: &forward.Clients{Trusted: networks(cfg.TrustedProxies), Field: http.CanonicalHeaderKey(cfg.ClientIPField)},
 		logs:    l,
+		tally:   t,
 	}
 	for i := range cfg.Routes {
 		c := &cfg.Routes[i]
@@ -70,16 +73,18 @@ func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.
 // listed is a route of a listener.
 type listed struct {
 	*route
-	raw  bool // whether it takes raw messages
-	http bool // whether it takes HTTP requests
+	raw   bool // whether it takes raw messages
+	http  bool // whether it takes HTTP requests
+	tally *tally.Requests
 }
 
 // Handler returns the handler of a listener.
 func (rs *Routes) Handler(l *config.Listener) *Handler {
-	h := &Handler{clients: rs.clients, logs: rs.logs}
+	h := &Handler{clients: rs.clients, logs: rs.logs, failures: rs.tally, unmatched: rs.tally.Requests(tally.Name{Listener: l.Name})}
 	for _, r := range rs.all {
-		of := listed{r, r.cfg.Takes(l.Name, config.PayloadRaw), r.cfg.Takes(l.Name, config.PayloadHTTP)}
+		of := listed{route: r, raw: r.cfg.Takes(l.Name, config.PayloadRaw), http: r.cfg.Takes(l.Name, config.PayloadHTTP)}
 		if of.raw || of.http {
+			of.tally = rs.tally.Requests(tally.Name{Listener: l.Name, Route: r.name, Backend: r.target})
 			h.routes = append(h.routes, of)
 		}
 	}

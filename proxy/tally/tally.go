@@ -1,0 +1,122 @@
+// Package tally counts requests, once each, where they end. Its counts outlive a
+// configuration: a route that a new one still has goes on counting.
+//
+// What is counted is resolved when a configuration is built, so that a request
+// costs some atomic additions, and nothing that a client sends can make a new count.
+package tally
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mkd/histogram"
+)
+
+// Name is what requests are counted by.
+type Name struct {
+	Listener string
+	Route    string // "" for requests that no route takes
+	Backend  string // the backend's name, or respond or redirect
+}
+
+// Requests counts the requests of a Name. It is safe for use by several goroutines.
+type Requests struct {
+	name     Name
+	classes  [numClasses]atomic.Uint64
+	in, out  atomic.Uint64
+	duration histogram.Histogram
+}
+
+// numClasses is how many classes of statuses there are: 1xx to 5xx.
+const numClasses = 5
+
+// End counts a request that has ended: its status, the bytes received and sent, and
+// how long it took. The status of a message that isn't HTTP is 0 or 200. How long a
+// tunnel lives, after a status 101, isn't among the durations.
+func (r *Requests) End(status int, in, out int64, took time.Duration) {
+	if status == 0 {
+		status = 200
+	}
+	r.classes[min(max(status/100, 1), numClasses)-1].Add(1)
+	if in > 0 {
+		r.in.Add(uint64(in))
+	}
+	if out > 0 {
+		r.out.Add(uint64(out))
+	}
+	if status != 101 {
+		r.duration.Observe(took)
+	}
+}
+
+// Snapshot is what was counted of a Name.
+type Snapshot struct {
+	Name
+	Classes  [numClasses]uint64 // requests by the class of their status, from 1xx to 5xx
+	In, Out  uint64             // bytes
+	Duration histogram.Snapshot
+}
+
+// Tally has the counts of all names. Its zero value is ready for use.
+type Tally struct {
+	errors [numReasons]atomic.Uint64
+
+	mu    sync.Mutex
+	names map[Name]*Requests
+}
+
+// numReasons bounds the reasons that Fail takes.
+const numReasons = 32
+
+// Requests returns the counts of a name.
+func (t *Tally) Requests(n Name) *Requests {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.names[n]
+	if r == nil {
+		if t.names == nil {
+			t.names = make(map[Name]*Requests)
+		}
+		r = &Requests{name: n}
+		t.names[n] = r
+	}
+	return r
+}
+
+// Keep forgets all names but those in use, which a new configuration no longer has.
+func (t *Tally) Keep(used func(Name) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for n := range t.names {
+		if !used(n) {
+			delete(t.names, n)
+		}
+	}
+}
+
+// Fail counts a request that failed for a reason, which is a small number.
+func (t *Tally) Fail(reason int) { t.errors[min(max(reason, 0), numReasons-1)].Add(1) }
+
+// Failures returns how many requests failed for a reason.
+func (t *Tally) Failures(reason int) uint64 { return t.errors[reason].Load() }
+
+// Snapshot returns the counts of all names, in their order.
+func (t *Tally) Snapshot() []Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]Snapshot, 0, len(t.names))
+	for n, r := range t.names {
+		s := Snapshot{Name: n, In: r.in.Load(), Out: r.out.Load(), Duration: r.duration.Snapshot()}
+		for i := range r.classes {
+			s.Classes[i] = r.classes[i].Load()
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b Snapshot) int {
+		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Backend, b.Backend))
+	})
+	return all
+}
