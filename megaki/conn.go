@@ -289,10 +289,16 @@ func (c *Conn) receive(dst []byte) ([]byte, error) {
 	return append(dst, plain...), nil
 }
 
-// orClosed puts the end of the stream, where a packet was expected, in words.
+// orClosed puts the end of the stream, where a packet was expected, in words. It
+// wraps io.ErrUnexpectedEOF then.
 func orClosed(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the server closed the connection " + what)
+		return closedError("the server closed the connection " + what)
 	}
 	return err
 }
+
+type closedError string
+
+func (e closedError) Error() string { return string(e) }
+func (e closedError) Unwrap() error { return io.ErrUnexpectedEOF }

@@ -17,6 +17,7 @@ import (
 var house = map[string]struct{ own, modules []string }{
 	"megaki":               {[]string{"share"}, []string{"golang.org/x/crypto"}},
 	"megaki/httpclient":    {[]string{"megaki"}, nil},
+	"megaki/conformance":   {[]string{"megaki"}, nil},
 	"share":                {nil, nil},
 	"spill":                {nil, nil},
 	"httptoken":            {nil, nil},
@@ -50,7 +51,7 @@ var house = map[string]struct{ own, modules []string }{
 
 	"cmd/mkd":                {[]string{"proxy", "proxy/logs", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
 	"bench":                  {[]string{"megaki"}, nil},
-	"cmd/sazukari":           {[]string{"megaki", "megaki/httpclient"}, []string{"github.com/spf13/cobra"}},
+	"cmd/sazukari":           {[]string{"megaki", "megaki/conformance", "megaki/httpclient"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},
 	"vectors/generate":       {nil, nil},
 }
