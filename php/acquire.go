@@ -86,6 +86,7 @@ func (p *Pool) release(w *worker, how eviction) (reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.busy--
+	w.worksOn = false
 	w.memory = w.memoryUsed
 	why := endingOf(how)
 	if how == keep && !w.evicted {

@@ -49,10 +49,14 @@ type message interface {
 	send(w *worker, id uint64) (int, error)
 	route() string
 	task() task
+	// ended is called when a worker that worked on after the response has ended its
+	// work.
+	ended()
 }
 
 func (c *Call) route() string { return c.Route }
 func (c *Call) task() task    { return task{c.Client, c.Route, c.Method, c.Path} }
+func (c *Call) ended()        {}
 
 // task is what a worker does while it is busy.
 type task struct {
@@ -69,6 +73,7 @@ func (w *worker) call(ctx context.Context, m message, resp *receiver, timeout ti
 	w.pipe.begin(ctx, time.Now().Add(timeout))
 	defer w.pipe.end()
 	id := rand.Uint64() | 1 // 0 means no request
+	w.message, w.id = m, id
 	w.output.begin(id, m.route())
 	sent, unread := m.send(w, id)
 	if unread != nil {
@@ -122,32 +127,55 @@ func (w *worker) receive(id uint64, resp *receiver, unread error) (eviction, err
 				return w.failure(err)
 			}
 		case frameEnd:
-			w.memoryUsed = int64(binary.BigEndian.Uint64(head))
-			ends := len(head) > 8 && head[8]&endExits != 0
+			how := w.ending(head)
+			resp.worksOn = how == worksOn
 			if err := w.copyResponse(resp, h.body, true); err != nil {
 				return w.failure(err)
 			}
-			if ends {
-				return evictStop, resp.refused
-			}
-			return keep, resp.refused
+			return how, resp.refused
 		case frameError:
-			fatal := head[0] != 0
-			if len(head) >= 9 {
-				w.memoryUsed = int64(binary.BigEndian.Uint64(head[1:]))
-			}
-			text, err := w.frames.text(maxErrorText)
-			if err != nil {
-				return w.failure(err)
-			}
-			if fatal {
-				return evictStop, &ScriptError{Message: text, Fatal: true}
-			}
-			return keep, &ScriptError{Message: text}
+			how, err := w.scriptError(head)
+			resp.worksOn = how == worksOn
+			return how, err
 		default:
 			return w.failure(fmt.Errorf("%w: type %02x during a request", errFrame, byte(h.typ)))
 		}
 	}
+}
+
+// ending reads the head of an END, and returns how the worker goes on.
+func (w *worker) ending(head []byte) eviction {
+	var flags byte
+	if len(head) > 8 {
+		flags = head[8]
+	}
+	if flags&endWorks != 0 {
+		return worksOn
+	}
+	w.memoryUsed = int64(binary.BigEndian.Uint64(head))
+	if flags&endExits != 0 {
+		return evictStop
+	}
+	return keep
+}
+
+// scriptError reads an ERROR, and returns how the worker goes on.
+func (w *worker) scriptError(head []byte) (eviction, error) {
+	kind := head[0]
+	if len(head) >= 9 {
+		w.memoryUsed = int64(binary.BigEndian.Uint64(head[1:]))
+	}
+	text, err := w.frames.text(maxErrorText)
+	if err != nil {
+		return w.failure(err)
+	}
+	switch kind {
+	case errorGoesOn:
+		return keep, &ScriptError{Message: text}
+	case errorWorks:
+		return worksOn, &ScriptError{Message: text}
+	}
+	return evictStop, &ScriptError{Message: text, Fatal: true}
 }
 
 // next returns the next frame, which must belong to a request.

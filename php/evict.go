@@ -14,6 +14,7 @@ const (
 	evictStop                 // it works: STOP, then it may take some time
 	evictTerm                 // it hangs: SIGTERM, then SIGKILL
 	evictKill                 // it is broken: SIGKILL
+	worksOn                   // it isn't yet: it works on after its response
 )
 
 const (

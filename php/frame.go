@@ -52,8 +52,17 @@ const (
 // partFlush is the flag of a PART that is flushed.
 const partFlush = 0x01
 
-// endExits is the flag of an END after which the worker ends.
-const endExits = 0x01
+// Flags of an END.
+const (
+	endExits = 0x01 // the worker ends
+	endWorks = 0x02 // the response is complete, and the worker works on; another END follows
+)
+
+// The first byte of the head of an ERROR. Any other value ends the worker.
+const (
+	errorGoesOn = 0x00 // the worker takes further calls
+	errorWorks  = 0x02 // the worker works on; an END follows
+)
 
 // logKind is the origin of the text of a LOG.
 type logKind byte

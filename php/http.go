@@ -48,6 +48,7 @@ type HTTPCall struct {
 // returns w's error, unless the script or its worker fails after that.
 func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error {
 	m := httpMessage{HTTPCall: c, script: &p.base}
+	resp := &receiver{http: w, bodiless: c.Request.Method == http.MethodHead}
 	var err error
 	if IsForm(c.Request) {
 		boundary, err := formBoundary(c.Request.Header.Get("Content-Type"))
@@ -57,7 +58,11 @@ func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error 
 		if m.form, err = readForm(c.Request.Body, boundary, p.uploads, &p.opt); err != nil {
 			return err
 		}
-		defer m.form.close()
+		defer func() {
+			if !resp.worksOn { // the script may still use the files
+				m.form.close()
+			}
+		}()
 		m.body, m.flags = m.form.fields.reader(), callForm
 	} else if err = m.takeBody(); err != nil {
 		return err
@@ -73,7 +78,7 @@ func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error 
 	if cap(m.frames) <= maxKept {
 		*buf = m.frames
 	}
-	return p.call(ctx, &m, &receiver{http: w, bodiless: c.Request.Method == http.MethodHead})
+	return p.call(ctx, &m, resp)
 }
 
 // requests has buffers for the frames of requests.
@@ -101,6 +106,12 @@ func (m *httpMessage) task() task {
 		path = m.Request.URL.Path
 	}
 	return task{m.Client, m.Route, m.Request.Method, path}
+}
+
+func (m *httpMessage) ended() {
+	if m.form != nil {
+		m.form.close()
+	}
 }
 
 // smallBody bounds the bodies that are read at once, in bytes.

@@ -196,6 +196,10 @@ func (p *Pool) with(ctx context.Context, t task, f func(w *worker) (eviction, er
 func (p *Pool) use(w *worker, f func(w *worker) (eviction, error)) (err error) {
 	how := evictKill
 	defer func() {
+		if how == worksOn {
+			p.awaitWork(w)
+			return
+		}
 		reason := p.release(w, how)
 		w.logEnd(how, err, reason) // last, since the log may be slow
 	}()

@@ -45,6 +45,7 @@ type receiver struct {
 	excess  bool  // more came than were due
 	refused error // why the writer refused a part; the rest is dropped
 	gone    bool  // GONE was sent: the worker knows that the rest is dropped
+	worksOn bool  // the response is complete, and the worker works on
 }
 
 // head receives a HEAD frame. It returns an error if the worker is to blame.

@@ -81,6 +81,7 @@ type Status struct {
 type WorkerStatus struct {
 	PID      int
 	Busy     bool
+	WorksOn  bool   // its client has the response, and it works on; it counts as busy
 	Draining bool   // it ends after its call
 	Route    string // of its call, as are Method and Path; "" if it is idle, or if the call has none
 	Method   string
@@ -107,6 +108,7 @@ func (p *Pool) Status() Status {
 			st.Workers = append(st.Workers, WorkerStatus{
 				PID:      w.proc.PID,
 				Busy:     w.busy,
+				WorksOn:  w.worksOn,
 				Draining: w.draining,
 				Route:    w.task.route,
 				Method:   w.task.method,

@@ -152,21 +152,24 @@ func TestFramesByHand(t *testing.T) {
 	send("01 04 0000 00000000" + id)
 	want("PONG", "01 17 0000 00000000"+id)
 	send("01 01 001c 00000003" + id + " 00" + token + " 1267" + hex.EncodeToString([]byte("192.0.2.7")) + hex.EncodeToString([]byte("who")))
-	if head, body := want("END", "01 12 0008 00000040"+id); len(head) != 8 || body != "0102030405060708 101112131415161718191a1b1c1d1e1f 192.0.2.7 4711" {
+	if head, body := want("END", "01 12 0009 00000040"+id); head != "\x00\x00\x00\x00\x00\x00\x00\x00\x02" || body != "0102030405060708 101112131415161718191a1b1c1d1e1f 192.0.2.7 4711" {
 		t.Errorf("response %x %q", head, body)
 	}
+	want("END after on_stop", "01 12 0008 00000000"+id)
 	// A message in three parts, a response in two, and a LOG.
 	send("01 01 0013 00000006" + id + " 01" + token + " 0000" + hex.EncodeToString([]byte("parts ")))
 	send("01 02 0000 00000002" + id + hex.EncodeToString([]byte("ab")))
 	send("01 03 0000 00000002" + id + hex.EncodeToString([]byte("cd")))
 	want("PART", "01 13 0001 00000003"+id)
 	want("PART", "01 13 0001 00000001"+id)
-	want("END", "01 12 0008 00000000"+id)
+	want("END", "01 12 0009 00000000"+id)
+	want("END after on_stop", "01 12 0008 00000000"+id)
 	send("01 01 0013 00000006" + id + " 00" + token + " 0000" + hex.EncodeToString([]byte("buffer")))
 	if head, body := want("LOG", "01 15 0001 00000009"+id); head != "\x01" || body != "left open" {
 		t.Errorf("LOG %x %q", head, body)
 	}
-	want("END", "01 12 0008 00000004"+id)
+	want("END", "01 12 0009 00000004"+id)
+	want("END after on_stop", "01 12 0008 00000000"+id)
 	send("01 05 0000 00000000 0000000000000000")
 	if err := wait(); err != nil {
 		t.Errorf("after STOP: %v", err)

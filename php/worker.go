@@ -28,8 +28,10 @@ type worker struct {
 
 	generation int // of the pool, when it started
 	takesHTTP  bool
-	php        string // its version
-	memoryUsed int64  // bytes after the last call
+	php        string  // its version
+	memoryUsed int64   // bytes after the last call
+	message    message // of the last call
+	id         uint64  // of the last call
 	born       time.Time
 	stuck      *atomic.Int64 // of the pool
 
@@ -44,6 +46,7 @@ type worker struct {
 	// Guarded by the pool's mutex.
 	slot       *slot
 	busy       bool // somebody uses it
+	worksOn    bool // its client has the response, and it works on
 	evicted    bool
 	how        eviction
 	draining   bool // it is evicted once it is idle

@@ -20,7 +20,7 @@ final class HttpCall
     public static function run(?callable $start, ?callable $http, int $flags, string $block): void
     {
         $error = null;
-        $rest = '';
+        $rest = $head = '';
         try {
             [$body, $length] = self::receive($flags);
             $request = Globals::set($block, $flags, $body, $length);
@@ -34,34 +34,68 @@ final class HttpCall
             }
             $result = ($http ?? throw new \LogicException('the script has no on_http'))($request);
             unset($request);
-            Output::settle();
-            Output::check();
-            self::$handling = false;
-            $response = self::response($result);
-            unset($result);
-            $rest = ResponseWriter::send($response);
+            if (Worker::hasResponded()) {
+                self::drop($result);
+            } else {
+                Output::settle();
+                Output::check();
+                self::$handling = false;
+                $response = self::response($result);
+                unset($result);
+                $rest = ResponseWriter::send($response);
+            }
         } catch (ClientGone) {
             // The script has ended where it flushed.
         } catch (\Throwable $e) {
             $error = (string) $e;
         }
-        self::$handling = false;
-        Output::toLog();
-        if (ResponseWriter::isDecided()) {
-            Session::checkCookie();
-        }
-        $head = ResponseWriter::end();
         try {
+            if (!Worker::hasResponded()) {
+                $head = self::close();
+            }
             unset($request, $result, $response); // a destructor may throw
             Session::close();
         } catch (\Throwable $e) {
             $error ??= (string) $e;
         }
         Output::toLog();
-        Worker::stop();
+        Worker::complete($error, $rest, $head, Globals::clear(...));
+    }
+
+    /** Whether a handler runs that hasn't responded. */
+    public static function isHandling(): bool
+    {
+        return self::$handling;
+    }
+
+    /** Responds with what on_http could have returned, and lets the handler go on. */
+    public static function finish(mixed $result): void
+    {
+        Output::settle();
+        Output::check();
+        $rest = ResponseWriter::send(self::response($result));
+        $head = self::close();
+        Session::close();
+        Worker::respond(null, $rest, $head);
+    }
+
+    /** Ends what a handler can add to its response. Returns the frame that has to go before the next one. */
+    private static function close(): string
+    {
+        self::$handling = false;
         Output::toLog();
-        Globals::clear();
-        Worker::end($error, $rest, $head);
+        if (ResponseWriter::isDecided()) {
+            Session::checkCookie();
+        }
+        return ResponseWriter::end();
+    }
+
+    /** Warns of a result that comes after the response. */
+    private static function drop(mixed $result): void
+    {
+        if ($result !== null) {
+            Wire::send(Wire::LOG, Wire::WARNING, 'Warning: what on_http returned after arca\finish is dropped');
+        }
     }
 
     /**

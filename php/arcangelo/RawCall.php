@@ -11,6 +11,9 @@ namespace arca;
  */
 final class RawCall
 {
+    /** Whether the handler runs, and hasn't responded. */
+    private static bool $handling = false;
+
     public static function run(?callable $start, ?callable $handle, int $flags): void
     {
         $error = null;
@@ -20,18 +23,41 @@ final class RawCall
             while (!$last) {
                 Userspace::$request .= Wire::part($last);
             }
+            self::$handling = true;
             if ($start) {
                 $start();
             }
-            $rest = self::last(($handle ?? throw new \LogicException('the script has no on_handle'))());
+            $result = ($handle ?? throw new \LogicException('the script has no on_handle'))();
+            if (self::$handling) {
+                self::$handling = false;
+                $rest = self::last($result);
+            }
+            unset($result);
+            Session::close();
         } catch (\Throwable $e) {
             $error = (string) $e;
         }
+        self::$handling = false;
         Output::toLog();
-        Worker::stop();
+        Worker::complete($error, $rest, '', static function (): void {
+            Userspace::$request = '';
+        });
+    }
+
+    /** Whether a handler runs that hasn't responded. */
+    public static function isHandling(): bool
+    {
+        return self::$handling;
+    }
+
+    /** Responds with what on_handle could have returned, and lets the handler go on. */
+    public static function finish(mixed $result): void
+    {
+        self::$handling = false;
+        $rest = self::last($result);
         Output::toLog();
-        Userspace::$request = '';
-        Worker::end($error, $rest);
+        Session::close();
+        Worker::respond(null, $rest, '');
     }
 
     /** Sends the parts of a response that comes in parts. Returns what END takes along. */

@@ -41,9 +41,13 @@ final class Wire
     /** The head of an ERROR: whether the worker takes further calls. */
     public const GOES_ON = "\x00";
     public const ENDS = "\x01";
+    /** It works on after its response, and END follows. */
+    public const WORKS = "\x02";
 
     /** A flag of END: the worker ends too. */
     public const LEAVES = "\x01";
+    /** The head of an END that isn't the last: the response is complete, and the worker works on. */
+    public const RESPONDED = "\0\0\0\0\0\0\0\0" . self::WORKS;
 
     /** A flag of PART: it is sent at once. */
     public const FLUSH = "\x01";

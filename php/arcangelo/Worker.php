@@ -19,6 +19,10 @@ final class Worker
 
     /** @var array<string, ?callable> the callbacks of the script */
     private static array $on = [];
+    /** @var list<callable> what the call in flight wants to be called after its response */
+    private static array $after = [];
+    /** Whether the response of the call in flight is complete. */
+    private static bool $responded = false;
     /** Freed when memory is exhausted, so that the error can be reported. */
     private static ?string $reserve = null;
 
@@ -104,20 +108,69 @@ final class Worker
         return $found;
     }
 
-    /** Calls on_stop, and closes the session. */
-    public static function stop(): void
+    /** Calls $work after the response, before on_stop. */
+    public static function after(callable $work): void
     {
-        try {
-            if (self::$on['on_stop']) {
-                self::$on['on_stop']();
-            }
-        } catch (\Throwable $e) {
-            Wire::send(Wire::LOG, Wire::FAILURE, "on_stop: $e");
+        self::$after[] = $work;
+    }
+
+    /** Whether the response of the call in flight is complete. */
+    public static function hasResponded(): bool
+    {
+        return self::$responded;
+    }
+
+    /**
+     * Completes the response with its rest, after the frame $before, or with an error.
+     * The worker works on until complete() is called. It frees $rest.
+     */
+    public static function respond(?string $error, string &$rest, string $before): void
+    {
+        if ($error !== null) {
+            Wire::send(Wire::ERROR, Wire::WORKS, $error);
+        } else {
+            Wire::send(Wire::END, Wire::RESPONDED, $rest, $before);
         }
-        try {
-            Session::close();
-        } catch (\Throwable $e) {
-            Wire::send(Wire::LOG, Wire::FAILURE, "the session: $e");
+        $rest = '';
+        self::$responded = true;
+        Wire::$doing = 'its work after the response';
+    }
+
+    /**
+     * Ends a call: the rest of the response, on_stop and what else comes after the
+     * response. Then $clear clears what belongs to the call.
+     */
+    public static function complete(?string $error, string &$rest, string $before, callable $clear): void
+    {
+        if (self::$responded) {
+            if ($error !== null) {
+                Wire::send(Wire::LOG, Wire::FAILURE, "after the response: $error");
+            }
+        } elseif (self::$after || self::$on['on_stop']) {
+            self::respond($error, $rest, $before);
+        }
+        self::stop();
+        Output::toLog();
+        $clear();
+        self::$responded ? self::end(null, $rest) : self::end($error, $rest, $before);
+        self::$responded = false;
+    }
+
+    /** Calls what comes after the response, and closes the session. */
+    private static function stop(): void
+    {
+        $after = self::$after;
+        self::$after = [];
+        if (self::$on['on_stop']) {
+            $after['on_stop'] = self::$on['on_stop'];
+        }
+        $after['the session'] = Session::close(...);
+        foreach ($after as $name => $work) {
+            try {
+                $work();
+            } catch (\Throwable $e) {
+                Wire::send(Wire::LOG, Wire::FAILURE, (is_string($name) ? $name : 'after the response') . ": $e");
+            }
         }
     }
 
@@ -126,7 +179,7 @@ final class Worker
      * error. It frees $rest. If something can't be put back for the next request, the
      * worker ends.
      */
-    public static function end(?string $error, string &$rest, string $before = ''): void
+    private static function end(?string $error, string &$rest, string $before = ''): void
     {
         $stays = State::disarm();
         if ($stays !== null) {
@@ -183,6 +236,12 @@ final class Worker
         $fatal = E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR;
         if ($e !== null && $e['type'] & $fatal) {
             $why = "Fatal error: {$e['message']} in {$e['file']}:{$e['line']}";
+        } elseif (self::$responded) {
+            Output::toLog();
+            Wire::send(Wire::LOG, Wire::WARNING, 'the script called exit after its response: the worker is replaced');
+            Wire::send(Wire::END, Wire::memory() . Wire::LEAVES, '');
+            Wire::$over = true;
+            return;
         } elseif (HttpCall::atExit()) {
             Wire::$over = true;
             return;

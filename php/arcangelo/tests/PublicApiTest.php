@@ -28,9 +28,11 @@ final class PublicApiTest extends TestCase
                 $this->documented($m, "$class::{$m->name}");
             }
         }
-        $psr = new ReflectionFunction('arca\psr');
-        $this->typed($psr, 'arca\psr');
-        self::assertNotFalse($psr->getDocComment());
+        foreach (['arca\psr', 'arca\finish'] as $name) {
+            $function = new ReflectionFunction($name);
+            $this->typed($function, $name);
+            self::assertNotFalse($function->getDocComment());
+        }
     }
 
     private function typed(ReflectionFunctionAbstract $f, string $name): void

@@ -11,7 +11,9 @@ require_once __DIR__ . '/bootstrap.php';
 function stubs(): string
 {
     $arca = array_map(classStub(...), [arca\Request::class, arca\Response::class, arca\Upload::class]);
-    $arca[] = functionStub(new ReflectionFunction('arca\psr'), '');
+    foreach (['psr', 'finish'] as $function) {
+        $arca[] = functionStub(new ReflectionFunction("arca\\$function"), '');
+    }
     return <<<PHP
         <?php
 
