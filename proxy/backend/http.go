@@ -52,6 +52,9 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 		h.balancer.Upstreams = append(h.balancer.Upstreams, u)
 	}
 	h.Forwarder = forward.Forwarder{Spool: d.Spool, Upgrade: true, Logger: d.Logger, Rewrite: func(r *request.Request, header http.Header) {
+		if !revealing(header, c.RewriteCookies) {
+			return
+		}
 		in := &inside{asked: r.Asked, prefix: r.Prefix, upstream: upstreamOf(r.Record.Upstream), seen: parseHostPort(r.Request.Host)}
 		if r.Request.Host == "" || c.Host == "upstream" && !r.HostSet {
 			if in.seen = in.upstream; in.upstream == (hostPort{}) {

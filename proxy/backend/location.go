@@ -48,6 +48,11 @@ func defaultPort(scheme string) string {
 	return "80"
 }
 
+// revealing reports whether a header has fields that inside rewrites.
+func revealing(h http.Header, cookies bool) bool {
+	return h["Location"] != nil || h["Refresh"] != nil || cookies && h["Set-Cookie"] != nil
+}
+
 // header rewrites Location and Refresh, and cookies if that is asked for.
 func (in *inside) header(h http.Header, cookies bool) {
 	for i, v := range h["Location"] {

@@ -113,7 +113,7 @@ func TestMoreThanContentLength(t *testing.T) {
 			})
 			reports := 0
 			tr.KeepAlive = 1
-			tr.Call = also(tr.Call, func(c *Call, _ *http.Request) { c.Excess = func() { reports++ } })
+			tr.Call = also(tr.Call, func(c *Call, _ *http.Request) { c.Events = excessFunc(func() { reports++ }) })
 			for n := range 2 {
 				resp, body, err := roundTripAll(tr, newRequest(t, "GET", ""))
 				if err != nil || body != c.want || resp.ContentLength != int64(len(c.want)) {
@@ -298,3 +298,9 @@ func TestFloodOfErrorOutput(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// excessFunc is Events that are a function for Excess.
+type excessFunc func()
+
+func (f excessFunc) Inform(int, http.Header) error { return nil }
+func (f excessFunc) Excess()                       { f() }

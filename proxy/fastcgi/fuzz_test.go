@@ -94,7 +94,7 @@ func FuzzResponse(f *testing.F) {
 	}
 	excess := false
 	tr := &Transport{Call: also(with(simpleParams), func(c *Call, _ *http.Request) {
-		c.Stderr, c.Excess = func(string) {}, func() { excess = true }
+		c.Stderr, c.Events = func(string) {}, excessFunc(func() { excess = true })
 	})}
 	f.Fuzz(func(t *testing.T, data []byte, head bool) {
 		method := "GET"

@@ -155,8 +155,8 @@ const maxExcess = 1 << 20
 // at the end. awaitStdout has reported that there is some: a file that readfile
 // sends is often followed by the line end after ?>.
 func (rt *roundTrip) dropExcess() error {
-	if rt.call.Excess != nil {
-		rt.call.Excess()
+	if rt.call.Events != nil {
+		rt.call.Events.Excess()
 	}
 	for rt.excess < maxExcess {
 		p, err := rt.records.peek()

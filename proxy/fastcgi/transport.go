@@ -85,10 +85,10 @@ type Call struct {
 	// nothing.
 	Stderr func(line string)
 
-	// Events are called for what happens besides. There are no informational
+	// Events is called for what happens besides. There are no informational
 	// responses. A response with fewer bytes than its Content-Length is cut:
-	// io.ErrUnexpectedEOF.
-	roundtrip.Events
+	// io.ErrUnexpectedEOF. Default: roundtrip.NoEvents.
+	Events roundtrip.Events
 }
 
 // RoundTrip implements http.RoundTripper.

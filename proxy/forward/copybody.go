@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
+	"net/textproto"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,13 +33,23 @@ func flushingOf(resp *http.Response) flushing {
 	if resp.ContentLength < 0 {
 		return flushEach
 	}
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/event-stream" {
+	if isEventStream(resp.Header["Content-Type"]) {
 		return flushEach
 	}
 	if body, ok := resp.Body.(interface{ Received() bool }); ok && body.Received() || resp.ContentLength == 0 {
 		return flushNever // most short responses come in one piece
 	}
 	return flushLate
+}
+
+// isEventStream reports whether the type of a body is text/event-stream, with any
+// parameters.
+func isEventStream(lines []string) bool {
+	if len(lines) == 0 {
+		return false
+	}
+	kind, _, _ := strings.Cut(lines[0], ";")
+	return strings.EqualFold(textproto.TrimString(kind), "text/event-stream")
 }
 
 // copyBody copies the body of a response to w, and distinguishes a failure of body

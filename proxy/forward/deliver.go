@@ -42,7 +42,11 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 		_, err := message.ReadFrom(body)
 		return err
 	}
-	if err := copyBody(w, body, flushingOf(resp), http.NewResponseController(w).Flush); err != nil {
+	when, flush := flushingOf(resp), noFlush
+	if when != flushNever {
+		flush = http.NewResponseController(w).Flush
+	}
+	if err := copyBody(w, body, when, flush); err != nil {
 		return err
 	}
 	// The listener drops trailers where the client's protocol has no place for them.
@@ -53,6 +57,8 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	}
 	return nil
 }
+
+func noFlush() error { return nil }
 
 // trailerNames returns the names of the fields that come after the body (RFC 9110,
 // section 6.5), as far as they are known, without those that the route overrides.

@@ -45,9 +45,6 @@ type Forwarder struct {
 // Forward sends a request to an origin, and its response to the client.
 func (f *Forwarder) Forward(w request.Response, r *request.Request, to Origin) error {
 	h := r.Request
-	events := roundtrip.Events{Excess: func() {
-		RequestLog(f.Logger, r).Warn("the response has more bytes than its Content-Length; the rest is dropped")
-	}}
 	if f.Upgrade && r.Upgrade != "" {
 		h.Header["Connection"] = []string{"Upgrade"}
 		h.Header["Upgrade"] = []string{r.Upgrade}
@@ -60,12 +57,9 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request, to Origin) e
 			}
 			defer body.Close()
 		}
-		if h.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
-			events.Inform = func(status int, fields http.Header) error { return Inform(w, status, fields) }
-		}
 	}
 	h.RequestURI = ""
-	resp, err := to.Send(r, h, events)
+	resp, err := to.Send(r, h, &events{f.Logger, w, r})
 	if err != nil {
 		return err
 	}
@@ -88,6 +82,26 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request, to Origin) e
 		return err
 	}
 	return f.deliver(w, r, resp)
+}
+
+// events handles what happens to a request besides its response.
+type events struct {
+	logger *slog.Logger
+	w      request.Response
+	r      *request.Request
+}
+
+// Inform implements roundtrip.Events.
+func (e *events) Inform(status int, fields http.Header) error {
+	if request.IsMessage(e.w) || !e.r.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
+		return nil
+	}
+	return Inform(e.w, status, fields)
+}
+
+// Excess implements roundtrip.Events.
+func (e *events) Excess() {
+	RequestLog(e.logger, e.r).Warn("the response has more bytes than its Content-Length; the rest is dropped")
 }
 
 // RequestLog returns the log of a backend for what it does with a request.

@@ -238,20 +238,20 @@ func SetForwarded(r *request.Request) {
 	if chain != "" {
 		chain += ", "
 	}
-	h["X-Forwarded-For"] = []string{chain + r.Remote.Addr().String()}
+	r.SetField("X-Forwarded-For", chain+r.RemoteAddress())
 	proto := "http"
 	if r.Secure {
 		proto = "https"
 	}
-	h["X-Forwarded-Proto"] = []string{proto}
+	r.SetField("X-Forwarded-Proto", proto)
 	if r.Asked != "" && h["X-Forwarded-Host"] == nil {
-		h["X-Forwarded-Host"] = []string{r.Asked}
+		r.SetField("X-Forwarded-Host", r.Asked)
 	}
 	if elements := h["Forwarded"]; elements != nil {
-		h["Forwarded"] = []string{strings.Join(elements, ", ") + ", for=" + nodeOf(r.Remote.Addr())}
+		r.SetField("Forwarded", strings.Join(elements, ", ")+", for="+nodeOf(r.Remote.Addr()))
 	}
 	if r.Session != nil {
-		h["X-Megaki-Session"] = []string{r.Session.String()}
+		r.SetField("X-Megaki-Session", r.Session.String())
 	}
 }
 

@@ -14,12 +14,15 @@ import (
 // sent again.
 const smallBody = 64 << 10
 
+// nothing is what has to be closed of a body that isn't kept.
+var nothing = io.NopCloser(nil)
+
 // gather receives a whole small body, and the first bytes of another one: a
 // client that sends none holds no connection to the origin. The result must be
 // closed when the request has its response.
 func gather(s *Spool, r *request.Request) (io.Closer, error) {
 	if r.Body != nil && r.GetBody == nil && (r.ContentLength < 0 || r.ContentLength > smallBody) {
-		return io.NopCloser(nil), gatherFirst(r.Request)
+		return nothing, gatherFirst(r.Request)
 	}
 	return s.Receive(r)
 }

@@ -75,7 +75,7 @@ func (s *Spool) giveMemory(n int) { s.held.Add(-int64(n)) }
 // be read again. The result gives back the memory, and must be closed.
 func (s *Spool) Receive(r *request.Request) (io.Closer, error) {
 	if r.Body == nil || r.GetBody != nil {
-		return io.NopCloser(nil), nil
+		return nothing, nil
 	}
 	b := &spooled{spool: s, client: s.join(r)}
 	err := b.fill(r.Body, r.ContentLength)

@@ -89,6 +89,9 @@ func checkName(name string) error {
 
 // atLine adds a line number to an error that has none.
 func atLine(err error, line int) error {
+	if err == nil {
+		return nil
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		e.Line = line

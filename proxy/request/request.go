@@ -54,6 +54,17 @@ type Request struct {
 	base     context.Context // ends when requests are cut off
 	received atomic.Int64    // bytes of the body
 	lease    Lease
+
+	values [8]string // of fields that mkd sets itself
+	set    int       // how many of them are in use
+	remote textOf    // Remote's
+}
+
+// textOf keeps the text of an address, which is the same for all requests of a
+// connection.
+type textOf struct {
+	addr netip.Addr
+	text string
 }
 
 // Record is what the access line has beside the request itself.
@@ -112,7 +123,27 @@ func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Listener, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix = "", "", "", "", "", "", ""
 	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record = 0, false, false, nil, Record{}
 	r.received.Store(0)
+	r.set = 0
 	r.ctx.reset(r.parent)
+}
+
+// SetField sets a field of the header, whose name is in the canonical form.
+func (r *Request) SetField(name, value string) {
+	if r.set == len(r.values) {
+		r.Header[name] = []string{value}
+		return
+	}
+	r.values[r.set] = value
+	r.set++
+	r.Header[name] = r.values[r.set-1 : r.set : r.set]
+}
+
+// RemoteAddress returns the address of the other end of the connection as text.
+func (r *Request) RemoteAddress() string {
+	if addr := r.Remote.Addr(); r.remote.addr != addr {
+		r.remote = textOf{addr, addr.String()}
+	}
+	return r.remote.text
 }
 
 // Handle has the leased generation respond.

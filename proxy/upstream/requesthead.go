@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,10 +35,6 @@ func appendHead(dst []byte, r *http.Request, f framing, names []string) ([]byte,
 	if r.URL == nil {
 		return dst, fmt.Errorf("%w: it has no URL", roundtrip.ErrRequest)
 	}
-	target := r.URL.RequestURI()
-	if !isTarget(target) {
-		return dst, fmt.Errorf("%w: a space or a control character in its target", roundtrip.ErrRequest)
-	}
 	host := r.Host
 	if host == "" {
 		host = r.URL.Host
@@ -47,7 +44,10 @@ func appendHead(dst []byte, r *http.Request, f framing, names []string) ([]byte,
 	}
 	dst = append(dst, method...)
 	dst = append(dst, ' ')
-	dst = append(dst, target...)
+	begin := len(dst)
+	if dst = appendTarget(dst, r.URL); !isTarget(dst[begin:]) {
+		return dst, fmt.Errorf("%w: a space or a control character in its target", roundtrip.ErrRequest)
+	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, host...)
 	dst = append(dst, "\r\n"...)
@@ -75,6 +75,23 @@ func appendHead(dst []byte, r *http.Request, f framing, names []string) ([]byte,
 		dst = append(dst, "\r\n"...)
 	}
 	return append(dst, "\r\n"...), nil
+}
+
+// appendTarget appends what u.RequestURI returns.
+func appendTarget(dst []byte, u *url.URL) []byte {
+	if u.Opaque != "" {
+		return append(dst, u.RequestURI()...)
+	}
+	if path := u.EscapedPath(); path != "" {
+		dst = append(dst, path...)
+	} else {
+		dst = append(dst, '/')
+	}
+	if u.ForceQuery || u.RawQuery != "" {
+		dst = append(dst, '?')
+		dst = append(dst, u.RawQuery...)
+	}
+	return dst
 }
 
 // appendFields appends the fields that are passed on, sorted by name. It may use
@@ -173,13 +190,13 @@ func isValue(s string) bool {
 }
 
 // isTarget reports whether s can't be taken for anything but one request target.
-func isTarget(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c == 0x7f {
+func isTarget(p []byte) bool {
+	for _, c := range p {
+		if c <= ' ' || c == 0x7f {
 			return false
 		}
 	}
-	return s != ""
+	return len(p) > 0
 }
 
 // isHost reports whether s has only bytes of a host and a port (RFC 3986, section

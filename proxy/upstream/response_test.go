@@ -251,7 +251,7 @@ func TestMoreThanContentLength(t *testing.T) {
 				}
 			})
 			reports := 0
-			with := eventful{tr, roundtrip.Events{Excess: func() { reports++ }}}
+			with := eventful{tr, eventFuncs{func(int, http.Header) error { return nil }, func() { reports++ }}}
 			for n := range 2 {
 				if _, got, err := roundTripAll(with, newRequest(t, "GET", "")); err != nil || got != body {
 					t.Errorf("%d bytes: %d came, %v", size, len(got), err)
@@ -292,6 +292,14 @@ type eventful struct {
 
 func (e eventful) RoundTrip(r *http.Request) (*http.Response, error) { return e.Do(r, e.events) }
 
+type eventFuncs struct {
+	inform func(int, http.Header) error
+	excess func()
+}
+
+func (e eventFuncs) Inform(status int, h http.Header) error { return e.inform(status, h) }
+func (e eventFuncs) Excess()                                { e.excess() }
+
 // TestInformational checks that 1xx responses go to whoever asks for them.
 func TestInformational(t *testing.T) {
 	noLeaks(t)
@@ -299,10 +307,10 @@ func TestInformational(t *testing.T) {
 	refused := errors.New("refused")
 	for _, want := range []error{nil, refused} {
 		var got []string
-		with := eventful{tr, roundtrip.Events{Inform: func(code int, h http.Header) error {
+		with := eventful{tr, eventFuncs{func(code int, h http.Header) error {
 			got = append(got, fmt.Sprint(code, h.Get("Link")))
 			return want
-		}}}
+		}, func() {}}}
 		_, _, err := roundTripAll(with, newRequest(t, "GET", ""))
 		if !errors.Is(err, want) {
 			t.Error(err)

@@ -54,10 +54,8 @@ func (rt *roundTrip) readHeads() error {
 		case code == http.StatusContinue && rt.Forget():
 			rt.startBody()
 		}
-		if inform := rt.events.Inform; inform != nil {
-			if err := inform(resp.StatusCode, resp.Header); err != nil {
-				return err
-			}
+		if err := rt.events.Inform(resp.StatusCode, resp.Header); err != nil {
+			return err
 		}
 	}
 	return fmt.Errorf("%w: more than %d responses of status 1xx", roundtrip.ErrHeader, maxInformational)

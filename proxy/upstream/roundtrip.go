@@ -167,9 +167,7 @@ func (rt *roundTrip) giveBack(complete, intact bool) {
 		c.rt = nil
 		if complete && rt.excess() {
 			c.ended = true // what it sends can't be trusted any more
-			if rt.events.Excess != nil {
-				rt.events.Excess()
-			}
+			rt.events.Excess()
 		}
 		keep := intact && !c.ended && rt.failed == nil && rt.br.Buffered() == 0
 		hint := time.Duration(-1)

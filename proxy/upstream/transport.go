@@ -96,7 +96,7 @@ type Transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.Do(r, roundtrip.Events{})
+	return t.Do(r, roundtrip.NoEvents)
 }
 
 // Do is RoundTrip, and calls the events of the request.
