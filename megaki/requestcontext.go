@@ -16,35 +16,38 @@ type requestContext struct {
 	conn            *serverConn
 
 	mu       sync.Mutex
-	done     chan struct{}
 	err      error
-	watching chan struct{} // closed when the watch has ended; nil: none
+	returned bool          // the handler has
+	done     chan struct{} // nil before the first call of Done, as are those below
+	watching chan struct{} // closed when the watch has ended
 	ended    chan struct{} // closed when the handler has returned
 }
 
 func newRequestContext(c *serverConn) *requestContext {
-	return &requestContext{Context: c.ctx, conn: c, done: make(chan struct{}), ended: make(chan struct{})}
+	return &requestContext{Context: c.ctx, conn: c}
 }
+
+// over is the channel of a context that ends before anybody waits for it.
+var over = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // Done implements context.Context.
 func (r *requestContext) Done() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.watching == nil && !r.isEnded() {
-		r.watching = make(chan struct{})
+	switch {
+	case r.done != nil:
+	case r.returned:
+		r.done = over
+	default:
+		r.done, r.watching, r.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
 		r.conn.conn.SetReadDeadline(time.Time{}) // a message has a deadline only while it is read
 		go r.watch()
 	}
 	return r.done
-}
-
-func (r *requestContext) isEnded() bool {
-	select {
-	case <-r.ended:
-		return true
-	default:
-		return false
-	}
 }
 
 // Err implements context.Context.
@@ -79,15 +82,20 @@ func (r *requestContext) cancel(err error) {
 	defer r.mu.Unlock()
 	if r.err == nil {
 		r.err = err
-		close(r.done)
+		if r.done != nil {
+			close(r.done)
+		}
 	}
 }
 
 // end ends the watch, before the connection is read again.
 func (r *requestContext) end() {
 	r.mu.Lock()
-	close(r.ended)
+	r.returned = true
 	watching := r.watching
+	if watching != nil {
+		close(r.ended)
+	}
 	r.mu.Unlock()
 	if watching != nil {
 		r.conn.conn.SetReadDeadline(time.Unix(1, 0))

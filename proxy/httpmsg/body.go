@@ -74,34 +74,35 @@ func noBody() (io.ReadCloser, error) { return http.NoBody, nil }
 
 // frame makes a body of what follows the head: all of it, and no more (RFC
 // 9112, section 6.3).
-func (p *parsed) frame(f Framing, rest []byte) error {
+func frame(r *http.Request, f Framing, rest []byte) error {
+	var c *content // new for each request: who still reads it later must not read that of the next
 	switch {
 	case f.Chunked:
-		if p.Header["Trailer"] != nil {
+		if r.Header["Trailer"] != nil {
 			return bad(0, "Trailer: trailers aren't taken")
 		}
 		length, err := checkChunks(rest)
 		if err != nil {
 			return err
 		}
-		p.content = content{b: rest, coded: true, length: length}
-		p.Header["Content-Length"] = []string{strconv.Itoa(length)}
+		c = &content{b: rest, coded: true, length: length}
+		r.Header["Content-Length"] = []string{strconv.Itoa(length)}
 	case f.Length > int64(len(rest)):
 		return bad(0, "the body has %d bytes, and Content-Length is %d", len(rest), f.Length)
-	case f.Length < int64(len(rest)) && p.Header["Content-Length"] == nil:
+	case f.Length < int64(len(rest)) && r.Header["Content-Length"] == nil:
 		return bad(0, "%d bytes follow the head: a body needs its Content-Length", len(rest))
 	case f.Length < int64(len(rest)):
 		return bad(0, "%d bytes follow the body: Content-Length is %d", int64(len(rest))-f.Length, f.Length)
+	case len(rest) == 0:
 	default:
-		p.content = content{b: rest, length: len(rest)}
+		c = &content{b: rest, length: len(rest)}
 	}
-	if p.content.length == 0 {
-		p.Body, p.GetBody = http.NoBody, noBody
+	if c == nil || c.length == 0 {
+		r.Body, r.GetBody = http.NoBody, noBody
 		return nil
 	}
-	p.ContentLength = int64(p.content.length)
-	p.body.content = &p.content
-	p.Body, p.GetBody = &p.body, p.content.again
+	r.ContentLength = int64(c.length)
+	r.Body, r.GetBody = &Body{content: c}, c.again
 	return nil
 }
 

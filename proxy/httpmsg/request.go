@@ -29,14 +29,6 @@ func IsRequest(msg []byte) bool {
 	return bytes.Contains(line, []byte(" HTTP/1."))
 }
 
-// parsed is all of a request that has a fixed size, in one allocation.
-type parsed struct {
-	http.Request
-	parser  Parser
-	content content
-	body    Body
-}
-
 // ParseRequest reads a message that is exactly one HTTP/1.0 or HTTP/1.1 request
 // (RFC 9112). All its errors are of type *Error.
 //
@@ -53,23 +45,29 @@ type parsed struct {
 // The target is a path with its query, or a whole http or https URL; CONNECT
 // and "OPTIONS *" are refused. The path is as it came: see CleanPath.
 func ParseRequest(msg []byte, limits Limits) (*http.Request, error) {
+	r := new(http.Request)
+	if err := new(Parser).ParseMessage(msg, limits, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// ParseMessage is ParseRequest into r, which must be new or blank, as ParseHead
+// wants it.
+func (p *Parser) ParseMessage(msg []byte, limits Limits, r *http.Request) error {
 	scan := HeadScanner{Limits: limits}
 	n, err := scan.Scan(msg)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if n == 0 {
-		return nil, bad(0, "the head doesn't end: an empty line is missing after its fields")
+		return bad(0, "the head doesn't end: an empty line is missing after its fields")
 	}
-	p := new(parsed)
-	f, err := p.parser.ParseHead(msg[:n], &p.Request)
+	f, err := p.ParseHead(msg[:n], r)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := p.frame(f, msg[n:]); err != nil {
-		return nil, err
-	}
-	return &p.Request, nil
+	return frame(r, f, msg[n:])
 }
 
 func tooLarge(format string, limit int) error {

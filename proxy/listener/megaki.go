@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -111,24 +112,58 @@ func (l *megakiListener) Serve(socket net.Listener) error {
 func (l *megakiListener) Shutdown(ctx context.Context) error { return l.server.Shutdown(ctx) }
 
 // ServeMegaki implements megaki.Handler. An error closes the connection.
-func (l *megakiListener) ServeMegaki(out *megaki.ResponseWriter, m *megaki.Request) error {
+func (l *megakiListener) ServeMegaki(out *megaki.ResponseWriter, m *megaki.Request) (err error) {
 	raw := isRaw(l.cfg.Payload, m.Body)
-	h, refused := new(http.Request), error(nil)
+	s := messages.Get().(*messageState)
+	r, h := &s.request, s.begin(m, l.daemon.Base)
+	var refused error
 	if !raw {
-		var parsed *http.Request
-		if parsed, refused = httpmsg.ParseRequest(m.Body, httpmsg.Limits{Fields: l.cfg.MaxFields}); refused == nil {
-			h = parsed
+		if refused = s.parser.ParseMessage(m.Body, httpmsg.Limits{Fields: l.cfg.MaxFields}, h); refused != nil {
+			httpmsg.Blank(h)
 		}
 	}
-	r := new(request.Request)
-	h = h.WithContext(r.Open(m.Context(), l.daemon.Base))
 	r.Begin(h, l.daemon.Enter(l.name))
-	defer r.Leave()
 	r.Listener, r.Raw, r.Message, r.Session, r.Secure = l.name, raw, m.Body, &m.Session, true
 	r.Remote, r.Client = m.Client, m.Client
-	w := newMessage(out, raw)
-	w.head = h.Method == http.MethodHead
-	return r.Handle(w, refused)
+	s.response.begin(out, raw, h.Method == http.MethodHead)
+	defer func() {
+		r.Leave()
+		if err == nil { // else somebody may still be at work on the request
+			s.end()
+		}
+	}()
+	return r.Handle(&s.response, refused)
+}
+
+// messageState is what handling a message takes. It is used again for messages of
+// any session: those that rest hold none.
+type messageState struct {
+	parser   httpmsg.Parser
+	http     *http.Request
+	request  request.Request
+	response message
+}
+
+var messages = sync.Pool{New: func() any { return &messageState{http: &http.Request{Header: make(http.Header)}} }}
+
+// begin returns the blank request of the next message.
+func (s *messageState) begin(m *megaki.Request, base context.Context) *http.Request {
+	if ctx := s.request.Open(m.Context(), base); ctx != s.http.Context() {
+		s.http = s.http.WithContext(ctx)
+	}
+	httpmsg.Blank(s.http)
+	return s.http
+}
+
+// end gives s back for the next message, unless this one had unusually many
+// fields.
+func (s *messageState) end() {
+	if len(s.http.Header) > keptFields || len(s.response.header) > keptFields {
+		return
+	}
+	httpmsg.Blank(s.http)
+	s.request.Message, s.request.Session, s.response.out = nil, nil, nil
+	messages.Put(s)
 }
 
 // isRaw reports whether a message is opaque bytes.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,7 +25,8 @@ type message struct {
 	whole  bool // what was written is the whole message, head included
 
 	header   http.Header
-	reason   string // the status line's code and reason phrase; "": the usual phrase
+	names    []string // of the header, sorted
+	reason   string   // the status line's code and reason phrase; "": the usual phrase
 	change   func(http.Header)
 	status   int
 	declared int64 // the body's length from the header, -1 if unknown
@@ -37,9 +37,18 @@ type message struct {
 
 var _ request.Message = (*message)(nil)
 
-func newMessage(out *megaki.ResponseWriter, raw bool) *message {
-	return &message{out: out, raw: raw, header: make(http.Header)}
+// begin makes m the response to the next message.
+func (m *message) begin(out *megaki.ResponseWriter, raw, head bool) {
+	if m.header == nil || len(m.header) > keptFields {
+		m.header = make(http.Header)
+	}
+	clear(m.header)
+	*m = message{out: out, raw: raw, head: head, header: m.header, names: m.names[:0]}
 }
+
+// keptFields is how many fields the header of a response may have had to be used
+// again.
+const keptFields = 50
 
 // Header implements http.ResponseWriter.
 func (m *message) Header() http.Header { return m.header }
@@ -115,15 +124,25 @@ const maxGrown = 1 << 20
 
 func (m *message) writeHead() error {
 	w := headWriter{ResponseWriter: m.out}
-	fmt.Fprintf(&w, "HTTP/1.1 %03d %s\r\n", m.status, m.reasonPhrase())
+	m.names = m.names[:0]
+	w.string("HTTP/1.1 ")
+	w.int(int64(m.status))
+	w.string(" ")
+	w.string(m.reasonPhrase())
+	w.string("\r\n")
 	m.declared = -1
-	if n, err := strconv.ParseInt(m.header.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
-		m.declared = n
-	}
-	for _, name := range slices.Sorted(maps.Keys(m.header)) {
-		if name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer" {
-			continue
+	if line := m.header["Content-Length"]; len(line) > 0 {
+		if n, err := strconv.ParseInt(line[0], 10, 64); err == nil && n >= 0 {
+			m.declared = n
 		}
+	}
+	for name := range m.header {
+		if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" {
+			m.names = append(m.names, name)
+		}
+	}
+	slices.Sort(m.names)
+	for _, name := range m.names {
 		for _, value := range m.header[name] {
 			w.field(name, value)
 		}
@@ -132,7 +151,9 @@ func (m *message) writeHead() error {
 	switch {
 	case m.status == http.StatusNoContent:
 	case m.declared >= 0:
-		w.field("Content-Length", strconv.FormatInt(m.declared, 10))
+		w.string("Content-Length: ")
+		w.int(m.declared)
+		w.string("\r\n")
 	case !m.noBody && !m.head:
 		w.string("Content-Length: ")
 		m.length = w.Len()
@@ -153,7 +174,7 @@ func (m *message) writeHead() error {
 // one.
 func (m *message) reasonPhrase() string {
 	code, phrase, _ := strings.Cut(m.reason, " ")
-	if code != strconv.Itoa(m.status) || strings.ContainsAny(phrase, "\r\n\x00") {
+	if n, err := strconv.Atoi(code); err != nil || n != m.status || strings.ContainsAny(phrase, "\r\n\x00") {
 		return http.StatusText(m.status)
 	}
 	return phrase
@@ -166,17 +187,16 @@ type headWriter struct {
 	err error
 }
 
-// Write implements io.Writer.
-func (w *headWriter) Write(p []byte) (int, error) {
-	if w.err == nil {
-		_, w.err = w.ResponseWriter.Write(p)
-	}
-	return len(p), w.err
-}
-
 func (w *headWriter) string(s string) {
 	if w.err == nil {
 		_, w.err = w.ResponseWriter.WriteString(s)
+	}
+}
+
+func (w *headWriter) int(n int64) {
+	if w.err == nil {
+		var digits [20]byte
+		_, w.err = w.ResponseWriter.Write(strconv.AppendInt(digits[:0], n, 10))
 	}
 }
 
