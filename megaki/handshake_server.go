@@ -23,6 +23,14 @@ var (
 	expectACK   = expectation{state: "ACK", types: []byte{typeACK}}
 )
 
+// Other reasons for which a handshake is refused.
+var (
+	errLimited = errors.New("too many handshakes from this address")
+	errRefused = errors.New("MSG-RSTOR refused")
+	errRetired = errors.New("the client pins a retired server key")
+	errVersion = errors.New("the client speaks another version of the protocol")
+)
+
 // errCrypto is every failure of a check that a secret decides. The peer sees
 // one silent close for them all; only the log has the reason.
 var errCrypto = errors.New("the packet is not genuine")
@@ -58,8 +66,9 @@ func (h *serverHandshake) run(ctx context.Context) (agreement, error) {
 		if resumed || err != nil {
 			return a, err
 		}
+		h.srv.stats.outcomes[ResumeRefused].Add(1)
 		if refused++; refused > maxRefusedResumes {
-			return agreement{}, fmt.Errorf("%d MSG-RSTOR refused", refused)
+			return agreement{}, fmt.Errorf("%d times: %w", refused, errRefused)
 		}
 		var rehs [headerSize]byte
 		putHeader(rehs[:], typeREQREHS)
@@ -79,7 +88,7 @@ func (h *serverHandshake) session(token Token, key *SessionKey) session {
 // handshake reads SYN, writes SYN-ACK, reads ACK and writes ACK-ACK.
 func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreement, error) {
 	if allow := h.srv.AllowHandshake; allow != nil && !h.proxy && !allow(h.remote.Addr()) {
-		return agreement{}, errors.New("too many handshakes from this address")
+		return agreement{}, errLimited
 	}
 	r, err := h.respondToSYN(ctx, syn)
 	h.wire.release()
@@ -88,6 +97,7 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 	}
 	if r.key.retired {
 		h.srv.onHandshake(r.key)
+		r.key.used(HandshakeRetired)
 	}
 	if err := h.wire.write(r.synAck[:], 0); err != nil {
 		return agreement{}, fmt.Errorf("writing SYN-ACK: %w", err)
@@ -150,10 +160,10 @@ func (h *serverHandshake) respondToSYN(ctx context.Context, syn *synPacket) (*sy
 	r := &synResponse{plain: plain, key: key}
 	switch {
 	case key.retired:
-		r.refused = fmt.Errorf("the client pins the retired server key %s", key.id)
+		r.refused = fmt.Errorf("%w: %s", errRetired, key.id)
 		r.synAck, err = sealErrorSYNACK(CodeBlacklisted, plain.ephemeral(), clientKey)
 	case [2]byte(plain.version()) != version:
-		r.refused = fmt.Errorf("client speaks version % x of the protocol, not % x", plain.version(), version)
+		r.refused = fmt.Errorf("%w: % x, not % x", errVersion, plain.version(), version)
 		r.synAck, err = sealErrorSYNACK(CodeVersion, plain.ephemeral(), clientKey)
 	default:
 		h.srv.random(r.secret[:])

@@ -130,6 +130,7 @@ type Server struct {
 	memory     *Memory
 	slots      *slots
 	connSlots  chan struct{} // one for each connection
+	stats      serverStats
 	promotions chan struct{} // one for each promotion in flight
 	promoting  sync.WaitGroup
 	ctx        context.Context

@@ -47,6 +47,9 @@ type serverConn struct {
 	count     int       // messages
 	touched   time.Time // when the session was last marked as used in the store
 
+	open     atomic.Pointer[LiveSession] // for LiveSessions; nil before the handshake
+	messages atomic.Int64                // the same as count
+
 	request  Request
 	response ResponseWriter
 }
@@ -89,7 +92,11 @@ func (c *serverConn) serve() {
 
 	h := serverHandshake{srv: c.srv, wire: c.wire, mem: c.mem, remote: c.remote, proxy: proxy, client: share.Network(client)}
 	var err error
-	if c.agreement, err = h.run(ctx); err == nil {
+	c.agreement, err = h.run(ctx)
+	outcome, ended := c.srv.began(&c.agreement, err)
+	defer ended()
+	if err == nil {
+		c.open.Store(&LiveSession{Token: c.token, Key: c.key, Client: c.remote, Since: start, Resumed: outcome.Resumption()})
 		c.response = ResponseWriter{mem: c.mem, limit: c.srv.maxMessage(), session: c.session}
 		c.request = Request{Session: c.token, Key: c.key, Client: c.remote, conn: c}
 	}
@@ -183,6 +190,7 @@ func (c *serverConn) respond(frame []byte, now time.Time) ([]byte, error) {
 		return nil, fmt.Errorf("opening a message: %w", err)
 	}
 	c.count++
+	c.messages.Store(int64(c.count))
 	c.markUsed(now)
 	if err := c.response.begin(); err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ type serverKey struct {
 	id      KeyID
 	private crypto.Decrypter
 	retired bool
+	stats   keyStats
 }
 
 // newServerKeys checks the keys of a server.

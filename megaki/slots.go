@@ -19,6 +19,7 @@ const maxSlotQueue = 4096 // handshakes that may wait for RSA work, of all clien
 type slots struct {
 	mu      sync.Mutex
 	limit   int // of waiting
+	size    int // how many there are
 	free    int
 	waiting int
 	queues  map[netip.Prefix]*slotQueue
@@ -35,7 +36,8 @@ type slotWaiter struct {
 }
 
 func newSlots() *slots {
-	return &slots{limit: maxSlotQueue, free: runtime.GOMAXPROCS(0), queues: make(map[netip.Prefix]*slotQueue)}
+	n := runtime.GOMAXPROCS(0)
+	return &slots{limit: maxSlotQueue, size: n, free: n, queues: make(map[netip.Prefix]*slotQueue)}
 }
 
 // acquire waits for a slot until ctx ends.
