@@ -39,6 +39,7 @@ func (w *walker) check(cfg *Config) {
 	w.checkAddresses(cfg)
 	w.checkMemory(cfg)
 	w.checkStorage(cfg)
+	w.checkAdmin(&cfg.Admin)
 	for i := range cfg.Listeners {
 		if h := cfg.Listeners[i].HTTPS; h != nil {
 			w.checkTLS(h)

@@ -40,12 +40,19 @@ type Config struct {
 	// Megaki sessions, which clients resume.
 	Sessions Sessions `yaml:"sessions"`
 
+	// Where commands such as `mkd reload` reach the running daemon.
+	Admin Admin `yaml:"admin"`
+
 	// What is logged, to standard error.
 	Log Log `yaml:"log" example:"{level: VALUE}|debug"`
 
 	// How long requests in flight may take to end when mkd stops. After that they
 	// are cut off.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"30s" range:"1ms..24h"`
+
+	// How long `mkd drain` fails the readiness check before mkd stops: as long as the
+	// load balancer in front takes to notice.
+	DrainDelay time.Duration `yaml:"drain_delay" default:"5s" range:"0..1h"`
 
 	// Warnings are about what is valid but odd, sorted by position.
 	Warnings []Error `yaml:"-"`

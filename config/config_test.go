@@ -91,6 +91,7 @@ func TestDefaults(t *testing.T) {
 		Sessions:        Sessions{TTL: 24 * time.Hour, Capacity: 100000},
 		Log:             Log{Level: "info", Format: "auto", Access: true, AccessRate: 5000},
 		ShutdownTimeout: 30 * time.Second,
+		DrainDelay:      5 * time.Second,
 	}
 	if have := mustParse(t, minimal); !reflect.DeepEqual(have, want) {
 		t.Errorf("have %+v\nwant %+v", have, want)
@@ -102,7 +103,7 @@ func TestDefaults(t *testing.T) {
 func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "network", "host", "name", "server", "email", "url", "upstream",
 		"path", "prefix", "target", "location", "method", "value", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
-		"socket", "folder", "filename", "extension", "try", "glob"}
+		"socket", "folder", "filename", "extension", "try", "glob", "admin"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
@@ -194,6 +195,8 @@ storage: /var/lib/mkd.dir
 sessions: {ttl: 1m, capacity: 1}
 log: {level: debug, format: json, access: false, access_rate: 100}
 shutdown_timeout: 5s
+drain_delay: 0
+admin: {address: "unix:../a.sock"}
 `)
 	want := &Config{
 		Listeners: []Listener{
@@ -258,6 +261,7 @@ shutdown_timeout: 5s
 		Storage:         "/var/lib/mkd.dir",
 		Sessions:        Sessions{TTL: time.Minute, Capacity: 1},
 		Log:             Log{Level: "debug", Format: "json", AccessRate: 100},
+		Admin:           Admin{Address: "unix:../a.sock"},
 		ShutdownTimeout: 5 * time.Second,
 	}
 	if !reflect.DeepEqual(have, want) {

@@ -52,9 +52,9 @@ func TestErrors(t *testing.T) {
 
 		// Keys.
 		{"unknown key", minimal + "sesions: {}\n", `5:1: sesions: unknown key; did you mean "sessions"?`},
-		{"unlike all", minimal + "admin: {}\n", `5:1: admin: unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, log, shutdown_timeout`},
-		{"odd key", minimal + "\"a b\": {}\n", `5:1: "a b": unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, log, shutdown_timeout`},
-		{"empty key", minimal + "\"\": {}\n", `5:1: "": unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, log, shutdown_timeout`},
+		{"unlike all", minimal + "cluster: {}\n", `5:1: cluster: unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, admin, log, shutdown_timeout, drain_delay`},
+		{"odd key", minimal + "\"a b\": {}\n", `5:1: "a b": unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, admin, log, shutdown_timeout, drain_delay`},
+		{"empty key", minimal + "\"\": {}\n", `5:1: "": unknown key; known here: listeners, backends, routes, limits, trusted_proxies, client_ip_field, storage, sessions, admin, log, shutdown_timeout, drain_delay`},
 		{"key twice", minimal + "log: {level: info, level: warn}\n", "5:20: log.level: duplicate key; the first is in line 5, column 7"},
 		{"name twice", withLine("listeners", "listeners: {app: {megaki: {address: ':1', keys: [k]}}, app: {}}"), "2:56: listeners.app: duplicate key; the first is in line 2, column 13"},
 		{"merge key", minimal + "log: {<<: {level: info}}\n", "5:7: log.<<: merge keys aren't taken; write out the keys that are merged in"},

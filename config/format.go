@@ -64,6 +64,8 @@ func checkFormat(format, s string) error {
 		return checkTry(s)
 	case "glob":
 		return checkGlob(s)
+	case "admin":
+		return checkAdminAddress(s)
 	}
 	return nil
 }

@@ -25,6 +25,15 @@ const maxFile = 1 << 20
 // If the file can't be read, the error wraps its cause. If it isn't valid, the
 // error is of type Errors, and has all that is wrong.
 func Load(path string) (*Config, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, data, filepath.Dir(path), os.Stat)
+}
+
+// readFile reads a configuration file, but not much more than it may have.
+func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
@@ -34,7 +43,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return parse(path, data, filepath.Dir(path), os.Stat)
+	return data, nil
 }
 
 // parse is Load for the content of a file. name is for errors, dir is where

@@ -157,6 +157,12 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 	return nil
 }
 
+// RestartWorkers replaces the PHP workers of a backend one after the other, those of
+// all backends if name is "", and waits until all are replaced. It drops no request.
+func (d *Daemon) RestartWorkers(ctx context.Context, name string) error {
+	return d.current.Load().restart(ctx, name)
+}
+
 // Addr returns the address of a listener, nil if it isn't open.
 func (d *Daemon) Addr(listener string) net.Addr {
 	for _, l := range d.listeners {

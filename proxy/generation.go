@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"mkd/config"
@@ -59,6 +60,35 @@ func (g *generation) start(ctx context.Context) error {
 		if err := b.Start(ctx); err != nil {
 			return fmt.Errorf("backend %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// restart replaces the workers of a backend, those of all if name is "".
+func (g *generation) restart(ctx context.Context, name string) error {
+	var names []string // of those with workers
+	for i := range g.cfg.Backends {
+		n := g.cfg.Backends[i].Name
+		b, ok := g.backends[n].(backend.Restarter)
+		if !ok {
+			continue
+		}
+		names = append(names, n)
+		if name != "" && n != name {
+			continue
+		}
+		if err := b.Restart(ctx); err != nil {
+			return fmt.Errorf("backend %s: the workers that weren't replaced serve on: %w", n, err)
+		}
+		if n == name {
+			return nil
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return errors.New("no backend has PHP workers of mkd's own")
+	case name != "":
+		return fmt.Errorf("there is no backend %q with PHP workers; there is %s", name, strings.Join(names, ", "))
 	}
 	return nil
 }

@@ -45,11 +45,13 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/route":    {[]string{"config", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/tally"}, nil},
 	"proxy/listener": {[]string{"config", "megaki", "share", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, nil},
 	"proxy":          {[]string{"megaki", "config", "proxy/backend", "proxy/certs", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally"}, nil},
+	"admin":          {nil, nil},
+	"service":        {[]string{"admin", "config", "proxy", "proxy/logs"}, nil},
 	// For tests.
 	"internal/testserver/pebble": {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}},
 	"internal/testserver/phpfpm": {nil, nil},
 
-	"cmd/mkd":                {[]string{"proxy", "proxy/logs", "config", "megaki"}, []string{"github.com/spf13/cobra"}},
+	"cmd/mkd":                {[]string{"admin", "proxy", "proxy/logs", "config", "megaki", "service"}, []string{"github.com/spf13/cobra"}},
 	"bench":                  {[]string{"megaki"}, nil},
 	"cmd/sazukari":           {[]string{"megaki", "megaki/conformance", "megaki/httpclient"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},

@@ -15,6 +15,7 @@ import (
 	"mkd/megaki"
 	"mkd/proxy"
 	"mkd/proxy/logs"
+	"mkd/service"
 )
 
 // version is set by the linker.
@@ -43,14 +44,20 @@ Start with a key and the configuration:
 	}
 	root.SetArgs(args)
 	root.SetVersionTemplate(versionText())
-	root.AddCommand(runCommand(), checkCommand(), keygenCommand(), versionCommand())
-	for _, c := range root.Commands() {
-		work := c.RunE
-		c.RunE = func(cmd *cobra.Command, args []string) error {
-			running = true
-			return work(cmd, args)
+	root.AddCommand(runCommand(), checkCommand(), drainCommand(), workersCommand(), keygenCommand(), versionCommand())
+	var watch func(*cobra.Command)
+	watch = func(c *cobra.Command) {
+		if work := c.RunE; work != nil {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				running = true
+				return work(cmd, args)
+			}
+		}
+		for _, below := range c.Commands() {
+			watch(below)
 		}
 	}
+	watch(root)
 	cmd, err := root.ExecuteC()
 	if err == nil {
 		return 0
@@ -123,23 +130,12 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
-		Long:  "Run the daemon with a configuration, in the foreground.\n\n" + signalHelp,
+		Long:  "Run the daemon with a configuration, in the foreground.\n\n" + service.SignalHelp,
 		Args:  noArgs,
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		signals := catchSignals()
-		d, err := load(*path)
-		if err != nil {
-			return err
-		}
-		defer d.logs.Close()
-		d.logs.RedirectStandard()
-		for _, w := range d.warnings {
-			d.logs.Main.Warn(w)
-		}
-		proxy.LimitMemory(d.cfg)
-		return d.proxy.Run(handleSignals(signals, d.logs))
+		return service.Run(*path)
 	}
 	return cmd
 }

@@ -22,6 +22,14 @@ type Backend interface {
 	Shutdown(ctx context.Context) error
 }
 
+// Restarter is a Backend with processes of its own that can be replaced while it
+// serves.
+type Restarter interface {
+	// Restart replaces them one after the other, and waits for that. No request is
+	// dropped.
+	Restart(ctx context.Context) error
+}
+
 // Daemon is what a backend gets from the daemon.
 type Daemon struct {
 	Spool  *forward.Spool

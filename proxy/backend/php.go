@@ -80,6 +80,9 @@ func (b *phpBackend) Shutdown(ctx context.Context) error {
 	return b.pool.Shutdown(ctx)
 }
 
+// Restart implements Restarter.
+func (b *phpBackend) Restart(ctx context.Context) error { return b.pool.Replace(ctx) }
+
 // Status returns what the workers do.
 func (b *phpBackend) Status() php.Status { return b.pool.Status() }
 

@@ -119,6 +119,9 @@ func (l *Logs) Peers(listener string) *slog.Logger {
 // Backend returns the log of a backend.
 func (l *Logs) Backend(name string) *slog.Logger { return newSlog(l.Main.Core()).With("backend", name) }
 
+// Admin returns the log of what is done by the admin socket.
+func (l *Logs) Admin() *slog.Logger { return newSlog(l.Main.Core()) }
+
 // RedirectStandard sends the lines of the standard library's package log, which
 // some dependencies use, to the main log, at level info. It returns a function that
 // undoes it.

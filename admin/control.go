@@ -1,0 +1,15 @@
+package admin
+
+import "context"
+
+// Control is the running daemon, as far as it can be asked to change. Its methods
+// are safe for use by several goroutines.
+type Control interface {
+	// Drain fails the readiness check, and then stops the daemon as SIGTERM does. It
+	// doesn't wait for that.
+	Drain() error
+	// RestartWorkers replaces the workers of a php backend one after the other, those
+	// of all backends if name is "". It waits until all are replaced, and drops no
+	// request.
+	RestartWorkers(ctx context.Context, name string) error
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mkd/admin"
+	"mkd/config"
+)
+
+// adminFlags adds the flags of commands that ask the running daemon. The function
+// that it returns makes the client.
+func adminFlags(cmd *cobra.Command) func() (*admin.Client, error) {
+	path := configFlag(cmd)
+	address := cmd.Flags().String("admin", "", "admin socket as `unix:PATH`; default: that of the configuration, of which only the section admin is read")
+	return func() (*admin.Client, error) {
+		if *address != "" {
+			socket, ok := strings.CutPrefix(*address, "unix:")
+			if !ok || socket == "" {
+				return nil, fmt.Errorf("--admin %s: want unix:PATH, as in unix:/run/mkd/admin.sock", *address)
+			}
+			return &admin.Client{Socket: socket}, nil
+		}
+		section, err := config.LoadAdmin(*path)
+		if err != nil {
+			return nil, fmt.Errorf("%w; --admin unix:PATH names the socket without it", err)
+		}
+		return &admin.Client{Socket: section.Socket(*path)}, nil
+	}
+}
+
+// actionCommand returns a command that has the running daemon do something, and
+// prints what it did.
+func actionCommand(cmd *cobra.Command, do func(ctx context.Context, c *admin.Client, args []string) (string, error)) *cobra.Command {
+	client := adminFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := client()
+		if err != nil {
+			return err
+		}
+		done, err := do(cmd.Context(), c, args)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), done)
+		return err
+	}
+	return cmd
+}
+
+func drainCommand() *cobra.Command {
+	return actionCommand(&cobra.Command{
+		Use:   "drain",
+		Short: "Take the running daemon out of service, then stop it",
+		Long: `Have the running daemon fail its readiness check at /readyz, wait drain_delay so
+that load balancers notice, and then stop as with SIGTERM: it stops accepting,
+and lets requests in flight end within shutdown_timeout. The command returns at
+once.`,
+		Args: noArgs,
+	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Drain(ctx) })
+}
+
+func workersCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "workers", Short: "The PHP workers of the running daemon", Args: noArgs}
+	cmd.AddCommand(actionCommand(&cobra.Command{
+		Use:   "restart [BACKEND]",
+		Short: "Replace the PHP workers by new ones",
+		Long: `Replace the PHP workers of a backend, or of all backends, one after the other: a
+new worker starts, and when it is ready, an old one ends after its request. So no
+request is dropped. The path of the script is resolved anew, so that a symlink to
+a release is followed. If the new script fails, the command shows why, and the
+old workers serve on.`,
+		Args: cobra.MaximumNArgs(1),
+	}, func(ctx context.Context, c *admin.Client, args []string) (string, error) {
+		return c.RestartWorkers(ctx, strings.Join(args, ""))
+	}))
+	return cmd
+}

@@ -1,0 +1,116 @@
+// Package service runs the daemon as a service of its machine: it reads the
+// configuration file, listens on the admin socket, and acts on signals.
+package service
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"mkd/admin"
+	"mkd/config"
+	"mkd/proxy"
+	"mkd/proxy/logs"
+)
+
+// service is the running daemon. It implements admin.Control.
+type service struct {
+	file   string // the configuration
+	cfg    *config.Config
+	logs   *logs.Logs
+	daemon *proxy.Daemon
+	admin  *admin.Server
+	stop   context.CancelFunc // begins to stop the daemon
+	drain  chan struct{}      // has one element once Drain was called
+}
+
+// Run runs the daemon with a configuration file until a signal or a command stops
+// it, or it fails.
+func Run(file string) error {
+	signals := catchSignals()
+	s := &service{file: file, drain: make(chan struct{}, 1)}
+	if err := s.load(); err != nil {
+		return err
+	}
+	defer s.logs.Close()
+	s.logs.RedirectStandard()
+	proxy.LimitMemory(s.cfg)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	s.stop = stop
+	if err := s.serveAdmin(); err != nil {
+		return err
+	}
+	defer s.closeAdmin()
+	go s.handle(ctx, signals)
+	return s.daemon.Run(ctx)
+}
+
+// load reads the configuration, and builds the daemon.
+func (s *service) load() (err error) {
+	if s.cfg, err = config.Load(s.file); err != nil {
+		return err
+	}
+	warnings, err := proxy.Check(s.cfg)
+	if err != nil {
+		return err
+	}
+	if s.logs, err = proxy.NewLogs(s.cfg.Log, os.Stderr); err != nil {
+		return err
+	}
+	for _, w := range s.cfg.Warnings {
+		s.logs.Main.Warn(w.Error())
+	}
+	for _, w := range warnings {
+		s.logs.Main.Warn(w)
+	}
+	s.daemon, err = proxy.New(s.cfg, s.logs)
+	return err
+}
+
+// serveAdmin opens the admin socket. That the folder of a default one can't be
+// written is no reason not to run.
+func (s *service) serveAdmin() error {
+	l, err := admin.Listen(s.cfg.Admin.Socket(s.file))
+	if err != nil {
+		if s.cfg.Admin.Address != "" || errors.Is(err, admin.ErrRunning) {
+			return err
+		}
+		s.logs.Main.Sugar().Warnw("commands such as mkd reload can't reach this daemon; set admin.address to a path that mkd can write", "error", err)
+		return nil
+	}
+	s.admin = &admin.Server{Control: s, Logger: s.logs.Admin()}
+	go func() {
+		if err := s.admin.Serve(l); err != nil {
+			s.logs.Main.Error(err.Error())
+		}
+	}()
+	return nil
+}
+
+func (s *service) closeAdmin() {
+	if s.admin != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		s.admin.Shutdown(ctx)
+	}
+}
+
+// Drain implements admin.Control.
+func (s *service) Drain() error {
+	select {
+	case s.drain <- struct{}{}:
+	default:
+		return errors.New("mkd drains already")
+	}
+	delay := s.cfg.DrainDelay
+	s.logs.Main.Sugar().Infow("draining: /readyz fails, and mkd stops later", "after", delay)
+	time.AfterFunc(delay, s.stop)
+	return nil
+}
+
+// RestartWorkers implements admin.Control.
+func (s *service) RestartWorkers(ctx context.Context, name string) error {
+	return s.daemon.RestartWorkers(ctx, name)
+}

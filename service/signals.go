@@ -1,0 +1,39 @@
+package service
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// SignalHelp is the part of `mkd run --help` about signals.
+const SignalHelp = `SIGTERM, SIGINT or SIGQUIT: stop accepting, let requests in flight end within
+shutdown_timeout, stop the workers, exit 0. A second one ends mkd at once.
+SIGHUP, SIGUSR1 and SIGUSR2 are logged and change nothing: mkd can't reload its
+configuration yet. SIGPIPE is ignored.`
+
+// catchSignals has the process receive its signals on the channel. The processes
+// that it starts have their usual effects, which they wouldn't if the signals
+// were ignored.
+func catchSignals() chan os.Signal {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
+	return signals
+}
+
+// handle acts on signals for the rest of the process. ctx ends when mkd stops.
+func (s *service) handle(ctx context.Context, signals <-chan os.Signal) {
+	for sig := range signals {
+		switch sig {
+		case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+			if ctx.Err() != nil {
+				os.Exit(1) // the workers end when they lose their parent
+			}
+			s.stop()
+		case syscall.SIGPIPE: // nobody reads the log; writes to it fail
+		default:
+			s.logs.Main.Sugar().Warnf("the signal %q is ignored: mkd can't reload its configuration yet; restart it", sig)
+		}
+	}
+}
