@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -47,11 +48,11 @@ func LoadAdmin(file string) (*Admin, error) {
 func parseAdmin(file string, data []byte, dir string) (*Admin, error) {
 	w := newWalker(file, dir, func(string) (fs.FileInfo, error) { return nil, fs.ErrNotExist })
 	admin := new(Admin)
-	key, section := findAdmin(data)
-	if section != nil {
-		section, _ = w.enter(section, "admin")
+	if key, section := findAdmin(data); section != nil {
+		fields := fieldsOf(reflect.TypeFor[Config]())
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == "admin" })
+		w.value(reflect.ValueOf(admin).Elem(), fields[i], section, key, "admin")
 	}
-	w.block(reflect.ValueOf(admin).Elem(), section, key, "admin")
 	w.checkAdmin(admin)
 	if len(w.errs) > 0 {
 		return nil, Errors(w.errs)
@@ -59,17 +60,15 @@ func parseAdmin(file string, data []byte, dir string) (*Admin, error) {
 	return admin, nil
 }
 
-// findAdmin returns the key and the value of the section admin; the value is nil if
-// there is none. Of a file that isn't YAML it looks at the lines of that section
-// alone.
+// findAdmin returns the key and the value of the section admin, nil if there is none.
+// Of a file that isn't YAML it looks at the lines of that section alone.
 func findAdmin(data []byte) (key, value *yaml.Node) {
-	key = &yaml.Node{Line: 1, Column: 1}
 	var doc yaml.Node
 	if yaml.Unmarshal(data, &doc) != nil && yaml.Unmarshal(adminLines(data), &doc) != nil {
-		return key, nil
+		return nil, nil
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
-		return key, nil
+		return nil, nil
 	}
 	pairs := doc.Content[0].Content
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -77,7 +76,7 @@ func findAdmin(data []byte) (key, value *yaml.Node) {
 			return pairs[i], pairs[i+1]
 		}
 	}
-	return key, nil
+	return nil, nil
 }
 
 // adminLines returns the lines of the section admin, and an empty line for each

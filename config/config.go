@@ -41,7 +41,7 @@ type Config struct {
 	Sessions Sessions `yaml:"sessions"`
 
 	// Where commands such as `mkd reload` reach the running daemon.
-	Admin Admin `yaml:"admin"`
+	Admin Admin `yaml:"admin" example:"{address: VALUE}|unix:/run/mkd/admin.sock"`
 
 	// What is logged, to standard error.
 	Log Log `yaml:"log" example:"{level: VALUE}|debug"`
