@@ -125,6 +125,7 @@ func (b *Balancer) Do(r *http.Request, send func(*Upstream, *http.Request) (*htt
 			b.abandon(u, trial)
 			return nil, t.fail(err)
 		}
+		last.retried.Add(1)
 		if b.Retrying != nil {
 			b.Retrying(r, last.Upstream, err)
 		}

@@ -161,8 +161,8 @@ func TestRetries(t *testing.T) {
 			if c.body != "" && body.closed != 1 {
 				t.Errorf("closed %d times", body.closed)
 			}
-			if n := b.Status()[0].Active; n != 0 {
-				t.Errorf("%d active", n)
+			if st := b.Status()[0]; st.Active != 0 || st.Retried != uint64(retries) {
+				t.Errorf("%d active, %d retried", st.Active, st.Retried)
 			}
 		})
 	}

@@ -28,6 +28,7 @@ type state struct {
 	weight   int
 	requests atomic.Uint64
 	failed   atomic.Uint64
+	retried  atomic.Uint64
 	active   atomic.Int64 // requests in flight, if there is no Active
 	troubled atomic.Bool  // a success would change something
 
@@ -223,6 +224,7 @@ type Status struct {
 	Recent   int       // failures that count towards MaxFails
 	Requests uint64    // that were sent there
 	Failed   uint64    // of these, by its fault
+	Retried  uint64    // that failed there, and were sent once more
 }
 
 // Status returns the state of each upstream, in their order.
@@ -234,7 +236,7 @@ func (b *Balancer) Status() []Status {
 	for _, s := range b.states {
 		all = append(all, Status{
 			Name: s.Name, Weight: s.weight, Up: s.up(), Why: s.reason(), Since: s.changed,
-			Active: s.inFlight(), Recent: s.connects.n + s.responses.n, Requests: s.requests.Load(), Failed: s.failed.Load(),
+			Active: s.inFlight(), Recent: s.connects.n + s.responses.n, Requests: s.requests.Load(), Failed: s.failed.Load(), Retried: s.retried.Load(),
 		})
 	}
 	return all

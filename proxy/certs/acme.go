@@ -78,6 +78,8 @@ type acmeSource struct {
 	opts       ACME
 	storage    string // its folder
 	log        *zap.Logger
+	cache      *certmagic.Cache
+	faults     faults
 	hosts      []string // those that another listener doesn't have already
 	issuer     *certmagic.ACMEIssuer
 	manage     *certmagic.Config
@@ -107,7 +109,7 @@ func (m *Manager) addACME(o ACME, h *hosts, log *zap.Logger) (*acmeSource, error
 		m.acme = newACMEManager(m.storage, m.renewCheck, m.log)
 	}
 	a := m.acme
-	s := &acmeSource{opts: o, storage: m.storage, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
+	s := &acmeSource{opts: o, storage: m.storage, cache: a.cache, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
 	for _, host := range h.list {
 		if other := a.byHost[host]; other == nil {
 			s.hosts = append(s.hosts, host)
@@ -265,6 +267,9 @@ func (s *acmeSource) obtain(ctx context.Context, host string) {
 		attempt, cancel := context.WithTimeout(ctx, obtainTimeout)
 		err := s.manage.ManageSync(attempt, []string{host})
 		cancel()
+		if err == nil {
+			s.faults.set(host, nil)
+		}
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -286,6 +291,7 @@ func (s *acmeSource) event(ctx context.Context, event string, data map[string]an
 	case "cert_obtaining":
 		s.log.Info("obtaining a certificate", zap.String("host", host), zap.Bool("renewal", renewal))
 	case "cert_obtained":
+		s.faults.set(host, nil)
 		s.log.Info("certificate obtained", zap.String("host", host), zap.Bool("renewal", renewal))
 	case "cert_failed":
 		if ctx.Value(certmagic.AttemptsCtxKey) == nil { // else obtain logs it
@@ -303,6 +309,7 @@ func (s *acmeSource) failed(host string, err error, field zap.Field) {
 	if errors.As(err, &problem) {
 		err = problem // what wraps it repeats the host
 	}
+	s.faults.set(host, err)
 	s.log.Error("no certificate could be obtained", zap.String("host", host), zap.Error(err), zap.String("check", advice(host, err)), field)
 }
 

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,11 @@ func TestHTTP01(t *testing.T) {
 	if lines := above(s.logs); len(lines) > 0 {
 		t.Errorf("logged: %q", lines)
 	}
+	for i, st := range s.manager.Status() {
+		if st.Source != "acme" || st.Name != []string{"one.example.org", "two.example.org"}[i] || !st.NotAfter.After(time.Now()) || st.Error != "" {
+			t.Errorf("status: %+v", st)
+		}
+	}
 	// Other requests are the site's, those included that look like challenges.
 	for host, path := range map[string]string{
 		"one.example.org":   "/index.html",
@@ -294,6 +300,13 @@ func TestCADown(t *testing.T) {
 	if _, err := s.get("down.example.org"); err == nil {
 		t.Error("a certificate without a CA")
 	}
+	down := func() Status {
+		all := s.manager.Status()
+		return all[slices.IndexFunc(all, func(st Status) bool { return st.Name == "down.example.org" })]
+	}
+	if st := down(); st.Error == "" || st.ErrorAt.IsZero() || !st.NotAfter.IsZero() {
+		t.Errorf("status: %+v", st)
+	}
 	if _, err := shake(t, internal, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true}); err != nil {
 		t.Errorf("the internal certificate: %v", err)
 	}
@@ -303,6 +316,7 @@ func TestCADown(t *testing.T) {
 	})
 	s.pebble.Down.Store(false)
 	s.awaitCertificate("down.example.org")
+	s.await("the status without an error", func() bool { st := down(); return st.Error == "" && !st.NotAfter.IsZero() })
 }
 
 // The CA's error is logged with what to check.

@@ -49,6 +49,7 @@ type Manager struct {
 	storage string
 	log     *zap.Logger
 	sources []source
+	names   []string     // the listeners of the sources
 	acme    *acmeManager // nil: no listener uses ACME
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
@@ -69,6 +70,8 @@ type source interface {
 	// refresh checks whether the certificates are still current. It doesn't wait for
 	// the network.
 	refresh()
+	// status returns the state of the certificates.
+	status() []Status
 }
 
 // New returns a Manager that keeps keys, certificates and accounts in the folder
@@ -123,7 +126,7 @@ func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.sources = append(m.sources, s)
+	m.sources, m.names = append(m.sources, s), append(m.names, listener)
 
 	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		name, ok := h.choose(hello.ServerName)

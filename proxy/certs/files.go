@@ -24,9 +24,10 @@ type KeyPair struct {
 
 // files is a source of certificates on disk.
 type files struct {
-	pairs []*pair
-	hosts *hosts
-	log   *zap.Logger
+	pairs  []*pair
+	hosts  *hosts
+	log    *zap.Logger
+	faults faults
 }
 
 // pair is one of them. It compares the whole contents of the files, which detects
@@ -116,12 +117,14 @@ func (f *files) refresh() {
 		case cert != nil:
 			p.wrong = nil
 			p.cert.Store(cert)
+			f.faults.set(p.Cert, nil)
 			f.log.Info("a certificate has changed on disk; the new one is served",
 				zap.String("cert", p.Cert), zap.Time("not_after", cert.Leaf.NotAfter))
 			f.warnExpiry(p)
 		case p.wrong != nil:
 			f.log.Error("a certificate has changed on disk, but is broken; the old one is still served",
 				zap.String("cert", p.Cert), zap.Error(p.wrong))
+			f.faults.set(p.Cert, p.wrong)
 			p.wrong = nil
 		}
 	}

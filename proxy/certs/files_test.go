@@ -71,6 +71,9 @@ func TestFilesChange(t *testing.T) {
 		f.look(5, 3, "broken")
 		os.Remove(kp.Cert)
 		f.look(5, 3, "removed")
+		if st := m.Status(); len(st) != 1 || st[0].Listener != "web" || st[0].Name != kp.Cert || st[0].Error == "" || st[0].NotAfter.IsZero() {
+			t.Errorf("status: %+v", st)
+		}
 		if lines := above(logs); len(lines) != 2 {
 			t.Errorf("two faults are logged as %q", lines)
 		}

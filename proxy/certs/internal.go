@@ -37,6 +37,7 @@ type internal struct {
 	log               *zap.Logger
 	cert              atomic.Pointer[tls.Certificate]
 	failing           bool // the last renewal failed, which is logged
+	faults            faults
 }
 
 func newInternal(storage, listener string, h *hosts, log *zap.Logger) (*internal, error) {
@@ -152,6 +153,7 @@ func (s *internal) refresh() {
 		return
 	}
 	err := s.make()
+	s.faults.set(s.certFile, err)
 	if err != nil && !s.failing {
 		s.log.Error("the internal certificate can't be renewed; the old one is still served",
 			zap.Time("not_after", s.cert.Load().Leaf.NotAfter), zap.Error(err))

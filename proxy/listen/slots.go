@@ -24,6 +24,7 @@ type slots struct {
 
 	mu      sync.Mutex
 	refused int       // since the last log line
+	total   uint64    // refused since the start
 	logged  time.Time // when that was
 }
 
@@ -91,6 +92,7 @@ func (s *slots) refuse(addr netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused++
+	s.total++
 	if time.Since(s.logged) < 10*time.Second {
 		return
 	}
@@ -146,4 +148,17 @@ func peer(tcp *net.TCPConn) netip.Addr {
 		return a.AddrPort().Addr()
 	}
 	return netip.Addr{}
+}
+
+// Status returns how many connections of a listener that Listen opened are open,
+// and how many it has refused. It counts them only if there is a bound.
+func Status(l net.Listener) (open int, refused uint64) {
+	counted, ok := l.(*listener)
+	if !ok || counted.slots == nil {
+		return 0, 0
+	}
+	s := counted.slots
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.pool.InUse()), s.total
 }

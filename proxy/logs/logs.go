@@ -133,14 +133,28 @@ func newSlog(core zapcore.Core) *slog.Logger {
 	return slog.New(zapslog.NewHandler(core, zapslog.AddStacktraceAt(slog.Level(math.MaxInt))))
 }
 
+// dropReasons are the reasons for which lines are dropped, as they are logged.
+var dropReasons = [...]string{
+	droppedFull:    "queue_full",  // the reader of the log is too slow, or writing failed
+	droppedRate:    "access_rate", // see Options.AccessRate
+	droppedSampled: "repeated",    // see Peers
+}
+
+// Dropped returns how many lines were dropped so far, by reason.
+func (l *Logs) Dropped() map[string]uint64 {
+	l.queue.mu.Lock()
+	defer l.queue.mu.Unlock()
+	n := make(map[string]uint64)
+	for reason, name := range dropReasons {
+		n[name] = l.queue.totals[reason]
+	}
+	return n
+}
+
 // reportDropped logs how many lines were dropped, and why.
 func (l *Logs) reportDropped(n droppedCounts) {
 	var fields []zap.Field
-	for reason, name := range [...]string{
-		droppedFull:    "queue_full",  // the reader of the log is too slow, or writing failed
-		droppedRate:    "access_rate", // see Options.AccessRate
-		droppedSampled: "repeated",    // see Peers
-	} {
+	for reason, name := range dropReasons {
 		if n[reason] > 0 {
 			fields = append(fields, zap.Uint64(name, n[reason]))
 		}

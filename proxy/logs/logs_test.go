@@ -108,6 +108,9 @@ func TestReaderStops(t *testing.T) {
 		synctest.Wait()
 		have := out.lines()
 		sum, reports := dropped(t, have)
+		if n := l.Dropped()["queue_full"]; n != uint64(sum["queue_full"]) {
+			t.Errorf("%d lines are counted as dropped, %d are reported", n, sum["queue_full"])
+		}
 		if n := sum["queue_full"]; n == 0 || len(have)-reports+n != lines {
 			t.Errorf("%d lines are there, %d are reported as dropped, of %d", len(have)-reports, n, lines)
 		}

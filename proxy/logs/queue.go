@@ -34,11 +34,12 @@ type queue struct {
 	ended chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
-	pending []byte // whole lines
-	lines   uint64 // in pending
-	dropped droppedCounts
-	timer   *time.Timer // wakes the goroutine for access lines and counts
-	armed   bool        // whether timer runs
+	pending []byte        // whole lines
+	lines   uint64        // in pending
+	dropped droppedCounts // since the last report
+	totals  droppedCounts // since the start
+	timer   *time.Timer   // wakes the goroutine for access lines and counts
+	armed   bool          // whether timer runs
 	closed  bool
 
 	reported time.Time // of the last report; the goroutine's alone
@@ -91,6 +92,7 @@ func (q *queue) drop(reason int) {
 
 func (q *queue) dropLocked(reason int) {
 	q.dropped[reason]++
+	q.totals[reason]++
 	q.armLocked()
 }
 
@@ -147,6 +149,7 @@ func (q *queue) reportDropped(n uint64, err error, closed bool) {
 	q.mu.Lock()
 	if err != nil {
 		q.dropped[droppedFull] += n
+		q.totals[droppedFull] += n
 	}
 	dropped := q.dropped
 	switch {

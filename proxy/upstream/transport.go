@@ -110,4 +110,11 @@ func (t *Transport) Do(r *http.Request, e roundtrip.Events) (*http.Response, err
 // a response, or the body of their response is neither read to its end nor closed.
 func (t *Transport) Active() int { return int(t.active.Load()) }
 
+// Waiting returns the number of requests that wait for a connection.
+func (t *Transport) Waiting() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.waiters)
+}
+
 func (t *Transport) maxHeader() int { return cmp.Or(t.MaxHeader, DefaultMaxHeader) }

@@ -1,0 +1,95 @@
+package certs
+
+import (
+	"crypto/tls"
+	"sync"
+	"time"
+)
+
+// Status is the state of a certificate.
+type Status struct {
+	Listener string
+	Source   string    // file, acme or internal
+	Name     string    // the file, or the host
+	Hosts    []string  // that it is for
+	NotAfter time.Time // zero: there is no certificate yet
+	Error    string    // why it couldn't be loaded, obtained or renewed last; "": it could
+	ErrorAt  time.Time
+}
+
+// Status returns the state of the certificates of all listeners, in their order.
+func (m *Manager) Status() (all []Status) {
+	for i, s := range m.sources {
+		for _, st := range s.status() {
+			st.Listener = m.names[i]
+			all = append(all, st)
+		}
+	}
+	return all
+}
+
+// certStatus returns the state of a certificate that may be nil.
+func certStatus(source, name string, cert *tls.Certificate, f fault) Status {
+	st := Status{Source: source, Name: name, Error: f.text, ErrorAt: f.at}
+	if cert != nil && cert.Leaf != nil {
+		st.NotAfter, st.Hosts = cert.Leaf.NotAfter, cert.Leaf.DNSNames
+	}
+	return st
+}
+
+// fault is the last failure of a certificate, "" if there is none.
+type fault struct {
+	text string
+	at   time.Time
+}
+
+// faults are the last failures by the name of a certificate. It is safe for use by
+// several goroutines.
+type faults struct {
+	mu    sync.Mutex
+	names map[string]fault
+}
+
+// set notes how the last attempt ended.
+func (f *faults) set(name string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		delete(f.names, name)
+		return
+	}
+	if f.names == nil {
+		f.names = make(map[string]fault)
+	}
+	f.names[name] = fault{err.Error(), time.Now()}
+}
+
+func (f *faults) get(name string) fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.names[name]
+}
+
+func (f *files) status() (all []Status) {
+	for _, p := range f.pairs {
+		all = append(all, certStatus("file", p.Cert, p.cert.Load(), f.faults.get(p.Cert)))
+	}
+	return all
+}
+
+func (s *internal) status() []Status {
+	return []Status{certStatus("internal", s.certFile, s.cert.Load(), s.faults.get(s.certFile))}
+}
+
+func (s *acmeSource) status() (all []Status) {
+	for _, host := range s.hosts {
+		var cert *tls.Certificate
+		for _, c := range s.cache.AllMatchingCertificates(host) {
+			cert = &c.Certificate
+		}
+		st := certStatus("acme", host, cert, s.faults.get(host))
+		st.Hosts = []string{host}
+		all = append(all, st)
+	}
+	return all
+}
