@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -38,7 +37,7 @@ func (a *Admin) Socket(file string) string {
 // LoadAdmin reads the section admin alone of a configuration file. It takes no
 // notice of what is wrong with the rest.
 func LoadAdmin(file string) (*Admin, error) {
-	data, err := readFile(file)
+	data, err := machine.readConfig(file)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +45,7 @@ func LoadAdmin(file string) (*Admin, error) {
 }
 
 func parseAdmin(file string, data []byte, dir string) (*Admin, error) {
-	w := newWalker(file, dir, func(string) (fs.FileInfo, error) { return nil, fs.ErrNotExist })
+	w := newWalker(machine, &source{file, dir})
 	admin := new(Admin)
 	if key, section := findAdmin(data); section != nil {
 		fields := fieldsOf(reflect.TypeFor[Config]())
@@ -103,9 +102,9 @@ func (w *walker) checkAdmin(a *Admin) {
 	if !given || !w.sound(&a.Address) {
 		return
 	}
-	path = w.fromDir(path)
+	path = w.at(&a.Address).source.path(path)
 	if a.Address = "unix:" + path; len(path) > maxSocket {
-		w.wrong(&a.Address, "the path of the socket, %s, has %d bytes; %d are the most", quote(path), len(path), maxSocket)
+		w.wrong(&a.Address, "the path of the socket has %d bytes; %d are the most", len(path), maxSocket)
 	}
 }
 

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -24,13 +23,13 @@ func (w *walker) sound(fields ...any) bool {
 // wrong reports an error at a field.
 func (w *walker) wrong(p any, format string, args ...any) {
 	o := w.at(p)
-	w.errs = append(w.errs, Error{w.file, o.line, o.column, o.path, fmt.Sprintf(format, args...)})
+	w.errs = append(w.errs, w.message(o.source.file, o.line, o.column, o.path, format, args...))
 }
 
 // odd reports a warning at a field.
 func (w *walker) odd(p any, format string, args ...any) {
 	o := w.at(p)
-	w.warnings = append(w.warnings, Error{w.file, o.line, o.column, o.path, fmt.Sprintf(format, args...)})
+	w.warnings = append(w.warnings, w.message(o.source.file, o.line, o.column, o.path, format, args...))
 }
 
 // check compares fields with each other. It runs after errors too, so that all

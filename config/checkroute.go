@@ -78,7 +78,11 @@ func (w *walker) checkName(name *string, what string, names []string) {
 	if !w.sound(name) || len(names) == 0 || slices.Contains(names, *name) {
 		return
 	}
-	w.wrong(name, "there is no %s %s%s", what, quote(*name), didYouMean(w.suggest(*name, names), names))
+	shown, near := quote(*name), w.suggest(*name, names)
+	if written := w.at(name).written; written != "" {
+		shown, near = quote(written), ""
+	}
+	w.wrong(name, "there is no %s %s%s", what, shown, didYouMean(near, names))
 }
 
 // checkRaw checks that a route for raw messages can match some.

@@ -27,7 +27,7 @@ func (w *walker) checkFastCGI(b *Backend) {
 			continue
 		}
 		if socket, ok := strings.CutPrefix(*a, "unix:"); ok {
-			*a = "unix:" + w.fromDir(socket)
+			*a = "unix:" + w.at(a).source.path(socket)
 		}
 		if before, taken := first[*a]; taken {
 			w.wrong(a, "it is the same as addresses[%d]; take one out", before)

@@ -63,7 +63,7 @@ func (w *walker) checkStorage(cfg *Config) {
 		if h == nil || h.TLS.ACME == nil && !h.TLS.Internal {
 			continue
 		}
-		if info, err := w.stat(cfg.Storage); err == nil && !info.IsDir() {
+		if info, err := w.sys.stat(cfg.Storage); err == nil && !info.IsDir() {
 			w.wrong(&cfg.Storage, "%s isn't a folder, and certificates are kept there; give another in storage", quotePath(cfg.Storage))
 		}
 		return
@@ -78,9 +78,9 @@ func (w *walker) checkHTTP(h *HTTPBackend) {
 			continue
 		}
 		if path, ok := strings.CutPrefix(u.URL, "unix:"); ok {
-			path = w.fromDir(path)
+			path = w.at(&u.URL).source.path(path)
 			if u.URL = "unix:" + path; len(path) > maxSocket {
-				w.wrong(&u.URL, "the path of the socket, %s, has %d bytes; %d are the most", quote(path), len(path), maxSocket)
+				w.wrong(&u.URL, "the path of the socket has %d bytes; %d are the most", len(path), maxSocket)
 			}
 		}
 		same := sameUpstream(u.URL)

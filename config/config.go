@@ -16,6 +16,13 @@ type Config struct {
 	// its connection.
 	Routes []Route `yaml:"routes,required" example:"{backend: VALUE}|site"`
 
+	// Files with more listeners, backends and routes, as in `[sites/*.yaml]`: names
+	// of files, or patterns, whose files are read in the order of their names. A
+	// pattern may match none; `*` matches no name that begins with a dot. Paths
+	// in such a file start at its own folder. Its routes come before those of this
+	// file, so that this file can end with a route for all else.
+	Include []string `yaml:"include"`
+
 	// Limits of the whole daemon.
 	Limits Limits `yaml:"limits"`
 

@@ -38,6 +38,42 @@ func fakeStat(path string) (fs.FileInfo, error) {
 	return fakeFile{mode: 0o600}, nil
 }
 
+// parse parses a file on a system where stat looks files up, and which has the
+// environment variables A and EMPTY.
+func parse(name string, data []byte, dir string, stat func(string) (fs.FileInfo, error)) (*Config, error) {
+	return fakeSystem(stat, map[string]string{"db.secret": "secret"}).parse(name, data, dir)
+}
+
+// fakeSystem returns a system with the texts of some files.
+func fakeSystem(stat func(string) (fs.FileInfo, error), files map[string]string) system {
+	return system{
+		stat: stat,
+		readFile: func(path string, limit int64) ([]byte, error) {
+			text, ok := files[path]
+			if !ok {
+				return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+			}
+			return []byte(text), nil
+		},
+		glob: func(pattern string) (names []string, err error) {
+			for name := range files {
+				matched, err := filepath.Match(pattern, name)
+				if err != nil {
+					return nil, err
+				}
+				if matched {
+					names = append(names, name)
+				}
+			}
+			return names, nil
+		},
+		getenv: func(name string) (string, bool) {
+			value, ok := map[string]string{"A": "value of A", "EMPTY": "", "NUMBER": "77", "HOST": "203.0.113.9", "LONG": strings.Repeat("long", 30), "NESTED": "${A}"}[name]
+			return value, ok
+		},
+	}
+}
+
 // minimal has what must be given, and nothing else.
 const minimal = `
 listeners: {app: {megaki: {address: ":1", keys: [k]}}}

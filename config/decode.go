@@ -58,7 +58,7 @@ func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string)
 	for i, p := range pairs {
 		elem, at := v.Index(i), join(path, p.key.Value)
 		elem.FieldByIndex(nameField(elem.Type())).SetString(p.key.Value)
-		w.origins[elem.Addr().Interface()] = &origin{path: at, line: p.key.Line, column: p.key.Column, given: true}
+		w.origins[elem.Addr().Interface()] = &origin{path: at, source: w.sourceOf(p.key), line: p.key.Line, column: p.key.Column, given: true}
 		if !isName(p.key.Value) {
 			w.errorf(p.key, at, "a name has letters, digits, - and _ only, and %d at most", maxName)
 			good = false
@@ -80,7 +80,7 @@ func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string)
 // list decodes a list of structs or of strings.
 func (w *walker) list(v reflect.Value, f field, n, key *yaml.Node, path string) bool {
 	if n.Kind != yaml.SequenceNode && !isNull(n) {
-		w.errorf(n, path, "got %s; want a list%s", describe(n), asList(n, f))
+		w.errorf(n, path, "got %s; want a list%s", w.describe(n), asList(n, f))
 		return false
 	}
 	if len(n.Content) == 0 {
@@ -95,7 +95,7 @@ func (w *walker) list(v reflect.Value, f field, n, key *yaml.Node, path string) 
 	good := true
 	for i, item := range n.Content {
 		elem, at := v.Index(i), fmt.Sprintf("%s[%d]", path, i)
-		o := &origin{path: at, line: item.Line, column: item.Column, given: true}
+		o := &origin{path: at, source: w.sourceOf(item), line: item.Line, column: item.Column, given: true}
 		w.origins[elem.Addr().Interface()] = o
 		value, ok := w.enter(item, at)
 		switch {
@@ -127,17 +127,20 @@ func (w *walker) texts(v reflect.Value, f field, n *yaml.Node, path string) bool
 	for _, p := range pairs {
 		at := join(path, p.key.Value)
 		value, ok := w.enter(p.value, at)
+		if ok && value.Kind == yaml.MappingNode && f.format != "type" {
+			value, ok = w.secret(value, at)
+		}
 		switch {
 		case !ok:
 			good = false
 			continue
 		case value.Kind != yaml.ScalarNode || isNull(value):
-			w.errorf(p.value, at, `got %s; want a string ("" for an empty one) or a number`, describe(value))
+			w.errorf(p.value, at, `got %s; want a string ("" for an empty one) or a number`, w.describe(value))
 			good = false
 			continue
 		}
 		if err := checkText(f.format, p.key.Value, value.Value); err != nil {
-			w.errorf(p.key, at, "%v", err)
+			w.errorf(p.key, at, "%v", err) // none of these repeats a value
 			good = false
 		}
 		v.SetMapIndex(reflect.ValueOf(p.key.Value), reflect.ValueOf(value.Value))
@@ -151,20 +154,24 @@ func (w *walker) scalar(v reflect.Value, f field, n *yaml.Node, path string) boo
 	if kind, example, _ := strings.Cut(f.format, " "); kind == "address" {
 		want = "a string such as 127.0.0.1:" + cmp.Or(example, "6363")
 	}
-	if n.Kind != yaml.ScalarNode || !slices.Contains(tags, n.Tag) {
+	if n.Kind != yaml.ScalarNode || !isExpanded(n) && !slices.Contains(tags, n.Tag) {
 		hint := ""
 		if v.Kind() == reflect.String {
 			hint = quoted(n)
 		}
-		w.errorf(n, path, "got %s; want %s%s", describe(n), want, hint)
+		w.errorf(n, path, "got %s; want %s%s", w.describe(n), want, hint)
 		return false
 	}
+	w.origins[v.Addr().Interface()].written = w.written[n]
 	err := parseScalar(v, n.Value)
+	if err != nil && isExpanded(n) {
+		err = fmt.Errorf("want %s", want)
+	}
 	if err == nil {
 		err = checkRange(v, f)
 	}
 	if err != nil {
-		w.errorf(n, path, "got %s; %v", describe(n), err)
+		w.errorf(n, path, "got %s; %v", w.describe(n), err)
 		return false
 	}
 	if v.Kind() == reflect.String {

@@ -55,9 +55,17 @@ func (e Errors) Error() string {
 	return b.String()
 }
 
-func sortByPosition(errs []Error) {
+// sort sorts errors by place: those of the main file come first.
+func (w *walker) sort(errs []Error) {
+	main := w.main.file
 	slices.SortStableFunc(errs, func(a, b Error) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		switch {
+		case a.File != b.File && a.File == main:
+			return -1
+		case a.File != b.File && b.File == main:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 }
 

@@ -45,7 +45,7 @@ func asList(n *yaml.Node, f field) string {
 		return "; begin each with \"- \""
 	case f.example != "":
 		return ", as in [" + exampleOf(f.example, n) + "]"
-	case n.Kind != yaml.ScalarNode || isNull(n) || len(n.Value) >= maxQuoted:
+	case n.Kind != yaml.ScalarNode || isNull(n) || isExpanded(n) || len(n.Value) >= maxQuoted:
 		return ""
 	}
 	values := []string{n.Value}

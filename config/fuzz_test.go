@@ -41,6 +41,8 @@ func FuzzLoad(f *testing.F) {
 		withLine("backends", `backends: {site: {fastcgi: {addresses: ["unix:a/../b", "127.0.0.1:9000"], root: dir, try: ["{path}", /i.php, "=404"], send_file: {root: dir}}}}`),
 		withLine("backends", `backends: {site: {fastcgi: {spawn: {ini: {a: 1}}, root: ./x/dir, split_path: [.php, .phar], hide: ["*.bak"], health: {}}}}`),
 		withLine("backends", `backends: {site: {files: {root: dir, index: [a.html], cache_control: "max-age=60", hide: ["[a-z]*"]}}}`) + "limits: {spool: {memory: 1KiB, dir: dir}}\n",
+		php(`env: {A: "${A}", B: "$${A}${EMPTY:-x}", C: {file: f}, D: "$$${", E: {file: "${A}"}}, user: "${UNSET:-a}"`),
+		minimal + "include: [\"*.yaml\", b, \"${A}\", '[']\nsessions: {capacity: \"${NUMBER}\"}\n",
 		minimal + "trusted_proxies: [0.0.0.0/0, 1.2.3.4/32, \"::ffff:0:0/95\"]\nstorage: /a/../dir\n",
 	} {
 		f.Add([]byte(text))
@@ -83,6 +85,11 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// asWritten returns a string as the file has it.
+func asWritten(s string) string {
+	return strconv.QuoteToASCII(strings.ReplaceAll(s, "${", "$${"))
+}
+
 // write writes a value in YAML's flow style.
 func write(b *strings.Builder, v reflect.Value) {
 	switch x := v.Interface().(type) {
@@ -95,7 +102,7 @@ func write(b *strings.Builder, v reflect.Value) {
 	case map[string]string:
 		var pairs []string
 		for key, value := range x {
-			pairs = append(pairs, strconv.QuoteToASCII(key)+": "+strconv.QuoteToASCII(value))
+			pairs = append(pairs, strconv.QuoteToASCII(key)+": "+asWritten(value))
 		}
 		slices.Sort(pairs)
 		b.WriteString("{" + strings.Join(pairs, ", ") + "}")
@@ -103,7 +110,7 @@ func write(b *strings.Builder, v reflect.Value) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		b.WriteString(strconv.QuoteToASCII(v.String()))
+		b.WriteString(asWritten(v.String()))
 	case reflect.Pointer:
 		write(b, v.Elem())
 	case reflect.Slice:

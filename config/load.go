@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -25,46 +23,46 @@ const maxFile = 1 << 20
 // If the file can't be read, the error wraps its cause. If it isn't valid, the
 // error is of type Errors, and has all that is wrong.
 func Load(path string) (*Config, error) {
-	data, err := readFile(path)
+	return machine.load(path)
+}
+
+func (s system) load(path string) (*Config, error) {
+	data, err := s.readConfig(path)
 	if err != nil {
 		return nil, err
 	}
-	return parse(path, data, filepath.Dir(path), os.Stat)
+	return s.parse(path, data, filepath.Dir(path))
 }
 
-// readFile reads a configuration file, but not much more than it may have.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+// readConfig reads a configuration file, but not much more than it may have:
+// parseYAML reports one that is too large.
+func (s system) readConfig(path string) ([]byte, error) {
+	data, err := s.readFile(path, maxFile+1)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	return data, nil
 }
 
-// parse is Load for the content of a file. name is for errors, dir is where
-// relative paths start, and stat looks up the files that are named.
-func parse(name string, data []byte, dir string, stat func(string) (fs.FileInfo, error)) (*Config, error) {
+// parse is Load for the content of a file. name is for errors, and dir is where
+// relative paths start.
+func (s system) parse(name string, data []byte, dir string) (*Config, error) {
 	root, err := parseYAML(name, data)
 	if err != nil {
 		return nil, err
 	}
-	w := newWalker(name, dir, stat)
+	w := newWalker(s, &source{name, dir})
 	cfg := new(Config)
 	w.document(cfg, root)
 	if !w.spent {
 		w.check(cfg)
 	}
 	if len(w.errs) > 0 {
-		sortByPosition(w.errs)
+		w.sort(w.errs)
 		return nil, Errors(w.errs)
 	}
 	w.warn(cfg)
-	sortByPosition(w.warnings)
+	w.sort(w.warnings)
 	cfg.Warnings = w.warnings
 	return cfg, nil
 }
@@ -148,6 +146,8 @@ func syntaxError(name string, data []byte, err error) Error {
 		e.Line, e.Column, e.Message = badAlias(data, e.Line)
 	case strings.Contains(text, "cannot start any token") && hasTab(data, e.Line):
 		e.Message += "; indent with spaces, not with tabs"
+	case grammar && unquotedVariable.MatchString(lineOf(data, e.Line)):
+		e.Message += "; within brackets a variable must be in quotes: " + quote(unquotedVariable.FindStringSubmatch(lineOf(data, e.Line))[1])
 	case grammar, strings.Contains(text, "mapping values are not allowed"):
 		e.Message += "; look at the indentation, and put quotes around a value that has a colon or a bracket in it"
 	}
@@ -196,10 +196,18 @@ func grammarFails(text string) bool {
 
 // hasTab reports whether a line, counted from 1, is indented with a tab.
 func hasTab(data []byte, line int) bool {
+	text := lineOf(data, line)
+	return strings.Contains(text[:len(text)-len(strings.TrimLeft(text, " \t"))], "\t")
+}
+
+// lineOf returns a line, counted from 1, "" if there is none.
+func lineOf(data []byte, line int) string {
 	lines := bytes.SplitN(data, []byte("\n"), line+1)
 	if line < 1 || line > len(lines) {
-		return false
+		return ""
 	}
-	text := lines[line-1]
-	return bytes.IndexByte(text[:len(text)-len(bytes.TrimLeft(text, " \t"))], '\t') >= 0
+	return string(lines[line-1])
 }
+
+// unquotedVariable finds a variable within the brackets of YAML's flow style.
+var unquotedVariable = regexp.MustCompile(`[\[{,].*[\[{,:]\s*([^"'\s,\[{]*\$\{[^}"'\s]*\})`)

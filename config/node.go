@@ -11,7 +11,7 @@ func isNull(n *yaml.Node) bool {
 }
 
 // describe returns what a node is, in the words of an error.
-func describe(n *yaml.Node) string {
+func (w *walker) describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
 		return "a block of keys"
@@ -19,6 +19,8 @@ func describe(n *yaml.Node) string {
 		return "a list"
 	}
 	switch n.Tag {
+	case expandedTag:
+		return "the value of " + w.show(n)
 	case "!!null":
 		return "no value"
 	case "!!bool":

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -31,12 +30,15 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 	if kind == pathCommand && !strings.Contains(s, "/") {
 		return s, true // a name, to be looked up on PATH
 	}
-	resolved := w.fromDir(s)
+	resolved := w.source.path(s)
 	if kind == pathCommand && !strings.Contains(resolved, "/") {
 		resolved = "./" + resolved // still not a name
 	}
 	shown := quotePath(resolved)
-	info, err := w.stat(resolved)
+	if isExpanded(n) {
+		shown = w.show(n)
+	}
+	info, err := w.sys.stat(resolved)
 	var cause *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && kind == pathNew:
@@ -60,21 +62,12 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 	case kind != pathDir && kind != pathNew && info.IsDir():
 		w.errorf(n, path, "%s is a folder; want a file", shown)
 	case (kind == pathKey || kind == pathTLSKey || kind == pathSecret) && info.Mode().IsRegular() && info.Mode()&0o044 != 0:
-		w.warnings = append(w.warnings, Error{w.file, n.Line, n.Column, path,
-			fmt.Sprintf("%s can be read by others than its owner; chmod 600 it", shown)})
+		w.warnings = append(w.warnings, w.message(w.sourceOf(n).file, n.Line, n.Column, path, "%s can be read by others than its owner; chmod 600 it", shown))
 		return resolved, true
 	default:
 		return resolved, true
 	}
 	return resolved, false
-}
-
-// fromDir returns a path as seen from the working directory.
-func (w *walker) fromDir(s string) string {
-	if filepath.IsAbs(s) {
-		return filepath.Clean(s)
-	}
-	return filepath.Join(w.dir, s)
 }
 
 // quotePath returns a path as errors show it: in quotes if it has odd letters.

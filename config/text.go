@@ -17,10 +17,10 @@ func (w *walker) text(v reflect.Value, f field, n *yaml.Node, path string) bool 
 			return true
 		}
 		hint := ""
-		if near := w.suggest(s, f.oneOf); near != "" {
+		if near := w.suggest(s, f.oneOf); near != "" && !isExpanded(n) {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
-		w.errorf(n, path, "got %s; want %s%s", describe(n), alternatives(f.oneOf), hint)
+		w.errorf(n, path, "got %s; want %s%s", w.describe(n), alternatives(f.oneOf), hint)
 		return false
 	}
 	if s == "" {
@@ -31,11 +31,11 @@ func (w *walker) text(v reflect.Value, f field, n *yaml.Node, path string) bool 
 		return true
 	}
 	if strings.ContainsRune(s, 0) {
-		w.errorf(n, path, "got %s; a NUL isn't allowed", describe(n))
+		w.errorf(n, path, "got %s; a NUL isn't allowed", w.describe(n))
 		return false
 	}
 	if err := checkFormat(f.format, s); err != nil {
-		w.errorf(n, path, "got %s; %v", describe(n), err)
+		w.errorf(n, path, "got %s; %v", w.describe(n), w.hint(n, err, func(s string) error { return checkFormat(f.format, s) }))
 		return false
 	}
 	if f.path != notPath {

@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
 	"reflect"
 	"slices"
 
@@ -20,47 +19,77 @@ const maxName = 64
 
 // walker decodes nodes into structs and collects what is wrong.
 type walker struct {
-	file string
-	dir  string
-	stat func(string) (fs.FileInfo, error)
+	sys    system
+	main   *source // the file that was loaded
+	source *source // the file of the present node
 
 	errs      []Error
 	warnings  []Error
-	origins   map[any]*origin // of each field and list element, by pointer
-	nodes     int             // looked at
-	elsewhere map[string]bool // the paths of keys that are given at a wrong place
-	spent     bool            // maxNodes were looked at: nothing more counts
-	within    []*yaml.Node    // the blocks and lists around the present node
+	origins   map[any]*origin        // of each field and list element, by pointer
+	sources   map[*yaml.Node]*source // of the entries of sections that several files have
+	written   map[*yaml.Node]string  // what the file has in place of an expanded value
+	secrets   []secret               // that no message shows
+	nodes     int                    // looked at
+	elsewhere map[string]bool        // the paths of keys that are given at a wrong place
+	spent     bool                   // maxNodes were looked at: nothing more counts
+	within    []*yaml.Node           // the blocks and lists around the present node
 }
 
 // origin is where the value of a field comes from.
 type origin struct {
 	path         string
-	line, column int  // of the value, or of the block that it could be in
-	given        bool // not the default
-	bad          bool // an error was reported for it
+	source       *source
+	line, column int    // of the value, or of the block that it could be in
+	given        bool   // not the default
+	bad          bool   // an error was reported for it
+	written      string // what the file has, if that has variables; else ""
 }
 
-func newWalker(file, dir string, stat func(string) (fs.FileInfo, error)) *walker {
-	return &walker{file: file, dir: dir, stat: stat, origins: make(map[any]*origin), elsewhere: make(map[string]bool)}
+func newWalker(sys system, main *source) *walker {
+	return &walker{sys: sys, main: main, source: main, origins: make(map[any]*origin), sources: make(map[*yaml.Node]*source),
+		written: make(map[*yaml.Node]string), elsewhere: make(map[string]bool)}
 }
 
 // document decodes the root of a file.
 func (w *walker) document(cfg *Config, root *yaml.Node) {
 	if root, ok := w.enter(root, ""); ok && w.isBlock(root, field{}, "") {
+		w.include(root)
 		w.block(reflect.ValueOf(cfg).Elem(), root, &yaml.Node{Line: 1, Column: 1}, "")
 	}
 }
 
 func (w *walker) errorf(n *yaml.Node, path, format string, args ...any) {
 	if !w.spent {
-		w.errs = append(w.errs, Error{w.file, n.Line, n.Column, path, fmt.Sprintf(format, args...)})
+		w.errs = append(w.errs, w.message(w.sourceOf(n).file, n.Line, n.Column, path, format, args...))
 	}
 }
 
-// enter returns the node that n stands for, and false if it can't be used. It
-// must be called once for each node before it is looked into.
+func (w *walker) message(file string, line, column int, path, format string, args ...any) Error {
+	return Error{file, line, column, path, w.redact(fmt.Sprintf(format, args...))}
+}
+
+// sourceOf returns the file that a node is in.
+func (w *walker) sourceOf(n *yaml.Node) *source {
+	if s := w.sources[n]; s != nil {
+		return s
+	}
+	return w.source
+}
+
+// enter returns the node that n stands for, with its variables expanded, and false
+// if it can't be used. It must be called once for each node before it is looked
+// into.
 func (w *walker) enter(n *yaml.Node, path string) (*yaml.Node, bool) {
+	n, ok := w.follow(n, path)
+	if !ok {
+		return nil, false
+	}
+	return w.expand(n, path)
+}
+
+// follow is enter without variables.
+func (w *walker) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
+	w.source = w.sourceOf(n)
 	if w.nodes++; w.nodes > maxNodes {
 		w.errorf(n, path, "with its aliases followed, the file has more than %d values; write fewer aliases", maxNodes)
 		w.spent = true
@@ -90,7 +119,7 @@ func (w *walker) isBlock(n *yaml.Node, f field, path string) bool {
 	if n.Kind == yaml.MappingNode || isNull(n) {
 		return true
 	}
-	w.errorf(n, path, "got %s; want keys with values, as in %s", describe(n), exampleOf(f.example, n))
+	w.errorf(n, path, "got %s; want keys with values, as in %s", w.describe(n), exampleOf(f.example, n))
 	return false
 }
 
@@ -100,13 +129,13 @@ func (w *walker) pairs(n *yaml.Node, path string) (pairs []pair, ok bool) {
 	first := make(map[string]*yaml.Node)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		at := n.Content[i]
-		key, entered := w.enter(at, path)
+		key, entered := w.follow(at, path)
 		switch {
 		case !entered:
 			ok = false
 			continue
 		case key.Kind != yaml.ScalarNode:
-			w.errorf(at, path, "got %s as a key; a key is a word", describe(key))
+			w.errorf(at, path, "got %s as a key; a key is a word", w.describe(key))
 			ok = false
 			continue
 		case key.Tag == "!!merge":
@@ -115,12 +144,20 @@ func (w *walker) pairs(n *yaml.Node, path string) (pairs []pair, ok bool) {
 			continue
 		}
 		if f := first[key.Value]; f != nil {
-			w.errorf(at, join(path, key.Value), "duplicate key; the first is in line %d, column %d", f.Line, f.Column)
+			if other := w.sourceOf(f); other != w.sourceOf(at) {
+				w.errorf(at, join(path, key.Value), "duplicate key; the first is in %s:%d:%d", other.file, f.Line, f.Column)
+			} else {
+				w.errorf(at, join(path, key.Value), "duplicate key; the first is in line %d, column %d", f.Line, f.Column)
+			}
 			ok = false
 			continue
 		}
 		first[key.Value] = at
-		pairs = append(pairs, pair{&yaml.Node{Value: key.Value, Line: at.Line, Column: at.Column}, n.Content[i+1]})
+		named := &yaml.Node{Value: key.Value, Line: at.Line, Column: at.Column}
+		if s := w.sources[at]; s != nil {
+			w.sources[named] = s
+		}
+		pairs = append(pairs, pair{named, n.Content[i+1]})
 	}
 	return pairs, ok
 }
@@ -143,11 +180,11 @@ func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
 		}
 		fv := v.FieldByIndex(f.index)
 		p, ok := given[f.key]
-		o := &origin{path: join(path, f.key), line: at.Line, column: at.Column, given: ok}
+		o := &origin{path: join(path, f.key), source: w.sourceOf(at), line: at.Line, column: at.Column, given: ok}
 		w.origins[fv.Addr().Interface()] = o
 		setDefault(fv, f)
 		if f.path == pathNew && !ok {
-			fv.SetString(w.fromDir(f.def))
+			fv.SetString(w.source.path(f.def))
 		}
 		switch {
 		case ok:
