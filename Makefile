@@ -11,7 +11,8 @@ GOFILES   = $(shell git ls-files '*.go')
 # dokuwiki, which would bring Apache otherwise.
 RUN_NEEDS  = php:php-cli
 TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:php-codesniffer \
-             Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim openssl:openssl curl:curl \
+             Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim \
+             Symfony/Bundle/FrameworkBundle:php-symfony-framework-bundle openssl:openssl curl:curl \
              python3:python3 node:nodejs dokuwiki:dokuwiki $(C_NEEDS)
 C_NEEDS    = gcc:gcc g++:g++ /usr/include/openssl/evp.h:libssl-dev
 C_LONG     = valgrind:valgrind clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a:libclang-rt-14-dev $(JAVA_NEEDS)

@@ -22,7 +22,7 @@ const afterScript = `
 			switch ($r->path) {
 				case '/pid': return (string) getmypid();
 				case '/finish': arca\finish(arca\Response::json('finished', 201)); work(); echo 'printed late'; arca::log('worked'); return;
-				case '/printed': echo 'printed'; fastcgi_finish_request(); work(); return;
+				case '/printed': echo 'printed'; arca\finish(); work(); return;
 				case '/stop': return 'stops';
 				case '/upload': arca\finish('got it'); work(); file_put_contents($_GET['until'] . '.copy', $r->files['f']->contents()); return;
 				case '/session': session_start(); $_SESSION['a'] = 1; arca\finish('x'); arca::log('session: ' . (int) isset($_SESSION)); return;

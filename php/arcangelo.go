@@ -15,7 +15,7 @@ var arcangelo embed.FS
 // loopFiles are the files of Arcangelo in the order in which they run.
 var loopFiles = [...]string{
 	"Userspace", "Wire", "Worker", "RawCall", "HttpCall", "ResponseWriter", "FileRange", "Output", "ClientGone", "State",
-	"Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "finish", "Functions", "main",
+	"Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "symfony", "finish", "Functions", "main",
 }
 
 // filePrologue is the beginning of each of them.

@@ -64,10 +64,10 @@ func TestExampleInAFolderOfAnother(t *testing.T) {
 	}
 }
 
-// TestPSR15 runs examples/psr-15: a framework with PSR-7 and PSR-17 from
+// TestPSR15 runs examples/slim: a framework with PSR-7 and PSR-17 from
 // another library.
 func TestPSR15(t *testing.T) {
-	p, log := start(t, Options{Script: "../examples/psr-15/app.php", MinWorkers: 1, MaxWorkers: 1})
+	p, log := start(t, Options{Script: "../examples/slim/app.php", MinWorkers: 1, MaxWorkers: 1})
 	w := get(t, p, "/hello/Ada")
 	if w.body.String() != "Hello, Ada!\n" || w.length != int64(w.body.Len()) || !strings.HasPrefix(w.header.Get("Server-Timing"), "app;dur=") {
 		t.Errorf("%q %v", &w.body, w.header)

@@ -48,15 +48,3 @@ if (!function_exists('apache_request_headers')) {
         return arca\Globals::headers();
     }
 }
-
-if (!function_exists('fastcgi_finish_request')) {
-    /** What was printed is the response, and the script goes on, as under PHP-FPM. */
-    function fastcgi_finish_request(): bool
-    {
-        if (!arca\HttpCall::isHandling()) {
-            return false;
-        }
-        arca\HttpCall::finish(null);
-        return true;
-    }
-}

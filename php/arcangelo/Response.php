@@ -186,6 +186,21 @@ final class Response
     }
 
     /**
+     * Whether it sets a cookie.
+     *
+     * @internal
+     */
+    public function hasCookie(string $name): bool
+    {
+        foreach ($this->fields['set-cookie'][1] ?? [] as $cookie) {
+            if (str_starts_with($cookie, "$name=")) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
      * Returns the Content-Length; -1: there is none.
      *
      * @internal

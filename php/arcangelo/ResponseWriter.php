@@ -250,7 +250,7 @@ final class ResponseWriter
             $charset = ini_get('default_charset');
             $fields .= "Content-Type\0" . ini_get('default_mimetype') . ($charset ? "; charset=$charset" : '') . "\0";
         }
-        foreach (Session::fields($response->getHeader('Cache-Control') !== null) as [$name, $value]) {
+        foreach (Session::fields($response) as [$name, $value]) {
             $fields .= "$name\0$value\0";
             $values++;
         }

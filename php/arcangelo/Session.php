@@ -61,8 +61,8 @@ final class Session
         return is_string($id) && preg_match('/^[-,a-zA-Z0-9]{1,256}$/D', $id) ? $id : '';
     }
 
-    /** @return list<array{string, string}> fields of the response about the session */
-    public static function fields(bool $cached): array
+    /** @return list<array{string, string}> fields about the session that a response hasn't got itself */
+    public static function fields(Response $response): array
     {
         if (!self::$there) {
             return [];
@@ -73,7 +73,9 @@ final class Session
             return [];
         }
         $fields = [];
-        if ($fresh && ini_get('session.use_cookies')) {
+        if ($fresh && $response->hasCookie(session_name())) {
+            self::$announced = $id;
+        } elseif ($fresh && ini_get('session.use_cookies')) {
             self::$announced = $id;
             $c = session_get_cookie_params();
             $expires = $c['lifetime'] > 0 ? time() + $c['lifetime'] : 0;
@@ -83,7 +85,7 @@ final class Session
                     . session_name() . ' is a new one in each request: set session.name when the script loads, too');
             }
         }
-        if (!$cached && session_cache_limiter() === 'nocache') {
+        if ($response->getHeader('Cache-Control') === null && session_cache_limiter() === 'nocache') {
             $fields[] = ['Expires', 'Thu, 19 Nov 1981 08:52:00 GMT'];
             $fields[] = ['Cache-Control', 'no-store, no-cache, must-revalidate'];
             $fields[] = ['Pragma', 'no-cache'];

@@ -333,6 +333,22 @@ namespace arca {
     }
 
     /**
+     * Makes an on_http from a kernel of Symfony, or of what is built on it.
+     *
+     *     'on_http' => arca\symfony(new App\Kernel('prod', false)),
+     *
+     * The kernel is booted now. Its terminate() is called after the client has the
+     * response; then its services are reset (the tag kernel.reset). Exceptions that become
+     * a response with a status of 500 or more are logged with their trace. The request's
+     * attribute arca\Request::class has the arca\Request.
+     *
+     * @return \Closure(Request): Response
+     */
+    function symfony(\Symfony\Component\HttpKernel\HttpKernelInterface $kernel): \Closure
+    {
+    }
+
+    /**
      * Sends the response, and lets the handler go on: for mails, logs and the like, which
      * no client should wait for.
      *

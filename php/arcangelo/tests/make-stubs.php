@@ -11,7 +11,7 @@ require_once __DIR__ . '/bootstrap.php';
 function stubs(): string
 {
     $arca = array_map(classStub(...), [arca\Request::class, arca\Response::class, arca\Upload::class]);
-    foreach (['psr', 'finish'] as $function) {
+    foreach (['psr', 'symfony', 'finish'] as $function) {
         $arca[] = functionStub(new ReflectionFunction("arca\\$function"), '');
     }
     return <<<PHP
@@ -69,7 +69,7 @@ function functionStub(ReflectionFunctionAbstract $f, string $modifiers): string
 
 function type(?ReflectionType $type): string
 {
-    return $type === null ? '' : preg_replace('/(?<![\w\\\\])([A-Z]\w*(\\\\\w+)*|arca\\\\\w+|Psr(\\\\\w+)+)/', '\\\\$1', (string) $type) . ' ';
+    return $type === null ? '' : preg_replace('/(?<![\w\\\\])([A-Z]\w*(\\\\\w+)*|arca\\\\\w+|(Psr|Symfony)(\\\\\w+)+)/', '\\\\$1', (string) $type) . ' ';
 }
 
 function comment(ReflectionClass|ReflectionProperty|ReflectionFunctionAbstract $of): string

@@ -51,31 +51,7 @@ final class Slim implements RequestHandlerInterface
     }
 }
 
-$app = new Slim\App(['settings' => ['addContentLengthHeader' => false]]);
-// Errors go to mkd, which logs them and responds with 500.
-unset($app->getContainer()['errorHandler'], $app->getContainer()['phpErrorHandler']);
-
-$app->get('/hello/{name}', function (ServerRequestInterface $request, ResponseInterface $response, array $args) {
-    $response->getBody()->write("Hello, {$args['name']}!\n");
-    return $response->withHeader('Content-Type', 'text/plain');
-});
-$app->post('/form', function (ServerRequestInterface $request, ResponseInterface $response) {
-    $received = ['fields' => $request->getParsedBody(), 'files' => []];
-    foreach ($request->getUploadedFiles() as $field => $file) {
-        if ($file->getError() === UPLOAD_ERR_OK) {
-            $received['files'][$field] = [$file->getClientFilename(), md5((string) $file->getStream())];
-        }
-    }
-    $response->getBody()->write(json_encode($received));
-    return $response->withHeader('Content-Type', 'application/json');
-});
-$app->get('/whoami', function (ServerRequestInterface $request, ResponseInterface $response) {
-    $response->getBody()->write($request->getAttribute(arca\Request::class)->clientIp . "\n");
-    return $response;
-});
-$app->get('/broken', fn () => throw new RuntimeException('this goes to the log'));
-
 $factory = new Psr17Factory();
 $ARCANGELO_USERSPACE = [
-    'on_http' => arca\psr(new Through(new Timing(), new Slim($app, $factory)), $factory),
+    'on_http' => arca\psr(new Through(new Timing(), new Slim(require __DIR__ . '/application.php', $factory)), $factory),
 ];
