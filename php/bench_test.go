@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"testing"
 )
 
@@ -32,11 +33,43 @@ func benchHTTP(b *testing.B, way string) {
 			"Cookie":          {"theme=dark; id=0123456789abcdef"},
 			"Cache-Control":   {"no-cache"},
 		}}}
+	defer reportCPU(b, p)()
 	for b.Loop() {
 		if err := p.DoHTTP(b.Context(), c, discardResponse{io.Discard}); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkRaw sends raw messages of 64 bytes to one worker, one after the other.
+func BenchmarkRaw(b *testing.B) {
+	p := benchPool(b)
+	defer reportCPU(b, p)()
+	c := &Call{Body: bytes.Repeat([]byte("m"), 64)}
+	for b.Loop() {
+		if err := p.Do(b.Context(), c, io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// reportCPU returns a function that reports the CPU time that the pool's worker has
+// taken since: what PHP costs, however busy the machine is.
+func reportCPU(b *testing.B, p *Pool) func() {
+	cpu := func() (ns float64) {
+		for _, w := range p.Status().Workers {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", w.PID))
+			if err != nil {
+				b.Fatal(err)
+			}
+			var n float64
+			fmt.Sscan(string(text), &n)
+			ns += n
+		}
+		return ns
+	}
+	before := cpu()
+	return func() { b.ReportMetric((cpu()-before)/float64(b.N), "php-ns/op") }
 }
 
 // BenchmarkPutBack reports how long it takes to put the state of the process back:
