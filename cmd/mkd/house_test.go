@@ -17,6 +17,7 @@ import (
 var house = map[string]struct{ own, modules []string }{
 	"megaki":               {[]string{"share"}, []string{"golang.org/x/crypto"}},
 	"megaki/httpclient":    {[]string{"megaki"}, nil},
+	"megaki/privatekey":    {nil, nil},
 	"megaki/conformance":   {[]string{"megaki"}, nil},
 	"share":                {nil, nil},
 	"spill":                {nil, nil},
@@ -43,7 +44,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/backend": {[]string{"config", "megaki", "php", "php/cgi", "share", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/logs",
 		"proxy/request", "proxy/roundtrip", "proxy/site", "proxy/upstream"}, nil},
 	"proxy/route":    {[]string{"config", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/tally"}, nil},
-	"proxy/listener": {[]string{"config", "megaki", "share", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, nil},
+	"proxy/listener": {[]string{"config", "megaki", "megaki/privatekey", "share", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, nil},
 	"proxy":          {[]string{"megaki", "config", "proxy/backend", "proxy/certs", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally"}, nil},
 	"admin":          {nil, nil},
 	"service":        {[]string{"admin", "config", "proxy", "proxy/logs"}, nil},
@@ -51,7 +52,7 @@ var house = map[string]struct{ own, modules []string }{
 	"internal/testserver/pebble": {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}},
 	"internal/testserver/phpfpm": {nil, nil},
 
-	"cmd/mkd":                {[]string{"admin", "proxy", "proxy/logs", "config", "megaki", "service"}, []string{"github.com/spf13/cobra"}},
+	"cmd/mkd":                {[]string{"admin", "proxy", "proxy/logs", "config", "megaki", "megaki/privatekey", "service"}, []string{"github.com/spf13/cobra"}},
 	"bench":                  {[]string{"megaki"}, nil},
 	"cmd/sazukari":           {[]string{"megaki", "megaki/conformance", "megaki/httpclient"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},

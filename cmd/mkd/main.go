@@ -13,6 +13,7 @@ import (
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/megaki/privatekey"
 	"mkd/proxy"
 	"mkd/proxy/logs"
 	"mkd/service"
@@ -216,5 +217,5 @@ func versionCommand() *cobra.Command {
 }
 
 func versionText() string {
-	return fmt.Sprintf("mkd %s, %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("mkd %s, %s %s/%s, RSA by %s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, privatekey.Library())
 }

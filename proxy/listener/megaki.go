@@ -14,6 +14,7 @@ import (
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/megaki/privatekey"
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/listen"
 	"mkd/proxy/ratelimit"
@@ -83,7 +84,11 @@ func loadKeys(m *config.Megaki) ([]crypto.Decrypter, error) {
 		if err != nil {
 			return nil, fmt.Errorf("server key %s: %w", path, err)
 		}
-		keys = append(keys, key)
+		private, err := privatekey.New(key)
+		if err != nil {
+			return nil, fmt.Errorf("server key %s: %w", path, err)
+		}
+		keys = append(keys, private)
 	}
 	return keys, nil
 }
