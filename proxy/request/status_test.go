@@ -48,7 +48,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestKindsHaveNames: metrics tell each kind from another.
+// TestKindsHaveNames: metrics distinguish the kinds.
 func TestKindsHaveNames(t *testing.T) {
 	seen := make(map[string]Kind)
 	for _, k := range Kinds() {
