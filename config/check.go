@@ -116,28 +116,3 @@ func (w *walker) checkMemory(cfg *Config) {
 		w.wrong(memory, "got %v; want %v at least: twice the largest max_message, %v, and 1MiB", *memory, least, largest)
 	}
 }
-
-func (w *walker) checkPHP(p *PHP) {
-	if _, given := p.Ini["memory_limit"]; given && w.sound(&p.Ini) {
-		w.wrong(&p.Ini, "PHP's memory_limit is set by memory_ceiling here; give that instead")
-	}
-	least, most := &p.Workers.Min, &p.Workers.Max
-	if w.sound(least, most) && *least > *most {
-		switch given := w.at(most).given; {
-		case given && w.at(least).given:
-			w.wrong(least, "min is %d, more than max, which is %d", *least, *most)
-		case given:
-			*least = *most
-		default:
-			*most = *least
-		}
-	}
-	soft, hard := &p.MemoryLimit, &p.MemoryCeiling
-	if w.sound(soft, hard) && *hard < *soft {
-		at, what := hard, "lower memory_limit too"
-		if !w.at(hard).given {
-			at, what = soft, "raise memory_ceiling too"
-		}
-		w.wrong(at, "memory_ceiling is %v, less than memory_limit, which is %v; %s", *hard, *soft, what)
-	}
-}

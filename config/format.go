@@ -62,6 +62,8 @@ func checkFormat(format, s string) error {
 		return checkExtension(s)
 	case "try":
 		return checkTry(s)
+	case "worker-try":
+		return checkWorkerTry(s)
 	case "glob":
 		return checkGlob(s)
 	case "admin":

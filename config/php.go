@@ -8,6 +8,18 @@ type PHP struct {
 	// The userspace script.
 	Script string `yaml:"script,required" path:"file"`
 
+	// A folder of files that mkd serves itself, as images and styles, before it asks
+	// a worker: see `try`. Sources of PHP scripts, and names that begin with a dot,
+	// are never served. Empty: none.
+	Public string `yaml:"public" default:"" path:"dir"`
+
+	// What is tried in turn for a GET or HEAD, as with nginx's try_files: `{path}`,
+	// the file of the path below `public`; `{path}/`, the index.html of a folder;
+	// `{path}.html` or `{path}/index.html`, the path and an ending; a path, as in
+	// `/offline.html`; `worker`, at the end. Other methods go to a worker at once.
+	// Without it, `{path}` and `worker`.
+	Try []string `yaml:"try" format:"worker-try"`
+
 	// The PHP binary: a name, which is looked up on `PATH`, or a path. What
 	// has a slash is a path.
 	PHP string `yaml:"php" default:"php" path:"command"`
@@ -96,6 +108,9 @@ type PHP struct {
 	// Lets scripts have mkd send a file, by X-Accel-Redirect or X-Sendfile.
 	SendFile *SendFile `yaml:"send_file" example:"{root: VALUE}|private"`
 }
+
+// TryWorker is the entry of Try for a worker.
+const TryWorker = "worker"
 
 // Uploads are files that clients upload in forms (multipart/form-data). They lie
 // in a folder of mkd's own, and are gone after the request.

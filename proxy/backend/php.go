@@ -26,6 +26,7 @@ type phpBackend struct {
 	cancel     bool // a client that leaves ends its request
 	showErrors bool // the client sees why the script failed
 	spool      *forward.Spool
+	public     *publicFiles      // nil: none
 	sendFile   *forward.SendFile // nil: none
 	forwarder  forward.Forwarder // to on_handle, for requests of HTTP listeners
 }
@@ -67,6 +68,9 @@ func newPHP(b *config.Backend, d Daemon) (Backend, error) {
 		return nil, err
 	}
 	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors, spool: d.Spool, sendFile: forward.NewSendFile(c.SendFile)}
+	if made.public, err = newPublicFiles(c); err != nil {
+		return nil, err
+	}
 	made.forwarder = forward.Forwarder{SendFile: made.sendFile, Logger: d.Logger}
 	return made, nil
 }
@@ -77,6 +81,7 @@ func (b *phpBackend) Start(ctx context.Context) error { return b.pool.Start(ctx)
 // Shutdown implements Backend.
 func (b *phpBackend) Shutdown(ctx context.Context) error {
 	b.sendFile.Close()
+	b.public.close()
 	return b.pool.Shutdown(ctx)
 }
 
@@ -90,6 +95,11 @@ func (b *phpBackend) Status() php.Status { return b.pool.Status() }
 // such. Any other gets the message's bytes verbatim, and what it returns is the
 // whole response.
 func (b *phpBackend) Serve(w request.Response, r *request.Request) error {
+	if b.public != nil {
+		if served, err := b.public.serve(w, r); served {
+			return err
+		}
+	}
 	if !b.cancel {
 		r.Detach()
 	}

@@ -32,6 +32,7 @@ type route struct {
 	match   match
 
 	limit    *rateLimit     // nil: none
+	inFlight *inFlight      // nil: no limit
 	request  *headerChanges // nil: none
 	response *headerChanges
 }
@@ -56,6 +57,9 @@ func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.
 		}
 		if c.RateLimit != nil {
 			r.limit = newRateLimit(c.RateLimit)
+		}
+		if c.MaxInFlight > 0 {
+			r.inFlight = &inFlight{most: int64(c.MaxInFlight)}
 		}
 		switch {
 		case c.Redirect != nil:
@@ -121,6 +125,12 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 		if err := rt.limit.take(r); err != nil {
 			return err
 		}
+	}
+	if rt.inFlight != nil {
+		if err := rt.inFlight.take(); err != nil {
+			return err
+		}
+		defer rt.inFlight.release()
 	}
 	if r.Raw {
 		if err := requestOfRaw(r, rt.cfg.Raw); err != nil {

@@ -1,0 +1,57 @@
+package config
+
+import "errors"
+
+func (w *walker) checkPHP(p *PHP) {
+	if _, given := p.Ini["memory_limit"]; given && w.sound(&p.Ini) {
+		w.wrong(&p.Ini, "PHP's memory_limit is set by memory_ceiling here; give that instead")
+	}
+	least, most := &p.Workers.Min, &p.Workers.Max
+	if w.sound(least, most) && *least > *most {
+		switch given := w.at(most).given; {
+		case given && w.at(least).given:
+			w.wrong(least, "min is %d, more than max, which is %d", *least, *most)
+		case given:
+			*least = *most
+		default:
+			*most = *least
+		}
+	}
+	soft, hard := &p.MemoryLimit, &p.MemoryCeiling
+	if w.sound(soft, hard) && *hard < *soft {
+		at, what := hard, "lower memory_limit too"
+		if !w.at(hard).given {
+			at, what = soft, "raise memory_ceiling too"
+		}
+		w.wrong(at, "memory_ceiling is %v, less than memory_limit, which is %v; %s", *hard, *soft, what)
+	}
+	w.checkPublic(p)
+}
+
+// checkPublic checks what is tried before the worker.
+func (w *walker) checkPublic(p *PHP) {
+	if len(p.Try) == 0 || !w.sound(&p.Public, &p.Try) {
+		return
+	}
+	if p.Public == "" {
+		w.wrong(&p.Try, "there are no files to try; set public to their folder, or take it out")
+		return
+	}
+	for i := range p.Try {
+		if last := i == len(p.Try)-1; last != (p.Try[i] == TryWorker) {
+			w.wrong(&p.Try[i], "worker ends what is tried; put it at the end, and nowhere else")
+			return
+		}
+	}
+}
+
+// checkWorkerTry checks what is tried before a worker.
+func checkWorkerTry(s string) error {
+	if s == TryWorker {
+		return nil
+	}
+	if s == "=404" || checkTry(s) != nil {
+		return errors.New("want {path}, {path}/, {path}/index.html, {path}.html, a path such as /offline.html, or worker")
+	}
+	return nil
+}
