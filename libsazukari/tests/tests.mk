@@ -25,7 +25,7 @@ test-long: test analyze valgrind race fuzz ## minutes more
 # What the tests run. `reference` is linked with the stub, and runs with the
 # library in the stub's place.
 .PHONY: programs analyze valgrind race fuzz
-programs: all $(BUILD)/unit-sanitized $(BUILD)/abi $(BUILD)/cxx $(BUILD)/reference $(BUILD)/reference-sanitized $(BUILD)/get
+programs: all $(BUILD)/unit-sanitized $(BUILD)/abi $(BUILD)/cxx $(BUILD)/reference $(BUILD)/reference-sanitized $(BUILD)/get $(BUILD)/conformance
 
 # The library and its tests in one program, so that tests reach what is inside.
 $(BUILD)/unit: $(UNIT) $(UNIT_HEADERS)
@@ -58,6 +58,10 @@ $(BUILD)/reference-sanitized: tests/reference.c $(SOURCES) $(HEADERS)
 
 $(BUILD)/get: example/get.c $(SHARED)
 	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L $(WARNINGS) -Iinclude -o $@ $< -L$(BUILD) -lsazukari -Wl,-rpath,$(abspath $(BUILD))
+
+$(BUILD)/conformance: tests/conformance.c $(SOURCES) $(HEADERS)
+	@mkdir -p $(BUILD)
+	$(CC) $(TEST_CFLAGS) -D_POSIX_C_SOURCE=200809L $(SANITIZE) -o $@ $< $(SOURCES) $(LDFLAGS) $(LIBS)
 
 analyze:
 	@set -e; for f in $(SOURCES); do $(CC) -std=c11 -O2 -fanalyzer -Wall -Wextra -Werror -Iinclude $(CPPFLAGS) -c -o /dev/null $$f; done

@@ -22,13 +22,13 @@ import java.nio.ByteBuffer;
  * #send} connect again, with the session.
  */
 public final class SazukariConnection implements Closeable {
-    private final Socket socket;
+    private final TimedSocket socket;
     private final int socketHandle;
     private final int context;
     private final boolean resumed;
     private boolean closed;
 
-    private SazukariConnection(Socket socket, SazukariServerKey key, byte[] session) throws SazukariException {
+    private SazukariConnection(TimedSocket socket, SazukariServerKey key, byte[] session) throws SazukariException {
         this.socket = socket;
         socketHandle = SazukariNative._snAddSocket(socket);
         context = SazukariNative._szkrNewContext(socketHandle, ByteBuffer.wrap(key.toBytes()));
@@ -52,21 +52,24 @@ public final class SazukariConnection implements Closeable {
      *
      * @param session a session to resume, or null; if the server can't resume it, a
      *     handshake follows
-     * @param timeoutMillis bounds the connecting, and each wait for bytes of the
-     *     server; 0 means none
+     * @param timeoutMillis bounds the connecting, a handshake or a resumption, and
+     *     the wait for each response; 0 means none
      */
     public static SazukariConnection connect(String host, int port, SazukariServerKey key, byte[] session, int timeoutMillis)
             throws SazukariException {
         if (session != null && session.length != SazukariNative._szkrGetSessionDataSize()) {
             throw new SazukariException(ErrorCode.INVALID_STATE, "a session has " + SazukariNative._szkrGetSessionDataSize() + " bytes");
         }
-        Socket socket = new Socket();
+        TimedSocket socket = new TimedSocket(timeoutMillis);
         boolean connected = false;
         try {
             socket.setTcpNoDelay(true);
-            socket.setSoTimeout(timeoutMillis);
             socket.connect(new InetSocketAddress(host, port), timeoutMillis);
             SazukariConnection c = new SazukariConnection(socket, key, session);
+            if (!socket.isQuiet()) {
+                c.release();
+                throw new SazukariException(ErrorCode.IO, "the server closed the connection, or sent something out of turn");
+            }
             connected = true;
             return c;
         } catch (SazukariException e) {
@@ -81,6 +84,7 @@ public final class SazukariConnection implements Closeable {
     }
 
     private boolean begin(byte[] session) throws SazukariException {
+        socket.begin();
         if (session != null) {
             if (SazukariNative._szkrResume(context, ByteBuffer.wrap(session)) == 0) {
                 return true;
@@ -105,9 +109,19 @@ public final class SazukariConnection implements Closeable {
         return resumed;
     }
 
+    /**
+     * Reports whether a message can be sent: the server hasn't closed the connection, as
+     * far as it is known here. If it isn't usable, nothing of the next message would be
+     * handled; connect again, with the session.
+     */
+    public synchronized boolean isUsable() {
+        return !closed && socket.isQuiet();
+    }
+
     /** Sends a message of 1 byte to 1 MiB, and returns the response, which may be empty. */
     public synchronized byte[] send(byte[] message) throws SazukariException {
         checkOpen();
+        socket.begin();
         if (SazukariNative._szkrSendMessage(context, ByteBuffer.wrap(message)) != 0) {
             throw failure();
         }

@@ -225,6 +225,9 @@ public final class MegakiClient implements Closeable {
                 all.add(c); // close() reaches it
             }
             begin(c);
+            if (!c.isUsable()) {
+                throw new MegakiException(Reason.IO, "the server closed the connection, or sent something out of turn");
+            }
             begun = true;
         } finally {
             if (!begun) {
