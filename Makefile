@@ -19,7 +19,7 @@ RUN_NEEDS  = php:php-cli
 TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:php-codesniffer \
              Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim \
              Symfony/Bundle/FrameworkBundle:php-symfony-framework-bundle openssl:openssl curl:curl \
-             $(CLIENT_NEEDS) dokuwiki:dokuwiki $(C_NEEDS)
+             $(CLIENT_NEEDS) redis-server:redis-server dokuwiki:dokuwiki $(C_NEEDS)
 CLIENT_NEEDS = node:nodejs python3:python3 /usr/lib/python3/dist-packages/cryptography:python3-cryptography
 C_NEEDS    = gcc:gcc g++:g++ /usr/include/openssl/evp.h:libssl-dev
 C_LONG     = valgrind:valgrind clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a:libclang-rt-14-dev $(JAVA_NEEDS)

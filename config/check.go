@@ -38,6 +38,7 @@ func (w *walker) check(cfg *Config) {
 	w.checkAddresses(cfg)
 	w.checkMemory(cfg)
 	w.checkStorage(cfg)
+	w.checkSessions(&cfg.Sessions)
 	w.checkAdmin(&cfg.Admin)
 	for i := range cfg.Listeners {
 		if h := cfg.Listeners[i].HTTPS; h != nil {

@@ -98,19 +98,6 @@ type Limits struct {
 	Spool Spool `yaml:"spool"`
 }
 
-// Sessions is about Megaki sessions, which a client resumes on a new
-// connection. They are kept in memory, and end with the daemon.
-type Sessions struct {
-	// How long a session can be resumed, counted from its handshake.
-	TTL time.Duration `yaml:"ttl" default:"24h" range:"1ms..8760h"`
-
-	// How many sessions are kept. Beyond that the least recently used is
-	// forgotten: of the client address that has most, if it has more than a 64th
-	// of them. Each takes about 0.6 KiB, and 1 KiB more after many messages of 17 to
-	// 32 bytes under one key.
-	Capacity int `yaml:"capacity" default:"100000" range:"1..100000000"`
-}
-
 // Log configures what is logged, and how. Logs go to standard error.
 type Log struct {
 	// The least level that is logged.

@@ -21,6 +21,7 @@ const (
 	pathSecret  pathKind = "secret"  // a file that exists and others can't read
 	pathDir     pathKind = "dir"     // a folder that exists
 	pathNew     pathKind = "newdir"  // a folder, or nothing yet
+	pathNewFile pathKind = "newfile" // a file, or nothing yet in a folder that exists
 	pathCommand pathKind = "command" // a name on PATH, or a file that exists
 )
 
@@ -43,6 +44,11 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && kind == pathNew:
 		return resolved, true
+	case errors.Is(err, fs.ErrNotExist) && kind == pathNewFile:
+		if dir, err := w.sys.stat(filepath.Dir(resolved)); err == nil && dir.IsDir() {
+			return resolved, true
+		}
+		w.errorf(n, path, "the folder of %s doesn't exist; make it, and let mkd's user write there", shown)
 	case errors.Is(err, fs.ErrNotExist) && kind == pathKey:
 		w.errorf(n, path, "%[1]s doesn't exist; make it with mkd keygen --out %[1]s", shown)
 	case errors.Is(err, fs.ErrNotExist) && kind == pathTLSKey:

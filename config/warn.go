@@ -35,6 +35,7 @@ func (w *walker) warn(cfg *Config) {
 			w.warnFastCGI(f)
 		}
 	}
+	w.warnSessions(&cfg.Sessions)
 	w.warnRoutes(cfg)
 	w.warnUnused(cfg)
 }

@@ -25,7 +25,7 @@ type Daemon struct {
 	logs      *logs.Logs
 	spool     *forward.Spool
 	memory    *megaki.Memory
-	sessions  megaki.SessionStore
+	sessions  *sessionStore
 	trusted   []netip.Prefix
 	certs     *certs.Manager
 	tally     tally.Tally
@@ -50,15 +50,18 @@ type openListener struct {
 // opens and starts nothing yet.
 func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 	d := &Daemon{
-		logs:     log,
-		spool:    forward.NewSpool(&cfg.Limits.Spool),
-		memory:   megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
-		sessions: megaki.NewMemoryStore(cfg.Sessions.Capacity),
-		trusted:  listener.Networks(cfg.TrustedProxies),
-		certs:    certs.New(cfg.Storage, log.Main),
-		failed:   make(chan error, len(cfg.Listeners)),
+		logs:    log,
+		spool:   forward.NewSpool(&cfg.Limits.Spool),
+		memory:  megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
+		trusted: listener.Networks(cfg.TrustedProxies),
+		certs:   certs.New(cfg.Storage, log.Main),
+		failed:  make(chan error, len(cfg.Listeners)),
 	}
 	d.ctx, d.cut = context.WithCancel(context.Background())
+	var err error
+	if d.sessions, err = newSessionStore(&cfg.Sessions, log); err != nil {
+		return nil, err
+	}
 	g, err := newGeneration(cfg, d)
 	if err != nil {
 		return nil, err
@@ -83,7 +86,7 @@ func (d *Daemon) newListener(cfg *config.Config, l *config.Listener) (listener.L
 		Trusted:    d.trusted,
 		Logs:       d.logs,
 		Memory:     d.memory,
-		Sessions:   d.sessions,
+		Sessions:   d.sessions.SessionStore,
 		SessionTTL: cfg.Sessions.TTL,
 		Challenge:  d.certs.HTTPChallengeHandler,
 	}
@@ -131,9 +134,12 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 					l.socket.Close()
 				}
 			}
-			err = errors.Join(err, g.shutdown(ctx))
+			err = errors.Join(err, g.shutdown(ctx), d.sessions.close())
 		}
 	}()
+	if err := d.sessions.open(); err != nil {
+		return err
+	}
 	if err := d.certs.Prepare(); err != nil {
 		return err
 	}
@@ -193,7 +199,7 @@ func (d *Daemon) Shutdown(ctx context.Context) error {
 	d.certs.Close()
 	err := errors.Join(errors.Join(errs...), d.current.Load().shutdown(ctx))
 	d.retired.Wait()
-	return err
+	return errors.Join(err, d.sessions.close())
 }
 
 // Run starts the daemon and serves until ctx ends or a listener fails. Then it

@@ -22,6 +22,9 @@ import (
 	"mkd/proxy/http1"
 	"mkd/proxy/listen"
 	"mkd/proxy/upstream"
+	"mkd/sessions"
+	"mkd/sessions/file"
+	"mkd/sessions/redis"
 )
 
 // TestDefaults compares the default values of config.yaml with those that packages
@@ -47,6 +50,13 @@ func TestDefaults(t *testing.T) {
 		"megaki.DefaultSessionTTL":        {megaki.DefaultSessionTTL, cfg.Sessions.TTL},
 		"megaki.DefaultSessions":          {megaki.DefaultSessions, cfg.Sessions.Capacity},
 		"megaki.DefaultMessageMemory":     {megaki.DefaultMessageMemory, cfg.Limits.MessageMemory},
+
+		"file.DefaultCapacity":     {file.DefaultCapacity, cfg.Sessions.Capacity},
+		"redis.DefaultPrefix":      {redis.DefaultPrefix, cfg.Sessions.Store.Redis.Prefix},
+		"sessions.DefaultTimeout":  {sessions.DefaultTimeout},
+		"sessions.DefaultFailures": {sessions.DefaultFailures},
+		"sessions.DefaultRetry":    {sessions.DefaultRetry},
+		"sessions.DefaultInFlight": {sessions.DefaultInFlight},
 
 		"php.DefaultMinWorkers":    {php.DefaultMinWorkers, workers.Workers.Min},
 		"php.DefaultMaxWorkers":    {php.DefaultMaxWorkers, workers.Workers.Max},
@@ -144,6 +154,7 @@ backends:
 routes:
   - {match: {payload: raw}, backend: workers}
   - {backend: http}
+sessions: {secret_file: key, store: {redis: {addresses: ["127.0.0.1:6379"]}}}
 `, "key": "", "script.php": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

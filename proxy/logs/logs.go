@@ -119,6 +119,9 @@ func (l *Logs) Peers(listener string) *slog.Logger {
 // Backend returns the log of a backend.
 func (l *Logs) Backend(name string) *slog.Logger { return newSlog(l.Main.Core()).With("backend", name) }
 
+// Sessions returns the log of the store of sessions.
+func (l *Logs) Sessions() *slog.Logger { return newSlog(l.Main.Core()) }
+
 // Admin returns the log of what is done by the admin socket.
 func (l *Logs) Admin() *slog.Logger { return newSlog(l.Main.Core()) }
 

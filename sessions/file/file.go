@@ -1,0 +1,234 @@
+// Package file keeps Megaki sessions in a file, so that they outlive the process and
+// the machine's failures. One process at a time uses the file.
+package file
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"mkd/megaki"
+	"mkd/sessions"
+)
+
+// DefaultCapacity is the number of sessions if Options.Capacity is 0.
+const DefaultCapacity = megaki.DefaultSessions
+
+const (
+	queued       = 1024                   // swaps that wait for the next transaction
+	lockWait     = 300 * time.Millisecond // that Open waits for another process
+	sweepTime    = time.Minute            // between two removals of what has expired
+	takeOverTime = 100 * time.Millisecond // between two attempts to open a file that another process has
+	maxSweep     = 4096                   // sessions removed in one transaction
+)
+
+// Options configure a Store. Path and Sealer must be given.
+type Options struct {
+	// Path of the file. It is made if it doesn't exist.
+	Path string
+	// Sealer seals the records.
+	Sealer *sessions.Sealer
+	// Capacity is the number of sessions kept. Beyond it, the one whose handshake
+	// was first is forgotten.
+	Capacity int
+	// Logger logs what an operator should know. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Store is a megaki.SessionStore in a file. A swap has reached the disk when
+// CompareAndSwap returns: swaps of several connections share one write.
+type Store struct {
+	opts Options
+	db   atomic.Pointer[bolt.DB] // nil until the file could be locked
+	len  atomic.Int64
+	bad  atomic.Uint64
+
+	queue  chan *swap
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+var _ megaki.SessionStore = (*Store)(nil)
+
+// swap is a CompareAndSwap that waits for the writer.
+type swap struct {
+	token   megaki.Token
+	old     []byte // the revision, nil: there must be no record
+	sealed  []byte
+	expires time.Time
+	swapped bool
+	done    chan error
+}
+
+var (
+	errClosed = errors.New("the session file is closed")
+	errLocked = errors.New("the session file isn't open, or is in use by another process")
+
+	recordsBucket = []byte("sessions") // token: expiry, sealed record
+	expiryBucket  = []byte("expiry")   // expiry, token: nothing
+)
+
+// New returns a Store. It doesn't open the file yet: until then the Store fails.
+func New(o Options) *Store {
+	o.Capacity = cmp.Or(o.Capacity, DefaultCapacity)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{opts: o, queue: make(chan *swap, queued)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Open opens the file, makes it if it doesn't exist, and compacts it if more than half
+// of it is unused. If another process has the file, as the one that this one replaces,
+// the Store fails until that one closes it. Open is called once.
+func (s *Store) Open() error {
+	err := s.open(lockWait)
+	if err != nil && !errors.Is(err, errLocked) {
+		return err
+	}
+	if err != nil {
+		s.opts.Logger.Warn("the session file is in use by another process; sessions can't be resumed until that one closes it", "file", s.opts.Path)
+	}
+	s.work.Go(s.write)
+	return nil
+}
+
+// open opens the file within a time.
+func (s *Store) open(wait time.Duration) error {
+	if err := compact(s.opts.Path, wait); err != nil {
+		return err
+	}
+	db, err := openFile(s.opts.Path, wait)
+	if err != nil {
+		return err
+	}
+	n := 0
+	err = db.Update(func(tx *bolt.Tx) error {
+		if _, err := tx.CreateBucketIfNotExists(recordsBucket); err != nil {
+			return err
+		}
+		expiry, err := tx.CreateBucketIfNotExists(expiryBucket)
+		n = expiry.Stats().KeyN
+		return err
+	})
+	if err != nil {
+		db.Close()
+		return fmt.Errorf("the session file %s: %w", s.opts.Path, err)
+	}
+	s.len.Store(int64(n))
+	s.db.Store(db)
+	return nil
+}
+
+func openFile(path string, wait time.Duration) (db *bolt.DB, err error) {
+	defer func() { // bbolt panics at some damage
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the session file %s is damaged: %v; move it away, and sessions begin anew", path, v)
+		}
+	}()
+	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: wait, FreelistType: bolt.FreelistMapType})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, errLocked
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%s isn't a session file, or is damaged: %w; move it away, and sessions begin anew", path, err)
+	case err != nil:
+		return nil, fmt.Errorf("the session file %s: %w", path, err)
+	}
+	return db, nil
+}
+
+// Close waits for the swaps in flight and closes the file.
+func (s *Store) Close() error {
+	s.cancel()
+	s.work.Wait()
+	if db := s.db.Swap(nil); db != nil {
+		return db.Close()
+	}
+	return nil
+}
+
+// Len returns the number of sessions kept, those included that have expired and are
+// not removed yet.
+func (s *Store) Len() int { return int(s.len.Load()) }
+
+// Unreadable returns how many records were found that no secret opens.
+func (s *Store) Unreadable() uint64 { return s.bad.Load() }
+
+// Load implements megaki.SessionStore.
+func (s *Store) Load(_ context.Context, t megaki.Token) (*megaki.Record, error) {
+	db := s.db.Load()
+	if db == nil {
+		return nil, s.absent()
+	}
+	var sealed []byte
+	err := db.View(func(tx *bolt.Tx) error {
+		if value := tx.Bucket(recordsBucket).Get(t[:]); len(value) > 8 {
+			sealed = bytes.Clone(value[8:])
+		}
+		return nil
+	})
+	if err != nil || sealed == nil {
+		return nil, err
+	}
+	r, err := s.opts.Sealer.Open(t, sealed)
+	if err != nil {
+		s.bad.Add(1)
+		return nil, nil
+	}
+	if !time.Now().Before(r.Expires) {
+		return nil, nil
+	}
+	return r, nil
+}
+
+// absent returns why there is no file.
+func (s *Store) absent() error {
+	if s.ctx.Err() != nil {
+		return errClosed
+	}
+	return errLocked
+}
+
+// CompareAndSwap implements megaki.SessionStore. If ctx ends, the swap may have been
+// done all the same.
+func (s *Store) CompareAndSwap(ctx context.Context, t megaki.Token, old, next *megaki.Record) (bool, error) {
+	if s.db.Load() == nil {
+		return false, s.absent()
+	}
+	w := &swap{token: t, sealed: s.opts.Sealer.Seal(t, next), expires: next.Expires, done: make(chan error, 1)}
+	if old != nil {
+		w.old = sessions.RevisionBytes(old.Revision)
+	}
+	select {
+	case s.queue <- w:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-s.ctx.Done():
+		return false, errClosed
+	}
+	select {
+	case err := <-w.done:
+		return err == nil && w.swapped, err
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-s.ctx.Done():
+		return false, errClosed
+	}
+}
+
+func expiryOf(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(max(0, t.UnixMilli())))
+}

@@ -1,0 +1,251 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"mkd/internal/testserver/storetest"
+	"mkd/megaki"
+	"mkd/sessions"
+)
+
+// patience is how long a state may take to come.
+const patience = 20 * time.Second
+
+func options(t testing.TB, path string, secret byte) Options {
+	t.Helper()
+	sealer, err := sessions.NewSealer(bytes.Repeat([]byte{secret}, sessions.MinSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{Path: path, Sealer: sealer}
+}
+
+func open(t testing.TB, o Options) *Store {
+	t.Helper()
+	s := New(o)
+	if err := s.Open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	s := open(t, options(t, filepath.Join(t.TempDir(), "sessions.db"), 1))
+	storetest.Run(t, s, s)
+}
+
+// Sessions are there after the file was closed, for whoever has the secret.
+func TestReopen(t *testing.T) {
+	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+	s := open(t, o)
+	var tokens []megaki.Token
+	for i := range 10 {
+		tokens = append(tokens, storetest.NewToken())
+		storetest.Swap(t, s, tokens[i], nil, storetest.NewRecord(i))
+	}
+	s.Close()
+	if _, err := s.Load(t.Context(), tokens[0]); !errors.Is(err, errClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if _, err := s.CompareAndSwap(t.Context(), tokens[0], nil, storetest.NewRecord(1)); !errors.Is(err, errClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	data, err := os.ReadFile(o.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, o)
+	if s.Len() != 10 {
+		t.Errorf("%d sessions", s.Len())
+	}
+	for i, token := range tokens {
+		r := storetest.Load(t, s, token)
+		if r == nil || r.Current.Key[7] != byte(i) {
+			t.Fatalf("session %d is gone", i)
+		}
+		if bytes.Contains(data, r.Current.Key[8:]) {
+			t.Error("a key is readable in the file")
+		}
+	}
+	s.Close()
+	stranger := open(t, options(t, o.Path, 2))
+	if storetest.Load(t, stranger, tokens[0]) != nil || stranger.Unreadable() != 1 {
+		t.Error("opened without the secret")
+	}
+}
+
+// A record that was copied to another token in the file is none.
+func TestMovedRecord(t *testing.T) {
+	s := open(t, options(t, filepath.Join(t.TempDir(), "sessions.db"), 1))
+	token, other := storetest.NewToken(), storetest.NewToken()
+	storetest.Swap(t, s, token, nil, storetest.NewRecord(1))
+	err := s.db.Load().Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(recordsBucket)
+		return b.Put(other[:], bytes.Clone(b.Get(token[:])))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if storetest.Load(t, s, token) == nil || storetest.Load(t, s, other) != nil {
+		t.Error("a record was moved to another session")
+	}
+}
+
+// The session whose handshake was first is forgotten when the file is full, and what
+// has expired makes room.
+func TestCapacity(t *testing.T) {
+	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+	o.Capacity = 5
+	s := open(t, o)
+	var tokens []megaki.Token
+	for i := range 8 {
+		token, r := storetest.NewToken(), storetest.NewRecord(i)
+		r.Expires = r.Expires.Add(time.Duration(i) * time.Second)
+		tokens = append(tokens, token)
+		storetest.Swap(t, s, token, nil, r)
+		if s.Len() > 5 {
+			t.Fatalf("%d sessions", s.Len())
+		}
+	}
+	for i, token := range tokens {
+		if got := storetest.Load(t, s, token) != nil; got != (i >= 3) {
+			t.Errorf("session %d kept: %v", i, got)
+		}
+	}
+	// A swap of a record moves its entry in the order, and makes no second one.
+	r := storetest.Load(t, s, tokens[7])
+	for range 10 {
+		r.Expires = r.Expires.Add(time.Second)
+		if !storetest.Swap(t, s, tokens[7], r, r) {
+			t.Fatal("not swapped")
+		}
+		r = storetest.Load(t, s, tokens[7])
+	}
+	if s.Len() != 5 {
+		t.Errorf("%d sessions", s.Len())
+	}
+	intact(t, s.db.Load(), 5)
+	r.Expires = time.Now().Add(-time.Hour)
+	storetest.Swap(t, s, tokens[7], r, r)
+	storetest.Swap(t, s, storetest.NewToken(), nil, storetest.NewRecord(9))
+	intact(t, s.db.Load(), 5)
+}
+
+// intact fails the test unless the file is whole and has n sessions.
+func intact(t *testing.T, db *bolt.DB, n int) {
+	t.Helper()
+	err := db.View(func(tx *bolt.Tx) error {
+		for err := range tx.Check() {
+			t.Error(err)
+		}
+		for _, name := range [][]byte{recordsBucket, expiryBucket} {
+			if have := tx.Bucket(name).Stats().KeyN; have != n {
+				t.Errorf("%d entries in %s, want %d", have, name, n)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A process that takes over waits for the file in the background.
+func TestTakeOver(t *testing.T) {
+	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+	old := open(t, o)
+	token := storetest.NewToken()
+	storetest.Swap(t, old, token, nil, storetest.NewRecord(1))
+	next := open(t, o)
+	if _, err := next.Load(t.Context(), token); !errors.Is(err, errLocked) {
+		t.Errorf("while another process has the file: %v", err)
+	}
+	old.Close()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		r, err := next.Load(t.Context(), token)
+		if err == nil {
+			if r == nil {
+				t.Error("the session is gone")
+			}
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A file of which more than half is unused is written anew when it is opened.
+func TestCompaction(t *testing.T) {
+	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+	s := open(t, o)
+	kept := storetest.NewToken()
+	storetest.Swap(t, s, kept, nil, storetest.NewRecord(1))
+	fill := func(n int, expires time.Time) {
+		var batch []*swap
+		for i := range n {
+			token, r := storetest.NewToken(), storetest.NewRecord(i)
+			batch = append(batch, &swap{token: token, sealed: append(o.Sealer.Seal(token, r), make([]byte, 8<<10)...), expires: expires, done: make(chan error, 1)})
+		}
+		s.Close()
+		s = open(t, o)
+		if err := s.apply(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill(600, time.Now().Add(time.Minute))
+	s.opts.Capacity = 1
+	if err := s.apply(nil); err != nil || s.Len() != 1 {
+		t.Fatalf("%d sessions, %v", s.Len(), err)
+	}
+	before, err := os.Stat(o.Path)
+	if err != nil || before.Size() < leastCompacted {
+		t.Fatalf("%v, %v", before.Size(), err)
+	}
+	s.Close()
+	s = open(t, o)
+	after, err := os.Stat(o.Path)
+	if err != nil || after.Size() >= before.Size()/4 {
+		t.Errorf("%d bytes, before %d, %v", after.Size(), before.Size(), err)
+	}
+	if storetest.Load(t, s, kept) == nil || s.Len() != 1 {
+		t.Error("the session is gone")
+	}
+	if left, _ := filepath.Glob(o.Path + "?*"); len(left) > 0 {
+		t.Errorf("left behind: %s", left)
+	}
+}
+
+func TestDamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("not a session file"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := New(options(t, path, 1)).Open(); err == nil || !strings.Contains(err.Error(), "move it away") {
+		t.Errorf("%v", err)
+	}
+	if err := New(options(t, filepath.Join(path, "x"), 1)).Open(); err == nil {
+		t.Error("a file in a file is opened")
+	}
+}
+
+// Whoever waits for a swap can leave.
+func TestSwapContext(t *testing.T) {
+	s := open(t, options(t, filepath.Join(t.TempDir(), "sessions.db"), 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	done, err := s.CompareAndSwap(ctx, storetest.NewToken(), nil, storetest.NewRecord(1))
+	if err == nil && !done || err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", done, err)
+	}
+}
