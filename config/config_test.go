@@ -137,7 +137,7 @@ func TestDefaults(t *testing.T) {
 // TestTags checks that every default and range can be read, that a default
 // satisfies its own field, and that no tag is misspelt.
 func TestTags(t *testing.T) {
-	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "network", "host", "name", "server", "email", "url", "upstream",
+	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "address 6379", "network", "host", "name", "server", "email", "url", "upstream",
 		"path", "prefix", "target", "location", "method", "value", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
 		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin"}
 	var walk func(reflect.Type)

@@ -31,6 +31,10 @@ var serverKey = sync.OnceValues(func() (string, error) {
 var clientKey = sync.OnceValues(megaki.GenerateKey)
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(nodeVariable); path != "" {
+		runNode(path)
+		return
+	}
 	code := m.Run()
 	if path, err := serverKey(); err == nil {
 		os.RemoveAll(filepath.Dir(path))

@@ -45,8 +45,10 @@ func TestSwapIsRepeatable(t *testing.T) {
 		}
 		return ok
 	}
-	if !run(next) || !run(next) {
-		t.Error("not swapped")
+	for range 2 {
+		if !run(next) {
+			t.Error("not swapped")
+		}
 	}
 	if run(s.sealer.Seal(token, storetest.NewRecord(3))) {
 		t.Error("a lost swap succeeds")

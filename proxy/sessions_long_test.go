@@ -1,0 +1,68 @@
+//go:build long
+
+package proxy
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"mkd/internal/testserver/redisserver"
+)
+
+// The 10,000 clients of a node that is killed resume on the other one.
+func TestLongSharedSessions(t *testing.T) { testSharedSessions(t, 10000) }
+
+// Twenty times a daemon is killed under load.
+func TestLongFileSurvivesKill(t *testing.T) { testFileSurvivesKill(t, 20, 2*time.Second) }
+
+// Sentinels replace a server that is killed, and mkd follows.
+func TestLongSentinelFailover(t *testing.T) {
+	master := redisserver.Start(t)
+	host, port, _ := strings.Cut(master.Addr, ":")
+	replica := redisserver.Start(t, "replicaof "+host+" "+port)
+	await(t, "the replica is in sync", func() bool {
+		role, err := master.Do("WAIT", "1", "100")
+		return err == nil && role == ":1"
+	})
+	var sentinels []string
+	for range 3 {
+		sentinels = append(sentinels, redisserver.Sentinel(t, master, "main", 2).Addr)
+	}
+	cfg := sessionsIn(t, strings.Replace(inRedis(sentinels...), "{redis: {", "{redis: {sentinel: {master: main}, ", 1), "a")
+	d, _ := start(t, cfg)
+	addr, client := d.Addr("app").String(), clientConfig(t)
+	s := newSession(t, addr, client)
+	await(t, "the session reaches the replica", func() bool {
+		n, err := replica.Do("DBSIZE")
+		return err == nil && n != ":0"
+	})
+	await(t, "the Sentinels know the replica and each other", func() bool {
+		for _, a := range sentinels {
+			if got, err := (&redisserver.Server{Addr: a}).Do("SENTINEL", "CKQUORUM", "main"); err != nil || !strings.Contains(got, "3 usable") {
+				return false
+			}
+			if got, err := (&redisserver.Server{Addr: a}).Do("SENTINEL", "REPLICAS", "main"); err != nil || got != "*1" {
+				return false
+			}
+		}
+		return true
+	})
+	stop := underLoad(t, addr, client)
+	master.Kill()
+	await(t, "the session is resumed from the replica", func() bool {
+		next, err := resume(t.Context(), addr, client, s)
+		if err == nil {
+			s = next
+		} else if !errors.Is(err, errForgotten) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	await(t, "new sessions are resumed", func() bool {
+		_, err := resume(t.Context(), addr, client, newSession(t, addr, client))
+		return err == nil
+	})
+	stop()
+}
