@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -33,6 +34,8 @@ func (f *fakeDaemon) Drain() error { return f.note("drain") }
 func (f *fakeDaemon) RestartWorkers(_ context.Context, name string) error {
 	return f.note("restart " + name)
 }
+
+func (f *fakeDaemon) Leaks() map[string]any { return map[string]any{"app": []string{"$cache"}} }
 
 // serve serves a daemon at a socket until the test ends, and returns its path.
 func serve(t *testing.T, c Control) string {
@@ -77,6 +80,19 @@ func TestActions(t *testing.T) {
 	daemon.err = errors.New("first\nsecond")
 	if done, err := c.Drain(t.Context()); err == nil || err.Error() != "first\nsecond" {
 		t.Errorf("%q, %v; want the daemon's error", done, err)
+	}
+}
+
+// TestLeaks: what the daemon has found is read as JSON.
+func TestLeaks(t *testing.T) {
+	c := &Client{Socket: serve(t, new(fakeDaemon))}
+	body, err := c.Get(t.Context(), "/leaks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if text, err := io.ReadAll(body); err != nil || string(text) != "{\"app\":[\"$cache\"]}\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

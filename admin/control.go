@@ -12,4 +12,7 @@ type Control interface {
 	// of all backends if name is "". It waits until all are replaced, and drops no
 	// request.
 	RestartWorkers(ctx context.Context, name string) error
+	// Leaks returns what the requests of PHP workers have left behind, by backend, for
+	// JSON. Backends that don't look for it are left out.
+	Leaks() map[string]any
 }

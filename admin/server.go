@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -51,6 +52,10 @@ func (s *Server) socket() http.Handler {
 	s.action(mux, "/drain", func(*http.Request) (string, error) { return "mkd drains, and then stops", s.Control.Drain() })
 	s.action(mux, "/workers/restart", func(r *http.Request) (string, error) {
 		return "all workers were replaced", s.Control.RestartWorkers(r.Context(), r.FormValue("name"))
+	})
+	mux.HandleFunc("GET /leaks", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(s.Control.Leaks())
 	})
 	return mux
 }

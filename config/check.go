@@ -49,6 +49,7 @@ func (w *walker) check(cfg *Config) {
 		b := &cfg.Backends[i]
 		if b.PHP != nil {
 			w.checkPHP(b.PHP)
+			w.checkDev(&b.PHP.Dev, cfg)
 		}
 		if b.HTTP != nil {
 			w.checkHTTP(b.HTTP)

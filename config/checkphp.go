@@ -1,6 +1,9 @@
 package config
 
-import "errors"
+import (
+	"errors"
+	"net/netip"
+)
 
 func (w *walker) checkPHP(p *PHP) {
 	if _, given := p.Ini["memory_limit"]; given && w.sound(&p.Ini) {
@@ -54,4 +57,24 @@ func checkWorkerTry(s string) error {
 		return errors.New("want {path}, {path}/, {path}/index.html, {path}.html, a path such as /offline.html, or worker")
 	}
 	return nil
+}
+
+// checkDev checks that what is for development alone isn't offered to the world.
+func (w *walker) checkDev(option *bool, cfg *Config) {
+	if !*option || !w.sound(option) {
+		return
+	}
+	for i := range cfg.Listeners {
+		l := &cfg.Listeners[i]
+		address := l.address()
+		if address == nil || !w.sound(address) {
+			continue
+		}
+		if host := listenHost(*address); host != "localhost" {
+			if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+				w.wrong(option, "it is for development, but the listener %s is open to other machines; give it an address such as 127.0.0.1:8080, or take this out", l.Name)
+				return
+			}
+		}
+	}
 }

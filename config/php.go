@@ -102,6 +102,17 @@ type PHP struct {
 	// log has it all the same.
 	DisplayErrors bool `yaml:"display_errors" default:"false"`
 
+	// Shows an exception of `on_http` in the browser, with the lines of its source and
+	// the request, and brings `dump()` and `dd()` to scripts. For development: all
+	// listeners have to listen on this machine alone.
+	Dev bool `yaml:"dev" default:"false"`
+
+	// Whether each request is searched for what it leaves behind: changed globals,
+	// static properties, settings, open streams and the like. The log names each,
+	// with the request that did it first; `mkd leaks` lists them. For development: it
+	// takes milliseconds for each request.
+	DetectLeaks bool `yaml:"detect_leaks" default:"false"`
+
 	// Files that clients upload in forms to an `on_http`.
 	Uploads Uploads `yaml:"uploads"`
 

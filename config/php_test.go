@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestErrorsOfPHP: options of workers that don't fit together.
 func TestErrorsOfPHP(t *testing.T) {
@@ -15,6 +18,15 @@ func TestErrorsOfPHP(t *testing.T) {
 		{"a query", php("public: a.dir, try: ['/x?y', worker]"), `3:61: backends.site.php.try[0]: got "/x?y"; ` + tried},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantErrors(t, c.text, c.want) })
+	}
+	for _, address := range []string{":80", "0.0.0.0:80", "192.0.2.1:80", "example.org:80", "[::]:80"} {
+		text := withLine("listeners", `listeners: {web: {http: {address: "`+address+`"}}}`)
+		text = strings.Replace(text, "{script: s.php}", "{script: s.php, dev: true}", 1)
+		wantErrors(t, text, "3:45: backends.site.php.dev: it is for development, but the listener web is open to other machines; give it an address such as 127.0.0.1:8080, or take this out")
+	}
+	for _, address := range []string{"127.0.0.1:80", "[::1]:80", "localhost:80", "127.7.7.7:80"} {
+		text := withLine("listeners", `listeners: {web: {http: {address: "`+address+`"}}}`)
+		mustParse(t, strings.Replace(text, "{script: s.php}", "{script: s.php, dev: true}", 1))
 	}
 	cfg := mustParse(t, php("public: a.dir, try: ['{path}', '{path}/', '{path}.html', /offline.html, worker]"))
 	if p := cfg.Backends[0].PHP; p.Public != "a.dir" || len(p.Try) != 5 {

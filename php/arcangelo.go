@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,8 +16,15 @@ var arcangelo embed.FS
 // loopFiles are the files of Arcangelo in the order in which they run.
 var loopFiles = [...]string{
 	"Userspace", "Wire", "Worker", "RawCall", "HttpCall", "ResponseWriter", "FileRange", "Output", "ClientGone", "State",
-	"Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "symfony", "finish", "Functions", "main",
+	"Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "symfony", "finish", "Functions",
 }
+
+// devFiles are those that only a Pool with Dev has, and leakFiles those that only one
+// with DetectLeaks has. They come before main.
+var (
+	devFiles  = [...]string{"DumpEnds", "Dev", "dump"}
+	leakFiles = [...]string{"Leaks"}
+)
 
 // filePrologue is the beginning of each of them.
 const filePrologue = "<?php\n\ndeclare(strict_types=1);\n\n"
@@ -28,32 +36,51 @@ const loopNamespace = "namespace arca"
 const replacedFunctions = "flush,ob_get_level,connection_aborted,connection_status"
 
 // loopCode returns Arcangelo as one file.
-func loopCode() ([]byte, error) {
+func loopCode(dev, detectLeaks bool) ([]byte, error) {
 	var code bytes.Buffer
 	code.WriteString(filePrologue)
-	for _, name := range loopFiles {
-		text, err := arcangelo.ReadFile("arcangelo/" + name + ".php")
-		if err != nil {
+	files := loopFiles[:]
+	if dev {
+		files = slices.Concat(files, devFiles[:])
+	}
+	if detectLeaks {
+		files = slices.Concat(files, leakFiles[:])
+	}
+	for _, name := range files {
+		if err := appendFile(&code, name); err != nil {
 			return nil, err
 		}
-		body, ok := strings.CutPrefix(string(text), filePrologue)
-		if !ok {
-			return nil, fmt.Errorf("%s.php doesn't begin with the common prologue", name)
-		}
-		// One file with several namespaces has them in braces.
-		namespace := "namespace"
-		if rest, ok := strings.CutPrefix(body, loopNamespace+";\n"); ok {
-			namespace, body = loopNamespace, rest
-		}
-		code.WriteString(namespace + " {\n" + body + "}\n")
+	}
+	fmt.Fprintf(&code, "%s {\nWorker::$dev = %t;\nWorker::$detectsLeaks = %t;\n}\n", loopNamespace, dev, detectLeaks)
+	if err := appendFile(&code, "main"); err != nil {
+		return nil, err
 	}
 	return code.Bytes(), nil
 }
 
+// appendFile appends a file of Arcangelo as a block with its namespace.
+func appendFile(code *bytes.Buffer, name string) error {
+	text, err := arcangelo.ReadFile("arcangelo/" + name + ".php")
+	if err != nil {
+		return err
+	}
+	body, ok := strings.CutPrefix(string(text), filePrologue)
+	if !ok {
+		return fmt.Errorf("%s.php doesn't begin with the common prologue", name)
+	}
+	// One file with several namespaces has them in braces.
+	namespace := "namespace"
+	if rest, ok := strings.CutPrefix(body, loopNamespace+";\n"); ok {
+		namespace, body = loopNamespace, rest
+	}
+	code.WriteString(namespace + " {\n" + body + "}\n")
+	return nil
+}
+
 // openLoop returns Arcangelo as a file that PHP can open by its descriptor. The
 // file has no name, so that nothing is left however the daemon ends.
-func openLoop() (*os.File, error) {
-	code, err := loopCode()
+func openLoop(dev, detectLeaks bool) (*os.File, error) {
+	code, err := loopCode(dev, detectLeaks)
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,7 @@ const (
 	logWritten logKind = 0x02 // arca::log
 	logWarning logKind = 0x03 // PHP's warnings and notes
 	logFailure logKind = 0x04 // an error that the response doesn't show
+	logLeak    logKind = 0x05 // what the request has left behind, as JSON
 )
 
 // readyHTTP is the flag of a READY whose script has a handler for HTTP requests.

@@ -63,6 +63,13 @@ type Options struct {
 	MaxUploadSize int64  // bytes of a file, as PHP's upload_max_filesize; a larger one is dropped, and $_FILES has the error; 0: no limit
 	UploadTotal   int64  // bytes of all files and fields of requests in flight
 
+	// Dev shows exceptions of an on_http, with source and request, in the browser,
+	// and scripts can dump values there. It is for development.
+	Dev bool
+	// DetectLeaks compares the state of a worker before and after each request, and
+	// reports what differs: see Pool.Leaks. It takes milliseconds for each request.
+	DetectLeaks bool
+
 	// Logger logs what the scripts print and log, PHP's warnings, and why workers
 	// end. Default: none.
 	Logger *slog.Logger

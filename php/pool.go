@@ -33,6 +33,7 @@ type Pool struct {
 	tasks     sync.WaitGroup    // goroutines that fill slots and maintain the pool
 	processes sync.WaitGroup
 	stuck     atomic.Int64 // readers of Call.More that outlast their calls
+	leaks     leakBook
 	uploads   *uploads
 	base      string // SCRIPT_NAME of a request
 
@@ -125,7 +126,7 @@ func (p *Pool) begin(ready chan<- error) (err error) {
 	if p.closed {
 		return ErrClosed
 	}
-	if p.loop, err = openLoop(); err != nil {
+	if p.loop, err = openLoop(p.opt.Dev, p.opt.DetectLeaks); err != nil {
 		return err
 	}
 	if p.spawner, err = process.NewSpawner(p.identity, p.opt.Sandbox); err != nil {

@@ -95,7 +95,7 @@ func byHand(t *testing.T, script string) (send func(frame string), want func(nam
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	code, err := loopCode()
+	code, err := loopCode(false, false)
 	if err != nil {
 		t.Fatal(err)
 	}

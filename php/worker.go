@@ -34,6 +34,7 @@ type worker struct {
 	id         uint64  // of the last call
 	born       time.Time
 	stuck      *atomic.Int64 // of the pool
+	leaks      *leakBook     // of the pool
 
 	// The worker expires after maxRequests or at maxAge. It goes on until its
 	// replacement is ready, but not beyond mostRequests. 0: no limit.
@@ -79,6 +80,7 @@ func (p *Pool) startWorker(generation int) (*worker, error) {
 		done:       make(chan struct{}),
 		generation: generation,
 		stuck:      &p.stuck,
+		leaks:      &p.leaks,
 	}
 	w.frames.r = bufio.NewReaderSize(w.pipe, frameBuffer)
 	// Workers that start together don't end together.
@@ -151,6 +153,9 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 // logFrame writes a LOG frame's text to the log.
 func (w *worker) logFrame(head []byte) error {
 	kind := logKind(head[0])
+	if kind == logLeak {
+		return w.leakFrame()
+	}
 	text, err := w.frames.text(maxLogText)
 	if err != nil {
 		return err

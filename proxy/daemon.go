@@ -169,6 +169,10 @@ func (d *Daemon) RestartWorkers(ctx context.Context, name string) error {
 	return d.current.Load().restart(ctx, name)
 }
 
+// Leaks returns what the requests of PHP workers have left behind, by backend, for
+// JSON. Backends that don't look for it are left out.
+func (d *Daemon) Leaks() map[string]any { return d.current.Load().leaks() }
+
 // Addr returns the address of a listener, nil if it isn't open.
 func (d *Daemon) Addr(listener string) net.Addr {
 	for _, l := range d.listeners {

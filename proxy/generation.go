@@ -93,6 +93,17 @@ func (g *generation) restart(ctx context.Context, name string) error {
 	return nil
 }
 
+// leaks returns what requests have left behind, by backend.
+func (g *generation) leaks() map[string]any {
+	all := make(map[string]any)
+	for name, b := range g.backends {
+		if l, ok := b.(backend.LeakFinder); ok && l.FindsLeaks() {
+			all[name] = l.Leaks()
+		}
+	}
+	return all
+}
+
 // shutdown stops the backends. What is in flight may end within ctx.
 func (g *generation) shutdown(ctx context.Context) error {
 	var errs []error

@@ -114,3 +114,6 @@ func (s *service) Drain() error {
 func (s *service) RestartWorkers(ctx context.Context, name string) error {
 	return s.daemon.RestartWorkers(ctx, name)
 }
+
+// Leaks implements admin.Control.
+func (s *service) Leaks() map[string]any { return s.daemon.Leaks() }

@@ -48,6 +48,10 @@ final class HttpCall
             // The script has ended where it flushed.
         } catch (\Throwable $e) {
             $error = (string) $e;
+            $page = Worker::$dev ? Dev::respond($e, $request ?? null) : null;
+            if ($page !== null) {
+                [$error, $rest] = [null, $page];
+            }
         }
         try {
             if (!Worker::hasResponded()) {

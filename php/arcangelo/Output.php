@@ -94,6 +94,9 @@ final class Output
     /** Ends the buffers of the script. Returns false if one of them can't be ended. */
     public static function settle(): bool
     {
+        if (Worker::$detectsLeaks && self::level() > 0) {
+            Leaks::buffers(self::level());
+        }
         while (self::level() > 0 && @ob_end_flush()) {
         }
         return self::level() === 0;

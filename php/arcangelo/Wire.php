@@ -37,6 +37,7 @@ final class Wire
     public const LOGGED = "\x02";
     public const WARNING = "\x03";
     public const FAILURE = "\x04";
+    public const LEAK = "\x05";
 
     /** The head of an ERROR: whether the worker takes further calls. */
     public const GOES_ON = "\x00";

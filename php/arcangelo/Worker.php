@@ -21,6 +21,10 @@ final class Worker
     private static array $on = [];
     /** @var list<callable> what the call in flight wants to be called after its response */
     private static array $after = [];
+    /** Whether exceptions and dumped values are shown in the browser. mkd sets it. */
+    public static bool $dev = false;
+    /** Whether each request is searched for what it leaves behind. mkd sets it. */
+    public static bool $detectsLeaks = false;
     /** Whether the response of the call in flight is complete. */
     private static bool $responded = false;
     /** Freed when memory is exhausted, so that the error can be reported. */
@@ -62,6 +66,9 @@ final class Worker
         Globals::keep($GLOBALS['argv'][1]);
         Session::keep();
         State::keep();
+        if (self::$detectsLeaks) {
+            Leaks::keep();
+        }
         Wire::$doing = null;
         Wire::send(Wire::READY, pack('NC', getmypid(), self::$on['on_http'] ? self::TAKES_HTTP : 0), PHP_VERSION);
 
@@ -152,6 +159,9 @@ final class Worker
         self::stop();
         Output::toLog();
         $clear();
+        if (self::$detectsLeaks) {
+            Leaks::check();
+        }
         self::$responded ? self::end(null, $rest) : self::end($error, $rest, $before);
         self::$responded = false;
     }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 
 	"mkd/config"
+	"mkd/php"
 	"mkd/proxy/forward"
 	"mkd/proxy/request"
 )
@@ -28,6 +29,14 @@ type Restarter interface {
 	// Restart replaces them one after the other, and waits for that. No request is
 	// dropped.
 	Restart(ctx context.Context) error
+}
+
+// LeakFinder is a Backend that can look for what requests leave behind.
+type LeakFinder interface {
+	// FindsLeaks reports whether it does.
+	FindsLeaks() bool
+	// Leaks returns what it has found.
+	Leaks() php.Leaks
 }
 
 // Daemon is what a backend gets from the daemon.

@@ -25,6 +25,7 @@ type phpBackend struct {
 	pool       *php.Pool
 	cancel     bool // a client that leaves ends its request
 	showErrors bool // the client sees why the script failed
+	findsLeaks bool
 	spool      *forward.Spool
 	public     *publicFiles      // nil: none
 	sendFile   *forward.SendFile // nil: none
@@ -62,12 +63,14 @@ func newPHP(b *config.Backend, d Daemon) (Backend, error) {
 		MaxUploads:    c.Uploads.MaxFiles,
 		MaxUploadSize: int64(c.Uploads.MaxSize),
 		UploadTotal:   int64(c.Uploads.MaxTotal),
+		Dev:           c.Dev,
+		DetectLeaks:   c.DetectLeaks,
 		Logger:        d.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors, spool: d.Spool, sendFile: forward.NewSendFile(c.SendFile)}
+	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors || c.Dev, findsLeaks: c.DetectLeaks, spool: d.Spool, sendFile: forward.NewSendFile(c.SendFile)}
 	if made.public, err = newPublicFiles(c); err != nil {
 		return nil, err
 	}
@@ -87,6 +90,12 @@ func (b *phpBackend) Shutdown(ctx context.Context) error {
 
 // Restart implements Restarter.
 func (b *phpBackend) Restart(ctx context.Context) error { return b.pool.Replace(ctx) }
+
+// FindsLeaks implements LeakFinder.
+func (b *phpBackend) FindsLeaks() bool { return b.findsLeaks }
+
+// Leaks implements LeakFinder.
+func (b *phpBackend) Leaks() php.Leaks { return b.pool.Leaks() }
 
 // Status returns what the workers do.
 func (b *phpBackend) Status() php.Status { return b.pool.Status() }
