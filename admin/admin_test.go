@@ -31,6 +31,8 @@ func (f *fakeDaemon) note(what string) error {
 
 func (f *fakeDaemon) Drain() error { return f.note("drain") }
 
+func (f *fakeDaemon) Reopen() error { return f.note("reopen") }
+
 func (f *fakeDaemon) RestartWorkers(_ context.Context, name string) error {
 	return f.note("restart " + name)
 }
@@ -67,6 +69,7 @@ func TestActions(t *testing.T) {
 	c := &Client{Socket: serve(t, daemon)}
 	for _, do := range []func() (string, error){
 		func() (string, error) { return c.Drain(t.Context()) },
+		func() (string, error) { return c.Reopen(t.Context()) },
 		func() (string, error) { return c.RestartWorkers(t.Context(), "") },
 		func() (string, error) { return c.RestartWorkers(t.Context(), "a&b=c") },
 	} {
@@ -74,7 +77,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("%q, %v", done, err)
 		}
 	}
-	if got, want := strings.Join(daemon.done, ", "), "drain, restart , restart a&b=c"; got != want {
+	if got, want := strings.Join(daemon.done, ", "), "drain, reopen, restart , restart a&b=c"; got != want {
 		t.Errorf("the daemon did %s, want %s", got, want)
 	}
 	daemon.err = errors.New("first\nsecond")

@@ -23,6 +23,9 @@ type Client struct {
 // done, as a line for a person.
 func (c *Client) Drain(ctx context.Context) (string, error) { return c.post(ctx, "/drain", nil) }
 
+// Reopen has the log file opened anew.
+func (c *Client) Reopen(ctx context.Context) (string, error) { return c.post(ctx, "/reopen", nil) }
+
 // RestartWorkers has the workers of a backend replaced, those of all if name is "".
 func (c *Client) RestartWorkers(ctx context.Context, name string) (string, error) {
 	return c.post(ctx, "/workers/restart", url.Values{"name": {name}})

@@ -8,6 +8,8 @@ type Control interface {
 	// Drain fails the readiness check, and then stops the daemon as SIGTERM does. It
 	// doesn't wait for that.
 	Drain() error
+	// Reopen opens the log file anew, after it was renamed.
+	Reopen() error
 	// RestartWorkers replaces the workers of a php backend one after the other, those
 	// of all backends if name is "". It waits until all are replaced, and drops no
 	// request.

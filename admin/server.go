@@ -50,6 +50,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) socket() http.Handler {
 	mux := http.NewServeMux()
 	s.action(mux, "/drain", func(*http.Request) (string, error) { return "mkd drains, and then stops", s.Control.Drain() })
+	s.action(mux, "/reopen", func(*http.Request) (string, error) { return "the log file was reopened", s.Control.Reopen() })
 	s.action(mux, "/workers/restart", func(r *http.Request) (string, error) {
 		return "all workers were replaced", s.Control.RestartWorkers(r.Context(), r.FormValue("name"))
 	})

@@ -121,7 +121,7 @@ func TestLogReaderLeaves(t *testing.T) {
 // mkd let it end; the others are logged, and mkd serves on.
 func TestSignals(t *testing.T) {
 	stops := []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
-	goesOn := []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}
+	goesOn := map[syscall.Signal]string{syscall.SIGHUP: "hangup", syscall.SIGUSR1: "the log file was reopened", syscall.SIGUSR2: "user defined signal 2"}
 	for _, stop := range stops {
 		t.Run(stop.String(), func(t *testing.T) {
 			d, cmd := newDaemon(t, daemonOptions{script: slowScript})
@@ -132,11 +132,11 @@ func TestSignals(t *testing.T) {
 			}
 			d.await(t)
 			response := d.sendSlow(t)
-			for _, s := range goesOn {
+			for s, logged := range goesOn {
 				if err := cmd.Process.Signal(s); err != nil {
 					t.Fatal(err)
 				}
-				eventually(t, s.String()+" is logged", func() bool { return strings.Contains(log.String(), s.String()) })
+				eventually(t, s.String()+" is logged", func() bool { return strings.Contains(log.String(), logged) })
 			}
 			if err := cmd.Process.Signal(stop); err != nil {
 				t.Fatal(err)

@@ -50,7 +50,7 @@ type Config struct {
 	// Where commands such as `mkd reload` reach the running daemon.
 	Admin Admin `yaml:"admin" example:"{address: VALUE}|unix:/run/mkd/admin.sock"`
 
-	// What is logged, to standard error.
+	// What is logged, and where to.
 	Log Log `yaml:"log" example:"{level: VALUE}|debug"`
 
 	// How long requests in flight may take to end when mkd stops. After that they
@@ -96,24 +96,4 @@ type Limits struct {
 	// Bodies that are buffered until they are complete, before a backend gets
 	// them, as those for FastCGI.
 	Spool Spool `yaml:"spool"`
-}
-
-// Log configures what is logged, and how. Logs go to standard error.
-type Log struct {
-	// The least level that is logged.
-	Level string `yaml:"level" default:"info" oneof:"debug info warn error"`
-
-	// `console` is for reading, `json` for machines; `auto` is `console` on a
-	// terminal and `json` elsewhere.
-	Format string `yaml:"format" default:"auto" oneof:"auto console json"`
-
-	// Whether each request makes a line, whatever the level. If not, only
-	// requests that fail on this side do.
-	Access bool `yaml:"access" default:"true"`
-
-	// The most such lines in a second; of requests that are refused or that
-	// fail, the most is a tenth of it. Once three quarters of that are used,
-	// those clients (IPv4 addresses, or IPv6 /64) that had the most have no
-	// more. Lines beyond are dropped, and counted in the log. 0: no limit.
-	AccessRate int `yaml:"access_rate" default:"5000" range:"0..1000000"`
 }

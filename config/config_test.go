@@ -125,7 +125,7 @@ func TestDefaults(t *testing.T) {
 		ClientIPField:   "X-Forwarded-For",
 		Storage:         "storage",
 		Sessions:        Sessions{TTL: 24 * time.Hour, Capacity: 100000},
-		Log:             Log{Level: "info", Format: "auto", Access: true, AccessRate: 5000},
+		Log:             Log{Level: "info", Output: LogOutput{Mode: 0o640}, Format: "auto", Access: LogAccess{Enabled: true, Format: "auto"}, AccessRate: 5000},
 		ShutdownTimeout: 30 * time.Second,
 		DrainDelay:      5 * time.Second,
 	}
@@ -296,7 +296,7 @@ admin: {address: "unix:../a.sock"}
 		ClientIPField:   "X-Forwarded-For",
 		Storage:         "/var/lib/mkd.dir",
 		Sessions:        Sessions{TTL: time.Minute, Capacity: 1},
-		Log:             Log{Level: "debug", Format: "json", AccessRate: 100},
+		Log:             Log{Level: "debug", Output: LogOutput{Mode: 0o640}, Format: "json", Access: LogAccess{Format: "auto"}, AccessRate: 100},
 		Admin:           Admin{Address: "unix:../a.sock"},
 		ShutdownTimeout: 5 * time.Second,
 	}

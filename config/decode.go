@@ -19,6 +19,9 @@ func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
+		if short, ok := v.Addr().Interface().(shortForm); ok && n.Kind == yaml.ScalarNode && !isNull(n) {
+			return w.short(v, short, f, n, key, path)
+		}
 		return w.isBlock(n, f, path) && w.block(v, n, key, path)
 	case reflect.Pointer:
 		if !w.isBlock(n, f, path) {
@@ -35,6 +38,24 @@ func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string)
 		return w.texts(v, f, n, path)
 	}
 	return w.scalar(v, f, n, path)
+}
+
+// shortForm is a block that can also be written as a single value.
+type shortForm interface {
+	shortForms() []string // the values
+	setShort(value string)
+}
+
+// short decodes the short form of a block.
+func (w *walker) short(v reflect.Value, short shortForm, f field, n, key *yaml.Node, path string) bool {
+	forms := short.shortForms()
+	if !slices.Contains(forms, n.Value) {
+		w.errorf(n, path, "got %s; want %s, or keys with values, as in %s", w.describe(n), strings.Join(forms, ", "), exampleOf(f.example, n))
+		return false
+	}
+	good := w.block(v, nil, key, path)
+	short.setShort(n.Value)
+	return good
 }
 
 // named decodes a map of blocks into a slice of structs that hold their names.
@@ -188,6 +209,8 @@ func wanted(v reflect.Value) (want string, tags []string) {
 		return "a duration such as 10s", []string{"!!str", "!!int", "!!float"}
 	case Size:
 		return "a size such as 1MiB", []string{"!!str", "!!int", "!!float"}
+	case FileMode:
+		return "a mode such as 0640", []string{"!!int", "!!str"}
 	case bool:
 		return "true or false", []string{"!!bool"}
 	case int:

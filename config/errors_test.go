@@ -88,7 +88,7 @@ func TestErrors(t *testing.T) {
 		{"empty", php("php: ''"), "3:45: backends.site.php.php: it is empty; give it a value, or leave the key out for php"},
 		{"empty and required", megaki(`address: ":1", keys: ['']`), "2:50: listeners.app.megaki.keys[0]: it is empty; give it a value"},
 		{"empty list", megaki(`address: ":1", keys: []`), "2:43: listeners.app.megaki.keys: it is empty; it must have one entry at least"},
-		{"bool", minimal + "log: {access: yes}\n", `5:15: log.access: got "yes"; want true or false`},
+		{"bool", minimal + "log: {access: yes}\n", `5:15: log.access: got "yes"; want true, false, or keys with values, as in {format: combined}`},
 		{"whole number", minimal + "sessions: {capacity: many}\n", `5:22: sessions.capacity: got "many"; want a whole number`},
 		{"hexadecimal", minimal + "sessions: {capacity: 0x10}\n", `5:22: sessions.capacity: got the number 0x10; want a whole number in plain digits, such as 10000`},
 		{"octal", minimal + "sessions: {capacity: 010}\n", `5:22: sessions.capacity: got the number 010; want a whole number in plain digits, such as 10000`},

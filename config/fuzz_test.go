@@ -43,6 +43,8 @@ func FuzzLoad(f *testing.F) {
 		withLine("backends", `backends: {site: {files: {root: dir, index: [a.html], cache_control: "max-age=60", hide: ["[a-z]*"]}}}`) + "limits: {spool: {memory: 1KiB, dir: dir}}\n",
 		php(`env: {A: "${A}", B: "$${A}${EMPTY:-x}", C: {file: f}, D: "$$${", E: {file: "${A}"}}, user: "${UNSET:-a}"`),
 		minimal + "include: [\"*.yaml\", b, \"${A}\", '[']\nsessions: {capacity: \"${NUMBER}\"}\n",
+		minimal + "log: {output: stderr, access: false}\n",
+		minimal + "log: {output: {file: ../x, mode: 0600}, access: {format: combined}}\n",
 		minimal + "trusted_proxies: [0.0.0.0/0, 1.2.3.4/32, \"::ffff:0:0/95\"]\nstorage: /a/../dir\n",
 	} {
 		f.Add([]byte(text))
@@ -94,6 +96,9 @@ func asWritten(s string) string {
 func write(b *strings.Builder, v reflect.Value) {
 	switch x := v.Interface().(type) {
 	case time.Duration:
+		b.WriteString(x.String())
+		return
+	case FileMode:
 		b.WriteString(x.String())
 		return
 	case Size:

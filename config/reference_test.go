@@ -175,6 +175,8 @@ func typeOf(t reflect.Type, f field) string {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		what = "duration"
+	case t == reflect.TypeFor[FileMode]():
+		what = "mode"
 	case t == reflect.TypeFor[Size]():
 		what = "size"
 	case len(f.oneOf) > 0:
@@ -189,6 +191,8 @@ func typeOf(t reflect.Type, f field) string {
 		return "list of strings"
 	case t.Kind() == reflect.Map:
 		return "map of strings"
+	case t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[shortForm]()):
+		return "`" + strings.Join(reflect.New(t).Interface().(shortForm).shortForms(), "`, `") + "`, or block"
 	case t.Kind() == reflect.Struct, t.Kind() == reflect.Pointer:
 		return "block"
 	case f.path == pathCommand:

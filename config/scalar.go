@@ -75,6 +75,21 @@ func parseSize(text string) (Size, error) {
 	return Size(n) * factor, nil
 }
 
+// FileMode is the permissions of a file, in octal digits: "0640".
+type FileMode uint32
+
+// String returns the mode in octal digits.
+func (m FileMode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
+
+// parseFileMode reads a FileMode.
+func parseFileMode(text string) (FileMode, error) {
+	n, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || len(text) > 4 {
+		return 0, errors.New("want the octal digits of a mode, such as 0640")
+	}
+	return FileMode(n), nil
+}
+
 // parseDuration reads a duration as time.ParseDuration does. Its errors are
 // what is expected instead.
 func parseDuration(text string) (time.Duration, error) {
@@ -126,6 +141,10 @@ func parseScalar(v reflect.Value, text string) error {
 		s, err := parseSize(text)
 		v.SetInt(int64(s))
 		return err
+	case FileMode:
+		m, err := parseFileMode(text)
+		v.SetUint(uint64(m))
+		return err
 	case bool:
 		v.SetBool(text == "true")
 		if text != "true" && text != "false" {
@@ -164,7 +183,10 @@ func checkRange(v reflect.Value, f field) error {
 }
 
 func less(a, b reflect.Value) bool {
-	if a.CanFloat() {
+	switch {
+	case a.CanUint():
+		return a.Uint() < b.Uint()
+	case a.CanFloat():
 		return a.Float() < b.Float()
 	}
 	return a.Int() < b.Int()

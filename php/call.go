@@ -35,6 +35,9 @@ type Call struct {
 	// More is closed if it is an io.Closer, which should end that Read.
 	// Otherwise, or if Read doesn't return within a second, Do returns first.
 	More io.Reader
+
+	// Worker is set by Do to the process that had the call; 0: none had it.
+	Worker int
 }
 
 const (

@@ -36,6 +36,9 @@ type HTTPCall struct {
 	Session    [16]byte       // the Megaki session's token; zeros: none
 	Route      string         // for log lines
 	Client     netip.Prefix   // whose turn the call waits for, like Call.Client
+
+	// Worker is set by DoHTTP, like Call.Worker by Do.
+	Worker int
 }
 
 // DoHTTP sends an HTTP request to a worker, and writes the response to w. Time
@@ -78,7 +81,9 @@ func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error 
 	if cap(m.frames) <= maxKept {
 		*buf = m.frames
 	}
-	return p.call(ctx, &m, resp)
+	err = p.call(ctx, &m, resp)
+	c.Worker = resp.worker
+	return err
 }
 
 // requests has buffers for the frames of requests.

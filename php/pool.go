@@ -147,7 +147,10 @@ func (p *Pool) Do(ctx context.Context, c *Call, w io.Writer) error {
 	if n := p.stuck.Load(); c.More != nil && n >= int64(p.opt.MaxWorkers) {
 		return tooManyStuck(n)
 	}
-	return p.call(ctx, c, &receiver{raw: w})
+	resp := &receiver{raw: w}
+	err := p.call(ctx, c, resp)
+	c.Worker = resp.worker
+	return err
 }
 
 func tooManyStuck(n int64) error {
@@ -157,6 +160,7 @@ func tooManyStuck(n int64) error {
 // call sends a message to a worker and receives the response.
 func (p *Pool) call(ctx context.Context, m message, resp *receiver) error {
 	return p.with(ctx, m.task(), func(w *worker) (eviction, error) {
+		resp.worker = w.proc.PID
 		how, err := w.call(ctx, m, resp, p.opt.Timeout)
 		p.count(w, how, err)
 		return how, err

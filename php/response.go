@@ -40,6 +40,7 @@ type receiver struct {
 	bodiless bool           // an HTTP response has no body, whatever length its header has
 	extend   func()         // gives the worker time for the next part
 
+	worker  int   // the process that has the call
 	begun   bool  // a HEAD came
 	left    int64 // bytes of the body that are due; -1: not known
 	excess  bool  // more came than were due

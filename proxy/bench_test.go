@@ -22,7 +22,7 @@ func serving(b *testing.B, text string) *Daemon {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { out.Close() })
-	logs, err := NewLogs(config.Log{Level: "info", Format: "json", Access: true}, out)
+	logs, err := NewLogs(config.Log{Level: "info", Format: "json", Access: config.LogAccess{Enabled: true}}, out)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -117,6 +117,9 @@ func TestSameThroughBothListeners(t *testing.T) {
 				if (way.name == "app") != (len(session) == 32) {
 					t.Errorf("the session is told as %q", session)
 				}
+				if len(got.id) != 32 {
+					t.Errorf("the request's id is %q", got.id)
+				}
 				want := strings.Split(headers, "\n")
 				slices.SortStableFunc(want, func(a, b string) int { return strings.Compare(fieldName(a), fieldName(b)) })
 				slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(fieldName(a), fieldName(b)) })

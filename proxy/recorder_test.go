@@ -19,7 +19,8 @@ import (
 type seen struct {
 	line    string // method and target
 	host    string
-	headers string // sorted, one a line
+	headers string // sorted, one a line, without X-Request-Id
+	id      string // X-Request-Id, which differs each time
 	body    string
 }
 
@@ -36,7 +37,8 @@ func newRecorder(t testing.TB, response http.HandlerFunc) *recorder {
 	rec := new(recorder)
 	rec.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		s := seen{line: r.Method + " " + r.RequestURI, host: r.Host, body: string(body)}
+		s := seen{line: r.Method + " " + r.RequestURI, host: r.Host, body: string(body), id: r.Header.Get("X-Request-Id")}
+		delete(r.Header, "X-Request-Id")
 		for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 			for _, v := range r.Header[name] {
 				s.headers += name + ": " + v + "\n"

@@ -117,3 +117,14 @@ func (s *service) RestartWorkers(ctx context.Context, name string) error {
 
 // Leaks implements admin.Control.
 func (s *service) Leaks() map[string]any { return s.daemon.Leaks() }
+
+// Reopen implements admin.Control.
+func (s *service) Reopen() error {
+	err := s.logs.Reopen()
+	if err != nil {
+		s.logs.Main.Sugar().Errorw("the log file can't be reopened; lines go on to the old one", "error", err)
+		return err
+	}
+	s.logs.Main.Info("the log file was reopened")
+	return nil
+}

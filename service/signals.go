@@ -10,8 +10,9 @@ import (
 // SignalHelp is the part of `mkd run --help` about signals.
 const SignalHelp = `SIGTERM, SIGINT or SIGQUIT: stop accepting, let requests in flight end within
 shutdown_timeout, stop the workers, exit 0. A second one ends mkd at once.
-SIGHUP, SIGUSR1 and SIGUSR2 are logged and change nothing: mkd can't reload its
-configuration yet. SIGPIPE is ignored.`
+SIGUSR1: open the log file anew, after logrotate has renamed it, as mkd reopen does.
+SIGHUP and SIGUSR2 are logged and change nothing: mkd can't reload its configuration
+yet. SIGPIPE is ignored.`
 
 // catchSignals has the process receive its signals on the channel. The processes
 // that it starts have their usual effects, which they wouldn't if the signals
@@ -31,6 +32,8 @@ func (s *service) handle(ctx context.Context, signals <-chan os.Signal) {
 				os.Exit(1) // the workers end when they lose their parent
 			}
 			s.stop()
+		case syscall.SIGUSR1:
+			s.Reopen() // logs its error
 		case syscall.SIGPIPE: // nobody reads the log; writes to it fail
 		default:
 			s.logs.Main.Sugar().Warnf("the signal %q is ignored: mkd can't reload its configuration yet; restart it", sig)

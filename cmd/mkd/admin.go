@@ -79,3 +79,14 @@ old workers serve on.`,
 	}))
 	return cmd
 }
+
+func reopenCommand() *cobra.Command {
+	return actionCommand(&cobra.Command{
+		Use:   "reopen",
+		Short: "Have the running daemon open its log file anew",
+		Long: `Have the running daemon open the file of log.output anew, after logrotate has
+renamed it, as SIGUSR1 does. If the file can't be opened, the command shows why, and
+lines go on to the old file. Without a log file it does nothing.`,
+		Args: noArgs,
+	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Reopen(ctx) })
+}

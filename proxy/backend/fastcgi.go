@@ -184,6 +184,9 @@ func (f *fastcgiBackend) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// Prepare implements request.Preparer.
+func (f *fastcgiBackend) Prepare(r *request.Request) { forward.SetRequestID(r) }
+
 // Serve implements request.Backend.
 func (f *fastcgiBackend) Serve(w request.Response, r *request.Request) error {
 	find := f.scripts.Find

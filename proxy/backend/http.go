@@ -145,7 +145,10 @@ func (h *httpBackend) Shutdown(context.Context) error {
 }
 
 // Prepare implements request.Preparer.
-func (h *httpBackend) Prepare(r *request.Request) { forward.SetForwarded(r) }
+func (h *httpBackend) Prepare(r *request.Request) {
+	forward.SetForwarded(r)
+	forward.SetRequestID(r)
+}
 
 // Send implements forward.Origin.
 func (h *httpBackend) Send(r *request.Request, out *http.Request, e roundtrip.Events) (*http.Response, error) {

@@ -100,6 +100,9 @@ func (b *phpBackend) Leaks() php.Leaks { return b.pool.Leaks() }
 // Status returns what the workers do.
 func (b *phpBackend) Status() php.Status { return b.pool.Status() }
 
+// Prepare implements request.Preparer.
+func (b *phpBackend) Prepare(r *request.Request) { forward.SetRequestID(r) }
+
 // Serve implements request.Backend. A script with an on_http gets HTTP requests as
 // such. Any other gets the message's bytes verbatim, and what it returns is the
 // whole response.
@@ -120,7 +123,7 @@ func (b *phpBackend) serve(w request.Response, r *request.Request) error {
 		return b.serveHTTP(w, r)
 	}
 	if message, ok := w.(request.Message); ok {
-		return b.pool.Do(r.Context(), b.call(r, r.Message), message.Verbatim())
+		return b.do(r.Context(), r, b.call(r, r.Message), message.Verbatim())
 	}
 	return b.forwarder.Forward(w, r, messageOrigin{b})
 }
@@ -192,7 +195,9 @@ func (b *phpBackend) serveHTTP(w request.Response, r *request.Request) error {
 	if !request.IsMessage(w) {
 		to.relay = forward.NewRelay(w, b.spool)
 	}
-	return to.finish(b.pool.DoHTTP(r.Context(), c, to))
+	err := b.pool.DoHTTP(r.Context(), c, to)
+	r.Record.Worker = c.Worker
+	return to.finish(err)
 }
 
 // formBody is the body of a form. The route's timeout starts at its end.
@@ -216,6 +221,13 @@ func queueClient(r *request.Request) netip.Prefix {
 		return netip.Prefix{}
 	}
 	return share.Network(r.Client.Addr())
+}
+
+// do sends a call, and records who had it.
+func (b *phpBackend) do(ctx context.Context, r *request.Request, c *php.Call, w io.Writer) error {
+	err := b.pool.Do(ctx, c, w)
+	r.Record.Worker = c.Worker
+	return err
 }
 
 // call makes a call of a message.
@@ -248,7 +260,7 @@ func (b messageOrigin) Send(r *request.Request, h *http.Request, _ roundtrip.Eve
 		call.More = h.Body
 	}
 	out := &limitedBuffer{limit: maxVerbatim}
-	if err := b.pool.Do(h.Context(), call, out); err != nil {
+	if err := b.do(h.Context(), r, call, out); err != nil {
 		return nil, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(&out.Buffer), h)

@@ -49,6 +49,9 @@ func (c *Clients) Identify(r *request.Request) error {
 	if !trusted {
 		return nil
 	}
+	if ids := h["X-Request-Id"]; len(ids) == 1 {
+		r.SetID(ids[0])
+	}
 	r.Client = f.client
 	f.apply(h)
 	if f.proto != "" {
@@ -65,7 +68,7 @@ func (c *Clients) Identify(r *request.Request) error {
 // forgeable reports whether a field names the client, or what the client asked
 // for, which only a proxy knows.
 func (c *Clients) forgeable(name string) bool {
-	return name == "Forwarded" || name == "X-Real-Ip" || name == c.Field ||
+	return name == "Forwarded" || name == "X-Real-Ip" || name == "X-Request-Id" || name == c.Field ||
 		strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Megaki-")
 }
 
@@ -254,6 +257,9 @@ func SetForwarded(r *request.Request) {
 		r.SetField("X-Megaki-Session", r.Session.String())
 	}
 }
+
+// SetRequestID adds the id of a request, for the logs of what is behind mkd.
+func SetRequestID(r *request.Request) { r.SetField("X-Request-Id", r.ID()) }
 
 // nodeOf returns an address as an element of Forwarded has it (RFC 7239, section 6).
 func nodeOf(a netip.Addr) string {

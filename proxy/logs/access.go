@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"mkd/share"
 )
 
@@ -17,21 +15,28 @@ import (
 const (
 	maxMethod = 32
 	maxHost   = 256
+	maxAgent  = 512
 	maxError  = 2 << 10
 	MaxPath   = 1 << 10
 )
 
 // Request is what the line of a request reports. Fields that are empty are left
-// out of it. The query isn't among them: it may hold secrets.
+// out of it. Queries aren't among them: they may hold secrets.
 type Request struct {
 	Listener string
 	Client   netip.AddrPort
 	Session  fmt.Stringer // of Megaki; nil: none
 	Payload  string       // of a Megaki message
 
-	Method, Host, Path string
+	Method, Host, Path, Proto string
+
+	// These are needed only if Wants reports it.
+	Agent   string // User-Agent
+	Referer string // may have a query, which is left out
+	ID      string // X-Request-Id
 
 	Route, Backend, Upstream string
+	Worker                   int // the process that ran a PHP script; 0: none
 
 	Status  int
 	In, Out int64 // bytes
@@ -40,6 +45,15 @@ type Request struct {
 
 	// Failed is set if the fault is on this side; the line is then a warning.
 	Failed bool
+}
+
+// Wants reports which fields of a Request the line of a request would have: Agent
+// and Referer, and ID. failed is its Failed.
+func (l *Logs) Wants(failed bool) (agent, id bool) {
+	if !l.all && !failed {
+		return false, false
+	}
+	return l.line.agent, l.line.id
 }
 
 // Access logs a request. In a second there are no more lines than
@@ -51,44 +65,19 @@ func (l *Logs) Access(r *Request) {
 	if !l.all && !r.Failed {
 		return
 	}
-	if !l.rate.take(r.Client.Addr(), r.Err != nil, time.Now()) {
+	now := time.Now()
+	if !l.rate.take(r.Client.Addr(), r.Err != nil, now) {
 		l.queue.drop(droppedRate)
 		return
 	}
-	var list [17]zap.Field
-	fields := append(list[:0],
-		zap.String("listener", r.Listener),
-		zap.Stringer("client", r.Client),
-	)
-	if r.Session != nil {
-		fields = append(fields, zap.Stringer("session", r.Session))
-	}
-	for _, f := range [...]struct {
-		key, text string
-		limit     int
-	}{
-		{"payload", r.Payload, maxMethod}, {"method", r.Method, maxMethod}, {"host", r.Host, maxHost}, {"path", r.Path, MaxPath},
-		{"route", r.Route, maxHost}, {"backend", r.Backend, maxHost}, {"upstream", r.Upstream, maxHost},
-	} {
-		if f.text != "" {
-			fields = append(fields, zap.String(f.key, Shorten(f.text, f.limit)))
-		}
-	}
-	fields = append(fields,
-		zap.Int("status", r.Status),
-		zap.Int64("in", r.In),
-		zap.Int64("out", r.Out),
-		zap.Duration("took", time.Since(r.Started)),
-	)
-	if r.Err != nil {
-		fields = append(fields, zap.String("error", Shorten(r.Err.Error(), maxError)))
-	}
-	if r.Failed {
-		l.access.Warn("request", fields...)
-		return
-	}
-	l.access.Info("request", fields...)
+	line := lines.Get().(*[]byte)
+	*line = l.line.write((*line)[:0], r, now)
+	l.access.Write(*line)
+	lines.Put(line)
 }
+
+// lines has buffers for access lines, whose length is bounded.
+var lines = sync.Pool{New: func() any { return new([]byte) }}
 
 // Shorten returns text, and of a longer one its first limit bytes and an ellipsis.
 func Shorten(text string, limit int) string {

@@ -35,6 +35,10 @@ type Options struct {
 	// requests that failed on this side do.
 	Access bool
 
+	// AccessFormat is json, console, combined, common, or auto, which is as Format. ""
+	// is auto.
+	AccessFormat string
+
 	// AccessRate is how many lines requests may make in a second, see Access.
 	// 0: no limit.
 	AccessRate int
@@ -48,12 +52,15 @@ type Logs struct {
 
 	queue  *queue
 	report *zap.Logger // for counts of dropped lines
-	access *zap.Logger // for lines of requests, which are written within a second
+	access sink        // for lines of requests, which are written within a second
+	line   lineFormat  // of these
+	file   *File       // nil: the logs go elsewhere
 	all    bool        // whether each request makes a line
 	rate   accessRate
 }
 
-// New returns logs that write to out. Close must be called at the end.
+// New returns logs that write to out, which may be a File. Close must be called at
+// the end; it closes a File.
 func New(out io.Writer, o Options) (*Logs, error) {
 	level := zapcore.InfoLevel
 	if o.Level != "" {
@@ -64,20 +71,30 @@ func New(out io.Writer, o Options) (*Logs, error) {
 	}
 	l := &Logs{all: o.Access, rate: accessRate{limit: o.AccessRate}}
 	l.queue = newQueue(out, l.reportDropped)
-	encoder := newEncoder(o.Format, isTerminal(out))
+	l.file, _ = out.(*File)
+	terminal := isTerminal(out)
+	console := o.Format == "console" || o.Format != "json" && terminal
+	if o.AccessFormat == "" || o.AccessFormat == "auto" {
+		o.AccessFormat = map[bool]string{true: "console", false: "json"}[console]
+	}
+	l.line = newLineFormat(o.AccessFormat, terminal)
+	encoder := newEncoder(console, terminal)
 	logger := func(level zapcore.Level, s sink) *zap.Logger {
 		return zap.New(zapcore.NewCore(encoder.Clone(), s, level), zap.ErrorOutput(s))
 	}
 	l.Main = logger(level, sink{l.queue, queueLimit, false})
 	l.report = logger(zapcore.WarnLevel, sink{l.queue, reportLimit, false})
-	l.access = logger(zapcore.InfoLevel, sink{l.queue, accessLimit, true})
+	l.access = sink{l.queue, accessLimit, true}
 	return l, nil
 }
 
-func newEncoder(format string, terminal bool) zapcore.Encoder {
-	if format == "console" || format != "json" && terminal {
+// consoleTime is the time of lines for reading.
+const consoleTime = "15:04:05.000"
+
+func newEncoder(console, terminal bool) zapcore.Encoder {
+	if console {
 		c := zap.NewDevelopmentEncoderConfig()
-		c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		c.EncodeTime = zapcore.TimeEncoderOfLayout(consoleTime)
 		c.EncodeLevel = zapcore.CapitalLevelEncoder
 		if terminal {
 			c.EncodeLevel = zapcore.CapitalColorLevelEncoder
@@ -102,7 +119,22 @@ func isTerminal(out io.Writer) bool {
 
 // Close writes what is queued, and returns an error if the reader of the log
 // doesn't take it within a second. What is logged after Close is lost.
-func (l *Logs) Close() error { return l.queue.close(time.Second) }
+func (l *Logs) Close() error {
+	err := l.queue.close(time.Second)
+	if l.file != nil && err == nil {
+		err = l.file.Close()
+	}
+	return err
+}
+
+// Reopen opens the log file anew, after it was renamed. After an error the logs go
+// on in the old file. Without a file it does nothing.
+func (l *Logs) Reopen() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Reopen()
+}
 
 // Peers returns the log of what clients do wrong on a listener. Of a message
 // that comes more than 100 times in a second, every hundredth is logged.

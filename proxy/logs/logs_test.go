@@ -438,3 +438,20 @@ func BenchmarkAccess(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLine measures a line of each format, without the queue.
+func BenchmarkLine(b *testing.B) {
+	r := request("/path/of/an/ordinary/request")
+	r.Route, r.Backend, r.Upstream, r.Proto = "routes[0]", "site", "127.0.0.1:9000", "HTTP/1.1"
+	r.Agent, r.Referer, r.ID = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "https://example.org/page?q=1", "0123456789abcdef0123456789abcdef"
+	for _, name := range []string{"json", "console", "combined", "common"} {
+		b.Run(name, func(b *testing.B) {
+			f := newLineFormat(name, false)
+			var line []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				line = f.write(line[:0], r, r.Started)
+			}
+		})
+	}
+}

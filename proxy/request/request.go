@@ -55,6 +55,8 @@ type Request struct {
 	received atomic.Int64    // bytes of the body
 	lease    Lease
 
+	id string // see ID
+
 	values [8]string // of fields that mkd sets itself
 	set    int       // how many of them are in use
 	remote textOf    // Remote's
@@ -72,6 +74,7 @@ type Record struct {
 	Route    string // the route's name
 	Backend  string // the backend's name, or respond or redirect
 	Upstream string // the server that the request went to
+	Worker   int    // the process that ran a PHP script; 0: none
 	Err      error  // why the response is an error, or incomplete
 
 	Tally *tally.Requests // where the request is counted; nil: no route takes it
@@ -123,7 +126,7 @@ func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Listener, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix = "", "", "", "", "", "", ""
 	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record = 0, false, false, nil, Record{}
 	r.received.Store(0)
-	r.set = 0
+	r.id, r.set = "", 0
 	r.ctx.reset(r.parent)
 }
 

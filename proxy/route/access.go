@@ -15,6 +15,7 @@ func (h *Handler) end(w request.Response, r *request.Request) {
 		Route:    r.Record.Route,
 		Backend:  r.Record.Backend,
 		Upstream: r.Record.Upstream,
+		Worker:   r.Record.Worker,
 		Status:   w.Status(),
 		In:       r.Received(),
 		Out:      w.Size(),
@@ -38,7 +39,25 @@ func (h *Handler) end(w request.Response, r *request.Request) {
 	if r.Raw {
 		line.Payload = "raw"
 	} else if r.URL != nil {
-		line.Method, line.Host, line.Path = r.Method, r.Request.Host, r.Path
+		line.Method, line.Host, line.Path, line.Proto = r.Method, r.Request.Host, r.Path, r.Proto
+		if r.Message != nil {
+			line.Proto = "Megaki/1"
+		}
+		agent, id := h.logs.Wants(line.Failed)
+		if agent {
+			line.Agent, line.Referer = first(r.Header["User-Agent"]), first(r.Header["Referer"])
+		}
+		if id {
+			line.ID = r.GivenID()
+		}
 	}
 	h.logs.Access(&line)
+}
+
+// first returns the first line of a field.
+func first(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[0]
 }
