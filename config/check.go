@@ -50,6 +50,7 @@ func (w *walker) check(cfg *Config) {
 		if b.PHP != nil {
 			w.checkPHP(b.PHP)
 			w.checkDev(&b.PHP.Dev, cfg)
+			w.checkDev(&b.PHP.LiveReload, cfg)
 		}
 		if b.HTTP != nil {
 			w.checkHTTP(b.HTTP)

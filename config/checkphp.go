@@ -28,6 +28,9 @@ func (w *walker) checkPHP(p *PHP) {
 		}
 		w.wrong(at, "memory_ceiling is %v, less than memory_limit, which is %v; %s", *hard, *soft, what)
 	}
+	if p.LiveReload && len(p.Watch) == 0 && w.sound(&p.LiveReload, &p.Watch) {
+		w.wrong(&p.LiveReload, "nothing is watched; set watch to the folders of the application")
+	}
 	w.checkPublic(p)
 }
 
@@ -61,7 +64,7 @@ func checkWorkerTry(s string) error {
 
 // checkDev checks that what is for development alone isn't offered to the world.
 func (w *walker) checkDev(option *bool, cfg *Config) {
-	if !*option || !w.sound(option) {
+	if !*option || !w.sound(option) { // it is off, or was reported
 		return
 	}
 	for i := range cfg.Listeners {

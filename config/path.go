@@ -22,6 +22,7 @@ const (
 	pathDir     pathKind = "dir"     // a folder that exists
 	pathNew     pathKind = "newdir"  // a folder, or nothing yet
 	pathNewFile pathKind = "newfile" // a file, or nothing yet in a folder that exists
+	pathAny     pathKind = "any"     // a file or a folder that exists
 	pathCommand pathKind = "command" // a name on PATH, or a file that exists
 )
 
@@ -65,7 +66,7 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 		w.errorf(n, path, "can't read %s: %v", shown, err)
 	case (kind == pathDir || kind == pathNew) && !info.IsDir():
 		w.errorf(n, path, "%s isn't a folder", shown)
-	case kind != pathDir && kind != pathNew && info.IsDir():
+	case kind != pathDir && kind != pathNew && kind != pathAny && info.IsDir():
 		w.errorf(n, path, "%s is a folder; want a file", shown)
 	case (kind == pathKey || kind == pathTLSKey || kind == pathSecret) && info.Mode().IsRegular() && info.Mode()&0o044 != 0:
 		w.warnings = append(w.warnings, w.message(w.sourceOf(n).file, n.Line, n.Column, path, "%s can be read by others than its owner; chmod 600 it", shown))

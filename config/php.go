@@ -107,6 +107,17 @@ type PHP struct {
 	// listeners have to listen on this machine alone.
 	Dev bool `yaml:"dev" default:"false"`
 
+	// Files and folders, with all below them, that are watched: when one changes, the
+	// workers are replaced, without a dropped request. The script itself is watched
+	// too. For development. Folders whose name begins with a dot, and node_modules,
+	// are left out. Default: nothing is watched.
+	Watch []string `yaml:"watch" path:"any"`
+
+	// Whether pages in the browser are loaded anew after such a change: HTML
+	// responses get a small script at their end. All listeners have to listen on this
+	// machine alone.
+	LiveReload bool `yaml:"live_reload" default:"false"`
+
 	// Whether each request is searched for what it leaves behind: changed globals,
 	// static properties, settings, open streams and the like. The log names each,
 	// with the request that did it first; `mkd leaks` lists them. For development: it

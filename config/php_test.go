@@ -15,6 +15,9 @@ func TestErrorsOfPHP(t *testing.T) {
 		{"worker first", php("public: a.dir, try: [worker, '{path}']"), "3:61: backends.site.php.try[0]: " + last},
 		{"worker twice", php("public: a.dir, try: [worker, worker]"), "3:61: backends.site.php.try[0]: " + last},
 		{"an end", php("public: a.dir, try: [=404, worker]"), `3:61: backends.site.php.try[0]: got "=404"; ` + tried},
+		{"live_reload alone", php("live_reload: true"), "3:53: backends.site.php.live_reload: nothing is watched; set watch to the folders of the application\n" +
+			"3:53: backends.site.php.live_reload: it is for development, but the listener app is open to other machines; give it an address such as 127.0.0.1:8080, or take this out"},
+		{"watch of nothing", php("watch: [a.dir, b.missing]"), "3:55: backends.site.php.watch[1]: b.missing doesn't exist; relative paths start at the folder of the configuration file"},
 		{"a query", php("public: a.dir, try: ['/x?y', worker]"), `3:61: backends.site.php.try[0]: got "/x?y"; ` + tried},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantErrors(t, c.text, c.want) })

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"syscall"
@@ -26,6 +28,10 @@ type phpBackend struct {
 	cancel     bool // a client that leaves ends its request
 	showErrors bool // the client sees why the script failed
 	findsLeaks bool
+	cfg        *config.PHP
+	log        *slog.Logger
+	watch      *phpWatch   // nil: nothing is watched
+	live       *liveReload // nil: pages aren't loaded anew
 	spool      *forward.Spool
 	public     *publicFiles      // nil: none
 	sendFile   *forward.SendFile // nil: none
@@ -71,6 +77,10 @@ func newPHP(b *config.Backend, d Daemon) (Backend, error) {
 		return nil, err
 	}
 	made := &phpBackend{pool: pool, cancel: c.Cancel, showErrors: c.DisplayErrors || c.Dev, findsLeaks: c.DetectLeaks, spool: d.Spool, sendFile: forward.NewSendFile(c.SendFile)}
+	made.cfg, made.log = c, d.Logger
+	if c.LiveReload {
+		made.live = newLiveReload()
+	}
 	if made.public, err = newPublicFiles(c); err != nil {
 		return nil, err
 	}
@@ -79,10 +89,17 @@ func newPHP(b *config.Backend, d Daemon) (Backend, error) {
 }
 
 // Start implements Backend.
-func (b *phpBackend) Start(ctx context.Context) error { return b.pool.Start(ctx) }
+func (b *phpBackend) Start(ctx context.Context) (err error) {
+	if err := b.pool.Start(ctx); err != nil {
+		return err
+	}
+	b.watch, err = watchFiles(b, b.cfg)
+	return err
+}
 
 // Shutdown implements Backend.
 func (b *phpBackend) Shutdown(ctx context.Context) error {
+	b.watch.close()
 	b.sendFile.Close()
 	b.public.close()
 	return b.pool.Shutdown(ctx)
@@ -107,10 +124,18 @@ func (b *phpBackend) Prepare(r *request.Request) { forward.SetRequestID(r) }
 // such. Any other gets the message's bytes verbatim, and what it returns is the
 // whole response.
 func (b *phpBackend) Serve(w request.Response, r *request.Request) error {
+	if b.live != nil {
+		if served, err := b.live.serve(w, r); served {
+			return err
+		}
+	}
 	if b.public != nil {
 		if served, err := b.public.serve(w, r); served {
 			return err
 		}
+	}
+	if err := b.watch.failure(); err != nil && b.cfg.Dev && !r.Raw {
+		return b.respondFailure(w, err)
 	}
 	if !b.cancel {
 		r.Detach()
@@ -126,6 +151,18 @@ func (b *phpBackend) serve(w request.Response, r *request.Request) error {
 		return b.do(r.Context(), r, b.call(r, r.Message), message.Verbatim())
 	}
 	return b.forwarder.Forward(w, r, messageOrigin{b})
+}
+
+// respondFailure responds with why the changed script doesn't load, for development.
+func (b *phpBackend) respondFailure(w request.Response, err error) error {
+	page := "<!DOCTYPE html><title>the script doesn't load</title><h1>The changed script doesn't load</h1><pre>" + html.EscapeString(err.Error()) + "</pre>\n"
+	if b.live != nil {
+		page += b.live.script()
+	}
+	w.Header()["Content-Type"] = []string{"text/html; charset=utf-8"}
+	w.WriteHeader(http.StatusInternalServerError)
+	_, err = io.WriteString(w, page)
+	return err
 }
 
 // classify gives an error of package php its kind.
@@ -191,7 +228,7 @@ func (b *phpBackend) serveHTTP(w request.Response, r *request.Request) error {
 	if r.Session != nil {
 		c.Session = *r.Session
 	}
-	to := &phpResponse{w: w, r: r, sendFile: b.sendFile}
+	to := &phpResponse{w: w, r: r, sendFile: b.sendFile, live: b.live}
 	if !request.IsMessage(w) {
 		to.relay = forward.NewRelay(w, b.spool)
 	}

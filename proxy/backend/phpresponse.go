@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -17,6 +18,8 @@ type phpResponse struct {
 	clock    forward.Clock
 	relay    *forward.Relay // nil: the client gets a message
 	sendFile *forward.SendFile
+	live     *liveReload // nil: pages aren't loaded anew
+	script   string      // the end of a page; empty: none
 	file     http.Header // names a file that replaces the response; nil: none does
 }
 
@@ -36,6 +39,12 @@ func (p *phpResponse) Head(status int, header http.Header, length int64) error {
 	if p.sendFile.Names(header) {
 		p.file = header
 		return errReplaced
+	}
+	if p.live != nil && isPage(p.r, status, header) {
+		p.script = p.live.script()
+		if length >= 0 {
+			length += int64(len(p.script))
+		}
 	}
 	h := p.w.Header()
 	for name, values := range header {
@@ -76,6 +85,9 @@ func (p *phpResponse) finish(err error) error {
 	if p.file != nil && errors.Is(err, errReplaced) {
 		_, err = p.sendFile.Intercept(p.w, p.r, p.file)
 		return err
+	}
+	if p.script != "" && err == nil {
+		_, err = io.WriteString(p, p.script)
 	}
 	if p.relay != nil {
 		return p.relay.Finish(err)

@@ -51,7 +51,9 @@ func (h *Handler) end(w request.Response, r *request.Request) {
 			line.ID = r.GivenID()
 		}
 	}
-	h.logs.Access(&line)
+	if !r.Record.Unlisted {
+		h.logs.Access(&line)
+	}
 }
 
 // first returns the first line of a field.
