@@ -20,7 +20,9 @@ TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:
              Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim \
              Symfony/Bundle/FrameworkBundle:php-symfony-framework-bundle openssl:openssl curl:curl \
              $(CLIENT_NEEDS) redis-server:redis-server dokuwiki:dokuwiki $(C_NEEDS)
-CLIENT_NEEDS = node:nodejs python3:python3 /usr/lib/python3/dist-packages/cryptography:python3-cryptography
+CLIENT_NEEDS = node:nodejs python3:python3 /usr/lib/python3/dist-packages/cryptography:python3-cryptography \
+             Psr/Http/Client:php-psr-http-client
+CLIENT_LONG = tsc:node-typescript mypy:mypy
 C_NEEDS    = gcc:gcc g++:g++ /usr/include/openssl/evp.h:libssl-dev
 C_LONG     = valgrind:valgrind clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a:libclang-rt-14-dev $(JAVA_NEEDS)
 JAVA_NEEDS = javac:default-jdk-headless /usr/share/java/junit4.jar:junit4
@@ -32,7 +34,7 @@ WORDPRESS  = nginx:nginx-light php-fpm:php-fpm /usr/share/wordpress/wp-load.php:
              mariadbd:mariadb-server $(PHP_LIB)/mysqli.so:php-mysql $(PHP_LIB)/gd.so:php-gd $(PHP_LIB)/xml.so:php-xml
 MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:mediawiki \
              $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 $(PHP_LIB)/intl.so:php-intl $(PHP_LIB)/mbstring.so:php-mbstring $(PHP_LIB)/xml.so:php-xml
-LONG_NEEDS = $(TEST_NEEDS) chromium:chromium $(C_LONG) $(WORDPRESS) $(MEDIAWIKI)
+LONG_NEEDS = $(TEST_NEEDS) chromium:chromium $(C_LONG) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-long bench wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module

@@ -48,6 +48,20 @@ func jsClient(t *testing.T) client {
 	}
 }
 
+func phpClient(t *testing.T) client {
+	needs(t, "php", "php-cli")
+	needs(t, "phpunit", "phpunit")
+	needs(t, "phpcs", "php-codesniffer")
+	return client{
+		folder: "php",
+		tests: [][]string{
+			{"phpunit", "--no-configuration", "--do-not-cache-result", "--fail-on-warning", "tests"},
+			{"phpcs", "-s", "--standard=../../php/arcangelo/phpcs.xml", "--extensions=php", "src", "tests"},
+		},
+		program: conformance.Command{"php", "php/tests/conformance.php"},
+	}
+}
+
 func needs(t *testing.T, command, pkg string) {
 	t.Helper()
 	if _, err := exec.LookPath(command); err != nil {
@@ -56,6 +70,7 @@ func needs(t *testing.T, command, pkg string) {
 }
 
 func TestPython(t *testing.T) { testClient(t, pythonClient(t)) }
+func TestPHP(t *testing.T)    { testClient(t, phpClient(t)) }
 func TestNode(t *testing.T)   { testClient(t, jsClient(t)) }
 
 // quick are the scenarios that are played each time. The long tests play all.

@@ -1,5 +1,3 @@
-/// <reference types="node" />
-
 /** A client of Megaki, an encrypted request/response protocol over TCP. */
 
 export interface ClientOptions {
@@ -32,9 +30,9 @@ export interface ClientOptions {
 export class Client {
   constructor(options: ClientOptions);
   /** The session's 48 bytes, to resume it later; null if there is none yet. They are a secret. */
-  readonly session: Buffer | null;
+  readonly session: Uint8Array | null;
   /** Sends a message of 1 byte to 1 MiB, and returns the response, which may be empty. */
-  send(message: string | Uint8Array, options?: { signal?: AbortSignal }): Promise<Buffer>;
+  send(message: string | Uint8Array, options?: { signal?: AbortSignal }): Promise<Uint8Array>;
   /** Sends an HTTP request in a message, in the manner of fetch. Request and response have at most 1 MiB each. */
   request(path: string, init?: RequestInit): Promise<Response>;
   /** Closes the connection after the messages in flight. The client can be used again. */
@@ -47,7 +45,7 @@ export class ServerKey {
   /** Reads a key from a file, such as server.key.pub. */
   static read(path: string): ServerKey;
   /** Returns modulus and exponent, 260 bytes. */
-  toBytes(): Buffer;
+  toBytes(): Uint8Array;
 }
 
 /** A failure of a connection to a server of Megaki. */
