@@ -141,6 +141,7 @@ type Server struct {
 	verify  verifyFunc
 	random  func([]byte) // draws the server's part of keys
 
+	draining  atomic.Bool
 	closed    atomic.Bool
 	mu        sync.Mutex
 	listeners map[*net.Listener]struct{} // not every type of listener can be a key
@@ -213,6 +214,27 @@ func (s *Server) init() error {
 		s.empty = make(chan struct{})
 	})
 	return s.initErr
+}
+
+// Check returns what is wrong with the fields of the server. Serve checks them too.
+func (s *Server) Check() error { return s.init() }
+
+// ServeConn serves a connection that its caller has accepted, and closes it. Such
+// connections don't count for MaxConnections. After Shutdown it closes the
+// connection at once.
+func (s *Server) ServeConn(conn net.Conn) {
+	if err := s.init(); err != nil {
+		s.log().Error("can't serve connections", "error", err)
+		conn.Close()
+		return
+	}
+	c := newServerConn(s, conn)
+	if !s.track(c) {
+		conn.Close()
+		return
+	}
+	defer s.untrack(c)
+	c.serve()
 }
 
 // Serve accepts connections until the listener fails, or Shutdown or Close is
@@ -301,6 +323,12 @@ func (s *Server) Connections() int {
 	defer s.mu.Unlock()
 	return len(s.conns)
 }
+
+// Drain has each connection end after its next response. Idle ones stay open until
+// Shutdown: a client whose connection closes while it sends has failed, but one that
+// sees the end of its connection after a response resumes elsewhere. The caller has
+// stopped accepting connections before.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown stops accepting, closes the connections that have no message in
 // flight, and waits for the responses of the others. When ctx ends first, it

@@ -178,6 +178,9 @@ func (c *serverConn) message() error {
 	if c.session.spent() {
 		return errSpent
 	}
+	if c.srv.draining.Load() {
+		return ErrServerClosed
+	}
 	return nil
 }
 

@@ -48,8 +48,8 @@ func Contains(networks []netip.Prefix, a netip.Addr) bool {
 // Pool is an amount that clients use together. It is safe for use by several
 // goroutines.
 type Pool struct {
-	limit     int64
-	perClient int64
+	limit     atomic.Int64
+	perClient atomic.Int64
 	used      atomic.Int64
 	exempt    Client
 
@@ -60,13 +60,20 @@ type Pool struct {
 // NewPool returns a pool of limit units. perClient, if not 0, bounds what each
 // client may hold, however much is free.
 func NewPool(limit, perClient int64) *Pool {
-	p := &Pool{limit: limit, perClient: perClient, clients: make(map[netip.Prefix]*Client)}
+	p := &Pool{clients: make(map[netip.Prefix]*Client)}
+	p.SetLimits(limit, perClient)
 	p.exempt.pool = p
 	return p
 }
 
+// SetLimits changes what NewPool was given. What clients hold already they keep.
+func (p *Pool) SetLimits(limit, perClient int64) {
+	p.limit.Store(limit)
+	p.perClient.Store(perClient)
+}
+
 // Limit returns the number of units in the pool.
-func (p *Pool) Limit() int64 { return p.limit }
+func (p *Pool) Limit() int64 { return p.limit.Load() }
 
 // InUse returns the number of units that clients hold.
 func (p *Pool) InUse() int64 { return p.used.Load() }
@@ -117,7 +124,7 @@ func (c *Client) Take(n, reserve int64) bool {
 	}
 	for {
 		used := p.used.Load()
-		if n > p.limit-reserve-used {
+		if n > p.limit.Load()-reserve-used {
 			break
 		}
 		if p.used.CompareAndSwap(used, used+n) {
@@ -132,10 +139,11 @@ func (c *Client) Take(n, reserve int64) bool {
 
 // hold adds n to what the client holds, if its share allows that.
 func (c *Client) hold(n, reserve int64) bool {
+	perClient := c.pool.perClient.Load()
 	for {
 		held := c.held.Load()
-		free := c.pool.limit - reserve - c.pool.used.Load()
-		if held+n > perFree*free || c.pool.perClient > 0 && held+n > c.pool.perClient {
+		free := c.pool.limit.Load() - reserve - c.pool.used.Load()
+		if held+n > perFree*free || perClient > 0 && held+n > perClient {
 			return false
 		}
 		if c.held.CompareAndSwap(held, held+n) {

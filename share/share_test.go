@@ -217,3 +217,26 @@ func BenchmarkTake(b *testing.B) {
 		}
 	})
 }
+
+// TestSetLimits: what clients hold stays theirs, and counts.
+func TestSetLimits(t *testing.T) {
+	p := NewPool(100, 0)
+	c := p.Join(netip.Addr{})
+	if !c.Take(80, 0) {
+		t.Fatal("80 of 100 are refused")
+	}
+	p.SetLimits(50, 0)
+	if c.Take(1, 0) || p.InUse() != 80 || p.Limit() != 50 {
+		t.Errorf("%d of %d are in use", p.InUse(), p.Limit())
+	}
+	c.Give(80)
+	if !c.Take(50, 0) || c.Take(1, 0) {
+		t.Errorf("%d of %d are in use", p.InUse(), p.Limit())
+	}
+	c.Give(50)
+	p.SetLimits(1000, 10)
+	one := p.Join(netip.MustParseAddr("192.0.2.1"))
+	if n := takeAll(one); n != 10 {
+		t.Errorf("one client takes %d, want 10", n)
+	}
+}

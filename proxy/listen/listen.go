@@ -12,8 +12,10 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -74,28 +76,10 @@ type Options struct {
 // Accept returns a *net.TCPConn, unless the connection comes from one of the
 // networks of ProxyProtocol or counts for one of the bounds. Then it returns a
 // net.Conn that has CloseWrite, ReadFrom and SyscallConn as well.
-func Listen(o Options) (net.Listener, error) {
-	if min(int64(o.MaxConnections), int64(o.MaxConnectionsPerIP), int64(o.HeaderTimeout)) < 0 {
-		return nil, errors.New("listen: a limit of a listener is negative")
+func Listen(o Options) (*Listener, error) {
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	l := &listener{
-		proxies: o.ProxyProtocol,
-		timeout: cmp.Or(o.HeaderTimeout, DefaultHeaderTimeout),
-		log:     o.Logger,
-		closed:  make(chan struct{}),
-	}
-	for _, p := range slices.Concat(o.ProxyProtocol, o.Exempt) {
-		if !p.IsValid() {
-			return nil, errors.New("listen: a network of proxies is no valid prefix")
-		}
-	}
-	if l.log == nil {
-		l.log = slog.New(slog.DiscardHandler)
-	}
-	if o.MaxConnections > 0 || o.MaxConnectionsPerIP > 0 {
-		l.slots = newSlots(&o, l.log)
-	}
-
 	ctx, cancel := context.WithTimeout(context.Background(), bindTimeout)
 	defer cancel()
 	config := net.ListenConfig{Control: control}
@@ -103,11 +87,51 @@ func Listen(o Options) (net.Listener, error) {
 	if err != nil {
 		return nil, explain(o.Address, err)
 	}
-	l.tcp = tcp.(*net.TCPListener)
-	if l.proxies == nil && l.slots == nil {
-		return l.tcp, nil
+	return newListener(tcp.(*net.TCPListener), o), nil
+}
+
+// FromFile is Listen for a listening TCP socket that another process, or another
+// Listener, has opened. The file stays the caller's.
+func FromFile(f *os.File, o Options) (*Listener, error) {
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	return l, nil
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("taking over the socket %s: %w", f.Name(), err)
+	}
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		l.Close()
+		return nil, fmt.Errorf("taking over the socket %s: it isn't a TCP socket that listens", f.Name())
+	}
+	if raw, err := tcp.SyscallConn(); err == nil {
+		control("", "", raw)
+	}
+	return newListener(tcp, o), nil
+}
+
+// check checks the options but for the address.
+func (o *Options) check() error {
+	if min(int64(o.MaxConnections), int64(o.MaxConnectionsPerIP), int64(o.HeaderTimeout)) < 0 {
+		return errors.New("listen: a limit of a listener is negative")
+	}
+	for _, p := range slices.Concat(o.ProxyProtocol, o.Exempt) {
+		if !p.IsValid() {
+			return errors.New("listen: a network of proxies is no valid prefix")
+		}
+	}
+	return nil
+}
+
+func newListener(tcp *net.TCPListener, o Options) *Listener {
+	l := &Listener{tcp: tcp, log: o.Logger, closed: make(chan struct{})}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	l.slots = newSlots(&o, l.log)
+	l.rules.Store(newRules(&o))
+	return l
 }
 
 // explain adds to the error of an address what can be done about it.
@@ -128,21 +152,48 @@ func explain(address string, err error) error {
 	return fmt.Errorf("can't listen on %s: %w%s", address, err, hint)
 }
 
-type listener struct {
-	tcp     *net.TCPListener
-	proxies []netip.Prefix
-	timeout time.Duration
-	log     *slog.Logger
-	slots   *slots // nil: connections are not counted
+// Listener is a TCP listener. It is safe for use by several goroutines, but for
+// Accept, which one at a time may call.
+type Listener struct {
+	tcp   *net.TCPListener
+	log   *slog.Logger
+	slots *slots
+	rules atomic.Pointer[rules]
 
 	once   sync.Once
 	closed chan struct{}
 }
 
+// rules are the options that hold for connections from their acceptance on.
+type rules struct {
+	proxies []netip.Prefix
+	timeout time.Duration
+	counted bool
+}
+
+func newRules(o *Options) *rules {
+	return &rules{o.ProxyProtocol, cmp.Or(o.HeaderTimeout, DefaultHeaderTimeout), o.MaxConnections > 0 || o.MaxConnectionsPerIP > 0}
+}
+
+// Configure changes the options, all but Address and Logger, for connections that
+// are accepted from now on. Those that are open count, and stay.
+func (l *Listener) Configure(o Options) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	l.slots.configure(&o)
+	l.rules.Store(newRules(&o))
+	return nil
+}
+
+// File returns a descriptor of the socket, which goes on to listen when the
+// Listener is closed. The caller closes it.
+func (l *Listener) File() (*os.File, error) { return l.tcp.File() }
+
 // Accept waits for a slot first, and then for a connection: so connections wait in
 // the kernel, where they cost little. A connection of a client that has its share
 // is closed, and the next one accepted.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	if !l.slots.reserve(l.closed) {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}
 	}
@@ -152,32 +203,32 @@ func (l *listener) Accept() (net.Conn, error) {
 			l.slots.free()
 			return nil, err
 		}
+		r := l.rules.Load()
 		addr := peer(tcp)
-		proxied := share.Contains(l.proxies, addr)
-		if !proxied && l.slots == nil {
+		proxied := share.Contains(r.proxies, addr)
+		if !proxied && !r.counted {
+			l.slots.free()
 			return tcp, nil
 		}
 		c := &conn{tcp: tcp}
 		if proxied {
 			addr = netip.Addr{}
 		}
-		if l.slots != nil {
-			if c.slot = l.slots.take(addr); c.slot == nil {
-				tcp.Close()
-				continue
-			}
+		if c.slot = l.slots.take(addr); c.slot == nil {
+			tcp.Close()
+			continue
 		}
 		if proxied {
-			c.header = newHeader(tcp, c.slot, time.Now().Add(l.timeout), l.log)
+			c.header = newHeader(tcp, c.slot, time.Now().Add(r.timeout), l.log)
 		}
 		return c, nil
 	}
 }
 
 // Close stops listening. Accepted connections stay as they are.
-func (l *listener) Close() error {
+func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.tcp.Close()
 }
 
-func (l *listener) Addr() net.Addr { return l.tcp.Addr() }
+func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }

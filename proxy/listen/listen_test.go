@@ -398,10 +398,12 @@ func TestHTTPServer(t *testing.T) {
 	}
 }
 
-// Without anything to do, the listener is the system's own.
-func TestPlainListener(t *testing.T) {
-	if l := start(t, Options{}); fmt.Sprintf("%T", l) != "*net.TCPListener" {
-		t.Errorf("a %T", l)
+// Without a bound and proxies, connections are the system's own.
+func TestPlainConnection(t *testing.T) {
+	l := start(t, Options{})
+	dial(t, other, l, "")
+	if c := accept(t, l); fmt.Sprintf("%T", c) != "*net.TCPConn" {
+		t.Errorf("a %T", c)
 	}
 }
 

@@ -17,15 +17,18 @@ var errShare = errors.New("this client has its share of max_connections, or max_
 
 // slots are the connections that may be open at once.
 type slots struct {
-	all    chan struct{} // one for each connection; nil: any number
-	pool   *share.Pool
-	exempt []netip.Prefix
-	log    *slog.Logger
+	pool *share.Pool
+	log  *slog.Logger
 
 	mu      sync.Mutex
+	limit   int // of connections; 0: any number
+	used    int // connections, and the next one that is awaited
+	exempt  []netip.Prefix
 	refused int       // since the last log line
 	total   uint64    // refused since the start
 	logged  time.Time // when that was
+
+	freed chan struct{} // has an element if a slot may be free
 }
 
 // unlimited is the pool's limit where only the connections of each client are
@@ -33,34 +36,57 @@ type slots struct {
 const unlimited = 1 << 40
 
 func newSlots(o *Options, log *slog.Logger) *slots {
-	s := &slots{exempt: o.Exempt, log: log}
-	limit := int64(unlimited)
-	if o.MaxConnections > 0 {
-		s.all = make(chan struct{}, o.MaxConnections)
-		limit = int64(o.MaxConnections)
-	}
-	s.pool = share.NewPool(limit, int64(o.MaxConnectionsPerIP))
+	s := &slots{pool: share.NewPool(unlimited, 0), log: log, freed: make(chan struct{}, 1)}
+	s.configure(o)
 	return s
 }
 
-// reserve waits for a slot until the listener is closed, and reports whether
-// it got one.
-func (s *slots) reserve(closed <-chan struct{}) bool {
-	if s == nil || s.all == nil {
-		return true
+// configure changes the bounds. Open connections count, whatever they are.
+func (s *slots) configure(o *Options) {
+	limit := int64(unlimited)
+	if o.MaxConnections > 0 {
+		limit = int64(o.MaxConnections)
 	}
-	select {
-	case s.all <- struct{}{}:
-		return true
-	case <-closed:
-		return false
+	s.pool.SetLimits(limit, int64(o.MaxConnectionsPerIP))
+	s.mu.Lock()
+	s.limit, s.exempt = o.MaxConnections, o.Exempt
+	s.mu.Unlock()
+	s.wake()
+}
+
+// reserve waits for a slot until the listener is closed, and reports whether
+// it got one. One goroutine at a time may wait.
+func (s *slots) reserve(closed <-chan struct{}) bool {
+	for {
+		s.mu.Lock()
+		free := s.limit == 0 || s.used < s.limit
+		if free {
+			s.used++
+		}
+		s.mu.Unlock()
+		if free {
+			return true
+		}
+		select {
+		case <-s.freed:
+		case <-closed:
+			return false
+		}
 	}
 }
 
 // free gives a reserved slot back.
 func (s *slots) free() {
-	if s != nil && s.all != nil {
-		<-s.all
+	s.mu.Lock()
+	s.used--
+	s.mu.Unlock()
+	s.wake()
+}
+
+func (s *slots) wake() {
+	select {
+	case s.freed <- struct{}{}:
+	default:
 	}
 }
 
@@ -80,7 +106,10 @@ func (s *slots) take(addr netip.Addr) *slot {
 // join returns the client at addr, which is exempt if addr is that of a trusted
 // proxy.
 func (s *slots) join(addr netip.Addr) *share.Client {
-	if share.Contains(s.exempt, addr) {
+	s.mu.Lock()
+	exempt := s.exempt
+	s.mu.Unlock()
+	if share.Contains(exempt, addr) {
 		addr = netip.Addr{}
 	}
 	return s.pool.Join(addr)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 )
@@ -90,9 +91,9 @@ func TestSlotsComeBack(t *testing.T) {
 			c.Close()
 		}
 	}
-	p := l.(*listener).slots
-	if p.pool.InUse() != 0 || p.pool.Clients() != 0 || len(p.all) != 0 {
-		t.Errorf("%d in use by %d clients, %d slots", p.pool.InUse(), p.pool.Clients(), len(p.all))
+	p := l.(*Listener).slots
+	if p.pool.InUse() != 0 || p.pool.Clients() != 0 || p.used != 0 {
+		t.Errorf("%d in use by %d clients, %d slots", p.pool.InUse(), p.pool.Clients(), p.used)
 	}
 }
 
@@ -140,5 +141,60 @@ func TestClientsBehindAProxyHaveShares(t *testing.T) {
 	}
 	if text := log.String(); !strings.Contains(text, "client=192.0.2.1") {
 		t.Errorf("the log has %q", text)
+	}
+}
+
+// TestConfigure: a listener at its limit accepts when the limit is raised, and the
+// connections that are open count for the new limits.
+func TestConfigure(t *testing.T) {
+	l := start(t, Options{MaxConnections: 2}).(*Listener)
+	serve(t, l)
+	if n := open(t, greedy, l, 1, "") + open(t, other, l, 1, ""); n != 2 {
+		t.Fatalf("%d of 2 are served", n)
+	}
+	waiting := dial(t, "127.0.0.5", l, "")
+	if err := l.Configure(Options{MaxConnections: 8, MaxConnectionsPerIP: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if !isServed(t, waiting) {
+		t.Error("the connection that waited isn't served")
+	}
+	if n := open(t, greedy, l, 1, ""); n != 0 {
+		t.Error("a client has more than the new max_connections_per_ip")
+	}
+	if l.Configure(Options{MaxConnections: -1}) == nil {
+		t.Error("a negative limit is taken")
+	}
+}
+
+// TestFromFile: a connection that waits for the old listener is served by the one
+// that takes its socket over.
+func TestFromFile(t *testing.T) {
+	old := start(t, Options{}).(*Listener)
+	waiting := dial(t, other, old, "")
+	f, err := old.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := FromFile(f, Options{MaxConnections: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	old.Close()
+	serve(t, l)
+	if !isServed(t, waiting) {
+		t.Error("the connection that waited isn't served")
+	}
+	if n := open(t, other, l, 1, ""); n != 1 || l.Addr().String() != old.Addr().String() {
+		t.Errorf("%d connections are served at %v, which was %v", n, l.Addr(), old.Addr())
+	}
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := FromFile(file, Options{}); err == nil {
+		t.Error("a file is taken for a socket")
 	}
 }
