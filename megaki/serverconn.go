@@ -170,18 +170,24 @@ func (c *serverConn) message() error {
 	if err != nil {
 		return err
 	}
-	err = c.wire.write(response, c.srv.writeTimeout())
+	var last error // why no further message is taken
+	switch {
+	case c.session.spent():
+		last = errSpent
+	case c.srv.draining.Load():
+		last = ErrServerClosed
+	}
+	if last == nil {
+		err = c.wire.write(response, c.srv.writeTimeout())
+	} else {
+		c.session.close() // first: the client resumes once it sees the end
+		err = c.wire.writeLast(response, c.srv.writeTimeout())
+	}
 	c.response.release()
 	if err != nil {
 		return fmt.Errorf("writing a response: %w", err)
 	}
-	if c.session.spent() {
-		return errSpent
-	}
-	if c.srv.draining.Load() {
-		return ErrServerClosed
-	}
-	return nil
+	return last
 }
 
 // respond opens a frame, calls the handler, and returns the sealed response,

@@ -140,3 +140,17 @@ func (w *wire) write(p []byte, timeout time.Duration) error {
 	_, err := w.conn.Write(p)
 	return err
 }
+
+// writeLast is write for the last packet of a connection. The end of the stream
+// arrives together with the packet, so that a client that sends at once sees the end
+// before it sends.
+func (w *wire) writeLast(p []byte, timeout time.Duration) error {
+	half, ok := w.conn.(interface{ CloseWrite() error })
+	if ok && w.raw != nil {
+		cork(w.raw)
+	}
+	if err := w.write(p, timeout); err != nil || !ok {
+		return err
+	}
+	return half.CloseWrite()
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package megaki
+
+import "syscall"
+
+func cork(syscall.RawConn) {}
