@@ -29,6 +29,8 @@ func (f *fakeDaemon) note(what string) error {
 	return f.err
 }
 
+func (f *fakeDaemon) Reload(context.Context) error { return f.note("reload") }
+
 func (f *fakeDaemon) Drain() error { return f.note("drain") }
 
 func (f *fakeDaemon) Reopen() error { return f.note("reopen") }
@@ -68,6 +70,7 @@ func TestActions(t *testing.T) {
 	daemon := new(fakeDaemon)
 	c := &Client{Socket: serve(t, daemon)}
 	for _, do := range []func() (string, error){
+		func() (string, error) { return c.Reload(t.Context()) },
 		func() (string, error) { return c.Drain(t.Context()) },
 		func() (string, error) { return c.Reopen(t.Context()) },
 		func() (string, error) { return c.RestartWorkers(t.Context(), "") },
@@ -77,7 +80,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("%q, %v", done, err)
 		}
 	}
-	if got, want := strings.Join(daemon.done, ", "), "drain, reopen, restart , restart a&b=c"; got != want {
+	if got, want := strings.Join(daemon.done, ", "), "reload, drain, reopen, restart , restart a&b=c"; got != want {
 		t.Errorf("the daemon did %s, want %s", got, want)
 	}
 	daemon.err = errors.New("first\nsecond")

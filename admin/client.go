@@ -19,8 +19,11 @@ type Client struct {
 	Socket string
 }
 
-// Drain has the daemon drain and stop. Like the other actions it returns what was
-// done, as a line for a person.
+// Reload has the daemon read its configuration file anew. Like the other actions it
+// returns what was done, as a line for a person.
+func (c *Client) Reload(ctx context.Context) (string, error) { return c.post(ctx, "/reload", nil) }
+
+// Drain has the daemon drain and stop.
 func (c *Client) Drain(ctx context.Context) (string, error) { return c.post(ctx, "/drain", nil) }
 
 // Reopen has the log file opened anew.

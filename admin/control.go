@@ -5,6 +5,9 @@ import "context"
 // Control is the running daemon, as far as it can be asked to change. Its methods
 // are safe for use by several goroutines.
 type Control interface {
+	// Reload reads the configuration file anew, and puts it into use. If anything is
+	// wrong with it, the error has all of it, a line each, and nothing has changed.
+	Reload(ctx context.Context) error
 	// Drain fails the readiness check, and then stops the daemon as SIGTERM does. It
 	// doesn't wait for that.
 	Drain() error

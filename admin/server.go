@@ -49,6 +49,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // socket returns the handler of the unix socket. Actions exist only here.
 func (s *Server) socket() http.Handler {
 	mux := http.NewServeMux()
+	s.action(mux, "/reload", func(r *http.Request) (string, error) {
+		return "the configuration was reloaded", s.Control.Reload(r.Context())
+	})
 	s.action(mux, "/drain", func(*http.Request) (string, error) { return "mkd drains, and then stops", s.Control.Drain() })
 	s.action(mux, "/reopen", func(*http.Request) (string, error) { return "the log file was reopened", s.Control.Reopen() })
 	s.action(mux, "/workers/restart", func(r *http.Request) (string, error) {

@@ -31,6 +31,33 @@ func (l *Listener) MaxConnections() int {
 	return l.HTTP.MaxConnections
 }
 
+// Web returns what HTTP and HTTPS listeners have in common, nil for a Megaki listener.
+func (l *Listener) Web() *Web {
+	switch {
+	case l.HTTPS != nil:
+		return &l.HTTPS.Web
+	case l.HTTP != nil:
+		return &l.HTTP.Web
+	}
+	return nil
+}
+
+// MaxConnectionsPerIP returns the most connections of a client, 0 for no fixed limit.
+func (l *Listener) MaxConnectionsPerIP() int {
+	if w := l.Web(); w != nil {
+		return w.MaxConnectionsPerIP
+	}
+	return l.Megaki.MaxConnectionsPerIP
+}
+
+// ProxyFrom returns the networks of load balancers that send PROXY headers.
+func (l *Listener) ProxyFrom() []string {
+	if w := l.Web(); w != nil {
+		return w.ProxyProtocol.From
+	}
+	return l.Megaki.ProxyProtocol.From
+}
+
 // address is nil if the listener has no kind.
 func (l *Listener) address() *string {
 	switch {

@@ -71,6 +71,12 @@ func NewMemory(limit int64) *Memory {
 	return &Memory{buffers: share.NewPool(limit, 0), replay: share.NewPool(limit/replayShare, 0)}
 }
 
+// SetLimit changes the limit. Buffers that are in use stay.
+func (m *Memory) SetLimit(limit int64) {
+	m.buffers.SetLimits(limit, 0)
+	m.replay.SetLimits(limit/replayShare, 0)
+}
+
 // InUse returns the number of bytes that buffers take now.
 func (m *Memory) InUse() int64 { return m.buffers.InUse() }
 

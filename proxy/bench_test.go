@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -165,11 +166,15 @@ routes:
 	if err != nil {
 		b.Fatal(err)
 	}
+	if err := d.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { d.Shutdown(context.Background()) })
 	done := make(chan struct{})
 	conn := &repeating{request: []byte(benchRequest), left: b.N, done: done}
 	b.ReportAllocs()
 	b.ResetTimer()
-	go d.listeners[0].Serve(&oneConn{conn: conn})
+	d.listeners[0].ServeConn(conn)
 	<-done
 }
 
@@ -198,18 +203,3 @@ func (c *repeating) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: 
 func (c *repeating) SetDeadline(time.Time) error      { return nil }
 func (c *repeating) SetReadDeadline(time.Time) error  { return nil }
 func (c *repeating) SetWriteDeadline(time.Time) error { return nil }
-
-// oneConn is a net.Listener with one connection.
-type oneConn struct {
-	conn net.Conn
-	once sync.Once
-}
-
-func (l *oneConn) Accept() (c net.Conn, err error) {
-	err = net.ErrClosed
-	l.once.Do(func() { c, err = l.conn, nil })
-	return c, err
-}
-
-func (l *oneConn) Close() error   { return nil }
-func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -13,9 +13,7 @@ import (
 	"mkd/megaki"
 	"mkd/proxy/certs"
 	"mkd/proxy/forward"
-	"mkd/proxy/listener"
 	"mkd/proxy/logs"
-	"mkd/proxy/request"
 	"mkd/proxy/tally"
 )
 
@@ -26,12 +24,16 @@ type Daemon struct {
 	spool     *forward.Spool
 	memory    *megaki.Memory
 	sessions  *sessionStore
-	trusted   []netip.Prefix
 	certs     *certs.Manager
 	tally     tally.Tally
-	listeners []*openListener
 	current   atomic.Pointer[generation]
-	retired   sync.WaitGroup // generations that requests still hold
+	retired   sync.WaitGroup // generations that requests still hold, and listeners that drain
+	inherited []*os.File     // sockets that others have opened, see Inherit
+
+	changing  sync.Mutex // held while the daemon starts, reloads or shuts down
+	stopped   bool       // guarded by changing
+	mu        sync.Mutex
+	listeners []*openListener // guarded by mu
 
 	failed  chan error
 	serving sync.WaitGroup
@@ -39,100 +41,42 @@ type Daemon struct {
 	cut     context.CancelFunc // cuts requests off
 }
 
-// openListener is a listener with its socket, which is nil before Start.
-type openListener struct {
-	listener.Listener
-	cfg    *config.Listener
-	socket net.Listener
-}
-
 // New makes a daemon of a checked configuration. It reads the key files, and
 // opens and starts nothing yet.
 func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 	d := &Daemon{
-		logs:    log,
-		spool:   forward.NewSpool(&cfg.Limits.Spool),
-		memory:  megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
-		trusted: listener.Networks(cfg.TrustedProxies),
-		certs:   certs.New(cfg.Storage, log.Main),
-		failed:  make(chan error, len(cfg.Listeners)),
+		logs:   log,
+		spool:  forward.NewSpool(&cfg.Limits.Spool),
+		memory: megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
+		certs:  certs.New(cfg.Storage, log.Main),
+		failed: make(chan error, 1),
 	}
 	d.ctx, d.cut = context.WithCancel(context.Background())
 	var err error
 	if d.sessions, err = newSessionStore(&cfg.Sessions, log); err != nil {
 		return nil, err
 	}
-	g, err := newGeneration(cfg, d)
+	c, err := d.plan(cfg)
 	if err != nil {
 		return nil, err
 	}
-	d.current.Store(g)
-	for i := range cfg.Listeners {
-		l := &cfg.Listeners[i]
-		made, err := d.newListener(cfg, l)
-		if err != nil {
-			return nil, fmt.Errorf("listener %s: %w", l.Name, err)
-		}
-		d.listeners = append(d.listeners, &openListener{Listener: made, cfg: l})
-	}
+	d.current.Store(c.generation)
+	d.certs.Use(c.certs)
+	d.listeners = c.listeners
 	return d, nil
-}
-
-// newListener makes a listener of its kind.
-func (d *Daemon) newListener(cfg *config.Config, l *config.Listener) (listener.Listener, error) {
-	env := &listener.Daemon{
-		Enter:      d.enter,
-		Base:       d.ctx,
-		Trusted:    d.trusted,
-		Logs:       d.logs,
-		Memory:     d.memory,
-		Sessions:   d.sessions.SessionStore,
-		SessionTTL: cfg.Sessions.TTL,
-		Challenge:  d.certs.HTTPChallengeHandler,
-	}
-	if l.HTTPS != nil {
-		var err error
-		if env.TLS, err = d.certs.Add(l.Name, certificateOptions(cfg, l)); err != nil {
-			return nil, err
-		}
-	}
-	return listener.New(l, env)
-}
-
-// enter takes the current generation for a request to a listener.
-func (d *Daemon) enter(listener string) request.Lease {
-	for {
-		g := d.current.Load()
-		if g.hold() {
-			return g.entries[listener]
-		}
-		// It was replaced in the meantime.
-	}
-}
-
-// replace makes g, which has been started, the current generation. The old one
-// is shut down when its last request has ended.
-func (d *Daemon) replace(g *generation) {
-	old := d.current.Swap(g)
-	d.retired.Go(func() {
-		<-old.over
-		if err := old.shutdown(context.Background()); err != nil {
-			d.logs.Main.Sugar().Warnw("shutting down what a new configuration replaced", "error", err)
-		}
-	})
-	old.release()
 }
 
 // Start opens the listeners, starts the backends, and serves. After an error
 // nothing is left open or running.
 func (d *Daemon) Start(ctx context.Context) (err error) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
 	g := d.current.Load()
 	defer func() {
+		d.closeInherited()
 		if err != nil {
 			for _, l := range d.listeners {
-				if l.socket != nil {
-					l.socket.Close()
-				}
+				l.Shutdown(ctx)
 			}
 			err = errors.Join(err, g.shutdown(ctx), d.sessions.close())
 		}
@@ -144,23 +88,31 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 		return err
 	}
 	for _, l := range d.listeners {
-		if l.socket, err = l.Listen(); err != nil {
-			return fmt.Errorf("listener %s: %w", l.cfg.Name, err)
+		if err := l.Open(d.inheritedBy(l.config())); err != nil {
+			return fmt.Errorf("listener %s: %w", l.config().Name, err)
 		}
 	}
 	if err := g.start(ctx); err != nil {
 		return err
 	}
 	for _, l := range d.listeners {
-		d.serving.Go(func() {
-			if err := l.Serve(l.socket); err != nil {
-				d.failed <- fmt.Errorf("listener %s: %w", l.cfg.Name, err)
-			}
-		})
-		d.logs.Main.Sugar().Infow("listening", "listener", l.cfg.Name, "address", l.socket.Addr().String())
+		d.serve(l)
 	}
 	d.certs.Start(d.ctx) // the listeners respond to its challenges
 	return nil
+}
+
+// serve has a listener accept connections.
+func (d *Daemon) serve(l *openListener) {
+	d.serving.Go(func() {
+		if err := l.Serve(); err != nil {
+			select {
+			case d.failed <- fmt.Errorf("listener %s: %w", l.config().Name, err):
+			default: // one failure ends the daemon
+			}
+		}
+	})
+	d.logs.Main.Sugar().Infow("listening", "listener", l.config().Name, "address", l.Addr().String())
 }
 
 // RestartWorkers replaces the PHP workers of a backend one after the other, those of
@@ -175,33 +127,46 @@ func (d *Daemon) Leaks() map[string]any { return d.current.Load().leaks() }
 
 // Addr returns the address of a listener, nil if it isn't open.
 func (d *Daemon) Addr(listener string) net.Addr {
-	for _, l := range d.listeners {
-		if l.cfg.Name == listener && l.socket != nil {
-			return l.socket.Addr()
+	for _, l := range d.open() {
+		if l.config().Name == listener {
+			return l.Addr()
 		}
 	}
 	return nil
 }
 
+// open returns the listeners.
+func (d *Daemon) open() []*openListener {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.listeners
+}
+
 // Shutdown stops accepting, lets requests in flight end within ctx, and stops
 // the backends. Its error names what was cut off.
 func (d *Daemon) Shutdown(ctx context.Context) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	d.stopped = true
 	defer d.cut()
 	stop := context.AfterFunc(ctx, d.cut)
 	defer stop()
-	errs := make([]error, len(d.listeners))
+	listeners := d.open()
+	errs := make([]error, len(listeners))
 	var wg sync.WaitGroup
-	for i, l := range d.listeners {
+	for i, l := range listeners {
 		wg.Go(func() {
 			if err := l.Shutdown(ctx); err != nil {
-				errs[i] = fmt.Errorf("listener %s: %w", l.cfg.Name, err)
+				errs[i] = fmt.Errorf("listener %s: %w", l.config().Name, err)
 			}
 		})
 	}
 	wg.Wait()
 	d.serving.Wait()
 	d.certs.Close()
-	err := errors.Join(errors.Join(errs...), d.current.Load().shutdown(ctx))
+	g := d.current.Load()
+	g.release()
+	err := errors.Join(errors.Join(errs...), g.shutdown(ctx))
 	d.retired.Wait()
 	return errors.Join(err, d.sessions.close())
 }
@@ -216,19 +181,21 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	d.greet()
-	go returnMemory(d.ctx)
-	return d.serve(ctx)
+	return d.Wait(ctx)
 }
 
-// serve does what is left of Run after the start.
-func (d *Daemon) serve(ctx context.Context) error {
+// Wait is what is left of Run after Start.
+func (d *Daemon) Wait(ctx context.Context) error {
+	d.greet()
+	go returnMemory(d.ctx)
 	var failure error
-	timeout := d.current.Load().cfg.ShutdownTimeout
 	select {
 	case <-ctx.Done():
-		d.logs.Main.Sugar().Infow("stopping: requests in flight may end", "within", timeout)
 	case failure = <-d.failed:
+	}
+	timeout := d.current.Load().cfg.ShutdownTimeout
+	if failure == nil {
+		d.logs.Main.Sugar().Infow("stopping: requests in flight may end", "within", timeout)
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()

@@ -302,14 +302,17 @@ func TestPanic(t *testing.T) {
 	rec := newRecorder(t, nil)
 	p, log := listenersTo(t, rec.URL, "", "", "")
 	cfg := p.current.Load().cfg
-	routes := route.New(cfg, func(string) request.Backend { return panicking{} }, p.logs, &p.tally)
+	routes := route.New(cfg, func(string) request.Backend { return panicking{} }, p.logs, &p.tally, nil)
 	g := &generation{cfg: cfg, entries: make(map[string]*entry), over: make(chan struct{})}
 	g.users.Store(1)
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
-		g.entries[l.Name] = &entry{routes.Handler(l), g}
+		g.entries[l.Name] = &entry{routes.Handler(l), g, l}
 	}
-	p.replace(g)
+	for _, o := range p.open() {
+		o.entry.Store(g.entries[o.config().Name])
+	}
+	p.retire(p.current.Swap(g))
 	for _, way := range ways {
 		if a := way.send(t, p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); !bytes.HasPrefix(a, []byte("HTTP/1.1 500 ")) || bytes.Contains(a, []byte("purpose")) {
 			t.Errorf("%s: %q", way.name, a)

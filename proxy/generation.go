@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"mkd/config"
@@ -18,7 +19,8 @@ import (
 // its end.
 type generation struct {
 	cfg      *config.Config
-	backends map[string]backend.Backend
+	backends map[string]*sharedBackend
+	routes   *route.Routes
 	entries  map[string]*entry // by listener
 
 	// users counts the requests that hold the generation, and the daemon while
@@ -31,37 +33,56 @@ type generation struct {
 type entry struct {
 	*route.Handler
 	generation *generation
+	listener   *config.Listener
 }
 
-// newGeneration builds a generation of a checked configuration. It starts
-// nothing.
+// newGeneration builds a generation of a checked configuration. It takes the backends
+// over whose section is that of the current generation, and the state of rate limits
+// that stay. It starts nothing. Its error has all that is wrong; the generation then
+// has the backends that could be built.
 func newGeneration(cfg *config.Config, d *Daemon) (*generation, error) {
-	g := &generation{cfg: cfg, backends: make(map[string]backend.Backend), entries: make(map[string]*entry), over: make(chan struct{})}
+	g := &generation{cfg: cfg, backends: make(map[string]*sharedBackend), entries: make(map[string]*entry), over: make(chan struct{})}
 	g.users.Store(1)
+	old := d.current.Load()
+	if old == nil {
+		old = new(generation)
+	}
+	var errs []error
 	for i := range cfg.Backends {
 		c := &cfg.Backends[i]
-		b, err := backend.New(c, backend.Daemon{Spool: d.spool, Logger: d.logs.Backend(c.Name)})
+		b, err := old.backends[c.Name].share(c, d)
 		if err != nil {
-			return nil, fmt.Errorf("backend %s: %w", c.Name, err)
+			errs = append(errs, fmt.Errorf("backend %s: %w", c.Name, err))
+			continue
 		}
 		g.backends[c.Name] = b
 	}
-	routes := route.New(cfg, func(name string) request.Backend { return g.backends[name] }, d.logs, &d.tally)
+	if err := errors.Join(errs...); err != nil {
+		return g, err
+	}
+	g.routes = route.New(cfg, func(name string) request.Backend { return g.backends[name].Backend }, d.logs, &d.tally, old.routes)
 	for i := range cfg.Listeners {
-		name := cfg.Listeners[i].Name
-		g.entries[name] = &entry{routes.Handler(&cfg.Listeners[i]), g}
+		l := &cfg.Listeners[i]
+		g.entries[l.Name] = &entry{g.routes.Handler(l), g, l}
 	}
 	return g, nil
 }
 
-// start starts the backends.
+// start starts the backends that don't run yet, all at once. Its error has all that
+// failed.
 func (g *generation) start(ctx context.Context) error {
-	for name, b := range g.backends {
-		if err := b.Start(ctx); err != nil {
-			return fmt.Errorf("backend %s: %w", name, err)
-		}
+	errs := make([]error, len(g.cfg.Backends))
+	var wg sync.WaitGroup
+	for i := range g.cfg.Backends {
+		wg.Go(func() {
+			name := g.cfg.Backends[i].Name
+			if err := g.backends[name].start(ctx); err != nil {
+				errs[i] = fmt.Errorf("backend %s: %w", name, err)
+			}
+		})
 	}
-	return nil
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // restart replaces the workers of a backend, those of all if name is "".
@@ -69,7 +90,7 @@ func (g *generation) restart(ctx context.Context, name string) error {
 	var names []string // of those with workers
 	for i := range g.cfg.Backends {
 		n := g.cfg.Backends[i].Name
-		b, ok := g.backends[n].(backend.Restarter)
+		b, ok := g.backends[n].Backend.(backend.Restarter)
 		if !ok {
 			continue
 		}
@@ -97,18 +118,19 @@ func (g *generation) restart(ctx context.Context, name string) error {
 func (g *generation) leaks() map[string]any {
 	all := make(map[string]any)
 	for name, b := range g.backends {
-		if l, ok := b.(backend.LeakFinder); ok && l.FindsLeaks() {
+		if l, ok := b.Backend.(backend.LeakFinder); ok && l.FindsLeaks() {
 			all[name] = l.Leaks()
 		}
 	}
 	return all
 }
 
-// shutdown stops the backends. What is in flight may end within ctx.
+// shutdown stops the backends that no other generation has. What is in flight may end
+// within ctx.
 func (g *generation) shutdown(ctx context.Context) error {
 	var errs []error
 	for name, b := range g.backends {
-		if err := b.Shutdown(ctx); err != nil {
+		if err := b.release(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("backend %s: %w", name, err))
 		}
 	}

@@ -12,20 +12,21 @@ import (
 
 // greet logs commands to try, for a person at a terminal.
 func (d *Daemon) greet() {
-	for _, l := range d.listeners {
-		if l.cfg.Megaki == nil {
+	for _, l := range d.open() {
+		m := l.config().Megaki
+		if m == nil {
 			continue
 		}
-		key := l.cfg.Megaki.Keys[0] + ".pub"
+		key := m.Keys[0] + ".pub"
 		if _, err := os.Stat(key); err != nil {
 			key = "server.key.pub"
 		}
 		command, what := "send", "hello"
-		if l.cfg.Megaki.Payload == config.PayloadHTTP {
+		if m.Payload == config.PayloadHTTP {
 			command, what = "get", "/"
 		}
 		d.logs.Main.Info("try it: " + strings.Join([]string{
-			beside("sazukari"), command, "--server", reachable(l.socket.Addr()), "--key", fromHere(key), what}, " "))
+			beside("sazukari"), command, "--server", reachable(l.Addr()), "--key", fromHere(key), what}, " "))
 	}
 }
 

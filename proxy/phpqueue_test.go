@@ -61,7 +61,7 @@ trusted_proxies: [127.0.0.1]
 				}()
 				return status
 			}
-			pool := p.current.Load().backends["site"].(interface{ Status() php.Status })
+			pool := p.current.Load().backends["site"].Backend.(interface{ Status() php.Status })
 			await := func(what string, ok func() bool) {
 				for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 					if time.Now().After(deadline) {

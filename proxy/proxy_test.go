@@ -253,7 +253,7 @@ func TestRunDrains(t *testing.T) {
 	if err := p.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	go func() { done <- p.serve(ctx) }()
+	go func() { done <- p.Wait(ctx) }()
 	c := client(t, p, "app")
 	if _, err := c.Send(t.Context(), []byte("hello")); err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func TestRunDrains(t *testing.T) {
 		}
 		responseed <- err
 	}()
-	pool := p.current.Load().backends["site"].(interface{ Status() php.Status })
+	pool := p.current.Load().backends["site"].Backend.(interface{ Status() php.Status })
 	for busy := false; !busy; {
 		for _, w := range pool.Status().Workers {
 			busy = busy || w.Busy

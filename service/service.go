@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"mkd/admin"
@@ -16,13 +18,14 @@ import (
 
 // service is the running daemon. It implements admin.Control.
 type service struct {
-	file   string // the configuration
-	cfg    *config.Config
-	logs   *logs.Logs
-	daemon *proxy.Daemon
-	admin  *admin.Server
-	stop   context.CancelFunc // begins to stop the daemon
-	drain  chan struct{}      // has one element once Drain was called
+	file      string // the configuration
+	cfg       atomic.Pointer[config.Config]
+	logs      *logs.Logs
+	daemon    *proxy.Daemon
+	admin     *admin.Server
+	stop      context.CancelFunc // begins to stop the daemon
+	reloading sync.Mutex         // held while the configuration changes
+	drain     chan struct{}      // has one element once Drain was called
 }
 
 // Run runs the daemon with a configuration file until a signal or a command stops
@@ -35,7 +38,7 @@ func Run(file string) error {
 	}
 	defer s.logs.Close()
 	s.logs.RedirectStandard()
-	proxy.LimitMemory(s.cfg)
+	proxy.LimitMemory(s.cfg.Load())
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	s.stop = stop
@@ -48,33 +51,40 @@ func Run(file string) error {
 }
 
 // load reads the configuration, and builds the daemon.
-func (s *service) load() (err error) {
-	if s.cfg, err = config.Load(s.file); err != nil {
-		return err
-	}
-	warnings, err := proxy.Check(s.cfg)
+func (s *service) load() error {
+	cfg, warnings, err := read(s.file)
 	if err != nil {
 		return err
 	}
-	if s.logs, err = proxy.NewLogs(s.cfg.Log, os.Stderr); err != nil {
+	s.cfg.Store(cfg)
+	if s.logs, err = proxy.NewLogs(cfg.Log, os.Stderr); err != nil {
 		return err
-	}
-	for _, w := range s.cfg.Warnings {
-		s.logs.Main.Warn(w.Error())
 	}
 	for _, w := range warnings {
 		s.logs.Main.Warn(w)
 	}
-	s.daemon, err = proxy.New(s.cfg, s.logs)
+	s.daemon, err = proxy.New(cfg, s.logs)
 	return err
+}
+
+// read reads a configuration file, and returns what is valid but odd about it.
+func read(file string) (cfg *config.Config, warnings []string, err error) {
+	if cfg, err = config.Load(file); err != nil {
+		return nil, nil, err
+	}
+	for _, w := range cfg.Warnings {
+		warnings = append(warnings, w.Error())
+	}
+	more, err := proxy.Check(cfg)
+	return cfg, append(warnings, more...), err
 }
 
 // serveAdmin opens the admin socket. That the folder of a default one can't be
 // written is no reason not to run.
 func (s *service) serveAdmin() error {
-	l, err := admin.Listen(s.cfg.Admin.Socket(s.file))
+	l, err := admin.Listen(s.cfg.Load().Admin.Socket(s.file))
 	if err != nil {
-		if s.cfg.Admin.Address != "" || errors.Is(err, admin.ErrRunning) {
+		if s.cfg.Load().Admin.Address != "" || errors.Is(err, admin.ErrRunning) {
 			return err
 		}
 		s.logs.Main.Sugar().Warnw("commands such as mkd reload can't reach this daemon; set admin.address to a path that mkd can write", "error", err)
@@ -104,7 +114,7 @@ func (s *service) Drain() error {
 	default:
 		return errors.New("mkd drains already")
 	}
-	delay := s.cfg.DrainDelay
+	delay := s.cfg.Load().DrainDelay
 	s.logs.Main.Sugar().Infow("draining: /readyz fails, and mkd stops later", "after", delay)
 	time.AfterFunc(delay, s.stop)
 	return nil

@@ -10,9 +10,10 @@ import (
 // SignalHelp is the part of `mkd run --help` about signals.
 const SignalHelp = `SIGTERM, SIGINT or SIGQUIT: stop accepting, let requests in flight end within
 shutdown_timeout, stop the workers, exit 0. A second one ends mkd at once.
+SIGHUP: read the configuration anew, as mkd reload does; a broken one is logged,
+and the old one runs on.
 SIGUSR1: open the log file anew, after logrotate has renamed it, as mkd reopen does.
-SIGHUP and SIGUSR2 are logged and change nothing: mkd can't reload its configuration
-yet. SIGPIPE is ignored.`
+SIGUSR2 is logged and changes nothing. SIGPIPE is ignored.`
 
 // catchSignals has the process receive its signals on the channel. The processes
 // that it starts have their usual effects, which they wouldn't if the signals
@@ -34,9 +35,11 @@ func (s *service) handle(ctx context.Context, signals <-chan os.Signal) {
 			s.stop()
 		case syscall.SIGUSR1:
 			s.Reopen() // logs its error
+		case syscall.SIGHUP:
+			go s.Reload(ctx)
 		case syscall.SIGPIPE: // nobody reads the log; writes to it fail
 		default:
-			s.logs.Main.Sugar().Warnf("the signal %q is ignored: mkd can't reload its configuration yet; restart it", sig)
+			s.logs.Main.Sugar().Warnf("the signal %q is ignored", sig)
 		}
 	}
 }

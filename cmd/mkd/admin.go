@@ -51,6 +51,20 @@ func actionCommand(cmd *cobra.Command, do func(ctx context.Context, c *admin.Cli
 	return cmd
 }
 
+func reloadCommand() *cobra.Command {
+	return actionCommand(&cobra.Command{
+		Use:   "reload",
+		Short: "Have the running daemon read its configuration anew",
+		Long: `Have the running daemon read its configuration anew, as SIGHUP does. It is read
+and checked first, with all keys, certificates and scripts, and new workers boot
+beside the old ones. If anything is wrong, all errors are shown, the exit code
+is 1, and nothing has changed. Otherwise the new configuration is in use when the
+command returns. Requests in flight end on the old one; sessions, WebSockets,
+and the workers of sections that haven't changed live on.`,
+		Args: noArgs,
+	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Reload(ctx) })
+}
+
 func drainCommand() *cobra.Command {
 	return actionCommand(&cobra.Command{
 		Use:   "drain",

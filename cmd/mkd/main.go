@@ -45,7 +45,7 @@ Start with a key and the configuration:
 	}
 	root.SetArgs(args)
 	root.SetVersionTemplate(versionText())
-	root.AddCommand(runCommand(), checkCommand(), drainCommand(), reopenCommand(), workersCommand(), leaksCommand(), phpCommand(), keygenCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand(), reloadCommand(), drainCommand(), reopenCommand(), workersCommand(), leaksCommand(), phpCommand(), keygenCommand(), versionCommand())
 	var watch func(*cobra.Command)
 	watch = func(c *cobra.Command) {
 		if work := c.RunE; work != nil {

@@ -5,8 +5,11 @@ package backend
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 
 	"mkd/config"
 	"mkd/php"
@@ -65,4 +68,21 @@ func New(b *config.Backend, d Daemon) (Backend, error) {
 		}
 	}
 	return nil, errors.New("it has no kind")
+}
+
+// Section returns what a backend is made of: its section, with the contents of the
+// files that are read only once. Backends of the same section are the same.
+func Section(b *config.Backend) (string, error) {
+	text, err := json.Marshal(b)
+	if err != nil {
+		return "", err
+	}
+	if b.HTTP != nil && b.HTTP.TLS.CA != "" {
+		ca, err := os.ReadFile(b.HTTP.TLS.CA)
+		if err != nil {
+			return "", fmt.Errorf("reading tls.ca: %w", err)
+		}
+		text = append(text, ca...)
+	}
+	return string(text), nil
 }

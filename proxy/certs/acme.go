@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -85,6 +87,9 @@ type acmeSource struct {
 	manage     *certmagic.Config
 	serve      *certmagic.Config // the same, quiet about what clients do
 	firstRetry time.Duration
+
+	ctx  context.Context // of obtaining certificates; nil before it begins
+	stop context.CancelFunc
 }
 
 // issuer keeps certmagic from looking for an email address elsewhere if Email is
@@ -98,30 +103,43 @@ func (i issuer) PreCheck(ctx context.Context, names []string, _ bool) error {
 	return i.ACMEIssuer.PreCheck(ctx, names, false)
 }
 
-// addACME adds a listener with certificates by ACME.
-func (m *Manager) addACME(o ACME, h *hosts, log *zap.Logger) (*acmeSource, error) {
+// addACME returns the source of a listener: that of old if nothing has changed.
+func (set *Set) addACME(old, l *listed, log *zap.Logger) (*acmeSource, error) {
+	m, o := set.manager, *l.options.ACME
 	o.CA = cmp.Or(o.CA, DefaultCA)
-	template, err := o.template(h.list)
+	template, err := o.template(l.hosts.list)
 	if err != nil {
 		return nil, err
 	}
-	if m.acme == nil {
-		m.acme = newACMEManager(m.storage, m.renewCheck, m.log)
-	}
-	a := m.acme
-	s := &acmeSource{opts: o, storage: m.storage, cache: a.cache, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
-	for _, host := range h.list {
-		if other := a.byHost[host]; other == nil {
-			s.hosts = append(s.hosts, host)
+	var hosts []string // those that another listener doesn't have already
+	for _, host := range l.hosts.list {
+		if other := set.byHost[host]; other == nil {
+			hosts = append(hosts, host)
 		} else if other.opts.Email != o.Email || other.opts.CA != o.CA || other.opts.CARoot != o.CARoot {
 			return nil, fmt.Errorf("host %s: another listener has its certificate by other settings of ACME", host)
 		}
 	}
-	a.mu.Lock()
-	for _, host := range s.hosts {
-		a.byHost[host] = s
+	var s *acmeSource
+	if old != nil {
+		s, _ = old.source.(*acmeSource)
 	}
-	a.mu.Unlock()
+	if s == nil || !reflect.DeepEqual(old.options, l.options) || !slices.Equal(s.hosts, hosts) {
+		s = m.newACMESource(o, hosts, template, log)
+	}
+	for _, host := range hosts {
+		set.byHost[host] = s
+	}
+	return s, nil
+}
+
+func (m *Manager) newACMESource(o ACME, hosts []string, template certmagic.ACMEIssuer, log *zap.Logger) *acmeSource {
+	m.mu.Lock()
+	if m.acme == nil {
+		m.acme = newACMEManager(m.storage, m.renewCheck, m.log)
+	}
+	a := m.acme
+	m.mu.Unlock()
+	s := &acmeSource{opts: o, hosts: hosts, storage: m.storage, cache: a.cache, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
 
 	config := certmagic.Config{
 		Issuers: []certmagic.Issuer{}, // not its default one
@@ -139,7 +157,15 @@ func (m *Manager) addACME(o ACME, h *hosts, log *zap.Logger) (*acmeSource, error
 	config.Issuers = s.manage.Issuers
 	config.Logger = a.log.WithOptions(zap.WrapCore(lowered(nothing)))
 	s.serve = certmagic.New(a.cache, config)
-	return s, nil
+	return s
+}
+
+// begin returns the context of obtaining certificates, until stop.
+func (s *acmeSource) begin(parent context.Context) context.Context {
+	if s.ctx == nil {
+		s.ctx, s.stop = context.WithCancel(parent)
+	}
+	return s.ctx
 }
 
 func (s *acmeSource) prepare() error { return makeStorage(s.storage) }
@@ -236,10 +262,16 @@ func (a *acmeManager) source(host string) *acmeSource {
 	return a.byHost[host]
 }
 
-func (a *acmeManager) start(ctx context.Context, tasks *sync.WaitGroup) {
-	for host, s := range a.byHost {
-		tasks.Go(func() { s.obtain(ctx, host) })
-	}
+// use puts other sources in the place of those that are in use.
+func (a *acmeManager) use(byHost map[string]*acmeSource) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.byHost = byHost
+}
+
+// forget stops renewing the certificate of a host.
+func (a *acmeManager) forget(host string) {
+	a.cache.RemoveManaged([]certmagic.SubjectIssuer{{Subject: host}})
 }
 
 // close stops renewing. It doesn't wait for a CA that doesn't respond.
@@ -330,12 +362,15 @@ func (s *acmeSource) refresh() {} // certmagic does
 // the hosts of all listeners, and passes all other requests to next.
 func (m *Manager) HTTPChallengeHandler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m.acme != nil && certmagic.LooksLikeHTTPChallenge(r) {
+		m.mu.RLock()
+		a := m.acme
+		m.mu.RUnlock()
+		if a != nil && certmagic.LooksLikeHTTPChallenge(r) {
 			host, _, err := net.SplitHostPort(r.Host)
 			if err != nil {
 				host = r.Host
 			}
-			if s := m.acme.source(strings.ToLower(host)); s != nil && s.issuer.HandleHTTPChallenge(w, r) {
+			if s := a.source(strings.ToLower(host)); s != nil && s.issuer.HandleHTTPChallenge(w, r) {
 				return
 			}
 		}

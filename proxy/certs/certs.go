@@ -3,14 +3,14 @@
 //
 // Make a Manager, add the listeners, and call Prepare, which makes what is missing;
 // then open their sockets, and call Start last: the CA's challenges come in on these
-// sockets.
+// sockets. Another Set of certificates can take the place of the first at any time.
 package certs
 
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -48,9 +48,10 @@ type Options struct {
 type Manager struct {
 	storage string
 	log     *zap.Logger
-	sources []source
-	names   []string     // the listeners of the sources
-	acme    *acmeManager // nil: no listener uses ACME
+	mu      sync.RWMutex
+	set     *Set            // in use
+	acme    *acmeManager    // nil: no listener has used ACME
+	ctx     context.Context // of the tasks; nil before Start
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
 
@@ -80,75 +81,25 @@ func New(storage string, logger *zap.Logger) *Manager {
 	if logger == nil {
 		logger = zap.NewNop()
 	}
-	return &Manager{storage: storage, log: logger, firstRetry: firstRetry}
+	m := &Manager{storage: storage, log: logger, firstRetry: firstRetry}
+	m.set = m.NewSet()
+	return m
 }
 
-// Add adds a listener by its name, before Start, and returns the configuration
-// of its TLS: version 1.2 or 1.3, with HTTP/2 and HTTP/1.1. It reads Files, and
-// writes nothing. Its error reports what is wrong with o.
+// Add adds a listener to the certificates that are in use; see Set.Add.
 func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
-	kinds := 0
-	for _, given := range []bool{len(o.Files) > 0, o.ACME != nil, o.Internal} {
-		if given {
-			kinds++
-		}
+	next := m.NewSet()
+	next.list = append(next.list, m.set.list...)
+	maps.Copy(next.byHost, m.set.byHost)
+	config, err := next.Add(listener, o)
+	if err == nil {
+		m.Use(next)
 	}
-	if kinds != 1 {
-		return nil, errors.New("certificates come from files, from ACME, or are internal: exactly one of them")
-	}
-	h, err := newHosts(o.Hosts)
-	if err != nil {
-		return nil, err
-	}
-	if len(o.Files) == 0 && len(h.list) == 0 {
-		return nil, errors.New("no hosts: which names are the certificates for?")
-	}
-	if len(o.Files) == 0 && m.storage == "" {
-		return nil, errors.New("no folder to keep certificates in")
-	}
-
-	config := &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		CipherSuites: AEADSuites(),
-		NextProtos:   []string{"h2", "http/1.1"},
-	}
-	log := m.log.With(zap.String("listener", listener))
-	var s source
-	switch {
-	case o.ACME != nil:
-		config.NextProtos = append(config.NextProtos, acmeProtocol)
-		s, err = m.addACME(*o.ACME, h, log)
-	case o.Internal:
-		s, err = newInternal(m.storage, listener, h, log)
-	default:
-		s, err = newFiles(o.Files, h, log)
-	}
-	if err != nil {
-		return nil, err
-	}
-	m.sources, m.names = append(m.sources, s), append(m.names, listener)
-
-	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		name, ok := h.choose(hello.ServerName)
-		if !ok {
-			// crypto/tls sends the alert unrecognized_name.
-			return nil, nil
-		}
-		return s.certificate(name, hello)
-	}
-	return config, nil
+	return config, err
 }
 
-// Prepare makes the certificates of Internal that don't exist yet, and the folder
-// of storage. Call it before the sockets are opened.
-func (m *Manager) Prepare() error {
-	for _, s := range m.sources {
-		if err := s.prepare(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// Prepare is Set.Prepare for the certificates that are in use.
+func (m *Manager) Prepare() error { return m.set.Prepare() }
 
 // makeStorage makes the folder that certificates are kept in.
 func makeStorage(storage string) error {
@@ -172,13 +123,54 @@ func (m *Manager) Start(ctx context.Context) {
 				return
 			case <-tick.C:
 			}
-			for _, s := range m.sources {
-				s.refresh()
+			m.mu.RLock()
+			set := m.set
+			m.mu.RUnlock()
+			for _, l := range set.list {
+				l.source.refresh()
 			}
 		}
 	})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ctx = ctx
+	m.obtain(nil, m.set.byHost)
+}
+
+// Use puts other certificates in the place of those that are in use. Connections and
+// configurations of TLS stay as they are.
+func (m *Manager) Use(next *Set) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.set
+	m.set = next
+	for _, l := range next.list {
+		l.serving.current.Store(l)
+	}
 	if m.acme != nil {
-		m.acme.start(ctx, &m.tasks)
+		m.acme.use(next.byHost)
+	}
+	if m.ctx != nil {
+		m.obtain(old.byHost, next.byHost)
+	}
+}
+
+// obtain begins to obtain the certificates of hosts that are new, and forgets those
+// of hosts that are gone. The caller holds the mutex.
+func (m *Manager) obtain(old, next map[string]*acmeSource) {
+	for host, s := range next {
+		if old[host] != s {
+			ctx := s.begin(m.ctx)
+			m.tasks.Go(func() { s.obtain(ctx, host) })
+		}
+	}
+	for host, s := range old {
+		if next[host] != s {
+			s.stop()
+		}
+		if next[host] == nil {
+			m.acme.forget(host)
+		}
 	}
 }
 
@@ -189,6 +181,8 @@ func (m *Manager) Close() {
 		m.cancel()
 	}
 	m.tasks.Wait()
+	m.mu.RLock()
+	defer m.mu.RUnlock()
 	if m.acme != nil {
 		m.acme.close()
 	}

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -124,8 +125,8 @@ func TestFilesBehindSymlinks(t *testing.T) {
 
 		var tests []*fileTest
 		m := New("", nil)
-		for _, kp := range []KeyPair{{dir + "/live/cert.pem", dir + "/live/key.pem"}, {dir + "/tls.crt", dir + "/tls.key"}} {
-			config, err := m.Add("web", Options{Files: []KeyPair{kp}})
+		for i, kp := range []KeyPair{{dir + "/live/cert.pem", dir + "/live/key.pem"}, {dir + "/tls.crt", dir + "/tls.key"}} {
+			config, err := m.Add(fmt.Sprint("web", i), Options{Files: []KeyPair{kp}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -69,7 +69,7 @@ func TestInternal(t *testing.T) {
 	if entries, _ := os.ReadDir(filepath.Join(storage, "internal")); len(entries) != 2 {
 		t.Errorf("files are left: %v", entries)
 	}
-	leaf := m.sources[0].(*internal).cert.Load().Leaf
+	leaf := m.set.list[0].source.(*internal).cert.Load().Leaf
 	if leaf.IsCA || leaf.KeyUsage&x509.KeyUsageCertSign != 0 {
 		t.Error("the certificate could sign others")
 	}
@@ -147,7 +147,7 @@ func TestInternalRenewal(t *testing.T) {
 		if lines := above(logs); len(lines) != 1 {
 			t.Errorf("a renewal that fails is logged as %q", lines)
 		}
-		if got := m.sources[0].(*internal).cert.Load().Leaf.SerialNumber.String(); got != first {
+		if got := m.set.list[0].source.(*internal).cert.Load().Leaf.SerialNumber.String(); got != first {
 			t.Error("a certificate is served that wasn't kept")
 		}
 		os.Remove(dir)

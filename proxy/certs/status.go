@@ -19,9 +19,12 @@ type Status struct {
 
 // Status returns the state of the certificates of all listeners, in their order.
 func (m *Manager) Status() (all []Status) {
-	for i, s := range m.sources {
-		for _, st := range s.status() {
-			st.Listener = m.names[i]
+	m.mu.RLock()
+	set := m.set
+	m.mu.RUnlock()
+	for _, l := range set.list {
+		for _, st := range l.source.status() {
+			st.Listener = l.listener
 			all = append(all, st)
 		}
 	}

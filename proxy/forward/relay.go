@@ -96,7 +96,7 @@ func (r *Relay) keep(p []byte) (int, error) {
 	}
 	err := error(nil)
 	if r.file == nil {
-		r.file, err = spill.File(r.spool.dir)
+		r.file, err = spill.File(r.spool.rules.Load().Dir)
 	}
 	if err == nil {
 		_, err = r.file.WriteAt(p[:n], r.to)

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"mkd/config"
 	"mkd/proxy/request"
-	"mkd/share"
 )
 
 // TestRelay passes responses of all lengths through a relay whose client is slower
@@ -20,7 +20,7 @@ func TestRelay(t *testing.T) {
 			part  int
 			flush bool
 		}{{7001, false}, {7001, true}, {8192, false}, {maxWaiting, false}} {
-			s := &Spool{memory: 1, bytes: share.NewPool(200_000, 0), dir: t.TempDir()}
+			s := NewSpool(&config.Spool{MaxMemory: 1, MaxTotal: 200_000, Dir: t.TempDir()})
 			rec := httptest.NewRecorder()
 			r := NewRelay(&slowWriter{ResponseWriter: rec}, s)
 			r.Head(202)
@@ -65,7 +65,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 // TestRelayBreaks: neither a client that leaves nor an origin that breaks off
 // leaves a whole response, a goroutine or a part of the spool behind.
 func TestRelayBreaks(t *testing.T) {
-	s := &Spool{memory: 1, bytes: share.NewPool(1<<20, 0), dir: t.TempDir()}
+	s := NewSpool(&config.Spool{MaxMemory: 1, MaxTotal: 1 << 20, Dir: t.TempDir()})
 	r := NewRelay(&slowWriter{ResponseWriter: httptest.NewRecorder(), fail: errors.New("reset")}, s)
 	r.Head(200)
 	var err error

@@ -39,16 +39,22 @@ func keepError(err error) error {
 // announces; when all bodies together have taken what they may, the rest of each
 // goes to its file.
 type Spool struct {
-	each   int64 // bytes of memory for a body
-	memory int64 // bytes of memory for all bodies
-	held   atomic.Int64
-	dir    string
-	bytes  *share.Pool // of all bodies, in memory and files, shared fairly by clients
+	rules atomic.Pointer[config.Spool]
+	held  atomic.Int64 // bytes of memory
+	bytes *share.Pool  // of all bodies, in memory and files, shared fairly by clients
 }
 
 // NewSpool returns a spool.
 func NewSpool(c *config.Spool) *Spool {
-	return &Spool{each: int64(c.Memory), memory: int64(c.MaxMemory), dir: c.Dir, bytes: share.NewPool(int64(c.MaxTotal), 0)}
+	s := &Spool{bytes: share.NewPool(0, 0)}
+	s.Configure(c)
+	return s
+}
+
+// Configure changes the limits, and the folder for bodies from now on.
+func (s *Spool) Configure(c *config.Spool) {
+	s.rules.Store(c)
+	s.bytes.SetLimits(int64(c.MaxTotal), 0)
 }
 
 // join returns the client that a request counts for. The caller calls Leave.
@@ -61,7 +67,7 @@ func (s *Spool) join(r *request.Request) *share.Client {
 
 // takeMemory takes n bytes of memory, if there are so many.
 func (s *Spool) takeMemory(n int) bool {
-	if s.held.Add(int64(n)) > s.memory {
+	if s.held.Add(int64(n)) > int64(s.rules.Load().MaxMemory) {
 		s.held.Add(-int64(n))
 		return false
 	}
@@ -146,7 +152,7 @@ func (b *spooled) grow(length int64) bool {
 	if length > 0 {
 		size = min(max(size, smallStep), length)
 	}
-	more := int(min(size, b.spool.each)) - cap(b.head)
+	more := int(min(size, int64(b.spool.rules.Load().Memory))) - cap(b.head)
 	if more <= 0 || !b.spool.takeMemory(more) {
 		return false
 	}
@@ -197,7 +203,7 @@ func (b *spooled) write(p []byte) (err error) {
 		return err
 	}
 	if b.file == nil {
-		if b.file, err = spill.File(b.spool.dir); err != nil {
+		if b.file, err = spill.File(b.spool.rules.Load().Dir); err != nil {
 			return keepError(err)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"mkd/config"
 	"mkd/proxy/request"
-	"mkd/share"
 )
 
 // TestSpoolFails: a disk that takes no more is a fault of this side, not of the
@@ -32,7 +32,7 @@ func TestSpoolFails(t *testing.T) {
 			t.Errorf("%v: %d", err, got)
 		}
 	}
-	s := &Spool{each: 4, memory: 100, bytes: share.NewPool(100, 0), dir: filepath.Join(t.TempDir(), "gone")}
+	s := NewSpool(&config.Spool{Memory: 4, MaxMemory: 100, MaxTotal: 100, Dir: filepath.Join(t.TempDir(), "gone")})
 	r, err := http.NewRequest("POST", "/", io.MultiReader(strings.NewReader("longer than that")))
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestSpoolFails(t *testing.T) {
 
 // TestSpoolTakesMemoryAsBytesArrive has a client announce much and send little.
 func TestSpoolTakesMemoryAsBytesArrive(t *testing.T) {
-	s := &Spool{each: 64 << 10, memory: 1 << 20, bytes: share.NewPool(1<<30, 0)}
+	s := NewSpool(&config.Spool{Memory: 64 << 10, MaxMemory: 1 << 20, MaxTotal: 1 << 30})
 	for _, length := range []int64{-1, 64 << 10, 1 << 30} {
 		in, client := io.Pipe()
 		r, err := http.NewRequest("POST", "/", in)
@@ -75,7 +75,7 @@ func TestSpoolTakesMemoryAsBytesArrive(t *testing.T) {
 // bound they are in files.
 func TestSpoolBoundsMemory(t *testing.T) {
 	for _, memory := range []int64{0, 1000, 10_000, 100_000, 1 << 20} {
-		s := &Spool{each: 64 << 10, memory: memory, bytes: share.NewPool(1<<30, 0), dir: t.TempDir()}
+		s := NewSpool(&config.Spool{Memory: 64 << 10, MaxMemory: config.Size(memory), MaxTotal: 1 << 30, Dir: t.TempDir()})
 		var open []io.Closer
 		for _, size := range []int{1, 511, 512, 513, 4095, 4096, 4097, 64 << 10, 64<<10 + 1, 200_000} {
 			for _, length := range []int64{-1, int64(size)} {
@@ -115,7 +115,7 @@ func TestSpoolBoundsMemory(t *testing.T) {
 
 // TestBodyLongerThanItsLength has a body with more bytes than it may have.
 func TestBodyLongerThanItsLength(t *testing.T) {
-	s := &Spool{each: 64 << 10, memory: 1 << 20, bytes: share.NewPool(1<<30, 0)}
+	s := NewSpool(&config.Spool{Memory: 64 << 10, MaxMemory: 1 << 20, MaxTotal: 1 << 30})
 	r, err := http.NewRequest("POST", "/", io.MultiReader(strings.NewReader("0123")))
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestBodyLongerThanItsLength(t *testing.T) {
 // TestSpoolIsShared has one client send bodies until it is refused: there is room
 // for another client's then.
 func TestSpoolIsShared(t *testing.T) {
-	s := &Spool{each: 64 << 10, memory: 1 << 20, bytes: share.NewPool(1_000_000, 0), dir: t.TempDir()}
+	s := NewSpool(&config.Spool{Memory: 64 << 10, MaxMemory: 1 << 20, MaxTotal: 1_000_000, Dir: t.TempDir()})
 	receive := func(client string) (io.Closer, error) {
 		h, err := http.NewRequest("POST", "/", io.MultiReader(bytes.NewReader(make([]byte, 100_000))))
 		if err != nil {

@@ -167,7 +167,7 @@ func (w *Response) writeHead() {
 	case w.req.ProtoMinor == 0:
 		w.close = true // the body ends with the connection
 	}
-	w.close = w.close || !w.conn.body.arrived() || w.conn.server.draining.Load()
+	w.close = w.close || !w.conn.body.arrived() || w.conn.server.draining.Load() || w.conn.server.closing.Load()
 	if h["Upgrade"] != nil { // of a 426, say (RFC 9110, section 7.8)
 		out.buf = appendField(out.buf, "Upgrade", h["Upgrade"])
 		out.buf = append(out.buf, "Connection: Upgrade\r\n"...)

@@ -68,6 +68,7 @@ type Server struct {
 	// Logger gets what clients do wrong, at level debug. Default: nothing.
 	Logger *slog.Logger
 
+	closing  atomic.Bool // each connection closes after its next response
 	draining atomic.Bool
 	active   sync.WaitGroup
 
@@ -107,6 +108,11 @@ func (s *Server) untrack(c *conn) {
 	s.mu.Unlock()
 	s.active.Done()
 }
+
+// Drain has each connection close after its next response, which says so. Idle ones
+// stay open until Shutdown: a client may be about to send. The caller has stopped
+// accepting connections before.
+func (s *Server) Drain() { s.closing.Store(true) }
 
 // Shutdown closes idle connections, and lets requests in flight end within ctx:
 // their responses say that the connection closes. What is left when ctx ends is

@@ -179,14 +179,10 @@ func peer(tcp *net.TCPConn) netip.Addr {
 	return netip.Addr{}
 }
 
-// Status returns how many connections of a listener that Listen opened are open,
-// and how many it has refused. It counts them only if there is a bound.
-func Status(l net.Listener) (open int, refused uint64) {
-	counted, ok := l.(*listener)
-	if !ok || counted.slots == nil {
-		return 0, 0
-	}
-	s := counted.slots
+// Status returns how many connections are open, and how many were refused. It counts
+// them only if there is a bound.
+func (l *Listener) Status() (open int, refused uint64) {
+	s := l.slots
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return int(s.pool.InUse()), s.total

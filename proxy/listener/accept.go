@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// accept hands each connection of l to serve, on a goroutine of its own, until l
-// is closed. An error that may pass, such as a lack of descriptors, is logged,
+// accept hands each connection of l to serve, which returns at once, until l is
+// closed. An error that may pass, such as a lack of descriptors, is logged,
 // and accepting goes on after a pause that grows up to a second.
 func accept(l net.Listener, log *slog.Logger, serve func(net.Conn)) error {
 	var pause time.Duration
@@ -17,7 +17,7 @@ func accept(l net.Listener, log *slog.Logger, serve func(net.Conn)) error {
 		switch {
 		case err == nil:
 			pause = 0
-			go serve(c)
+			serve(c)
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		default:

@@ -8,12 +8,10 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 
 	"mkd/config"
 	"mkd/proxy/http1"
 	"mkd/proxy/httpmsg"
-	"mkd/proxy/listen"
 	"mkd/proxy/request"
 	"mkd/share"
 )
@@ -21,25 +19,21 @@ import (
 // web is what HTTP and HTTPS listeners have in common: the requests of HTTP/1
 // connections.
 type web struct {
-	name    string
-	address string
-	cfg     *config.Web
-	daemon  *Daemon
-	log     *slog.Logger
-	secure  bool
+	name   string
+	cfg    *config.Web
+	daemon *Daemon
+	log    *slog.Logger
+	secure bool
 
 	http1    *http1.Server
 	requests *share.Pool // in flight
 
-	stopping context.Context // ends when the listener closes
+	stopping context.Context // ends when the server shuts down
 	stop     context.CancelFunc
-	listener net.Listener
-	mu       sync.Mutex // guards listener
 }
 
-func newWeb(name, address string, cfg *config.Web, d *Daemon) *web {
-	l := &web{name: name, address: address, cfg: cfg, daemon: d, log: d.Logs.Peers(name)}
-	l.requests = share.NewPool(int64(cfg.MaxRequests), 0)
+func newWeb(name string, cfg *config.Web, d *Daemon, sh *shared) *web {
+	l := &web{name: name, cfg: cfg, daemon: d, log: d.Logs.Peers(name), requests: sh.requests}
 	l.stopping, l.stop = context.WithCancel(context.Background())
 	l.http1 = &http1.Server{
 		NewHandler:    l.newConn,
@@ -53,41 +47,6 @@ func newWeb(name, address string, cfg *config.Web, d *Daemon) *web {
 		Logger:        l.log,
 	}
 	return l
-}
-
-// Listen implements Listener.
-func (l *web) Listen() (net.Listener, error) {
-	return listen.Listen(listen.Options{
-		Address:             l.address,
-		MaxConnections:      l.cfg.MaxConnections,
-		MaxConnectionsPerIP: l.cfg.MaxConnectionsPerIP,
-		Exempt:              l.daemon.Trusted,
-		ProxyProtocol:       Networks(l.cfg.ProxyProtocol.From),
-		Logger:              l.log,
-	})
-}
-
-// serve accepts connections until shutdown.
-func (l *web) serve(socket net.Listener, conn func(net.Conn)) error {
-	l.mu.Lock()
-	l.listener = socket
-	l.mu.Unlock()
-	err := accept(socket, l.log, conn)
-	if l.stopping.Err() != nil {
-		return nil
-	}
-	return errors.Join(err, net.ErrClosed)
-}
-
-// close stops accepting, and ends tunnels: nobody knows when they would end by
-// themselves.
-func (l *web) close() {
-	l.stop()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.listener != nil {
-		l.listener.Close()
-	}
 }
 
 // join returns the client of a connection, as it is counted for requests in
@@ -164,23 +123,30 @@ const acmePath = "/.well-known/acme-challenge/"
 
 func (c *httpConn) handle(w *http1.Response, h *http.Request, refused error) error {
 	r := &c.request
-	r.Begin(h, c.web.daemon.Enter(c.web.name))
+	r.Begin(h, c.web.daemon.Enter())
 	r.Local, r.Remote, r.Client = c.local, c.remote, c.remote
 	return c.web.handle(w, r, c.client, refused, nil) // package http1 lingers
 }
 
-// httpListener is a listener for plain HTTP/1.
+// httpListener serves plain HTTP/1.
 type httpListener struct{ *web }
 
-func newHTTP(l *config.Listener, d *Daemon) (Listener, error) {
-	return &httpListener{newWeb(l.Name, l.HTTP.Address, &l.HTTP.Web, d)}, nil
+func newHTTP(l *config.Listener, d *Daemon, sh *shared) (server, error) {
+	return &httpListener{newWeb(l.Name, &l.HTTP.Web, d, sh)}, nil
 }
 
-// Serve implements Listener.
-func (l *httpListener) Serve(socket net.Listener) error { return l.serve(socket, l.http1.ServeConn) }
+// serve implements server.
+func (l *httpListener) serve(c net.Conn, _ func()) bool {
+	l.http1.ServeConn(c)
+	return false
+}
 
-// Shutdown implements Listener.
-func (l *httpListener) Shutdown(ctx context.Context) error {
-	l.close()
+// drain implements server.
+func (l *httpListener) drain() { l.http1.Drain() }
+
+// shutdown implements server. It ends tunnels: nobody knows when they would end by
+// themselves.
+func (l *httpListener) shutdown(ctx context.Context) error {
+	l.stop()
 	return l.http1.Shutdown(ctx)
 }

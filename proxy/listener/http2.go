@@ -45,7 +45,7 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 		body = &http2Body{body: h.Body, control: control, pace: http1.Pace{Timeout: l.cfg.BodyTimeout, MinRate: int64(l.cfg.MinRate)}, expected: h.Header["Expect"] != nil}
 		h.Body = body
 	}
-	r.Begin(h, l.daemon.Enter(l.name))
+	r.Begin(h, l.daemon.Enter())
 	r.Local, r.Remote, r.Client = conn.local, conn.remote, conn.remote
 	linger := func() {
 		if body != nil && !body.ended.Load() {

@@ -39,27 +39,26 @@ func TestHTTP2ClientsAreForgotten(t *testing.T) {
 	defer certificate.Close()
 	base, stop := context.WithCancel(t.Context())
 	defer stop()
-	made, err := newHTTPS(&config.Listener{Name: "tls", HTTPS: &config.HTTPS{Address: "127.0.0.1:0", Web: config.Web{
+	made, err := New(&config.Listener{Name: "tls", HTTPS: &config.HTTPS{Address: "127.0.0.1:0", Web: config.Web{
 		HeaderTimeout: time.Minute, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute,
 		MaxHeader: 64 << 10, MaxFields: 100, MaxConnections: 100, MaxRequests: 100, MaxStreams: 10,
 	}}}, &Daemon{
-		Enter: func(string) request.Lease { return okLease{} }, Base: base, Logs: l,
-		TLS: &tls.Config{Certificates: certificate.TLS.Certificates},
+		Enter: func() request.Lease { return okLease{} }, Base: base, Logs: l,
+		TLS: &tls.Config{Certificates: certificate.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := made.Listen()
-	if err != nil {
+	if err := made.Open(nil); err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- made.Serve(socket) }()
+	go func() { served <- made.Serve() }()
 	for i := range byte(20) {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 10+i)}}
 		tr := &http.Transport{DialContext: d.DialContext, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 		c := http.Client{Transport: tr, Timeout: 20 * time.Second}
-		resp, err := c.Get("https://" + socket.Addr().String() + "/")
+		resp, err := c.Get("https://" + made.Addr().String() + "/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,10 +68,15 @@ func TestHTTP2ClientsAreForgotten(t *testing.T) {
 		resp.Body.Close()
 		tr.CloseIdleConnections()
 	}
-	requests := made.(*httpsListener).requests
+	requests := made.shared.requests
 	for deadline := time.Now().Add(10 * time.Second); requests.Clients() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d clients are kept, none is connected", requests.Clients())
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); made.Connections() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections count as open, none is", made.Connections())
 		}
 	}
 	if err := made.Shutdown(t.Context()); err != nil {

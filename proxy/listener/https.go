@@ -3,40 +3,36 @@ package listener
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
 	"mkd/config"
 )
 
-// httpsListener is a listener for HTTP over TLS. The client chooses HTTP/1.1 or
+// httpsListener serves HTTP over TLS. The client chooses HTTP/1.1 or
 // HTTP/2 in the handshake (RFC 7301).
 type httpsListener struct {
 	*web
 	tls        *tls.Config
 	http2      *http.Server
+	serving    sync.Once // begins to serve HTTP/2
 	http2Conns *handover
+	open       sync.Map // functions to call when HTTP/2 connections have ended
 	handshakes sync.WaitGroup
 	streams    sync.WaitGroup // requests of HTTP/2 in flight
 }
 
-func newHTTPS(l *config.Listener, d *Daemon) (Listener, error) {
-	h := &httpsListener{web: newWeb(l.Name, l.HTTPS.Address, &l.HTTPS.Web, d), tls: d.TLS}
+func newHTTPS(l *config.Listener, d *Daemon, sh *shared) (server, error) {
+	h := &httpsListener{web: newWeb(l.Name, &l.HTTPS.Web, d, sh), tls: d.TLS}
 	h.secure = true
-	for _, protocol := range []string{"h2", "http/1.1"} {
-		if !slices.Contains(h.tls.NextProtos, protocol) {
-			h.tls.NextProtos = append(h.tls.NextProtos, protocol)
-		}
-	}
 	h.http2Conns = newHandover()
 	h.http2 = &http.Server{
 		Handler:        http.HandlerFunc(h.serveHTTP2),
 		ConnContext:    h.http2Context,
+		ConnState:      h.http2State,
 		BaseContext:    func(net.Listener) context.Context { return d.Base },
 		IdleTimeout:    h.cfg.IdleTimeout,
 		MaxHeaderBytes: int(h.cfg.MaxHeader),
@@ -59,37 +55,39 @@ const (
 	maxConnBuffer   = 256 << 10
 )
 
-// Serve implements Listener.
-func (l *httpsListener) Serve(socket net.Listener) error {
-	l.http2Conns.addr = socket.Addr()
-	done := make(chan error, 1)
-	go func() { done <- l.http2.Serve(l.http2Conns) }()
-	err := l.serve(socket, l.serveConn)
-	l.http2Conns.Close()
-	if h2 := <-done; err == nil && !errors.Is(h2, http.ErrServerClosed) && !errors.Is(h2, net.ErrClosed) {
-		return h2
-	}
-	return err
-}
-
-// serveConn does the handshake, and hands the connection to the server of the
-// protocol that the client chose.
-func (l *httpsListener) serveConn(c net.Conn) {
+// serve implements server. It does the handshake, and hands the connection to the
+// server of the protocol that the client chose.
+func (l *httpsListener) serve(c net.Conn, done func()) (handedOver bool) {
 	secure, err := l.handshake(c)
 	if err != nil {
 		l.log.Debug("TLS handshake", "client", c.RemoteAddr().String(), "error", err)
 		c.Close()
-		return
+		return false
 	}
 	switch secure.ConnectionState().NegotiatedProtocol {
 	case "h2":
-		if !l.http2Conns.give(secure) {
-			secure.Close()
+		l.serving.Do(func() { go l.http2.Serve(l.http2Conns) })
+		l.open.Store(secure, done)
+		if l.http2Conns.give(secure) {
+			return true
 		}
+		l.open.Delete(secure)
+		secure.Close()
 	case "http/1.1", "":
 		l.http1.ServeConn(secure)
 	default: // an authority's challenge (RFC 8737), which the handshake has met
 		secure.Close()
+	}
+	return false
+}
+
+// http2State notes the end of an HTTP/2 connection.
+func (l *httpsListener) http2State(c net.Conn, state http.ConnState) {
+	if state != http.StateClosed {
+		return
+	}
+	if done, ok := l.open.LoadAndDelete(c); ok {
+		done.(func())()
 	}
 }
 
@@ -106,10 +104,21 @@ func (l *httpsListener) handshake(c net.Conn) (*tls.Conn, error) {
 	return secure, c.SetDeadline(time.Time{})
 }
 
-// Shutdown implements Listener.
-func (l *httpsListener) Shutdown(ctx context.Context) error {
-	l.close()
+// drain implements server.
+func (l *httpsListener) drain() {
+	l.http1.Drain()
+	go func() {
+		l.handshakes.Wait()
+		l.http2.Shutdown(l.stopping) // tells clients to open no more streams (RFC 9113, section 6.8)
+	}()
+}
+
+// shutdown implements server. It ends tunnels: nobody knows when they would end by
+// themselves.
+func (l *httpsListener) shutdown(ctx context.Context) error {
+	l.stop()
 	l.handshakes.Wait()
+	l.http2Conns.Close()
 	var first, second error
 	var wg sync.WaitGroup
 	wg.Go(func() { first = l.http1.Shutdown(ctx) })
@@ -131,7 +140,6 @@ type handover struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
-	addr   net.Addr
 }
 
 func newHandover() *handover {
@@ -165,4 +173,4 @@ func (h *handover) Close() error {
 }
 
 // Addr implements net.Listener.
-func (h *handover) Addr() net.Addr { return h.addr }
+func (h *handover) Addr() net.Addr { return nil }

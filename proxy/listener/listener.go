@@ -4,32 +4,26 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/proxy/listen"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
 )
 
-// Listener takes requests from clients. Its methods are called in their order,
-// once each.
-type Listener interface {
-	// Listen opens the socket.
-	Listen() (net.Listener, error)
-	// Serve accepts connections and serves them. It returns nil after Shutdown.
-	Serve(net.Listener) error
-	// Shutdown stops accepting. Requests in flight may end within ctx.
-	Shutdown(ctx context.Context) error
-}
-
 // Daemon is what the listeners get from the daemon.
 type Daemon struct {
-	// Enter takes the current generation for a request to a listener.
-	Enter func(listener string) request.Lease
+	// Enter takes the current generation for a request to the listener.
+	Enter func() request.Lease
 	// Base is the context of all requests. It ends when they are cut off.
 	Base context.Context
 	// Trusted are the networks of proxies, which speak for many clients.
@@ -43,31 +37,279 @@ type Daemon struct {
 
 	// TLS is the configuration of an HTTPS listener.
 	TLS *tls.Config
-
 	// Challenge responds to an authority's http-01 challenge, or has next respond.
 	// It is for HTTP listeners.
 	Challenge func(next http.Handler) http.Handler
+}
+
+// server serves the connections of a listener by the settings of one configuration.
+type server interface {
+	// serve serves a connection and closes it, or hands it over to somebody who calls
+	// done in the end and returns true.
+	serve(c net.Conn, done func()) (handedOver bool)
+	// drain has each connection close after its next response.
+	drain()
+	// shutdown closes idle connections, and lets requests in flight end within ctx. No
+	// new connection comes.
+	shutdown(ctx context.Context) error
 }
 
 // kinds is the table of the kinds of listeners.
 var kinds = []struct {
 	name string // its section in config.yaml
 	has  func(*config.Listener) bool
-	new  func(*config.Listener, *Daemon) (Listener, error)
+	new  func(*config.Listener, *Daemon, *shared) (server, error)
 }{
 	{"megaki", func(l *config.Listener) bool { return l.Megaki != nil }, newMegaki},
 	{"https", func(l *config.Listener) bool { return l.HTTPS != nil }, newHTTPS},
 	{"http", func(l *config.Listener) bool { return l.HTTP != nil }, newHTTP},
 }
 
-// New returns a listener of the kind that its section names.
-func New(l *config.Listener, d *Daemon) (Listener, error) {
+// Listener takes requests from clients at one socket. A reload changes its settings
+// with Prepare and Use: each connection keeps those that it was accepted with.
+type Listener struct {
+	first  *Settings // until there is a socket
+	socket *listen.Listener
+	shared *shared
+	log    *slog.Logger
+	closed atomic.Bool
+	ended  chan struct{} // closed when Serve has accepted the last connection; nil before Serve
+
+	mu      sync.Mutex
+	current *serving
+	earlier map[*serving]struct{} // of earlier settings, with connections that are open
+}
+
+// serving is a server, and the number of its connections.
+type serving struct {
+	server
+	connections int // guarded by Listener.mu
+}
+
+// Settings are what one configuration makes of a listener.
+type Settings struct {
+	server  server
+	shared  func() // moves the limits that all settings share
+	options listen.Options
+}
+
+// New returns a listener with the settings of its section. It reads the key files,
+// and opens nothing.
+func New(l *config.Listener, d *Daemon) (*Listener, error) {
+	made := &Listener{shared: newShared(), log: d.Logs.Peers(l.Name), earlier: make(map[*serving]struct{})}
+	var err error
+	made.first, err = made.Prepare(l, d)
+	return made, err
+}
+
+// Prepare returns the settings of a section, and changes nothing. It reads the key
+// files.
+func (l *Listener) Prepare(c *config.Listener, d *Daemon) (*Settings, error) {
 	for _, k := range kinds {
-		if k.has(l) {
-			return k.new(l, d)
+		if !k.has(c) {
+			continue
 		}
+		made, err := k.new(c, d, l.shared)
+		if err != nil {
+			return nil, err
+		}
+		return &Settings{
+			server: made,
+			shared: func() { l.shared.configure(c) },
+			options: listen.Options{
+				Address:             c.Address(),
+				MaxConnections:      c.MaxConnections(),
+				MaxConnectionsPerIP: c.MaxConnectionsPerIP(),
+				Exempt:              d.Trusted,
+				ProxyProtocol:       Networks(c.ProxyFrom()),
+				Logger:              d.Logs.Peers(c.Name),
+			},
+		}, nil
 	}
 	return nil, errors.New("it has no kind")
+}
+
+// Open opens the socket, or takes over that of file if it isn't nil. The file stays
+// the caller's.
+func (l *Listener) Open(file *os.File) (err error) {
+	if file != nil {
+		l.socket, err = listen.FromFile(file, l.first.options)
+	} else {
+		l.socket, err = listen.Listen(l.first.options)
+	}
+	if err != nil {
+		return err
+	}
+	l.first.shared()
+	l.current, l.first = &serving{server: l.first.server}, nil
+	return nil
+}
+
+// Addr returns the address of the socket, nil before Open.
+func (l *Listener) Addr() net.Addr {
+	if l.socket == nil {
+		return nil
+	}
+	return l.socket.Addr()
+}
+
+// File returns a descriptor of the socket, which goes on to listen when the listener
+// closes.
+func (l *Listener) File() (*os.File, error) { return l.socket.File() }
+
+// Socket returns the socket, nil before Open.
+func (l *Listener) Socket() *listen.Listener { return l.socket }
+
+// Use has connections from now on served by other settings. Those that are open
+// keep theirs.
+func (l *Listener) Use(s *Settings) {
+	l.socket.Configure(s.options) // checked with the configuration
+	s.shared()
+	l.mu.Lock()
+	old := l.current
+	l.current = &serving{server: s.server}
+	if old.connections > 0 {
+		l.earlier[old] = struct{}{}
+		old = nil
+	}
+	l.mu.Unlock()
+	if old != nil {
+		old.end()
+	}
+}
+
+// begin returns the server of a new connection.
+func (l *Listener) begin() *serving {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.current.connections++
+	return l.current
+}
+
+// done notes that a connection has ended.
+func (l *Listener) done(s *serving) {
+	l.mu.Lock()
+	s.connections--
+	_, earlier := l.earlier[s]
+	last := earlier && s.connections == 0
+	if last {
+		delete(l.earlier, s)
+	}
+	l.mu.Unlock()
+	if last {
+		s.end()
+	}
+}
+
+// end releases what a server without connections holds.
+func (s *serving) end() { s.shutdown(context.Background()) }
+
+// Serve accepts connections and serves them. It returns nil after Drain or Shutdown.
+func (l *Listener) Serve() error {
+	ended := make(chan struct{})
+	l.mu.Lock()
+	l.ended = ended
+	l.mu.Unlock()
+	err := accept(l.socket, l.log, l.ServeConn)
+	close(ended)
+	if l.closed.Load() {
+		return nil
+	}
+	return errors.Join(err, net.ErrClosed)
+}
+
+// ServeConn serves a connection, on a goroutine of its own.
+func (l *Listener) ServeConn(c net.Conn) {
+	s := l.begin()
+	done := sync.OnceFunc(func() { l.done(s) })
+	go func() {
+		if !s.serve(c, done) {
+			done()
+		}
+	}()
+}
+
+// close stops accepting, and returns when no more connection begins. Those that are
+// open stay open.
+func (l *Listener) close() {
+	l.closed.Store(true)
+	if l.socket == nil {
+		return
+	}
+	l.socket.Close()
+	l.mu.Lock()
+	ended := l.ended
+	l.mu.Unlock()
+	if ended != nil {
+		<-ended
+	}
+}
+
+// servers returns the servers of all settings.
+func (l *Listener) servers() (all []*serving) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.current != nil {
+		all = append(all, l.current)
+	}
+	for s := range l.earlier {
+		all = append(all, s)
+	}
+	return all
+}
+
+// Connections returns the number of open connections.
+func (l *Listener) Connections() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.current != nil {
+		n = l.current.connections
+	}
+	for s := range l.earlier {
+		n += s.connections
+	}
+	return n
+}
+
+// Drain stops accepting, and has each connection close after its next response:
+// another process serves the socket. It returns when no connection is open, or when
+// ctx ends.
+func (l *Listener) Drain(ctx context.Context) {
+	l.close()
+	for _, s := range l.servers() {
+		s.drain()
+	}
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for l.Connections() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// drainTick is how often a listener that drains counts its connections.
+const drainTick = 20 * time.Millisecond
+
+// Shutdown stops accepting and closes idle connections. Requests in flight may end
+// within ctx.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	l.close()
+	servers := l.servers()
+	errs := make([]error, len(servers))
+	var wg sync.WaitGroup
+	for i, s := range servers {
+		wg.Go(func() { errs[i] = s.shutdown(ctx) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Networks parses networks of a checked configuration.

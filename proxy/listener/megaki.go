@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"sync"
 
@@ -16,10 +15,7 @@ import (
 	"mkd/megaki"
 	"mkd/megaki/privatekey"
 	"mkd/proxy/httpmsg"
-	"mkd/proxy/listen"
-	"mkd/proxy/ratelimit"
 	"mkd/proxy/request"
-	"mkd/share"
 )
 
 // megakiListener takes messages out of Megaki sessions, and makes requests of
@@ -31,8 +27,8 @@ type megakiListener struct {
 	server *megaki.Server
 }
 
-// newMegaki returns a Megaki listener. It reads the key files.
-func newMegaki(c *config.Listener, d *Daemon) (Listener, error) {
+// newMegaki returns the server of a Megaki listener. It reads the key files.
+func newMegaki(c *config.Listener, d *Daemon, sh *shared) (server, error) {
 	keys, err := loadKeys(c.Megaki)
 	if err != nil {
 		return nil, err
@@ -43,7 +39,6 @@ func newMegaki(c *config.Listener, d *Daemon) (Listener, error) {
 		Handler:           l,
 		MaxMessage:        int(c.Megaki.MaxMessage),
 		MaxMessagesPerKey: c.Megaki.MaxMessagesPerKey,
-		MaxConnections:    c.Megaki.MaxConnections,
 		HandshakeTimeout:  c.Megaki.HandshakeTimeout,
 		MessageTimeout:    c.Megaki.MessageTimeout,
 		WriteTimeout:      c.Megaki.WriteTimeout,
@@ -52,11 +47,11 @@ func newMegaki(c *config.Listener, d *Daemon) (Listener, error) {
 		SessionTTL:        d.SessionTTL,
 		Memory:            d.Memory,
 		TrustedProxies:    d.Trusted,
+		AllowHandshake:    sh.allowHandshake,
 		Logger:            d.Logs.Peers(c.Name),
 	}
-	if rate := c.Megaki.HandshakesPerIP; rate.Rate > 0 {
-		limit := ratelimit.New[netip.Prefix](rate.Rate, rate.Burst)
-		l.server.AllowHandshake = func(client netip.Addr) bool { return limit.Take(share.Network(client)) == 0 }
+	if err := l.server.Check(); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
@@ -93,28 +88,17 @@ func loadKeys(m *config.Megaki) ([]crypto.Decrypter, error) {
 	return keys, nil
 }
 
-// Listen implements Listener.
-func (l *megakiListener) Listen() (net.Listener, error) {
-	return listen.Listen(listen.Options{
-		Address:             l.cfg.Address,
-		MaxConnections:      l.cfg.MaxConnections,
-		MaxConnectionsPerIP: l.cfg.MaxConnectionsPerIP,
-		Exempt:              l.daemon.Trusted,
-		ProxyProtocol:       Networks(l.cfg.ProxyProtocol.From),
-		Logger:              l.daemon.Logs.Peers(l.name),
-	})
+// serve implements server.
+func (l *megakiListener) serve(c net.Conn, _ func()) bool {
+	l.server.ServeConn(c)
+	return false
 }
 
-// Serve implements Listener.
-func (l *megakiListener) Serve(socket net.Listener) error {
-	if err := l.server.Serve(socket); !errors.Is(err, megaki.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
+// drain implements server.
+func (l *megakiListener) drain() { l.server.Drain() }
 
-// Shutdown implements Listener.
-func (l *megakiListener) Shutdown(ctx context.Context) error { return l.server.Shutdown(ctx) }
+// shutdown implements server.
+func (l *megakiListener) shutdown(ctx context.Context) error { return l.server.Shutdown(ctx) }
 
 // ServeMegaki implements megaki.Handler. An error closes the connection.
 func (l *megakiListener) ServeMegaki(out *megaki.ResponseWriter, m *megaki.Request) (err error) {
@@ -127,7 +111,7 @@ func (l *megakiListener) ServeMegaki(out *megaki.ResponseWriter, m *megaki.Reque
 			httpmsg.Blank(h)
 		}
 	}
-	r.Begin(h, l.daemon.Enter(l.name))
+	r.Begin(h, l.daemon.Enter())
 	r.Listener, r.Raw, r.Message, r.Session, r.Secure = l.name, raw, m.Body, &m.Session, true
 	r.Remote, r.Client = m.Client, m.Client
 	s.response.begin(out, raw, h.Method == http.MethodHead)

@@ -3,6 +3,7 @@ package route
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -25,6 +26,20 @@ type limitKey struct {
 
 func newRateLimit(c *config.RateLimit) *rateLimit {
 	return &rateLimit{c.By, ratelimit.New[limitKey](c.Rate, c.Burst)}
+}
+
+// takeLimit returns the rate limit of a route: that of the same route before, with
+// what clients have used of it, or a new one. The same route has the same name or,
+// without one, matches the same requests. rs may be nil.
+func (rs *Routes) takeLimit(c *config.Route) *rateLimit {
+	if rs != nil {
+		for _, r := range rs.all {
+			if r.limit != nil && r.cfg.Name == c.Name && (c.Name != "" || reflect.DeepEqual(r.cfg.Match, c.Match)) && *r.cfg.RateLimit == *c.RateLimit {
+				return r.limit
+			}
+		}
+	}
+	return newRateLimit(c.RateLimit)
 }
 
 var errRate = errors.New("the client has passed the route's rate_limit")

@@ -39,7 +39,7 @@ type route struct {
 
 // New returns the routes of a configuration. backend returns a backend by its
 // name. Requests are counted in t.
-func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.Logs, t *tally.Tally) *Routes {
+func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.Logs, t *tally.Tally, old *Routes) *Routes {
 	rs := &Routes{
 		cfg:     cfg,
 		clients: &forward.Clients{Trusted: networks(cfg.TrustedProxies), Field: http.CanonicalHeaderKey(cfg.ClientIPField)},
@@ -56,7 +56,7 @@ func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.
 			response: newHeaderChanges(&c.Headers.Response),
 		}
 		if c.RateLimit != nil {
-			r.limit = newRateLimit(c.RateLimit)
+			r.limit = old.takeLimit(c)
 		}
 		if c.MaxInFlight > 0 {
 			r.inFlight = &inFlight{most: int64(c.MaxInFlight)}
