@@ -109,7 +109,7 @@ func (l *httpsListener) drain() {
 	l.http1.Drain()
 	go func() {
 		l.handshakes.Wait()
-		l.http2.Shutdown(l.stopping) // tells clients to open no more streams (RFC 9113, section 6.8)
+		l.http2.Shutdown(l.stopping) // asks clients for no more streams (RFC 9113, section 6.8)
 	}()
 }
 
