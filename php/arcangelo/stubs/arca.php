@@ -365,4 +365,27 @@ namespace arca {
     function finish(mixed $response = null): void
     {
     }
+
+    /**
+     * Makes a response of server-sent events, which an EventSource in a browser receives
+     * as they come.
+     *
+     *     return arca\stream((function () {
+     *         foreach (news() as $item) {
+     *             yield ['event' => 'news', 'id' => $item->id, 'data' => $item];
+     *         }
+     *     })());
+     *
+     * An element is the data of an event: a string as it is, any other value as JSON. An
+     * array with the key data can have event, id and retry (milliseconds) besides. null is
+     * a sign of life: yield one at least once within the backend's timeout, and often
+     * enough to notice that the client has left; the generator is ended then.
+     *
+     * The worker is occupied until the end.
+     *
+     * @param iterable<mixed> $events
+     */
+    function stream(iterable $events): \arca\Response
+    {
+    }
 }

@@ -28,7 +28,7 @@ final class PublicApiTest extends TestCase
                 $this->documented($m, "$class::{$m->name}");
             }
         }
-        foreach (['arca\psr', 'arca\symfony', 'arca\finish'] as $name) {
+        foreach (['arca\psr', 'arca\symfony', 'arca\finish', 'arca\stream'] as $name) {
             $function = new ReflectionFunction($name);
             $this->typed($function, $name);
             self::assertNotFalse($function->getDocComment());

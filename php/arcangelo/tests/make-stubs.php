@@ -11,7 +11,7 @@ require_once __DIR__ . '/bootstrap.php';
 function stubs(): string
 {
     $arca = array_map(classStub(...), [arca\Request::class, arca\Response::class, arca\Upload::class]);
-    foreach (['psr', 'symfony', 'finish'] as $function) {
+    foreach (['psr', 'symfony', 'finish', 'stream'] as $function) {
         $arca[] = functionStub(new ReflectionFunction("arca\\$function"), '');
     }
     return <<<PHP
