@@ -63,6 +63,8 @@ type Config struct {
 
 	// Warnings are about what is valid but odd, sorted by position.
 	Warnings []Error `yaml:"-"`
+
+	positions map[string]string // see Position
 }
 
 // Backend serves requests. It has exactly one of the kinds below.

@@ -64,6 +64,7 @@ func (s system) parse(name string, data []byte, dir string) (*Config, error) {
 	w.warn(cfg)
 	w.sort(w.warnings)
 	cfg.Warnings = w.warnings
+	w.notePositions(cfg)
 	return cfg, nil
 }
 

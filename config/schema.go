@@ -38,7 +38,7 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		tag := sf.Tag.Get("yaml")
-		if tag == "-" {
+		if tag == "-" || !sf.IsExported() {
 			continue
 		}
 		key, option, _ := strings.Cut(tag, ",")

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,11 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"mkd/config"
 	"mkd/megaki"
 	"mkd/megaki/privatekey"
-	"mkd/proxy"
-	"mkd/proxy/logs"
 	"mkd/service"
 )
 
@@ -24,7 +22,7 @@ var version = "unknown"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run returns the exit code: 0, 1 it failed, 2 wrong usage.
+// run returns the exit code: 0, 1 it failed, 2 wrong usage, or that of an exitError.
 func run(args []string) int {
 	running := false
 	root := &cobra.Command{
@@ -64,6 +62,9 @@ Start with a key and the configuration:
 		return 0
 	}
 	message, code := fmt.Sprintf("mkd: %v\n", err), 1
+	if e := (exitError{}); errors.As(err, &e) {
+		code = e.code
+	}
 	if !running {
 		message, code = fmt.Sprintf("%sSee '%s --help'.\n", message, cmd.CommandPath()), 2
 	}
@@ -98,35 +99,6 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%s takes no argument; the configuration is given by a flag: %[1]s --config %s", cmd.CommandPath(), args[0])
 }
 
-// daemon is a configuration, and what is built of it.
-type daemon struct {
-	cfg      *config.Config
-	logs     *logs.Logs
-	proxy    *proxy.Daemon
-	warnings []string // what is valid but odd, or doesn't fit this machine
-}
-
-func load(path string) (*daemon, error) {
-	d := new(daemon)
-	var err error
-	if d.cfg, err = config.Load(path); err != nil {
-		return nil, err
-	}
-	for _, w := range d.cfg.Warnings {
-		d.warnings = append(d.warnings, w.Error())
-	}
-	more, err := proxy.Check(d.cfg)
-	if err != nil {
-		return nil, err
-	}
-	d.warnings = append(d.warnings, more...)
-	if d.logs, err = proxy.NewLogs(d.cfg.Log, os.Stderr); err != nil {
-		return nil, err
-	}
-	d.proxy, err = proxy.New(d.cfg, d.logs)
-	return d, err
-}
-
 func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -139,39 +111,6 @@ func runCommand() *cobra.Command {
 		return service.Run(*path)
 	}
 	return cmd
-}
-
-func checkCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Check the configuration, and change nothing",
-		Long: `Check the configuration: its syntax, the files that it names, the keys, and
-whether it fits the limits of this machine. All errors are reported at once, with
-file, line and column. Warnings leave the exit code at 0.`,
-		Args: noArgs,
-	}
-	path := configFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		d, err := load(*path)
-		if err != nil {
-			return err
-		}
-		defer d.logs.Close()
-		for _, w := range d.warnings {
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s, %s\n", *path,
-			count(len(d.cfg.Listeners), "listener"), count(len(d.cfg.Backends), "backend"), count(len(d.cfg.Routes), "route"))
-		return nil
-	}
-	return cmd
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func keygenCommand() *cobra.Command {

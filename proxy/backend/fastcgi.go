@@ -219,5 +219,5 @@ func (f *fastcgiBackend) kind(err error) error {
 	if errors.Is(err, fastcgi.ErrLengthRequired) {
 		return &request.Error{Kind: request.NoLength, Err: err}
 	}
-	return balanceError(err)
+	return balanceError(explainSocket(err))
 }

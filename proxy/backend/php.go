@@ -91,7 +91,7 @@ func newPHP(b *config.Backend, d Daemon) (Backend, error) {
 // Start implements Backend.
 func (b *phpBackend) Start(ctx context.Context) (err error) {
 	if err := b.pool.Start(ctx); err != nil {
-		return err
+		return b.explain(err)
 	}
 	b.watch, err = watchFiles(b, b.cfg)
 	return err
@@ -106,7 +106,18 @@ func (b *phpBackend) Shutdown(ctx context.Context) error {
 }
 
 // Restart implements Restarter.
-func (b *phpBackend) Restart(ctx context.Context) error { return b.pool.Replace(ctx) }
+func (b *phpBackend) Restart(ctx context.Context) error { return b.explain(b.pool.Replace(ctx)) }
+
+// explain returns a plainer error for workers that can't read their script.
+func (b *phpBackend) explain(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if why := explainUnreadable(b.cfg.User, b.cfg.Group, b.cfg.Script); why != nil {
+		return why
+	}
+	return err
+}
 
 // FindsLeaks implements LeakFinder.
 func (b *phpBackend) FindsLeaks() bool { return b.findsLeaks }

@@ -237,8 +237,8 @@ func TestOptions(t *testing.T) {
 
 		{storage, Options{Files: []KeyPair{{good.Cert, dir + "/none"}}}, dir + "/none"},
 		{storage, Options{Files: []KeyPair{{dir + "/none", good.Key}}}, dir + "/none"},
-		{storage, Options{Files: []KeyPair{{good.Cert, other.Key}}}, "private key does not match"},
-		{storage, Options{Files: []KeyPair{{good.Key, good.Cert}}}, "certificate " + good.Key},
+		{storage, Options{Files: []KeyPair{{good.Cert, other.Key}}}, "doesn't belong to the certificate"},
+		{storage, Options{Files: []KeyPair{{good.Key, good.Cert}}}, "there is no certificate in PEM in " + good.Key},
 		{storage, Options{Files: []KeyPair{{large, good.Key}}}, "not a file of"},
 		{storage, Options{Files: []KeyPair{{dir, good.Key}}}, "not a file of"},
 

@@ -3,10 +3,12 @@ package certs
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -80,9 +82,38 @@ func (p *pair) load() (*tls.Certificate, error) {
 	}
 	cert, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %w", p.Cert, p.Key, err)
+		return nil, p.explain(err, certPEM, keyPEM)
 	}
 	return &cert, nil
+}
+
+// explain returns a plainer error for a certificate and a key that package tls
+// rejected together. It distinguishes its errors by their texts alone.
+func (p *pair) explain(err error, certPEM, keyPEM []byte) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "private key does not match"), strings.Contains(text, "private key type does not match"):
+		return fmt.Errorf("the key %s doesn't belong to the certificate %s; give the key that was made together with it", p.Key, p.Cert)
+	case !hasPEM(certPEM, "CERTIFICATE"):
+		return fmt.Errorf("there is no certificate in PEM in %s", p.Cert)
+	case !hasPEM(keyPEM, "PRIVATE KEY"):
+		return fmt.Errorf("there is no private key in PEM in %s", p.Key)
+	}
+	return fmt.Errorf("certificate %s with key %s: %w", p.Cert, p.Key, err)
+}
+
+// hasPEM reports whether there is a block whose type ends so.
+func hasPEM(data []byte, kind string) bool {
+	for {
+		block, rest := pem.Decode(data)
+		switch {
+		case block == nil:
+			return false
+		case strings.HasSuffix(block.Type, kind):
+			return true
+		}
+		data = rest
+	}
 }
 
 // readFile reads a file, unless it is too large to be a certificate or key. Its

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -24,7 +23,7 @@ func LookupIdentity(userName, groupName string) (*Identity, error) {
 		return nil, nil
 	}
 	if os.Geteuid() != 0 {
-		return nil, errors.New("PHP can run as another user or group only if this process is root")
+		return nil, fmt.Errorf("user and group can be set only if mkd runs as root, and it runs as %s; remove them, or start mkd as root", runningAs())
 	}
 	id := &Identity{credential: syscall.Credential{Uid: uint32(syscall.Getuid()), Gid: uint32(syscall.Getgid())}}
 	if userName != "" {
@@ -42,6 +41,15 @@ func LookupIdentity(userName, groupName string) (*Identity, error) {
 		}
 	}
 	return id, nil
+}
+
+// runningAs returns the name of this process's user.
+func runningAs() string {
+	u, err := user.LookupId(strconv.Itoa(os.Geteuid()))
+	if err != nil {
+		return "the user " + strconv.Itoa(os.Geteuid())
+	}
+	return u.Username
 }
 
 func (id *Identity) setUser(name string) error {

@@ -1,0 +1,29 @@
+package config
+
+import "fmt"
+
+// Position returns where an entry of a section is in the configuration, for errors
+// that come up later: "config.yaml:7:3: backends.site".
+func (c *Config) Position(section, name string) string {
+	path := join(section, name)
+	if at, ok := c.positions[path]; ok {
+		return at + ": " + path
+	}
+	return path
+}
+
+// notePositions keeps the positions of listeners and backends.
+func (w *walker) notePositions(cfg *Config) {
+	cfg.positions = make(map[string]string)
+	note := func(p any) {
+		if o := w.at(p); o != nil {
+			cfg.positions[o.path] = fmt.Sprintf("%s:%d:%d", o.source.file, o.line, o.column)
+		}
+	}
+	for i := range cfg.Listeners {
+		note(&cfg.Listeners[i])
+	}
+	for i := range cfg.Backends {
+		note(&cfg.Backends[i])
+	}
+}
