@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"io/fs"
+	"os"
 
 	"mkd/config"
 	"mkd/proxy/logs"
@@ -11,19 +12,35 @@ import (
 // NewLogs returns the logs of a configuration. They go to its file, or to out if it
 // has none.
 func NewLogs(cfg config.Log, out io.Writer) (*logs.Logs, error) {
-	o := logs.Options{
+	out, err := logOutput(cfg, out)
+	if err != nil {
+		return nil, err
+	}
+	return logs.New(out, logOptions(cfg))
+}
+
+// logOutput opens the file of a configuration. Without one it returns out.
+func logOutput(cfg config.Log, out io.Writer) (io.Writer, error) {
+	if cfg.Output.File == "" {
+		return out, nil
+	}
+	return logs.OpenFile(cfg.Output.File, fs.FileMode(cfg.Output.Mode))
+}
+
+func logOptions(cfg config.Log) logs.Options {
+	return logs.Options{
 		Level:        cfg.Level,
 		Format:       cfg.Format,
 		Access:       cfg.Access.Enabled,
 		AccessFormat: cfg.Access.Format,
 		AccessRate:   cfg.AccessRate,
 	}
-	if cfg.Output.File == "" {
-		return logs.New(out, o)
+}
+
+// planLogs opens the log file of a configuration, if it is another one than before.
+func (d *Daemon) planLogs(old, cfg config.Log) (out io.Writer, err error) {
+	if old.Output == cfg.Output {
+		return d.logs.Output(), nil
 	}
-	file, err := logs.OpenFile(cfg.Output.File, fs.FileMode(cfg.Output.Mode))
-	if err != nil {
-		return nil, err
-	}
-	return logs.New(file, o)
+	return logOutput(cfg, os.Stderr)
 }

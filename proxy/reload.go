@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"mkd/config"
 	"mkd/proxy/certs"
 	"mkd/proxy/listener"
+	"mkd/proxy/logs"
 )
 
 // Reload puts another checked configuration in the place of the current one. It
@@ -31,7 +33,7 @@ func (d *Daemon) Reload(ctx context.Context, cfg *config.Config) error {
 	}
 	if err := errors.Join(fixed, err); err != nil {
 		if c != nil {
-			err = errors.Join(err, c.abandon())
+			err = errors.Join(err, d.abandon(c))
 		}
 		return err
 	}
@@ -60,6 +62,7 @@ func restartNeeded(old, cfg *config.Config) error {
 type change struct {
 	generation *generation
 	certs      *certs.Set
+	log        io.Writer
 	listeners  []*openListener                      // in their order
 	settings   map[*openListener]*listener.Settings // of those that are open already
 }
@@ -128,6 +131,10 @@ func (d *Daemon) planListener(c *change, cfg *config.Config, l *config.Listener)
 // prepare opens and starts what a change needs.
 func (d *Daemon) prepare(ctx context.Context, c *change) error {
 	errs := []error{c.certs.Prepare()}
+	var err error
+	if c.log, err = d.planLogs(d.current.Load().cfg.Log, c.generation.cfg.Log); err != nil {
+		errs = append(errs, err)
+	}
 	for _, o := range c.listeners {
 		if c.settings[o] == nil {
 			if err := d.openBeside(o); err != nil {
@@ -165,8 +172,11 @@ func (d *Daemon) openBeside(o *openListener) error {
 }
 
 // abandon closes and stops what prepare has opened and started.
-func (c *change) abandon() error {
+func (d *Daemon) abandon(c *change) error {
 	ctx := context.Background()
+	if f, ok := c.log.(*logs.File); ok && c.log != d.logs.Output() {
+		f.Close()
+	}
 	for _, o := range c.listeners {
 		if c.settings[o] == nil {
 			o.Shutdown(ctx)
@@ -183,6 +193,7 @@ func (d *Daemon) swap(c *change) {
 	d.mu.Unlock()
 	old := d.current.Swap(c.generation)
 	cfg := c.generation.cfg
+	d.logs.Configure(c.log, logOptions(cfg.Log)) // checked with the configuration
 	d.memory.SetLimit(int64(cfg.Limits.MessageMemory))
 	d.spool.Configure(&cfg.Limits.Spool)
 	d.certs.Use(c.certs)

@@ -50,10 +50,11 @@ type Request struct {
 // Wants reports which fields of a Request the line of a request would have: Agent
 // and Referer, and ID. failed is its Failed.
 func (l *Logs) Wants(failed bool) (agent, id bool) {
-	if !l.all && !failed {
+	r := l.rules.Load()
+	if !r.all && !failed {
 		return false, false
 	}
-	return l.line.agent, l.line.id
+	return r.line.agent, r.line.id
 }
 
 // Access logs a request. In a second there are no more lines than
@@ -62,7 +63,8 @@ func (l *Logs) Wants(failed bool) (agent, id bool) {
 // free of a bound, as in package share, so that a flood from one client leaves
 // the lines of others. Lines beyond are dropped, and counted.
 func (l *Logs) Access(r *Request) {
-	if !l.all && !r.Failed {
+	rules := l.rules.Load()
+	if !rules.all && !r.Failed {
 		return
 	}
 	now := time.Now()
@@ -71,7 +73,7 @@ func (l *Logs) Access(r *Request) {
 		return
 	}
 	line := lines.Get().(*[]byte)
-	*line = l.line.write((*line)[:0], r, now)
+	*line = rules.line.write((*line)[:0], r, now)
 	l.access.Write(*line)
 	lines.Put(line)
 }
@@ -89,9 +91,8 @@ func Shorten(text string, limit int) string {
 
 // accessRate bounds the lines of requests in each second.
 type accessRate struct {
-	limit int // lines in a second; 0: no limit
-
 	mu      sync.Mutex
+	limit   int   // lines in a second; 0: no limit
 	unix    int64 // the second that all and refused count
 	all     second
 	refused second
@@ -111,14 +112,20 @@ func clientSlot(client netip.Addr) uint64 {
 	return maphash.Comparable(hashSeed, share.Network(client)) % uint64(len(second{}.clients))
 }
 
+func (a *accessRate) setLimit(limit int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limit = limit
+}
+
 // take reports whether a request of a client may make a line at a time.
 func (a *accessRate) take(client netip.Addr, refused bool, now time.Time) bool {
-	if a.limit == 0 {
-		return true
-	}
 	i := clientSlot(client)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.limit == 0 {
+		return true
+	}
 	if unix := now.Unix(); unix != a.unix {
 		a.unix, a.all, a.refused = unix, second{}, second{}
 	}

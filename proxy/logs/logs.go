@@ -14,6 +14,9 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -53,40 +56,114 @@ type Logs struct {
 	queue  *queue
 	report *zap.Logger // for counts of dropped lines
 	access sink        // for lines of requests, which are written within a second
-	line   lineFormat  // of these
-	file   *File       // nil: the logs go elsewhere
-	all    bool        // whether each request makes a line
 	rate   accessRate
+	rules  atomic.Pointer[rules]
+
+	mu   sync.Mutex
+	file *File // nil: the logs go elsewhere; guarded by mu
+}
+
+// rules are what Options make of the lines.
+type rules struct {
+	level   zapcore.Level
+	encoder zapcore.Encoder
+	line    lineFormat // of requests
+	all     bool       // whether each request makes a line
 }
 
 // New returns logs that write to out, which may be a File. Close must be called at
 // the end; it closes a File.
 func New(out io.Writer, o Options) (*Logs, error) {
-	level := zapcore.InfoLevel
+	l := new(Logs)
+	l.queue = newQueue(out, l.reportDropped)
+	if err := l.Configure(out, o); err != nil {
+		l.queue.close(0)
+		return nil, err
+	}
+	logger := func(c *core) *zap.Logger { return zap.New(c, zap.ErrorOutput(c.sink)) }
+	l.Main = logger(&core{logs: l, sink: sink{l.queue, queueLimit, false}})
+	l.report = logger(&core{logs: l, sink: sink{l.queue, reportLimit, false}, always: true})
+	l.access = sink{l.queue, accessLimit, true}
+	return l, nil
+}
+
+// Configure has further lines follow other options, and go to out. If they went to
+// another File, that is closed.
+func (l *Logs) Configure(out io.Writer, o Options) error {
+	r := &rules{level: zapcore.InfoLevel, all: o.Access}
 	if o.Level != "" {
 		var err error
-		if level, err = zapcore.ParseLevel(o.Level); err != nil {
-			return nil, fmt.Errorf("log level: %w", err)
+		if r.level, err = zapcore.ParseLevel(o.Level); err != nil {
+			return fmt.Errorf("log level: %w", err)
 		}
 	}
-	l := &Logs{all: o.Access, rate: accessRate{limit: o.AccessRate}}
-	l.queue = newQueue(out, l.reportDropped)
-	l.file, _ = out.(*File)
 	terminal := isTerminal(out)
 	console := o.Format == "console" || o.Format != "json" && terminal
 	if o.AccessFormat == "" || o.AccessFormat == "auto" {
 		o.AccessFormat = map[bool]string{true: "console", false: "json"}[console]
 	}
-	l.line = newLineFormat(o.AccessFormat, terminal)
-	encoder := newEncoder(console, terminal)
-	logger := func(level zapcore.Level, s sink) *zap.Logger {
-		return zap.New(zapcore.NewCore(encoder.Clone(), s, level), zap.ErrorOutput(s))
+	r.line, r.encoder = newLineFormat(o.AccessFormat, terminal), newEncoder(console, terminal)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rules.Store(r)
+	l.rate.setLimit(o.AccessRate)
+	old := l.file
+	if l.file, _ = out.(*File); old != nil && old != l.file {
+		l.queue.setOut(out, old)
+	} else {
+		l.queue.setOut(out, nil)
 	}
-	l.Main = logger(level, sink{l.queue, queueLimit, false})
-	l.report = logger(zapcore.WarnLevel, sink{l.queue, reportLimit, false})
-	l.access = sink{l.queue, accessLimit, true}
-	return l, nil
+	return nil
 }
+
+// Output returns where the lines go.
+func (l *Logs) Output() io.Writer {
+	l.queue.mu.Lock()
+	defer l.queue.mu.Unlock()
+	return l.queue.out
+}
+
+// core is a zapcore.Core whose lines follow the rules of the moment.
+type core struct {
+	logs   *Logs
+	sink   sink
+	always bool // whatever the level
+	fields []zapcore.Field
+}
+
+// Enabled implements zapcore.LevelEnabler.
+func (c *core) Enabled(level zapcore.Level) bool {
+	return c.always || level >= c.logs.rules.Load().level
+}
+
+// With implements zapcore.Core.
+func (c *core) With(fields []zapcore.Field) zapcore.Core {
+	with := *c
+	with.fields = slices.Concat(c.fields, fields)
+	return &with
+}
+
+// Check implements zapcore.Core.
+func (c *core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return checked.AddCore(e, c)
+	}
+	return checked
+}
+
+// Write implements zapcore.Core.
+func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	line, err := c.logs.rules.Load().encoder.EncodeEntry(e, slices.Concat(c.fields, fields))
+	if err != nil {
+		return err
+	}
+	defer line.Free()
+	_, err = c.sink.Write(line.Bytes())
+	return err
+}
+
+// Sync implements zapcore.Core.
+func (c *core) Sync() error { return nil }
 
 // consoleTime is the time of lines for reading.
 const consoleTime = "15:04:05.000"
@@ -121,6 +198,8 @@ func isTerminal(out io.Writer) bool {
 // doesn't take it within a second. What is logged after Close is lost.
 func (l *Logs) Close() error {
 	err := l.queue.close(time.Second)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.file != nil && err == nil {
 		err = l.file.Close()
 	}
@@ -130,6 +209,8 @@ func (l *Logs) Close() error {
 // Reopen opens the log file anew, after it was renamed. After an error the logs go
 // on in the old file. Without a file it does nothing.
 func (l *Logs) Reopen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.file == nil {
 		return nil
 	}

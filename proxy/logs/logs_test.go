@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -453,5 +454,48 @@ func BenchmarkLine(b *testing.B) {
 				line = f.write(line[:0], r, r.Started)
 			}
 		})
+	}
+}
+
+// TestConfigure: loggers that were made before follow other options, and lines go
+// elsewhere, none lost.
+func TestConfigure(t *testing.T) {
+	dir := t.TempDir()
+	first, err := OpenFile(filepath.Join(dir, "first"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(first, Options{Format: "json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := l.Backend("b")
+	backend.Debug("hidden")
+	backend.Info("one")
+	second, err := OpenFile(filepath.Join(dir, "second"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Configure(second, Options{Level: "nonsense"}); err == nil || l.Output() != first {
+		t.Errorf("%v, the lines go to %v", err, l.Output())
+	}
+	if err := l.Configure(second, Options{Level: "debug", Format: "console"}); err != nil {
+		t.Fatal(err)
+	}
+	backend.Debug("two")
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	var all []string
+	for _, name := range []string{"first", "second"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, string(data))
+	}
+	text := strings.Join(all, "")
+	if strings.Contains(text, "hidden") || !strings.Contains(text, `"msg":"one"`) || !strings.Contains(all[1], "DEBUG\ttwo\t{\"backend\": \"b\"}") {
+		t.Errorf("the files have %q", all)
 	}
 }

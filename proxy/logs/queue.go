@@ -27,13 +27,14 @@ type droppedCounts [3]uint64
 
 // queue holds lines until its goroutine has written them.
 type queue struct {
-	out    io.Writer
 	report func(droppedCounts) // logs the count; called by the queue's goroutine
 
 	wake  chan struct{} // has a value if there is something to write
 	ended chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
+	out     io.Writer
+	old     []io.Closer   // what lines went to before
 	pending []byte        // whole lines
 	lines   uint64        // in pending
 	dropped droppedCounts // since the last report
@@ -117,29 +118,53 @@ func (q *queue) run() {
 	defer close(q.ended)
 	var spare []byte
 	for range q.wake {
-		lines, n, closed := q.take(spare)
-		_, err := q.out.Write(lines)
+		out, lines, n, closed := q.take(spare)
+		_, err := out.Write(lines)
+		q.closeOld()
 		if spare = lines[:0]; cap(spare) > 4*batch {
 			spare = nil // it grew in a flood
 		}
 		q.reportDropped(n, err, closed)
 		if closed {
-			lines, _, _ := q.take(nil)
-			q.out.Write(lines)
+			out, lines, _, _ := q.take(nil)
+			out.Write(lines)
 			return
 		}
 	}
 }
 
+// setOut has further lines written elsewhere, and closes old, if it isn't nil, once
+// no line is being written to it.
+func (q *queue) setOut(out io.Writer, old io.Closer) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.out = out
+	if old != nil {
+		q.old = append(q.old, old)
+		q.signal()
+	}
+}
+
+// closeOld closes what no line goes to any more.
+func (q *queue) closeOld() {
+	q.mu.Lock()
+	old := q.old
+	q.old = nil
+	q.mu.Unlock()
+	for _, c := range old {
+		c.Close()
+	}
+}
+
 // take returns all pending lines, and leaves an empty buffer in their place.
-func (q *queue) take(empty []byte) (lines []byte, n uint64, closed bool) {
+func (q *queue) take(empty []byte) (out io.Writer, lines []byte, n uint64, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	lines, n = q.pending, q.lines
 	q.pending, q.lines = empty, 0
 	q.timer.Stop()
 	q.armed = false
-	return lines, n, q.closed
+	return q.out, lines, n, q.closed
 }
 
 // reportDropped reports the lines that were dropped, once in flushAfter, after
