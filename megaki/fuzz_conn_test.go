@@ -176,7 +176,7 @@ func FuzzServer(f *testing.F) {
 			t.Fatalf("not resumed: %v", err)
 		}
 		client.SetDeadline(time.Now().Add(10 * time.Second))
-		box := c.session.(*sessionV1).box
+		box := newBox(&c.session.(*sessionV1).key)
 		last := sealed(box, typeRSTOR, s.Token[:], make([]byte, symmetricKey))
 		for len(steps) > 1 {
 			what, n := steps[0]%6, int(steps[1])

@@ -89,7 +89,8 @@ func (r *requestContext) cancel(err error) {
 }
 
 // end ends the watch, before the connection is read again.
-func (r *requestContext) end() {
+// It reports whether there was one.
+func (r *requestContext) end() bool {
 	r.mu.Lock()
 	r.returned = true
 	watching := r.watching
@@ -102,4 +103,5 @@ func (r *requestContext) end() {
 		<-watching
 	}
 	r.cancel(context.Canceled)
+	return watching != nil
 }

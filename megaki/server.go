@@ -139,8 +139,10 @@ type Server struct {
 	// What a test may set.
 	decrypt decryptFunc
 	verify  verifyFunc
-	random  func([]byte) // draws the server's part of keys
+	random  func([]byte)  // draws the server's part of keys
+	rest    time.Duration // restAfter if 0
 
+	lot       lot // where connections rest
 	draining  atomic.Bool
 	closed    atomic.Bool
 	mu        sync.Mutex
@@ -162,6 +164,7 @@ func (s *Server) messageTimeout() time.Duration {
 }
 func (s *Server) writeTimeout() time.Duration { return cmp.Or(s.WriteTimeout, DefaultWriteTimeout) }
 func (s *Server) idleTimeout() time.Duration  { return cmp.Or(s.IdleTimeout, DefaultIdleTimeout) }
+func (s *Server) restAfter() time.Duration    { return cmp.Or(s.rest, restAfter) }
 func (s *Server) sessionTTL() time.Duration   { return cmp.Or(s.SessionTTL, DefaultSessionTTL) }
 
 func (s *Server) log() *slog.Logger {
@@ -290,11 +293,7 @@ func (s *Server) Serve(l net.Listener) error {
 			<-s.connSlots
 			return ErrServerClosed
 		}
-		go func() {
-			defer func() { <-s.connSlots }()
-			defer s.untrack(c)
-			c.serve()
-		}()
+		go c.serve()
 	}
 }
 
@@ -309,6 +308,7 @@ func (s *Server) track(c *serverConn) bool {
 }
 
 func (s *Server) untrack(c *serverConn) {
+	defer func() { <-s.connSlots }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
@@ -347,10 +347,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	for c := range s.conns {
 		c.closeIfIdle()
+		s.lot.wake(c)
 	}
 	s.mu.Unlock()
 
 	defer s.promoting.Wait()
+	defer s.lot.close()
 	defer s.cancel()
 	select {
 	case <-s.empty:
@@ -363,6 +365,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for c := range s.conns {
 		c.state.Store(connClosed)
 		c.conn.Close()
+		s.lot.wake(c)
 	}
 	s.mu.Unlock()
 	s.cancel()

@@ -30,10 +30,14 @@ var (
 	errIdle           = errors.New("no message came for too long")
 	errSpent          = errors.New("the key may carry no further message")
 	errHandler        = errors.New("the handler failed")
+	errPanicked       = errors.New("the handler panicked")
+
+	errRests = errors.New("no message came for a while") // the connection can rest
 )
 
-// serverConn is a connection of a server. One goroutine owns it. It knows
-// nothing of keys and packets: a handshake gives it a session.
+// serverConn is a connection of a server. One goroutine owns it, or while it rests
+// the server's lot. It knows nothing of keys and packets: a handshake gives it a
+// session.
 type serverConn struct {
 	srv    *Server
 	conn   net.Conn
@@ -42,6 +46,13 @@ type serverConn struct {
 	ctx    context.Context
 	remote netip.AddrPort
 	state  atomic.Int32
+	start  time.Time
+	ended  func()    // counts its end; nil before the handshake
+	readBy time.Time // the deadline of reads, as far as it is known
+
+	stays      bool   // it can't rest
+	registered bool   // its socket is in the set of the lot
+	restID     uint64 // of its last rest; guarded by the lot
 
 	agreement           // session is nil before the handshake
 	count     int       // messages
@@ -72,10 +83,59 @@ func addrPort(conn net.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
+// serve brings a connection to a session. A goroutine of its own carries the
+// messages: the stack of a handshake is deep.
 func (c *serverConn) serve() {
-	defer c.close()
-	start := time.Now()
-	deadline := start.Add(c.srv.handshakeTimeout())
+	if err := c.guard(c.handshake); err != nil {
+		c.end(err)
+		return
+	}
+	go c.run()
+}
+
+// run carries messages until the connection ends or rests.
+func (c *serverConn) run() {
+	err := errPanicked // unless the handler leaves the goroutine alone
+	defer func() {
+		if err != nil {
+			c.end(err)
+		}
+	}()
+	err = c.guard(c.carry)
+	if err != errRests {
+		return
+	}
+	if c.srv.lot.park(c, c.readBy.Add(c.srv.idleTimeout()-c.srv.restAfter())) {
+		err = nil
+		return
+	}
+	c.stays, err = true, errPanicked
+	err = c.guard(c.carry)
+}
+
+// guard calls f, and makes a panic of it an error.
+func (c *serverConn) guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.srv.log().Error("a handler panicked; its connection is closed", "client", c.remote, "panic", v, "stack", string(debug.Stack()))
+			err = errPanicked
+		}
+	}()
+	return f()
+}
+
+// carry carries messages until one fails, or none comes for a while.
+func (c *serverConn) carry() error {
+	for {
+		if err := c.message(); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *serverConn) handshake() error {
+	c.start = time.Now()
+	deadline := c.start.Add(c.srv.handshakeTimeout())
 	c.conn.SetDeadline(deadline)
 	ctx, cancel := context.WithDeadline(c.ctx, deadline)
 	defer cancel()
@@ -94,23 +154,20 @@ func (c *serverConn) serve() {
 	var err error
 	c.agreement, err = h.run(ctx)
 	outcome, ended := c.srv.began(&c.agreement, err)
-	defer ended()
+	c.ended = ended
 	if err == nil {
-		c.open.Store(&LiveSession{Token: c.token, Key: c.key, Client: c.remote, Since: start, Resumed: outcome.Resumption()})
+		c.open.Store(&LiveSession{Token: c.token, Key: c.key, Client: c.remote, Since: c.start, Resumed: outcome.Resumption()})
 		c.response = ResponseWriter{mem: c.mem, limit: c.srv.maxMessage(), session: c.session}
 		c.request = Request{Session: c.token, Key: c.key, Client: c.remote, conn: c}
 	}
-	cancel()
-	for err == nil { // each message sets the deadlines of its own
-		err = c.message()
-	}
-	c.logEnd(err, time.Since(start))
+	return err
 }
 
-// close ends the connection and drops what it holds, after a panic too.
-func (c *serverConn) close() {
-	if v := recover(); v != nil {
-		c.srv.log().Error("a handler panicked; its connection is closed", "client", c.remote, "panic", v, "stack", string(debug.Stack()))
+// end ends the connection, and drops what it holds.
+func (c *serverConn) end(err error) {
+	c.logEnd(err, time.Since(c.start))
+	if c.ended != nil {
+		c.ended()
 	}
 	c.response.release()
 	if c.wire != nil {
@@ -123,6 +180,7 @@ func (c *serverConn) close() {
 	if c.mem != nil {
 		c.mem.leave()
 	}
+	c.srv.untrack(c)
 }
 
 // logEnd logs why the connection ended.
@@ -131,7 +189,7 @@ func (c *serverConn) logEnd(err error, duration time.Duration) {
 	switch {
 	case c.state.Load() == connClosed, c.ctx.Err() != nil, errors.Is(err, ErrServerClosed):
 		level, err = slog.LevelDebug, ErrServerClosed
-	case errors.Is(err, errClosedByClient), errors.Is(err, errIdle), errors.Is(err, errSpent), errors.Is(err, errHandler):
+	case errors.Is(err, errClosedByClient), errors.Is(err, errIdle), errors.Is(err, errSpent), errors.Is(err, errHandler), errors.Is(err, errPanicked):
 		level = slog.LevelDebug
 	}
 	c.srv.log().Log(c.ctx, level, "connection ended", "client", c.remote, "reason", err,
@@ -144,10 +202,13 @@ func (c *serverConn) message() error {
 	if c.srv.closed.Load() {
 		return ErrServerClosed
 	}
-	c.conn.SetReadDeadline(time.Now().Add(c.srv.idleTimeout()))
+	c.awaitUntil(time.Now())
 	switch err := c.wire.first(); {
 	case errors.Is(err, io.EOF):
 		return errClosedByClient
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.rests():
+		c.session.rest()
+		return errRests
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errIdle
 	case errors.Is(err, syscall.ECONNRESET): // it left without reading its response
@@ -160,7 +221,7 @@ func (c *serverConn) message() error {
 	}
 	now := time.Now()
 	if size, _ := c.session.frameSize(c.wire.buf.b[:c.wire.n]); size != c.wire.n {
-		c.conn.SetReadDeadline(now.Add(c.srv.messageTimeout()))
+		c.setReadBy(now.Add(c.srv.messageTimeout()))
 	}
 	frame, err := c.wire.rest(c.session)
 	if err != nil {
@@ -188,6 +249,27 @@ func (c *serverConn) message() error {
 		return fmt.Errorf("writing a response: %w", err)
 	}
 	return last
+}
+
+// rests reports whether the connection rests when no message comes.
+func (c *serverConn) rests() bool {
+	return canRest && !c.stays && c.wire.raw != nil && c.srv.idleTimeout() > 2*c.srv.restAfter()
+}
+
+// awaitUntil sets the deadline for the first byte of a message. A connection that
+// rests waits up to a second longer before it does: to set a deadline costs as much
+// as to decrypt a short message.
+func (c *serverConn) awaitUntil(now time.Time) {
+	if !c.rests() {
+		c.setReadBy(now.Add(c.srv.idleTimeout()))
+	} else if rest := c.srv.restAfter(); c.readBy.Before(now.Add(rest)) || c.readBy.After(now.Add(2*rest)) {
+		c.setReadBy(now.Add(2 * rest))
+	}
+}
+
+func (c *serverConn) setReadBy(t time.Time) {
+	c.readBy = t
+	c.conn.SetReadDeadline(t)
 }
 
 // respond opens a frame, calls the handler, and returns the sealed response,
@@ -230,7 +312,9 @@ func (c *serverConn) markUsed(now time.Time) {
 func (c *serverConn) handle() error {
 	defer func() { // after a panic too
 		if c.request.ctx != nil {
-			c.request.ctx.end()
+			if c.request.ctx.end() {
+				c.readBy = time.Time{} // the watch has changed it
+			}
 			c.request.ctx = nil
 		}
 	}()

@@ -26,6 +26,9 @@ type session interface {
 	// response. The connection ends then, and the client resumes on another.
 	spent() bool
 
+	// rest drops what can be made anew from the keys, until the session is used.
+	rest()
+
 	// close drops the keys. Nothing can be sealed or opened afterwards.
 	close()
 }

@@ -27,6 +27,7 @@ const otherTrailer = "|trailer|"
 func (s *otherSession) headroom() int { return 4 }
 func (s *otherSession) tailroom() int { return len(otherTrailer) }
 func (s *otherSession) spent() bool   { return s.left == 0 }
+func (s *otherSession) rest()         {}
 func (s *otherSession) close()        { s.closed = true }
 
 func (s *otherSession) frameSize(prefix []byte) (int, error) {
@@ -73,7 +74,9 @@ func TestConnectionsKnowNoVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	used := &otherSession{left: 6}
+	srv.connSlots <- struct{}{}
 	server := newServerConn(srv, b)
+	srv.track(server)
 	server.mem = srv.memory.join(netip.Addr{})
 	server.wire = newWire(b, server.mem)
 	server.agreement = agreement{session: used}
@@ -81,13 +84,9 @@ func TestConnectionsKnowNoVersion(t *testing.T) {
 	server.request.conn = server
 	ended := make(chan error)
 	go func() {
-		defer server.close()
-		for {
-			if err := server.message(); err != nil {
-				ended <- err
-				return
-			}
-		}
+		err := server.carry()
+		server.end(err)
+		ended <- err
 	}()
 
 	a.SetDeadline(time.Now().Add(patience))

@@ -11,7 +11,9 @@ var errSessionClosed = errors.New("the session is closed")
 // sessionV1 is the session of version 0A FF: messages are MSG packets under one
 // master key.
 type sessionV1 struct {
-	box    *box // nil once closed
+	key    [symmetricKey]byte
+	closed bool
+	box    *box // nil: made when it is used
 	seen   *seenMACs
 	frames expectation
 	token  Token // that the next packet carries
@@ -24,7 +26,7 @@ type sessionV1 struct {
 // there may be.
 func newSessionV1(token Token, key *[symmetricKey]byte, seen *seenMACs, least, most, roundTrips int) *sessionV1 {
 	return &sessionV1{
-		box:    newBox(key),
+		key:    *key,
 		seen:   seen,
 		frames: expectation{state: "MSG", types: []byte{typeMSG}, minMsg: least, maxMsg: most},
 		token:  token,
@@ -38,8 +40,8 @@ func (s *sessionV1) headroom() int { return msgHeaderSize }
 func (s *sessionV1) tailroom() int { return blockSize - 1 }
 
 func (s *sessionV1) seal(buf []byte, n int) ([]byte, error) {
-	if s.box == nil {
-		return nil, errSessionClosed
+	if err := s.use(); err != nil {
+		return nil, err
 	}
 	p := msgPacket(buf[:msgHeaderSize+padded(n)])
 	s.box.seal(p, typeMSG, s.token[:], n)
@@ -51,8 +53,8 @@ func (s *sessionV1) seal(buf []byte, n int) ([]byte, error) {
 }
 
 func (s *sessionV1) open(frame []byte) ([]byte, error) {
-	if s.box == nil {
-		return nil, errSessionClosed
+	if err := s.use(); err != nil {
+		return nil, err
 	}
 	p := msgPacket(frame)
 	if !s.box.verify(p) {
@@ -73,10 +75,29 @@ func (s *sessionV1) open(frame []byte) ([]byte, error) {
 // connection ends between two messages and not within one.
 func (s *sessionV1) spent() bool { return s.left <= 0 || !s.seen.hasRoom(2) }
 
-func (s *sessionV1) close() {
+// use makes the box, unless there is one.
+func (s *sessionV1) use() error {
+	switch {
+	case s.closed:
+		return errSessionClosed
+	case s.box == nil:
+		s.box = newBox(&s.key)
+	}
+	return nil
+}
+
+func (s *sessionV1) rest() {
 	if s.box != nil {
 		*s.box = box{}
 		s.box = nil
+	}
+}
+
+func (s *sessionV1) close() {
+	if !s.closed {
+		s.closed = true
+		s.rest()
+		clear(s.key[:])
 		s.seen.retire()
 	}
 }

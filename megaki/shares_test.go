@@ -275,10 +275,13 @@ func TestSecretsAreDroppedOnClose(t *testing.T) {
 	}
 	kept := c.Session()
 	live := c.session.(*sessionV1)
+	if _, err := c.RoundTrip(t.Context(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
 	box := live.box
 	c.Close()
 	c.Close()
-	if c.Session() != (Session{}) || live.box != nil || box.block != nil || box.mac != nil || box.enc != nil || box.dec != nil {
+	if c.Session() != (Session{}) || live.box != nil || live.key != [symmetricKey]byte{} || box.block != nil || box.mac != nil || box.enc != nil || box.dec != nil {
 		t.Error("keys are held after Close")
 	}
 	if _, err := live.seal(make([]byte, 1000), 1); err != errSessionClosed {
