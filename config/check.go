@@ -44,6 +44,9 @@ func (w *walker) check(cfg *Config) {
 		if h := cfg.Listeners[i].HTTPS; h != nil {
 			w.checkTLS(h)
 		}
+		if m := cfg.Listeners[i].Megaki; m != nil {
+			w.checkKeys(m)
+		}
 	}
 	for i := range cfg.Backends {
 		b := &cfg.Backends[i]

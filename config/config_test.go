@@ -94,7 +94,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		Listeners: []Listener{{Name: "app", Megaki: &Megaki{
 			Address:           ":1",
-			Keys:              []string{"k"},
+			Keys:              []Key{{File: "k"}},
 			Payload:           PayloadAuto,
 			MaxMessage:        1 << 20,
 			MaxFields:         200,
@@ -141,7 +141,7 @@ func TestDefaults(t *testing.T) {
 func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "address 6379", "network", "host", "name", "server", "email", "url", "upstream",
 		"path", "prefix", "target", "location", "method", "value", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
-		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin"}
+		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
@@ -240,7 +240,7 @@ admin: {address: "unix:../a.sock"}
 		Listeners: []Listener{
 			{Name: "zeta", Megaki: &Megaki{
 				Address:             "[::1]:0",
-				Keys:                []string{"a.key", "/etc/b.key"},
+				Keys:                []Key{{File: "a.key"}, {File: "/etc/b.key"}},
 				KeyPassphraseFile:   "pass",
 				Payload:             PayloadRaw,
 				MaxMessage:          64 * MiB,
@@ -257,7 +257,7 @@ admin: {address: "unix:../a.sock"}
 			}},
 			{Name: "alpha", Megaki: &Megaki{
 				Address:           "localhost:6363",
-				Keys:              []string{"k"},
+				Keys:              []Key{{File: "k"}},
 				Payload:           PayloadAuto,
 				MaxMessage:        MiB,
 				MaxFields:         200,
@@ -338,7 +338,7 @@ func TestPaths(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := cfg.Backends[0].PHP
-		if have := [4]string{cfg.Listeners[0].Megaki.Keys[0], p.Script, p.PHP, p.Dir}; have != want {
+		if have := [4]string{cfg.Listeners[0].Megaki.Keys[0].File, p.Script, p.PHP, p.Dir}; have != want {
 			t.Errorf("%s: have %q, want %q", dir, have, want)
 		}
 	}

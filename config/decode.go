@@ -22,7 +22,7 @@ func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string)
 		if short, ok := v.Addr().Interface().(shortForm); ok && n.Kind == yaml.ScalarNode && !isNull(n) {
 			return w.short(v, short, f, n, key, path)
 		}
-		return w.isBlock(n, f, path) && w.block(v, n, key, path)
+		return w.blockOrShort(v, f, n, key, path)
 	case reflect.Pointer:
 		if !w.isBlock(n, f, path) {
 			return false
@@ -123,7 +123,7 @@ func (w *walker) list(v reflect.Value, f field, n, key *yaml.Node, path string) 
 		case !ok:
 			o.bad = true
 		case elem.Kind() == reflect.Struct:
-			o.bad = !w.isBlock(value, f, at) || !w.block(elem, value, item, at)
+			o.bad = !w.blockOrShort(elem, f, value, item, at)
 		default:
 			o.bad = !w.scalar(elem, field{key: f.key, required: true, path: f.path, format: f.format, oneOf: f.oneOf}, value, at)
 		}
@@ -211,6 +211,8 @@ func wanted(v reflect.Value) (want string, tags []string) {
 		return "a size such as 1MiB", []string{"!!str", "!!int", "!!float"}
 	case FileMode:
 		return "a mode such as 0640", []string{"!!int", "!!str"}
+	case Date:
+		return "a date such as 2027-06-30", []string{"!!timestamp", "!!str"}
 	case bool:
 		return "true or false", []string{"!!bool"}
 	case int:

@@ -16,6 +16,7 @@
 //	range:"1ms..24h"      the least and the greatest value
 //	oneof:"auto http raw" the values of a string
 //	path:"file"           a path, relative to the folder of config.yaml; see pathKind
+//	short:"true"          a scalar in the place of the block is this field
 //	format:"host"         what a string, or each of a list, looks like; see checkFormat and checkText
 //
 // A block that is a struct always has its values, given or default; one that is

@@ -65,7 +65,7 @@ func TestExpandedErrors(t *testing.T) {
 		{"path", php(`dir: "${UNSET:-a}/x"`), `3:45: backends.site.php.dir: "${UNSET:-a}/x" isn't a folder`},
 		{"file", php(`dir: "/missing ${A}"`), `3:45: backends.site.php.dir: "/missing ${A}" doesn't exist`},
 		{"block", php(`workers: "${NUMBER}"`), `3:49: backends.site.php.workers: got the value of "${NUMBER}"; want keys with values, as in {min: 4, max: 4}`},
-		{"list", megaki(`address: ":1", keys: "${A}"`), `2:49: listeners.app.megaki.keys: got the value of "${A}"; want a list`},
+		{"list", megaki(`address: ":1", keys: "${A}"`), `2:49: listeners.app.megaki.keys: got the value of "${A}"; want a list, as in [server.key]`},
 		{"no such backend", routes(`[{backend: "${A}"}]`), `4:20: routes[0].backend: there is no backend "${A}"; known here: site`},
 		{"compared", php(`workers: {min: "${NUMBER}", max: 4}`), "3:55: backends.site.php.workers.min: min is ${NUMBER}, more than max, which is 4"},
 		{"another's value", withLine("listeners", "listeners: {a: {http: {address: ':80'}}, b: {http: {address: '${HOST}:80'}}, c: {http: {address: ':80'}}}"),

@@ -20,6 +20,8 @@ func checkFormat(format, s string) error {
 		return checkAddress(s, cmp.Or(example, "6363"))
 	case "network":
 		return checkNetwork(s)
+	case "key-name":
+		return checkKeyName(s)
 	case "host":
 		return checkHost(s)
 	case "name":

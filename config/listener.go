@@ -79,7 +79,13 @@ type Megaki struct {
 
 	// The server's private keys: RSA-2048, PEM. They are tried in turn, so
 	// that a new key can be served beside the old one. `mkd keygen` makes one.
-	Keys []string `yaml:"keys,required" path:"key"`
+	// A list of paths, or of blocks.
+	Keys []Key `yaml:"keys,required" example:"VALUE|server.key"`
+
+	// A file with the signed list of current and coming keys, as `mkd key sign`
+	// makes it. Clients get it by `GET /.well-known/megaki/keys` in a message, which
+	// no route sees then. Empty: there is none, and routes see such requests.
+	KeyList string `yaml:"key_list" default:"" path:"newfile"`
 
 	// A file with the passphrase of keys that are encrypted. Line ends at its
 	// end don't count.

@@ -179,6 +179,8 @@ func typeOf(t reflect.Type, f field) string {
 		what = "mode"
 	case t == reflect.TypeFor[Size]():
 		what = "size"
+	case t == reflect.TypeFor[Date]():
+		return "date"
 	case len(f.oneOf) > 0:
 		return "`" + strings.Join(f.oneOf, "`, `") + "`"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && nameField(t.Elem()) != nil:

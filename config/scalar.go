@@ -129,8 +129,8 @@ func parseFloat(text string) (float64, error) {
 	return x, nil
 }
 
-// parseScalar sets v, which is a string, a bool, a number, a Size or a
-// duration, to the value of a text.
+// parseScalar sets v, which is a string, a bool, a number, a Size, a Date or
+// a duration, to the value of a text.
 func parseScalar(v reflect.Value, text string) error {
 	switch v.Interface().(type) {
 	case time.Duration:
@@ -144,6 +144,10 @@ func parseScalar(v reflect.Value, text string) error {
 	case FileMode:
 		m, err := parseFileMode(text)
 		v.SetUint(uint64(m))
+		return err
+	case Date:
+		d, err := parseDate(text)
+		v.SetInt(int64(d))
 		return err
 	case bool:
 		v.SetBool(text == "true")

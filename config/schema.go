@@ -21,6 +21,7 @@ type field struct {
 	path     pathKind
 	format   string
 	below    reflect.Type // of the block that it is, or of those in a map; nil: none
+	short    bool         // a scalar in the place of the block is this field
 	example  string       // of a block, in errors; VALUE is what was written in its place
 }
 
@@ -43,7 +44,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		key, option, _ := strings.Cut(tag, ",")
 		f := field{index: []int{i}, goName: t.Name() + "." + sf.Name, key: key, path: pathKind(sf.Tag.Get("path")),
-			format: sf.Tag.Get("format"), example: sf.Tag.Get("example")}
+			format: sf.Tag.Get("format"), example: sf.Tag.Get("example"), short: sf.Tag.Get("short") == "true"}
 		f.below = belowOf(sf.Type)
 		switch option {
 		case "required":

@@ -66,6 +66,7 @@ func (w *walker) warnConnections(l *Listener) {
 }
 
 func (w *walker) warnMegaki(m *Megaki) {
+	w.warnKeys(m)
 	if m.HandshakesPerIP.Burst > 0 && m.HandshakesPerIP.Rate == 0 {
 		w.odd(&m.HandshakesPerIP.Burst, "it has no effect without a rate, so handshakes aren't limited; set rate too")
 	}

@@ -30,7 +30,8 @@ type Client struct {
 	conn   *Conn
 	key    *rsa.PrivateKey // made here if Config has none
 	memory *Memory
-	failed int // connections in a row that didn't resume the session
+	failed int    // connections in a row that didn't resume the session
+	serial uint64 // of the last list of keys
 
 	mu      sync.Mutex
 	session *Session
@@ -44,7 +45,7 @@ func (c *Client) Send(ctx context.Context, message []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer c.release()
-	for {
+	for asked := false; ; {
 		if c.conn != nil && c.conn.session.spent() {
 			c.drop()
 		}
@@ -52,6 +53,14 @@ func (c *Client) Send(ctx context.Context, message []byte) ([]byte, error) {
 		if !kept {
 			if err := c.connect(ctx); err != nil {
 				return nil, err
+			}
+			if !asked {
+				asked = true
+				c.fetchKeys(ctx)
+			}
+			if c.conn.broken != nil { // by asking; the message wasn't sent
+				c.drop()
+				continue
 			}
 		}
 		response, err := c.conn.RoundTrip(ctx, message)

@@ -17,6 +17,18 @@ type KeyID [sha256.Size]byte
 // String returns the fingerprint in hex.
 func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
 
+// Short returns the first 16 digits of String, by which people know a key.
+func (id KeyID) Short() string { return id.String()[:16] }
+
+// ParseKeyID reads a fingerprint in hex.
+func ParseKeyID(text string) (id KeyID, err error) {
+	p, err := hex.DecodeString(text)
+	if err != nil || len(p) != len(id) {
+		return id, fmt.Errorf("a fingerprint has %d hex digits", 2*len(id))
+	}
+	return KeyID(p), nil
+}
+
 // IDOf returns the fingerprint of a public key.
 func IDOf(key *rsa.PublicKey) (KeyID, error) {
 	p, err := PinnedKey(key)

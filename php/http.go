@@ -34,6 +34,7 @@ type HTTPCall struct {
 	ServerAddr netip.AddrPort // SERVER_ADDR, SERVER_PORT: where the request came in
 	HTTPS      bool           // whether the client's connection is encrypted
 	Session    [16]byte       // the Megaki session's token; zeros: none
+	Key        string         // MEGAKI_KEY: the server key that the session began with; empty: none
 	Route      string         // for log lines
 	Client     netip.Prefix   // whose turn the call waits for, like Call.Client
 
@@ -221,6 +222,7 @@ func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	} else {
 		add("")
 	}
+	add(m.Key)
 
 	var few [32]string
 	names := few[:0]

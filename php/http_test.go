@@ -117,7 +117,7 @@ func TestHTTPRequest(t *testing.T) {
 		"Proxy":        {"http://evil"},
 		"X_Under":      {"hidden"},
 	}, "f[]=1&f[]=2&name=v%26w")
-	c.RequestURI, c.Prefix, c.HTTPS, c.Session = "/shop/dump?a[b]=1&a[c]=%00x&q=y+z", "/shop", true, [16]byte{1, 15: 2}
+	c.RequestURI, c.Prefix, c.HTTPS, c.Session, c.Key = "/shop/dump?a[b]=1&a[c]=%00x&q=y+z", "/shop", true, [16]byte{1, 15: 2}, "2027"
 	var d struct {
 		Method, Target, Path, URL, Scheme, Host, Protocol, IP, Session, Agent string
 		Port                                                                  int
@@ -158,7 +158,7 @@ func TestHTTPRequest(t *testing.T) {
 		"HTTP_HOST": "example.org:8080", "SERVER_NAME": "example.org", "SERVER_PORT": "8080", "SERVER_ADDR": "192.0.2.1",
 		"REMOTE_ADDR": "192.0.2.7", "REMOTE_PORT": "4711", "HTTPS": "on", "REQUEST_SCHEME": "https", "SCRIPT_NAME": "/shop/http.php",
 		"HTTP_X_TWICE": "first, second", "HTTP_COOKIE": "one=1; two=a%20b; three=3; one=later", "CONTENT_LENGTH": "22",
-		"MEGAKI_SESSION": d.Session, "CONTENT_TYPE": "application/x-www-form-urlencoded",
+		"MEGAKI_SESSION": d.Session, "MEGAKI_KEY": "2027", "CONTENT_TYPE": "application/x-www-form-urlencoded",
 	} {
 		if d.Server[name] != want {
 			t.Errorf("%s: %v, want %v", name, d.Server[name], want)

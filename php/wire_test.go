@@ -192,7 +192,7 @@ func TestHTTPFramesByHand(t *testing.T) {
 	want("READY", "01 11 0005 000000"+hex.EncodeToString([]byte{byte(len(version))})+" 0000000000000000")
 	id, token := " 0102030405060708", " 101112131415161718191a1b1c1d1e1f"
 	request := func(target string) string {
-		values := "POST\x00" + target + "\x00" + target + "\x00HTTP/1.1\x00http\x00h\x00h\x00\x0080\x00/s.php\x002\x001\x00X-A\x00v\x00"
+		values := "POST\x00" + target + "\x00" + target + "\x00HTTP/1.1\x00http\x00h\x00h\x00\x0080\x00/s.php\x002\x00\x001\x00X-A\x00v\x00"
 		return "000000" + hex.EncodeToString([]byte{byte(len(values))}) + id + " 01" + token + " 0000" + hex.EncodeToString([]byte(values))
 	}
 	send("01 06 0013 " + request("/"))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -13,6 +14,7 @@ import (
 	"mkd/megaki"
 	"mkd/proxy/certs"
 	"mkd/proxy/forward"
+	"mkd/proxy/keys"
 	"mkd/proxy/logs"
 	"mkd/proxy/tally"
 )
@@ -25,6 +27,9 @@ type Daemon struct {
 	memory    *megaki.Memory
 	sessions  *sessionStore
 	certs     *certs.Manager
+	keys      *keys.Ledger
+	saving    context.Context // of keys
+	stopSave  context.CancelFunc
 	tally     tally.Tally
 	current   atomic.Pointer[generation]
 	retired   sync.WaitGroup // generations that requests still hold, and listeners that drain
@@ -50,8 +55,10 @@ func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 		memory: megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
 		certs:  certs.New(cfg.Storage, log.Main),
 		failed: make(chan error, 1),
+		keys:   keys.Open(filepath.Join(cfg.Storage, keys.LedgerFile)),
 	}
 	d.ctx, d.cut = context.WithCancel(context.Background())
+	d.saving, d.stopSave = context.WithCancel(d.ctx)
 	var err error
 	if d.sessions, err = newSessionStore(&cfg.Sessions, log); err != nil {
 		return nil, err
@@ -98,6 +105,7 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 	for _, l := range d.listeners {
 		d.serve(l)
 	}
+	d.serving.Go(func() { d.keys.Run(d.saving, d.keysFailed) })
 	d.certs.Start(d.ctx) // the listeners respond to its challenges
 	return nil
 }
@@ -124,6 +132,14 @@ func (d *Daemon) RestartWorkers(ctx context.Context, name string) error {
 // Leaks returns what the requests of PHP workers have left behind, by backend, for
 // JSON. Backends that don't look for it are left out.
 func (d *Daemon) Leaks() map[string]any { return d.current.Load().leaks() }
+
+// KeyUsage returns how many handshakes used each server key.
+func (d *Daemon) KeyUsage() (map[megaki.KeyID]keys.Usage, error) { return d.keys.Report() }
+
+// keysFailed logs that the counts of keys can't be written.
+func (d *Daemon) keysFailed(err error) {
+	d.logs.Main.Sugar().Warnw("how often keys are used can't be kept", "error", err)
+}
 
 // Addr returns the address of a listener, nil if it isn't open.
 func (d *Daemon) Addr(listener string) net.Addr {
@@ -162,8 +178,12 @@ func (d *Daemon) Shutdown(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	d.stopSave()
 	d.serving.Wait()
 	d.certs.Close()
+	if err := d.keys.Save(); err != nil {
+		d.keysFailed(err)
+	}
 	g := d.current.Load()
 	g.release()
 	err := errors.Join(errors.Join(errs...), g.shutdown(ctx))

@@ -72,7 +72,7 @@ client_ip_field: `+field+"\n")
 				lines := strings.SplitAfter(saw[0].headers, "\n")
 				var headers string
 				for _, line := range lines {
-					if !strings.HasPrefix(line, "X-Megaki-Session: ") {
+					if !strings.HasPrefix(line, "X-Megaki-Session: ") && !strings.HasPrefix(line, "X-Megaki-Key: ") {
 						headers += line
 					}
 				}

@@ -17,7 +17,7 @@ func (d *Daemon) greet() {
 		if m == nil {
 			continue
 		}
-		key := m.Keys[0] + ".pub"
+		key := m.Keys[0].File + ".pub"
 		if _, err := os.Stat(key); err != nil {
 			key = "server.key.pub"
 		}

@@ -102,6 +102,7 @@ func (d *Daemon) planListener(c *change, cfg *config.Config, l *config.Listener)
 		Memory:     d.memory,
 		Sessions:   d.sessions.SessionStore,
 		SessionTTL: cfg.Sessions.TTL,
+		Handshakes: d.keys,
 		Challenge:  d.certs.HTTPChallengeHandler,
 	}
 	if l.HTTPS != nil {

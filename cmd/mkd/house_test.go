@@ -35,6 +35,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/fastcgi":        {[]string{"httptoken", "proxy/roundtrip"}, nil},
 	"proxy/http1":          {[]string{"httptoken", "proxy/httpmsg"}, []string{"golang.org/x/sys"}},
 	"proxy/httpmsg":        {[]string{"httptoken"}, nil},
+	"proxy/keys":           {[]string{"config", "megaki", "megaki/privatekey"}, nil},
 	"proxy/listen":         {[]string{"share"}, nil},
 	"proxy/logs":           {[]string{"share"}, []string{"go.uber.org/zap"}},
 	"proxy/roundtrip":      {nil, nil},
@@ -48,8 +49,8 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/backend": {[]string{"config", "megaki", "php", "php/cgi", "share", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/logs",
 		"proxy/request", "proxy/roundtrip", "proxy/site", "proxy/upstream", "proxy/watch"}, nil},
 	"proxy/route":    {[]string{"config", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/tally"}, nil},
-	"proxy/listener": {[]string{"config", "megaki", "megaki/privatekey", "share", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, nil},
-	"proxy":          {[]string{"sessions", "sessions/file", "sessions/redis", "megaki", "config", "proxy/backend", "proxy/certs", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally"}, nil},
+	"proxy/listener": {[]string{"config", "megaki", "share", "proxy/keys", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, nil},
+	"proxy":          {[]string{"proxy/keys", "sessions", "sessions/file", "sessions/redis", "megaki", "config", "proxy/backend", "proxy/certs", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally"}, nil},
 	"admin":          {nil, nil},
 	"service":        {[]string{"admin", "config", "proxy", "proxy/logs"}, nil},
 	// For tests.
@@ -58,7 +59,7 @@ var house = map[string]struct{ own, modules []string }{
 	"internal/testserver/redisserver": {nil, nil},
 	"internal/testserver/storetest":   {[]string{"megaki"}, nil},
 
-	"cmd/mkd":                {[]string{"admin", "proxy", "proxy/logs", "config", "megaki", "megaki/privatekey", "php", "service"}, []string{"github.com/spf13/cobra"}},
+	"cmd/mkd":                {[]string{"proxy/keys", "admin", "proxy", "proxy/logs", "config", "megaki", "megaki/privatekey", "php", "service"}, []string{"github.com/spf13/cobra"}},
 	"bench":                  {[]string{"megaki"}, nil},
 	"cmd/sazukari":           {[]string{"megaki", "megaki/conformance", "megaki/httpclient"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},

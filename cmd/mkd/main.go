@@ -43,7 +43,7 @@ Start with a key and the configuration:
 	}
 	root.SetArgs(args)
 	root.SetVersionTemplate(versionText())
-	root.AddCommand(runCommand(), checkCommand(), reloadCommand(), drainCommand(), reopenCommand(), workersCommand(), leaksCommand(), phpCommand(), keygenCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand(), reloadCommand(), drainCommand(), reopenCommand(), workersCommand(), leaksCommand(), phpCommand(), keygenCommand(), keyCommand(), versionCommand())
 	var watch func(*cobra.Command)
 	watch = func(c *cobra.Command) {
 		if work := c.RunE; work != nil {
@@ -131,16 +131,30 @@ by its key alone.`,
 	if err := cmd.MarkFlagRequired("out"); err != nil {
 		panic(err)
 	}
+	root := cmd.Flags().Bool("root", false, "make a root key instead: Ed25519, for mkd key sign")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *root {
+			if err := megaki.CreateRootKeyFiles(*out); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%[1]s      private root key: keep it offline, and keep a copy\n"+
+				"%[1]s.pub  public root key in PEM: give it to your clients\n", *out)
+			return err
+		}
 		if err := megaki.CreateKeyFiles(*out); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%[1]s       private key: keep it secret, and keep a copy\n"+
-			"%[1]s.pub   public key in PEM: give it to your clients\n"+
-			"%[1]s.cert  public key in 260 bytes: for libsazukari\n", *out)
-		return err
+		return printKeyFiles(cmd.OutOrStdout(), *out)
 	}
 	return cmd
+}
+
+// printKeyFiles prints what the files of a new key are for.
+func printKeyFiles(w io.Writer, path string) error {
+	_, err := fmt.Fprintf(w, "%[1]s       private key: keep it secret, and keep a copy\n"+
+		"%[1]s.pub   public key in PEM: give it to your clients\n"+
+		"%[1]s.cert  public key in 260 bytes: for libsazukari\n", path)
+	return err
 }
 
 func versionCommand() *cobra.Command {

@@ -54,7 +54,7 @@ public key, which 'mkd keygen' makes.
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.SetVersionTemplate(versionText())
-	root.AddCommand(sendCommand(), getCommand(), forwardCommand(), shellCommand(), doctorCommand(), conformanceCommand(), benchCommand(), versionCommand())
+	root.AddCommand(sendCommand(), getCommand(), forwardCommand(), shellCommand(), doctorCommand(), keysCommand(), conformanceCommand(), benchCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		work := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

@@ -24,8 +24,9 @@ final class Globals
     private const SERVER_PORT = 8;
     private const SCRIPT_NAME = 9;
     private const LENGTH = 10;
-    private const FIELDS = 11;
-    private const FIRST_FIELD = 12;
+    private const KEY = 11;
+    private const FIELDS = 12;
+    private const FIRST_FIELD = 13;
 
     /** Methods whose forms are parsed. PHP itself knows POST alone, and so do $_POST and $_FILES. */
     private const FORM_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
@@ -85,6 +86,9 @@ final class Globals
         $session = trim(Userspace::$token, "\0") === '' ? null : Userspace::$token;
         if ($session !== null) {
             $server['MEGAKI_SESSION'] = bin2hex($session);
+        }
+        if ($v[self::KEY] !== '') {
+            $server['MEGAKI_KEY'] = $v[self::KEY];
         }
         if ($v[self::HOST] !== '') {
             $server['HTTP_HOST'] = $v[self::HOST];

@@ -131,6 +131,7 @@ func (s *script) Send(r *request.Request, out *http.Request, e roundtrip.Events)
 		ServerAddr:   r.Local,
 		RemoteAddr:   r.Client,
 		HTTPS:        r.Secure,
+		Key:          r.Key,
 		Env:          s.env,
 	}
 	if r.Session != nil {

@@ -232,6 +232,7 @@ func (b *phpBackend) serveHTTP(w request.Response, r *request.Request) error {
 		ClientAddr: r.Client,
 		ServerAddr: r.Local,
 		HTTPS:      r.Secure,
+		Key:        r.Key,
 		Route:      r.Record.Route,
 		Client:     queueClient(r),
 		RequestURI: r.AskedURI(),

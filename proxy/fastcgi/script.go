@@ -26,6 +26,7 @@ type Script struct {
 	RemoteAddr netip.AddrPort // REMOTE_ADDR, REMOTE_PORT; default: the request's RemoteAddr
 	HTTPS      bool           // HTTPS, REQUEST_SCHEME: whether the client's connection is encrypted
 	Session    string         // MEGAKI_SESSION; empty: none
+	Key        string         // MEGAKI_KEY; empty: none
 
 	// Env is added at the end. A name that is there already gets the value of Env.
 	Env []Param
@@ -109,6 +110,7 @@ func (s *Script) AppendParams(dst []Param, r *http.Request) []Param {
 	}
 	add("REQUEST_SCHEME", scheme)
 	addSet("MEGAKI_SESSION", s.Session)
+	addSet("MEGAKI_KEY", s.Key)
 	add("REDIRECT_STATUS", "200") // php-cgi takes no request without it
 
 	dst = appendFields(dst, r)

@@ -30,7 +30,7 @@ func TestScriptParams(t *testing.T) {
 	s := Script{
 		Filename: "/srv/app/index.php", Name: "/app/index.php", PathInfo: "/a b", DocumentRoot: "/srv",
 		ServerAddr: netip.MustParseAddrPort("[::ffff:192.0.2.1]:443"), RemoteAddr: netip.MustParseAddrPort("[fe80::1%eth0]:4711"),
-		HTTPS: true, Session: "0027ff80", Env: []Param{{"APP_ENV", "prod"}, {"SERVER_SOFTWARE", "other"}},
+		HTTPS: true, Session: "0027ff80", Key: "2027", Env: []Param{{"APP_ENV", "prod"}, {"SERVER_SOFTWARE", "other"}},
 	}
 	want := `KEPT=1
 SCRIPT_FILENAME=/srv/app/index.php
@@ -55,6 +55,7 @@ REMOTE_PORT=4711
 HTTPS=on
 REQUEST_SCHEME=https
 MEGAKI_SESSION=0027ff80
+MEGAKI_KEY=2027
 REDIRECT_STATUS=200
 HTTP_ACCEPT=text/html, */*
 HTTP_AUTHORIZATION=Basic Zm9v

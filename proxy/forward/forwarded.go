@@ -39,7 +39,7 @@ func (c *Clients) Identify(r *request.Request) error {
 			return err
 		}
 	}
-	session := h["X-Megaki-Session"]
+	session, key := h["X-Megaki-Session"], h["X-Megaki-Key"]
 	DropHopByHop(h) // after it: a client's Connection could name fields of the proxies
 	for name := range h {
 		if name == "Proxy" || name == "Http2-Settings" || strings.ContainsAny(name, "_.") || !trusted && c.forgeable(name) {
@@ -59,8 +59,12 @@ func (c *Clients) Identify(r *request.Request) error {
 		r.Local = netip.AddrPortFrom(r.Local.Addr(), portOf(r.Asked, f.proto))
 	}
 	delete(h, "X-Megaki-Session")
+	delete(h, "X-Megaki-Key")
 	if session != nil && r.Session == nil {
 		h["X-Megaki-Session"] = session
+		if key != nil {
+			h["X-Megaki-Key"] = key
+		}
 	}
 	return nil
 }
@@ -255,6 +259,9 @@ func SetForwarded(r *request.Request) {
 	}
 	if r.Session != nil {
 		r.SetField("X-Megaki-Session", r.Session.String())
+		if r.Key != "" {
+			r.SetField("X-Megaki-Key", r.Key)
+		}
 	}
 }
 

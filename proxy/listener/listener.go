@@ -15,6 +15,7 @@ import (
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/proxy/keys"
 	"mkd/proxy/listen"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
@@ -34,6 +35,7 @@ type Daemon struct {
 	Memory     *megaki.Memory
 	Sessions   megaki.SessionStore
 	SessionTTL time.Duration
+	Handshakes *keys.Ledger // counts those of each key; may be nil
 
 	// TLS is the configuration of an HTTPS listener.
 	TLS *tls.Config

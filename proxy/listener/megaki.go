@@ -1,19 +1,13 @@
 package listener
 
 import (
-	"bytes"
 	"context"
-	"crypto"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 
 	"mkd/config"
 	"mkd/megaki"
-	"mkd/megaki/privatekey"
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 )
@@ -25,6 +19,7 @@ type megakiListener struct {
 	cfg    *config.Megaki
 	daemon *Daemon
 	server *megaki.Server
+	keys   *keyRing
 }
 
 // newMegaki returns the server of a Megaki listener. It reads the key files.
@@ -33,9 +28,10 @@ func newMegaki(c *config.Listener, d *Daemon, sh *shared) (server, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &megakiListener{name: c.Name, cfg: c.Megaki, daemon: d}
+	l := &megakiListener{name: c.Name, cfg: c.Megaki, daemon: d, keys: keys}
 	l.server = &megaki.Server{
-		Keys:              keys,
+		Keys:              keys.serving,
+		RetiredKeys:       keys.retired,
 		Handler:           l,
 		MaxMessage:        int(c.Megaki.MaxMessage),
 		MaxMessagesPerKey: c.Megaki.MaxMessagesPerKey,
@@ -50,42 +46,13 @@ func newMegaki(c *config.Listener, d *Daemon, sh *shared) (server, error) {
 		AllowHandshake:    sh.allowHandshake,
 		Logger:            d.Logs.Peers(c.Name),
 	}
+	if d.Handshakes != nil {
+		l.server.OnHandshake = func(h megaki.Handshake) { d.Handshakes.Count(h.Key) }
+	}
 	if err := l.server.Check(); err != nil {
 		return nil, err
 	}
 	return l, nil
-}
-
-// loadKeys reads the private keys of a listener.
-func loadKeys(m *config.Megaki) ([]crypto.Decrypter, error) {
-	var passphrase []byte
-	if m.KeyPassphraseFile != "" {
-		data, err := os.ReadFile(m.KeyPassphraseFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading the passphrase: %w", err)
-		}
-		passphrase = bytes.TrimRight(data, "\r\n")
-	}
-	var keys []crypto.Decrypter
-	for _, path := range m.Keys {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("reading a server key: %w", err)
-		}
-		key, err := megaki.ParsePrivateKey(data, passphrase)
-		if errors.Is(err, megaki.ErrPassphrase) {
-			return nil, fmt.Errorf("server key %s: %w; set key_passphrase_file", path, err)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("server key %s: %w", path, err)
-		}
-		private, err := privatekey.New(key)
-		if err != nil {
-			return nil, fmt.Errorf("server key %s: %w", path, err)
-		}
-		keys = append(keys, private)
-	}
-	return keys, nil
 }
 
 // serve implements server.
@@ -113,7 +80,7 @@ func (l *megakiListener) ServeMegaki(out *megaki.ResponseWriter, m *megaki.Reque
 	}
 	r.Begin(h, l.daemon.Enter())
 	r.Listener, r.Raw, r.Message, r.Session, r.Secure = l.name, raw, m.Body, &m.Session, true
-	r.Remote, r.Client = m.Client, m.Client
+	r.Remote, r.Client, r.Key = m.Client, m.Client, l.keys.name(m.Key)
 	s.response.begin(out, raw, h.Method == http.MethodHead)
 	defer func() {
 		r.Leave()
@@ -121,6 +88,9 @@ func (l *megakiListener) ServeMegaki(out *megaki.ResponseWriter, m *megaki.Reque
 			s.end()
 		}
 	}()
+	if refused == nil && !raw && l.cfg.KeyList != "" && h.URL.Path == megaki.KeyListPath {
+		return l.serveKeyList(&s.response, r)
+	}
 	return r.Handle(&s.response, refused)
 }
 

@@ -27,6 +27,7 @@ type Request struct {
 	Client   netip.AddrPort
 	Session  fmt.Stringer // of Megaki; nil: none
 	Payload  string       // of a Megaki message
+	Key      string       // the server key that the session began with
 
 	Method, Host, Path, Proto string
 

@@ -81,6 +81,7 @@ func (f *fields) add(r *Request, now time.Time) {
 	f.to = append(f.to, '"')
 	if r.Session != nil {
 		f.text("session", r.Session.String(), maxHost)
+		f.text("key", r.Key, maxHost)
 	}
 	f.text("payload", r.Payload, maxMethod)
 	f.text("method", r.Method, maxMethod)

@@ -23,6 +23,7 @@ type Request struct {
 	Raw      bool           // a Megaki message that isn't HTTP
 	Message  []byte         // the whole Megaki message; nil on HTTP listeners
 	Session  *megaki.Token  // of the client; nil on HTTP listeners
+	Key      string         // the server key that the session began with, by its name; "" on HTTP listeners
 	Secure   bool           // the client's connection is encrypted
 	Local    netip.AddrPort // where the client connected to; may be unknown
 	Remote   netip.AddrPort // the other end of the connection
@@ -124,7 +125,7 @@ func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Request, r.lease, r.Started = h, l, time.Now()
 	r.Raw, r.Message, r.Session, r.Secure, r.Exempt, r.Stopping = false, nil, nil, false, false, nil
 	r.Local, r.Remote, r.Client = netip.AddrPort{}, netip.AddrPort{}, netip.AddrPort{}
-	r.Listener, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix = "", "", "", "", "", "", ""
+	r.Listener, r.Key, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix = "", "", "", "", "", "", "", ""
 	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record = 0, false, false, nil, Record{}
 	r.received.Store(0)
 	r.id, r.set = "", 0

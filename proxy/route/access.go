@@ -34,7 +34,7 @@ func (h *Handler) end(w request.Response, r *request.Request) {
 	}
 	counts.End(line.Status, line.In, line.Out, time.Since(r.Started))
 	if r.Session != nil {
-		line.Session, line.Payload = r.Session, "http"
+		line.Session, line.Key, line.Payload = r.Session, r.Key, "http"
 	}
 	if r.Raw {
 		line.Payload = "raw"

@@ -1,0 +1,36 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+)
+
+// shortField returns the field that a scalar in the place of a block of this type is.
+func shortField(t reflect.Type) (field, bool) {
+	if t.Kind() != reflect.Struct {
+		return field{}, false
+	}
+	fields := fieldsOf(t)
+	i := slices.IndexFunc(fields, func(f field) bool { return f.short })
+	if i < 0 {
+		return field{}, false
+	}
+	return fields[i], true
+}
+
+// blockOrShort decodes n into the struct v: a block, or a scalar that is short for one.
+func (w *walker) blockOrShort(v reflect.Value, f field, n, at *yaml.Node, path string) bool {
+	short, ok := shortField(v.Type())
+	if !ok || n.Kind == yaml.MappingNode || isNull(n) {
+		return w.isBlock(n, f, path) && w.block(v, n, at, path)
+	}
+	w.block(v, nil, at, path) // the other fields have their defaults
+	fv := v.FieldByIndex(short.index)
+	o := w.origins[fv.Addr().Interface()]
+	o.path, o.line, o.column, o.given = path, n.Line, n.Column, true
+	short.required, short.hasDef = true, false
+	o.bad = !w.scalar(fv, short, n, path)
+	return !o.bad
+}
