@@ -208,7 +208,7 @@ final class Response
     public function getLength(): int
     {
         $length = $this->getHeader('Content-Length');
-        return $length !== null && ctype_digit($length) ? (int) $length : -1;
+        return $length !== null && preg_match('/^\d{1,18}$/D', $length) ? (int) $length : -1;
     }
 
     /**

@@ -34,7 +34,14 @@ final class Worker
     {
         Wire::open();
         self::$reserve = str_repeat('.', 65536);
-        @cli_set_process_title("mkd worker $script");
+        $missing = Requirements::missing();
+        if ($missing !== null) {
+            Wire::send(Wire::ERROR, Wire::ENDS, $missing);
+            exit(1);
+        }
+        if (function_exists('cli_set_process_title')) {
+            @cli_set_process_title("mkd worker $script");
+        }
         ini_set('display_errors', '0');
         Session::prepare();
         set_error_handler(self::onError(...));

@@ -51,6 +51,18 @@ final class PublicApiTest extends TestCase
         }
     }
 
+    /** Composer's package has no code to load: a worker has the real one. */
+    public function testComposerPackage(): void
+    {
+        $stubs = dirname(__DIR__) . '/stubs';
+        $package = json_decode(file_get_contents("$stubs/composer.json"), true, 10, JSON_THROW_ON_ERROR);
+        self::assertSame('mkd/arca-stubs', $package['name']);
+        self::assertArrayNotHasKey('autoload', $package);
+        foreach ($package['extra']['phpstan']['includes'] as $file) {
+            self::assertStringContainsString('- arca.php', file_get_contents("$stubs/$file"));
+        }
+    }
+
     public function testStubsAreUpToDate(): void
     {
         self::assertSame(stubs(), file_get_contents(dirname(__DIR__) . '/stubs/arca.php'), 'run php tests/make-stubs.php > stubs/arca.php');
