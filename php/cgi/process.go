@@ -19,7 +19,11 @@ type cgiProcess struct {
 
 // startProcess starts a php-cgi that accepts connections from the listener.
 func (s *Server) startProcess() (*cgiProcess, error) {
-	cmd := exec.Command(s.opt.Command, arguments(s.opt.Ini)...)
+	var args []string
+	if s.codeCache != "" {
+		args = []string{"-d", fileCache + "=" + s.codeCache}
+	}
+	cmd := exec.Command(s.opt.Command, append(args, arguments(s.opt.Ini)...)...)
 	cmd.Dir = s.opt.Dir
 	cmd.Env = append(process.Environment(s.identity, s.opt.ClearEnv, s.opt.Env),
 		"PHP_FCGI_CHILDREN=0", "PHP_FCGI_MAX_REQUESTS="+strconv.FormatInt(process.Jitter(int64(s.opt.MaxRequests)), 10)) // 0: no limit

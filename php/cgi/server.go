@@ -37,11 +37,12 @@ type Server struct {
 	ctx     context.Context // ends when Shutdown begins
 	stop    context.CancelFunc
 
-	listener *os.File
-	identity *process.Identity // nil: this process's
-	spawner  *process.Spawner
-	exited   chan struct{} // closed when all processes have ended
-	done     chan struct{} // closed when nothing is left
+	listener  *os.File
+	identity  *process.Identity // nil: this process's
+	spawner   *process.Spawner
+	codeCache string        // the folder for compiled scripts; empty: none
+	exited    chan struct{} // closed when all processes have ended
+	done      chan struct{} // closed when nothing is left
 
 	supervisors sync.WaitGroup // and processes
 	watcher     sync.WaitGroup
@@ -141,6 +142,11 @@ func (s *Server) cleanUp() {
 		s.listener.Close()
 		if err := os.RemoveAll(filepath.Dir(s.address)); err != nil {
 			s.log.Warn("the folder of php-cgi's socket can't be removed", "error", err)
+		}
+	}
+	if s.codeCache != "" {
+		if err := os.RemoveAll(s.codeCache); err != nil {
+			s.log.Warn("the folder with php-cgi's compiled scripts can't be removed", "error", err)
 		}
 	}
 	close(s.done)

@@ -157,13 +157,15 @@ func TestDaemonKilled(t *testing.T) {
 		eventually(t, "process "+strconv.Itoa(pid)+" is gone", func() bool { return !lives(pid) })
 	}
 	left, _ := filepath.Glob(filepath.Join(dir, folderPrefix+"*"))
-	if len(left) != 1 {
+	if len(left) != 2 || left[1] != left[0]+codeSuffix { // Glob sorts them
 		t.Fatalf("folders %v", left)
 	}
 	makeOld(t, left[0])
 	s := startSite(t, Options{Workers: 1, SocketDir: dir})
-	if _, err := os.Stat(left[0]); !os.IsNotExist(err) {
-		t.Errorf("%s is left: %v", left[0], err)
+	for _, folder := range left {
+		if _, err := os.Stat(folder); !os.IsNotExist(err) {
+			t.Errorf("%s is left: %v", folder, err)
+		}
 	}
 	s.get(t, "")
 }

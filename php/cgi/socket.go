@@ -84,6 +84,7 @@ func sweep(dir string) {
 			c.Close()
 		}
 		if errors.Is(err, syscall.ECONNREFUSED) {
+			os.RemoveAll(codeFolder(path))
 			os.RemoveAll(folder)
 		}
 	}

@@ -50,6 +50,9 @@ func (s *Server) boot(ctx context.Context) (err error) {
 	if s.listener, err = listen(s.address); err != nil {
 		return err
 	}
+	if err := s.makeCodeCache(); err != nil {
+		return err
+	}
 	if s.spawner, err = process.NewSpawner(s.identity, s.opt.Sandbox); err != nil {
 		return err
 	}
