@@ -107,7 +107,7 @@ func TestWorkAfterTheResponse(t *testing.T) {
 // TestFaultsAfterTheResponse: what goes wrong after a response is logged, and the
 // response isn't touched.
 func TestFaultsAfterTheResponse(t *testing.T) {
-	p, log := afterPool(t, Options{Timeout: 3 * time.Second})
+	p, log := afterPool(t, Options{})
 	for _, c := range []struct {
 		target, want, log string
 		replaced          bool
@@ -119,7 +119,6 @@ func TestFaultsAfterTheResponse(t *testing.T) {
 		{"/invalid", "UnexpectedValueException", "", false},
 		{"/exits", "whole", "the script called exit after its response", true},
 		{"/fatal", "whole", "after the response: Fatal error: Cannot declare class Twice", true},
-		{"/hangs", "whole", "the PHP script took too long", true},
 	} {
 		pid := get(t, p, "/pid").body.String()
 		if got := get(t, p, c.target).body.String(); got != c.want {
@@ -131,6 +130,12 @@ func TestFaultsAfterTheResponse(t *testing.T) {
 		}
 	}
 	awaitWhole(t, p, 1)
+	hanging, log := afterPool(t, Options{Timeout: 2 * time.Second})
+	if got := get(t, hanging, "/hangs").body.String(); got != "whole" {
+		t.Errorf("/hangs: %q", got)
+	}
+	log.await(t, "the PHP script took too long")
+	awaitWhole(t, hanging, 1)
 }
 
 // TestFramesAfterTheResponse: a worker that sends something else than the end of its

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -240,7 +241,7 @@ func differences(got, want exchanged) string {
 		case "Date", "Content-Length", "Transfer-Encoding", "Connection", "Server-Timing":
 			continue
 		}
-		g, w := got.header[name], want.header[name]
+		g, w := withoutTimes(name, got.header[name]), withoutTimes(name, want.header[name])
 		if name == "Content-Type" && (len(g) == 0 && want.body == "" || len(g) == 1 && slices.Equal(w, []string{g[0] + ";charset=UTF-8"})) {
 			continue // PHP-FPM adds these, see docs/php.md
 		}
@@ -249,6 +250,20 @@ func differences(got, want exchanged) string {
 		}
 	}
 	return d.String()
+}
+
+var cookieTimes = regexp.MustCompile(`(?i)(expires|max-age)=[^;]*`)
+
+// withoutTimes removes the times of cookies, which depend on when they were set.
+func withoutTimes(name string, values []string) []string {
+	if name != "Set-Cookie" {
+		return values
+	}
+	var without []string
+	for _, value := range values {
+		without = append(without, cookieTimes.ReplaceAllString(value, "$1"))
+	}
+	return without
 }
 
 // compareSessions visits an application three times in one session.
