@@ -34,7 +34,7 @@ WORDPRESS  = nginx:nginx-light php-fpm:php-fpm /usr/share/wordpress/wp-load.php:
              mariadbd:mariadb-server $(PHP_LIB)/mysqli.so:php-mysql $(PHP_LIB)/gd.so:php-gd $(PHP_LIB)/xml.so:php-xml
 MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:mediawiki \
              $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 $(PHP_LIB)/intl.so:php-intl $(PHP_LIB)/mbstring.so:php-mbstring $(PHP_LIB)/xml.so:php-xml
-LONG_NEEDS = $(TEST_NEEDS) chromium:chromium $(C_LONG) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
+LONG_NEEDS = $(TEST_NEEDS) chromium:chromium tmux:tmux $(C_LONG) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-long bench wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module

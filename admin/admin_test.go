@@ -49,9 +49,9 @@ func serve(t *testing.T, c Control) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Control: c}
+	s := &Server{Control: c, Source: new(fakeSource)}
 	done := make(chan error)
-	go func() { done <- s.Serve(l) }()
+	go func() { done <- s.Serve(l, Socket) }()
 	t.Cleanup(func() {
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)

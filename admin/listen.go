@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Listen opens the unix socket at path, which its owner alone can use. The socket
@@ -35,6 +37,18 @@ func Listen(path string) (*net.UnixListener, error) {
 		return nil, fmt.Errorf("admin socket %s: %w", path, cause(err))
 	}
 	return l.(*net.UnixListener), nil
+}
+
+// maxConnections bounds the connections of a TCP listener. Further ones wait.
+const maxConnections = 64
+
+// ListenTCP opens a TCP listener for Serve.
+func ListenTCP(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("can't listen on %s: %w", address, cause(err))
+	}
+	return netutil.LimitListener(l, maxConnections), nil
 }
 
 // ErrRunning is the error of a socket that another process serves.

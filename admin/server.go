@@ -3,52 +3,132 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Server serves the admin socket.
+// Server serves the admin socket, and what monitoring asks for.
 type Server struct {
 	// Control is the daemon.
 	Control Control
+	// Source is the daemon, too.
+	Source Source
 	// Logger logs the actions. Default: none.
 	Logger *slog.Logger
 
-	http http.Server
+	once     sync.Once
+	metrics  *prometheus.Registry
+	recorder *recorder
+	closed   chan struct{} // closed by Shutdown, which ends streams
+	stop     context.CancelFunc
+
+	mu      sync.Mutex
+	servers []*http.Server
 }
 
-// Serve serves l until Shutdown, and then returns nil.
-func (s *Server) Serve(l net.Listener) error {
-	if s.Logger == nil {
-		s.Logger = slog.New(slog.DiscardHandler)
+// Scope is what a listener gives access to.
+type Scope int
+
+const (
+	// Socket has all: the status, the page, and actions.
+	Socket Scope = iota
+	// ReadOnly has the status and the page, for requests to this machine by its own
+	// name.
+	ReadOnly
+	// Monitoring has /healthz, /readyz and /metrics alone.
+	Monitoring
+)
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		if s.Logger == nil {
+			s.Logger = slog.New(slog.DiscardHandler)
+		}
+		s.metrics, s.recorder, s.closed = newRegistry(s.Source), newRecorder(s.Source), make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		s.stop = cancel
+		go s.recorder.run(ctx)
+	})
+}
+
+// Serve serves l until Shutdown, and then returns nil. It may be called with several
+// listeners.
+func (s *Server) Serve(l net.Listener, scope Scope) error {
+	s.init()
+	server := &http.Server{
+		Handler:           s.handler(scope),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
-	s.http.Handler = http.NewCrossOriginProtection().Handler(s.socket())
-	s.http.ReadHeaderTimeout = 10 * time.Second
-	s.http.IdleTimeout = time.Minute
-	s.http.MaxHeaderBytes = 16 << 10
-	s.http.ErrorLog = slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug)
-	if err := s.http.Serve(l); err != http.ErrServerClosed {
-		return fmt.Errorf("admin socket: %w", err)
+	if scope == Monitoring { // the others have streams, and actions that take long
+		server.WriteTimeout = 30 * time.Second
+	}
+	if !s.add(server) {
+		return l.Close()
+	}
+	if err := server.Serve(l); err != http.ErrServerClosed {
+		return fmt.Errorf("admin listener %s: %w", l.Addr(), err)
 	}
 	return nil
 }
 
-// Shutdown stops accepting, and lets requests in flight end within ctx.
-func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		s.http.Close()
+// add adds a server for Shutdown, and reports false after that.
+func (s *Server) add(server *http.Server) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.closed:
+		return false
+	default:
 	}
-	return err
+	s.servers = append(s.servers, server)
+	return true
 }
 
-// socket returns the handler of the unix socket. Actions exist only here.
-func (s *Server) socket() http.Handler {
+// Shutdown stops accepting, ends streams, and lets other requests in flight end
+// within ctx. It is called once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.init()
+	s.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.closed)
+	var errs []error
+	for _, server := range s.servers {
+		if err := server.Shutdown(ctx); err != nil {
+			server.Close()
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// handler returns the handler of a listener.
+func (s *Server) handler(scope Scope) http.Handler {
 	mux := http.NewServeMux()
+	s.health(mux)
+	if scope == Monitoring {
+		return http.NewCrossOriginProtection().Handler(mux)
+	}
+	s.state(mux, scope == Socket)
+	if scope == Socket {
+		s.actions(mux)
+	}
+	return localOnly(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// actions registers what changes the daemon. It exists only on the unix socket.
+func (s *Server) actions(mux *http.ServeMux) {
 	s.action(mux, "/reload", func(r *http.Request) (string, error) {
 		return "the configuration was reloaded", s.Control.Reload(r.Context())
 	})
@@ -61,7 +141,6 @@ func (s *Server) socket() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(s.Control.Leaks())
 	})
-	return mux
 }
 
 // action registers what a POST to a path does. Its result is one line for a person.

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -19,6 +20,15 @@ type Admin struct {
 	// default it is `admin.sock` in systemd's `$RUNTIME_DIRECTORY`, or without that
 	// `mkd.sock` beside the configuration file.
 	Address string `yaml:"address" default:"" format:"admin"`
+
+	// A TCP address of this machine, such as `127.0.0.1:9090`, that serves the status
+	// page, `/status` and `/metrics`, read-only. All users of the machine can reach
+	// it. Empty: none; the page is on the unix socket, too.
+	HTTP string `yaml:"http" default:"" format:"loopback"`
+
+	// A TCP address that serves `/metrics`, `/healthz` and `/readyz` alone, to
+	// whoever reaches it. Empty: none; they are on the other two, too.
+	Metrics string `yaml:"metrics" default:"" format:"metrics"`
 }
 
 // Socket returns the path of the unix socket, for a configuration that was loaded
@@ -106,6 +116,21 @@ func (w *walker) checkAdmin(a *Admin) {
 	if a.Address = "unix:" + path; len(path) > maxSocket {
 		w.wrong(&a.Address, "the path of the socket has %d bytes; %d are the most", len(path), maxSocket)
 	}
+}
+
+// checkLoopback checks HOST:PORT of this machine.
+func checkLoopback(s string) error {
+	if s == "" {
+		return nil
+	}
+	if err := checkAddress(s, "9090"); err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(s)
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return errors.New("want an address of this machine alone, such as 127.0.0.1:9090; admin.metrics may be any other")
 }
 
 // checkAdminAddress checks unix:path.

@@ -27,6 +27,9 @@ func TestAdminOfABrokenFile(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ text, want string }{
 		"TCP":         {"a: 1\nadmin: {address: \"127.0.0.1:1\"}\n", "f:2:18: admin.address: got \"127.0.0.1:1\"; want the path of a unix socket"},
+		"public":      {"admin: {http: \":9090\"}\n", "f:1:15: admin.http: got \":9090\"; want an address of this machine alone, such as 127.0.0.1:9090"},
+		"a network":   {"admin: {http: 192.0.2.1:9090}\n", "want an address of this machine alone"},
+		"no port":     {"admin: {metrics: 192.0.2.1}\n", "f:1:18: admin.metrics: got \"192.0.2.1\"; the port is missing; write 192.0.2.1:9091"},
 		"unknown key": {"admin: {adress: unix:a}\n", "f:1:9: admin.adress: unknown key; did you mean \"address\"?"},
 		"a list":      {"admin: [a]\n", "f:1:8: admin: got a list; want keys with values"},
 		"too long":    {"admin: {address: \"unix:/" + strings.Repeat("a", 107) + "\"}\n", "108 bytes; 107 are the most"},

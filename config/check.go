@@ -69,10 +69,18 @@ func (w *walker) check(cfg *Config) {
 // aren't looked up.
 func (w *walker) checkAddresses(cfg *Config) {
 	ports := make(map[string]map[string]string) // the names of listeners by port and host
+	type named struct {
+		name    string
+		address *string
+	}
+	var all []named
 	for i := range cfg.Listeners {
-		l := &cfg.Listeners[i]
-		address := l.address()
-		if address == nil || !w.sound(address) || isAnyPort(*address) {
+		all = append(all, named{cfg.Listeners[i].Name, cfg.Listeners[i].address()})
+	}
+	all = append(all, named{"admin.http", &cfg.Admin.HTTP}, named{"admin.metrics", &cfg.Admin.Metrics})
+	for _, l := range all {
+		address := l.address
+		if address == nil || *address == "" || !w.sound(address) || isAnyPort(*address) {
 			continue
 		}
 		port, host := portOf(*address), listenHost(*address)
@@ -91,7 +99,7 @@ func (w *walker) checkAddresses(cfg *Config) {
 			other := slices.Sorted(maps.Keys(hosts))[0]
 			w.wrong(address, "the listener %s has this port on %s already; take another port, or give this listener an address of its own", hosts[other], other)
 		}
-		hosts[host] = l.Name
+		hosts[host] = l.name
 	}
 }
 

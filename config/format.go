@@ -70,6 +70,13 @@ func checkFormat(format, s string) error {
 		return checkGlob(s)
 	case "admin":
 		return checkAdminAddress(s)
+	case "loopback":
+		return checkLoopback(s)
+	case "metrics":
+		if s == "" {
+			return nil
+		}
+		return checkAddress(s, "9091")
 	}
 	return nil
 }

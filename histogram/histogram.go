@@ -96,3 +96,11 @@ func (s *Snapshot) Quantile(q float64) time.Duration {
 	}
 	return from
 }
+
+// Add adds what another Histogram has counted.
+func (s *Snapshot) Add(other *Snapshot) {
+	for i := range s.Counts {
+		s.Counts[i] += other.Counts[i]
+	}
+	s.Sum += other.Sum
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -52,6 +53,29 @@ type KeyStats struct {
 	Handshakes uint64 // those refused because the key is retired included
 	Resumes    uint64
 	Last       time.Time // a handshake or resumption; zero: there was none
+}
+
+// Add adds the state of another Server, such as one with other settings that serves
+// the same listener. The keys that both have are counted together.
+func (s *Stats) Add(other *Stats) {
+	s.Connections += other.Connections
+	s.Live += other.Live
+	for i := range s.Outcomes {
+		s.Outcomes[i] += other.Outcomes[i]
+	}
+	s.RSABusy, s.RSAWaiting = s.RSABusy+other.RSABusy, s.RSAWaiting+other.RSAWaiting
+	for _, k := range other.Keys {
+		i := slices.IndexFunc(s.Keys, func(own KeyStats) bool { return own.ID == k.ID })
+		if i < 0 {
+			s.Keys = append(s.Keys, k)
+			continue
+		}
+		own := &s.Keys[i]
+		own.Live, own.Handshakes, own.Resumes = own.Live+k.Live, own.Handshakes+k.Handshakes, own.Resumes+k.Resumes
+		if k.Last.After(own.Last) {
+			own.Last = k.Last
+		}
+	}
 }
 
 // serverStats counts for a Server.

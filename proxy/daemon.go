@@ -31,6 +31,7 @@ type Daemon struct {
 	saving    context.Context // of keys
 	stopSave  context.CancelFunc
 	tally     tally.Tally
+	phase     atomic.Int32
 	current   atomic.Pointer[generation]
 	retired   sync.WaitGroup // generations that requests still hold, and listeners that drain
 	inherited []*os.File     // sockets that others have opened, see Inherit
@@ -107,6 +108,7 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 	}
 	d.serving.Go(func() { d.keys.Run(d.saving, d.keysFailed) })
 	d.certs.Start(d.ctx) // the listeners respond to its challenges
+	d.phase.Store(phaseServing)
 	return nil
 }
 
@@ -165,6 +167,7 @@ func (d *Daemon) Shutdown(ctx context.Context) error {
 	defer d.changing.Unlock()
 	d.stopped = true
 	defer d.cut()
+	d.phase.CompareAndSwap(phaseServing, phaseStopping)
 	stop := context.AfterFunc(ctx, d.cut)
 	defer stop()
 	listeners := d.open()

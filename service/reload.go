@@ -12,6 +12,7 @@ import (
 func (s *service) Reload(ctx context.Context) error {
 	began := time.Now()
 	warnings, err := s.reload(ctx)
+	s.reloads.note(err)
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			s.logs.Main.Error("the new configuration was refused, and the old one runs on: " + line)

@@ -5,6 +5,8 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -16,7 +18,8 @@ import (
 	"mkd/proxy/logs"
 )
 
-// service is the running daemon. It implements admin.Control.
+// service is the running daemon. It implements admin.Control and
+// admin.Source.
 type service struct {
 	file      string // the configuration
 	cfg       atomic.Pointer[config.Config]
@@ -26,13 +29,17 @@ type service struct {
 	stop      context.CancelFunc // begins to stop the daemon
 	reloading sync.Mutex         // held while the configuration changes
 	drain     chan struct{}      // has one element once Drain was called
+
+	version string
+	started time.Time
+	reloads reloads
 }
 
 // Run runs the daemon with a configuration file until a signal or a command stops
-// it, or it fails.
-func Run(file string) error {
+// it, or it fails. version is that of the program.
+func Run(file, version string) error {
 	signals := catchSignals()
-	s := &service{file: file, drain: make(chan struct{}, 1)}
+	s := &service{file: file, drain: make(chan struct{}, 1), version: version, started: time.Now().UTC()}
 	if err := s.load(); err != nil {
 		return err
 	}
@@ -79,32 +86,50 @@ func read(file string) (cfg *config.Config, warnings []string, err error) {
 	return cfg, append(warnings, more...), err
 }
 
-// serveAdmin opens the admin socket. That the folder of a default one can't be
-// written is no reason not to run.
+// serveAdmin opens the admin socket, and the TCP listeners of the section admin. That
+// the folder of a default socket can't be written is no reason not to run.
 func (s *service) serveAdmin() error {
+	s.admin = &admin.Server{Control: s, Source: s, Logger: s.logs.Admin()}
 	l, err := admin.Listen(s.cfg.Load().Admin.Socket(s.file))
-	if err != nil {
-		if s.cfg.Load().Admin.Address != "" || errors.Is(err, admin.ErrRunning) {
-			return err
-		}
+	switch {
+	case err == nil:
+		s.serve(l, admin.Socket)
+	case s.cfg.Load().Admin.Address != "" || errors.Is(err, admin.ErrRunning):
+		return err
+	default:
 		s.logs.Main.Sugar().Warnw("commands such as mkd reload can't reach this daemon; set admin.address to a path that mkd can write", "error", err)
-		return nil
 	}
-	s.admin = &admin.Server{Control: s, Logger: s.logs.Admin()}
-	go func() {
-		if err := s.admin.Serve(l); err != nil {
-			s.logs.Main.Error(err.Error())
+	for _, tcp := range []struct {
+		key, address string
+		scope        admin.Scope
+	}{{"admin.http", s.cfg.Load().Admin.HTTP, admin.ReadOnly}, {"admin.metrics", s.cfg.Load().Admin.Metrics, admin.Monitoring}} {
+		if tcp.address == "" {
+			continue
 		}
-	}()
+		l, err := admin.ListenTCP(tcp.address)
+		if err != nil {
+			s.closeAdmin()
+			return fmt.Errorf("%s: %w", tcp.key, err)
+		}
+		s.logs.Main.Sugar().Infow("listening", "listener", tcp.key, "address", l.Addr().String())
+		s.serve(l, tcp.scope)
+	}
 	return nil
 }
 
+// serve serves a listener of the admin server.
+func (s *service) serve(l net.Listener, scope admin.Scope) {
+	go func() {
+		if err := s.admin.Serve(l, scope); err != nil {
+			s.logs.Main.Error(err.Error())
+		}
+	}()
+}
+
 func (s *service) closeAdmin() {
-	if s.admin != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		s.admin.Shutdown(ctx)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.admin.Shutdown(ctx)
 }
 
 // Drain implements admin.Control.

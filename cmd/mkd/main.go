@@ -108,7 +108,7 @@ func runCommand() *cobra.Command {
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		return service.Run(*path)
+		return service.Run(*path, version)
 	}
 	return cmd
 }

@@ -13,6 +13,8 @@ import (
 
 	"mkd/config"
 	"mkd/php"
+	"mkd/php/cgi"
+	"mkd/proxy/balance"
 	"mkd/proxy/forward"
 	"mkd/proxy/request"
 )
@@ -40,6 +42,30 @@ type LeakFinder interface {
 	FindsLeaks() bool
 	// Leaks returns what it has found.
 	Leaks() php.Leaks
+}
+
+// Pooled is a Backend with a pool of PHP workers.
+type Pooled interface {
+	// Status returns what the workers do.
+	Status() php.Status
+}
+
+// Balanced is a Backend with servers.
+type Balanced interface {
+	// Upstreams returns the state of each server, in their order.
+	Upstreams() []Upstream
+}
+
+// Upstream is the state of a server of a backend.
+type Upstream struct {
+	balance.Status
+	Waiting int // requests that wait for a connection
+}
+
+// Spawner is a Backend that runs php-cgi.
+type Spawner interface {
+	// Spawned returns the state of its processes, nil if it has none.
+	Spawned() *cgi.Status
 }
 
 // Daemon is what a backend gets from the daemon.

@@ -171,6 +171,23 @@ func (f *fastcgiBackend) Start(ctx context.Context) error {
 	return nil
 }
 
+// Upstreams implements Balanced.
+func (f *fastcgiBackend) Upstreams() (all []Upstream) {
+	for _, st := range f.balancer.Status() {
+		all = append(all, Upstream{Status: st})
+	}
+	return all
+}
+
+// Spawned implements Spawner.
+func (f *fastcgiBackend) Spawned() *cgi.Status {
+	if f.spawned == nil {
+		return nil
+	}
+	st := f.spawned.Status()
+	return &st
+}
+
 // Shutdown implements Backend.
 func (f *fastcgiBackend) Shutdown(ctx context.Context) error {
 	f.balancer.Close()

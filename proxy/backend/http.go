@@ -144,6 +144,14 @@ func (h *httpBackend) Shutdown(context.Context) error {
 	return nil
 }
 
+// Upstreams implements Balanced.
+func (h *httpBackend) Upstreams() (all []Upstream) {
+	for i, st := range h.balancer.Status() {
+		all = append(all, Upstream{st, h.servers[h.balancer.Upstreams[i]].Waiting()})
+	}
+	return all
+}
+
 // Prepare implements request.Preparer.
 func (h *httpBackend) Prepare(r *request.Request) {
 	forward.SetForwarded(r)

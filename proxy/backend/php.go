@@ -125,7 +125,7 @@ func (b *phpBackend) FindsLeaks() bool { return b.findsLeaks }
 // Leaks implements LeakFinder.
 func (b *phpBackend) Leaks() php.Leaks { return b.pool.Leaks() }
 
-// Status returns what the workers do.
+// Status implements Pooled.
 func (b *phpBackend) Status() php.Status { return b.pool.Status() }
 
 // Prepare implements request.Preparer.
@@ -282,6 +282,9 @@ func (b *phpBackend) do(ctx context.Context, r *request.Request, c *php.Call, w 
 // call makes a call of a message.
 func (b *phpBackend) call(r *request.Request, message []byte) *php.Call {
 	c := &php.Call{ClientAddr: r.Client, Route: r.Record.Route, Client: queueClient(r), Body: message}
+	if !r.Raw {
+		c.Method, c.Path = r.Method, r.Path
+	}
 	if r.Session != nil {
 		c.Session = *r.Session
 	}

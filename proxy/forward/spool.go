@@ -57,6 +57,10 @@ func (s *Spool) Configure(c *config.Spool) {
 	s.bytes.SetLimits(int64(c.MaxTotal), 0)
 }
 
+// InUse returns the bytes that bodies take now, in memory and files, and those in
+// memory alone.
+func (s *Spool) InUse() (all, memory int64) { return s.bytes.InUse(), s.held.Load() }
+
 // join returns the client that a request counts for. The caller calls Leave.
 func (s *Spool) join(r *request.Request) *share.Client {
 	if r.Exempt {

@@ -141,6 +141,9 @@ func (l *httpListener) serve(c net.Conn, _ func()) bool {
 	return false
 }
 
+// status implements server.
+func (l *httpListener) status() Status { return Status{} }
+
 // drain implements server.
 func (l *httpListener) drain() { l.http1.Drain() }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mkd/config"
@@ -22,6 +23,7 @@ type httpsListener struct {
 	http2Conns *handover
 	open       sync.Map // functions to call when HTTP/2 connections have ended
 	handshakes sync.WaitGroup
+	failures   atomic.Uint64  // of handshakes
 	streams    sync.WaitGroup // requests of HTTP/2 in flight
 }
 
@@ -60,6 +62,7 @@ const (
 func (l *httpsListener) serve(c net.Conn, done func()) (handedOver bool) {
 	secure, err := l.handshake(c)
 	if err != nil {
+		l.failures.Add(1)
 		l.log.Debug("TLS handshake", "client", c.RemoteAddr().String(), "error", err)
 		c.Close()
 		return false
@@ -103,6 +106,9 @@ func (l *httpsListener) handshake(c net.Conn) (*tls.Conn, error) {
 	}
 	return secure, c.SetDeadline(time.Time{})
 }
+
+// status implements server.
+func (l *httpsListener) status() Status { return Status{TLSFailures: l.failures.Load()} }
 
 // drain implements server.
 func (l *httpsListener) drain() {

@@ -21,6 +21,23 @@ import (
 	"mkd/proxy/request"
 )
 
+// Status is the state of a listener, and what it has counted.
+type Status struct {
+	TLSFailures uint64        // TLS handshakes that failed
+	Megaki      *megaki.Stats // of a Megaki listener
+}
+
+// add adds what other settings of the listener have counted.
+func (s *Status) add(other Status) {
+	s.TLSFailures += other.TLSFailures
+	switch {
+	case s.Megaki == nil:
+		s.Megaki = other.Megaki
+	case other.Megaki != nil:
+		s.Megaki.Add(other.Megaki)
+	}
+}
+
 // Daemon is what the listeners get from the daemon.
 type Daemon struct {
 	// Enter takes the current generation for a request to the listener.
@@ -54,6 +71,9 @@ type server interface {
 	// shutdown closes idle connections, and lets requests in flight end within ctx. No
 	// new connection comes.
 	shutdown(ctx context.Context) error
+	// status returns what it has counted. What isn't a count is 0 once it has no
+	// connection.
+	status() Status
 }
 
 // kinds is the table of the kinds of listeners.
@@ -80,6 +100,7 @@ type Listener struct {
 	mu      sync.Mutex
 	current *serving
 	earlier map[*serving]struct{} // of earlier settings, with connections that are open
+	gone    Status                // what settings have counted that have ended
 }
 
 // serving is a server, and the number of its connections.
@@ -173,6 +194,8 @@ func (l *Listener) Use(s *Settings) {
 	if old.connections > 0 {
 		l.earlier[old] = struct{}{}
 		old = nil
+	} else {
+		l.gone.add(old.status())
 	}
 	l.mu.Unlock()
 	if old != nil {
@@ -196,6 +219,7 @@ func (l *Listener) done(s *serving) {
 	last := earlier && s.connections == 0
 	if last {
 		delete(l.earlier, s)
+		l.gone.add(s.status())
 	}
 	l.mu.Unlock()
 	if last {
@@ -256,6 +280,29 @@ func (l *Listener) servers() (all []*serving) {
 	}
 	for s := range l.earlier {
 		all = append(all, s)
+	}
+	return all
+}
+
+// Status returns the state of the listener, which must be open. A reload takes
+// nothing from its counts.
+func (l *Listener) Status() (st Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st.add(l.current.status())
+	for s := range l.earlier {
+		st.add(s.status())
+	}
+	st.add(l.gone)
+	return st
+}
+
+// LiveSessions returns the Megaki sessions that have a connection.
+func (l *Listener) LiveSessions() (all []megaki.LiveSession) {
+	for _, s := range l.servers() {
+		if m, ok := s.server.(*megakiListener); ok {
+			all = append(all, m.server.LiveSessions(l.Connections())...)
+		}
 	}
 	return all
 }

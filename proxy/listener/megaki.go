@@ -67,6 +67,12 @@ func (l *megakiListener) drain() { l.server.Drain() }
 // shutdown implements server.
 func (l *megakiListener) shutdown(ctx context.Context) error { return l.server.Shutdown(ctx) }
 
+// status implements server.
+func (l *megakiListener) status() Status {
+	st := l.server.Stats()
+	return Status{Megaki: &st}
+}
+
 // ServeMegaki implements megaki.Handler. An error closes the connection.
 func (l *megakiListener) ServeMegaki(out *megaki.ResponseWriter, m *megaki.Request) (err error) {
 	raw := isRaw(l.cfg.Payload, m.Body)
