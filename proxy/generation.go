@@ -12,6 +12,7 @@ import (
 	"mkd/proxy/backend"
 	"mkd/proxy/request"
 	"mkd/proxy/route"
+	"mkd/proxy/tally"
 )
 
 // generation is what one configuration makes of requests: its routes and
@@ -66,6 +67,11 @@ func newGeneration(cfg *config.Config, d *Daemon) (*generation, error) {
 		g.entries[l.Name] = &entry{g.routes.Handler(l), g, l}
 	}
 	return g, nil
+}
+
+// counts reports whether requests of the generation are counted by a name.
+func (g *generation) counts(n tally.Name) bool {
+	return g.entries[n.Listener] != nil && (n.Route == "" || g.routes.Has(n.Route, n.Backend))
 }
 
 // start starts the backends that don't run yet, all at once. Its error has all that

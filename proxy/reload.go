@@ -215,6 +215,7 @@ func (d *Daemon) swap(c *change) {
 			d.retired.Go(func() { d.drain(o, old) })
 		}
 	}
+	d.tally.Keep(c.generation.counts)
 	d.retire(old)
 }
 

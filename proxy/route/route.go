@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"mkd/config"
@@ -72,6 +73,11 @@ func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.
 		rs.all = append(rs.all, r)
 	}
 	return rs
+}
+
+// Has reports whether there is a route of a name with a backend.
+func (rs *Routes) Has(name, backend string) bool {
+	return slices.ContainsFunc(rs.all, func(r *route) bool { return r.name == name && r.target == backend })
 }
 
 // listed is a route of a listener.
