@@ -78,7 +78,15 @@ once.`,
 }
 
 func workersCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "workers", Short: "The PHP workers of the running daemon", Args: noArgs}
+	cmd := &cobra.Command{
+		Use:   "workers",
+		Short: "List the PHP workers of the running daemon, or replace them",
+		Long: `List the PHP workers of the running daemon: what each does and since when, and the
+memory that its script took. A worker is hanging if it has been busy with one request
+for 10 seconds, or for a third of its timeout.`,
+		Args: noArgs,
+	}
+	listWorkers(cmd)
 	cmd.AddCommand(actionCommand(&cobra.Command{
 		Use:   "restart [BACKEND]",
 		Short: "Replace the PHP workers by new ones",

@@ -52,6 +52,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/listener": {[]string{"config", "megaki", "share", "proxy/keys", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, nil},
 	"proxy":          {[]string{"admin", "php", "proxy/listen", "proxy/keys", "sessions", "sessions/file", "sessions/redis", "megaki", "config", "proxy/backend", "proxy/certs", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally"}, nil},
 	"admin":          {[]string{"histogram"}, []string{"github.com/prometheus/client_golang", "golang.org/x/net"}},
+	"admin/console":  {[]string{"admin"}, []string{"golang.org/x/term"}},
 	"service":        {[]string{"admin", "config", "proxy", "proxy/logs"}, nil},
 	// For tests.
 	"internal/testserver/pebble":      {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}},

@@ -43,7 +43,7 @@ Start with a key and the configuration:
 	}
 	root.SetArgs(args)
 	root.SetVersionTemplate(versionText())
-	root.AddCommand(runCommand(), checkCommand(), reloadCommand(), drainCommand(), reopenCommand(), workersCommand(), leaksCommand(), phpCommand(), keygenCommand(), keyCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand(), reloadCommand(), drainCommand(), reopenCommand(), workersCommand(), statusCommand(), topCommand(), sessionsCommand(), leaksCommand(), phpCommand(), keygenCommand(), keyCommand(), versionCommand())
 	var watch func(*cobra.Command)
 	watch = func(c *cobra.Command) {
 		if work := c.RunE; work != nil {
