@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace arca;
 
+use Illuminate\Contracts\Foundation\Application as LaravelApplication;
 use Symfony\Component\HttpFoundation\BinaryFileResponse;
 use Symfony\Component\HttpFoundation\File\UploadedFile;
 use Symfony\Component\HttpFoundation\Request as SymfonyRequest;
@@ -30,6 +31,9 @@ use Symfony\Component\HttpKernel\TerminableInterface;
  */
 function symfony(HttpKernelInterface $kernel): \Closure
 {
+    if ($kernel instanceof LaravelApplication) {
+        throw new \LogicException("Laravel's Application keeps the session and other state of one client for the next; run it on PHP-FPM");
+    }
     if ($kernel instanceof KernelInterface) {
         $kernel->boot();
         listen($kernel);
