@@ -60,7 +60,7 @@ var house = map[string]struct{ own, modules []string }{
 	"internal/testserver/redisserver": {nil, nil},
 	"internal/testserver/storetest":   {[]string{"megaki"}, nil},
 
-	"cmd/mkd":                {[]string{"proxy/keys", "admin", "proxy", "proxy/logs", "config", "megaki", "megaki/privatekey", "php", "service"}, []string{"github.com/spf13/cobra"}},
+	"cmd/mkd":                {[]string{"admin/console", "proxy/keys", "admin", "proxy", "proxy/logs", "config", "megaki", "megaki/privatekey", "php", "service"}, []string{"github.com/spf13/cobra"}},
 	"bench":                  {[]string{"megaki"}, nil},
 	"cmd/sazukari":           {[]string{"megaki", "megaki/conformance", "megaki/httpclient"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},
