@@ -9,8 +9,12 @@ GOFILES   = $(shell git ls-files '*.go')
 # Handshakes take a third of the time with OpenSSL's libcrypto, if it can be built
 # in. OPENSSL= does without.
 OPENSSL ?= $(shell command -v $${CC:-gcc} >/dev/null && test -e /usr/include/openssl/evp.h && echo yes)
-BUILD    = $(if $(OPENSSL),CGO_ENABLED=1 $(GO) build -tags openssl$(,)netgo$(,)osusergo,CGO_ENABLED=0 $(GO) build)
+BUILD    = $(if $(OPENSSL),CGO_ENABLED=1 $(GO) build -pgo=auto -tags openssl$(,)netgo$(,)osusergo,CGO_ENABLED=0 $(GO) build -pgo=auto)
 ,       := ,
+
+# Only what is built to be used is optimised by cmd/mkd/default.pgo: it takes a
+# compilation of its own.
+export GOFLAGS := -pgo=off $(GOFLAGS)
 
 # What is missing is installed from Debian, as COMMAND:PACKAGE. Debian's php-fpm has
 # its version in its name; libraries are where PHP finds them. php-fpm comes before
@@ -37,7 +41,7 @@ MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:me
 LONG_NEEDS = $(TEST_NEEDS) chromium:chromium tmux:tmux $(C_LONG) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long bench wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
+.PHONY: help run build test test-long bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +86,10 @@ lint: ## check formatting, vet, staticcheck
 bench: build ## compare mkd with nginx and PHP-FPM, or one line: make bench LINE=HTTPS
 	@.ci/install $(TEST_NEEDS) nginx:nginx-light
 	$(GO) run ./bench -line '$(LINE)'
+
+pgo: build ## measure which code the compiler shall optimise most, by the load of bench: cmd/mkd/default.pgo
+	@.ci/install $(TEST_NEEDS) nginx:nginx-light
+	$(GO) run ./bench -rounds 1 -time 4s -profile cmd/mkd/default.pgo
 
 fuzz: ## run each fuzz test for FUZZTIME (5000x, or a time as 1m)
 	@.ci/fuzz $(FUZZTIME)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type options struct {
 	duration time.Duration // of each round
 	rounds   int
 	conns    int
+	profile  string // file for a CPU profile of mkd, which then runs alone
 }
 
 func run() error {
@@ -36,6 +38,7 @@ func run() error {
 	flag.DurationVar(&o.duration, "time", 3*time.Second, "`duration` of a round")
 	flag.IntVar(&o.rounds, "rounds", 5, "`number` of rounds")
 	flag.IntVar(&o.conns, "conns", 8, "`number` of connections")
+	flag.StringVar(&o.profile, "profile", "", "run mkd alone, and write its CPU profile to `file`")
 	flag.Parse()
 	pattern, err := regexp.Compile("(?i)" + o.pattern)
 	if err != nil {
@@ -48,6 +51,11 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if o.profile != "" {
+		if o.profile, err = filepath.Abs(o.profile); err != nil {
+			return err
+		}
+	}
 	p, err := newPark(ctx, dir, &o)
 	if err != nil {
 		return err
@@ -59,6 +67,9 @@ func run() error {
 	for _, l := range p.lines() {
 		if !pattern.MatchString(l.name) {
 			continue
+		}
+		if o.profile != "" {
+			l.servers = l.servers[:1]
 		}
 		fmt.Fprintf(os.Stderr, "%s: %d rounds of %v for each of %s\n", l.name, o.rounds, o.duration, l.names())
 		if err := l.run(ctx, &o, out); err != nil {

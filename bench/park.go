@@ -75,6 +75,10 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 			return nil, errors.New("nginx is missing: install Debian's nginx-light")
 		}
 	}
+	run := []string{mkd, "run", "--config", filepath.Join(dir, "config.yaml")}
+	if o.profile != "" {
+		run = append(run, "--cpuprofile", o.profile)
+	}
 	for _, s := range []struct {
 		pid  *int
 		args []string
@@ -83,7 +87,7 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 		{&p.upstream, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "upstream.conf")}, fmt.Sprintf("127.0.0.1:%d", p.Upstream)},
 		{&p.nginx, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf")}, fmt.Sprintf("127.0.0.1:%d", p.NginxHTTP)},
 		{&p.fpm, []string{fpm, "-F", "-R", "-y", filepath.Join(dir, "fpm.conf")}, "unix:" + filepath.Join(dir, "fpm.sock")},
-		{&p.mkd, []string{mkd, "run", "--config", filepath.Join(dir, "config.yaml")}, p.MkdHTTP},
+		{&p.mkd, run, p.MkdHTTP},
 	} {
 		if *s.pid, err = p.start(ctx, s.at, s.args...); err != nil {
 			return nil, err

@@ -74,7 +74,7 @@ var binaries = sync.OnceValues(func() (dir string, err error) {
 		return "", err
 	}
 	for _, args := range [][]string{
-		{"build", "-race", "-o", dir, "./mkd"},
+		{"build", "-race", "-pgo=off", "-o", dir, "./mkd"},
 		{"build", "-o", dir, "./sazukari", "../examples/http-upstream"},
 	} {
 		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {

@@ -124,7 +124,7 @@ sessions: {%s}
 	name := filepath.Join(bin, "mkd")
 	if o.plain {
 		name = filepath.Join(t.TempDir(), "mkd")
-		if out, err := exec.Command("go", "build", "-o", name, "./mkd").CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-pgo=off", "-o", name, "./mkd").CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}

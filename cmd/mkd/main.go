@@ -15,6 +15,7 @@ import (
 	"mkd/megaki"
 	"mkd/megaki/privatekey"
 	"mkd/service"
+	"runtime/pprof"
 )
 
 // version is set by the linker.
@@ -107,8 +108,21 @@ func runCommand() *cobra.Command {
 		Args:  noArgs,
 	}
 	path := configFlag(cmd)
+	profile := cmd.Flags().String("cpuprofile", "", "write a CPU profile (of Go's pprof) to `FILE` when the daemon stops")
 	cmd.RunE = func(*cobra.Command, []string) error {
-		return service.Run(*path, version)
+		if *profile == "" {
+			return service.Run(*path, version)
+		}
+		out, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(out); err != nil {
+			return err
+		}
+		err = service.Run(*path, version)
+		pprof.StopCPUProfile()
+		return errors.Join(err, out.Close())
 	}
 	return cmd
 }
