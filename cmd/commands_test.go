@@ -75,7 +75,7 @@ var binaries = sync.OnceValues(func() (dir string, err error) {
 	}
 	for _, args := range [][]string{
 		{"build", "-race", "-pgo=off", "-o", dir, "./mkd"},
-		{"build", "-o", dir, "./sazukari", "../examples/http-upstream"},
+		{"build", "-o", dir, "./sazukari", "../examples/http-upstream", "../examples/clients/go-client"},
 	} {
 		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			return dir, fmt.Errorf("go %v: %v\n%s", args, err, out)

@@ -19,13 +19,31 @@ import (
 // comment and the REST API, over HTTP and Megaki. What a visitor sees is compared
 // with nginx. It is long because of the database and the copy of the site.
 func TestLongWordPress(t *testing.T) {
+	p, f := startWordPress(t, `define('WP_HOME', (empty($_SERVER['HTTPS']) ? 'http' : 'https') . '://wiki.example.org');`)
+	for i, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			visitWordPress(t, &visitor{t, p, way.send, map[string]string{}}, fmt.Sprint("entry", i))
+		})
+	}
+	if exists(filepath.Join(f.public, ".htaccess")) {
+		t.Error("WordPress wrote a .htaccess, as for Apache")
+	}
+	sameAsNginx(t, p, f, []string{"/", "/sample-page/", "/sample-page", "//sample-page//", "/sample%2Dpage/", "/?p=1", "/?page_id=2", "/entry0/", "/ENTRY0/", "/feed/", "/feed", "/wp-json/", "/wp-json/wp/v2/posts",
+		"/nothing-here/", "/wp-admin", "/wp-admin/", "/wp-login.php", "/wp-includes/css/buttons.css", "/wp-includes/js/jquery/jquery.js", "/wp-includes/", "/xmlrpc.php", "/wp-login.php/x", "/readme.html", "/wp-content/uploads/"})
+}
+
+// startWordPress installs WordPress. address is the line of its configuration that
+// defines WP_HOME.
+func startWordPress(t *testing.T, address string) (*Daemon, *fpm) {
+	t.Helper()
 	f := startFPM(t, 4, nil)
 	copyPackage(t, "wordpress", "/usr/share/wordpress", f.public, []string{"wp-config.php", ".htaccess"}, []string{"wp-content/uploads"})
 	socket := startMariaDB(t, f.dir)
 	config := `<?php
 define('DB_NAME', 'site'); define('DB_USER', 'root'); define('DB_PASSWORD', ''); define('DB_HOST', 'localhost:` + socket + `');
 define('DB_CHARSET', 'utf8mb4'); define('DB_COLLATE', '');
-define('WP_HOME', (empty($_SERVER['HTTPS']) ? 'http' : 'https') . '://wiki.example.org'); define('WP_SITEURL', WP_HOME);
+` + address + `
+define('WP_SITEURL', WP_HOME);
 define('WP_HTTP_BLOCK_EXTERNAL', true); define('DISABLE_WP_CRON', true); define('AUTOMATIC_UPDATER_DISABLED', true);
 $table_prefix = 'wp_';
 if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
@@ -56,16 +74,7 @@ routes: [{name: blog, backend: wordpress, compress: true}]
 	if install.want("the installation", resp, page, 200); !strings.Contains(page, "WordPress has been installed") {
 		t.Fatalf("the installation: %.3000s", page)
 	}
-	for i, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			visitWordPress(t, &visitor{t, p, way.send, map[string]string{}}, fmt.Sprint("entry", i))
-		})
-	}
-	if exists(filepath.Join(f.public, ".htaccess")) {
-		t.Error("WordPress wrote a .htaccess, as for Apache")
-	}
-	sameAsNginx(t, p, f, []string{"/", "/sample-page/", "/sample-page", "//sample-page//", "/sample%2Dpage/", "/?p=1", "/?page_id=2", "/entry0/", "/ENTRY0/", "/feed/", "/feed", "/wp-json/", "/wp-json/wp/v2/posts",
-		"/nothing-here/", "/wp-admin", "/wp-admin/", "/wp-login.php", "/wp-includes/css/buttons.css", "/wp-includes/js/jquery/jquery.js", "/wp-includes/", "/xmlrpc.php", "/wp-login.php/x", "/readme.html", "/wp-content/uploads/"})
+	return p, f
 }
 
 func visitWordPress(t *testing.T, v *visitor, name string) {

@@ -65,6 +65,8 @@ var house = map[string]struct{ own, modules []string }{
 	"cmd/sazukari":           {[]string{"megaki", "megaki/conformance", "megaki/httpclient"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},
 	"vectors/generate":       {nil, nil},
+
+	"examples/clients/go-client": {[]string{"megaki", "megaki/httpclient"}, nil},
 }
 
 // TestImports keeps the house as it is laid out: who may import whom.

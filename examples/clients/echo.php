@@ -1,0 +1,3 @@
+<?php
+
+$ARCANGELO_USERSPACE = ['on_handle' => fn (): string => arca::$request];
