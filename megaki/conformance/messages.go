@@ -1,6 +1,10 @@
 package conformance
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+)
 
 // messages are the scenarios of responses that are wrong, on a session that is
 // right.
@@ -31,8 +35,7 @@ func messages() []Scenario {
 			p.send(again)
 			c.wants(again)
 			c.write(r)
-			c.closed()
-			p.exits(ProtocolError)
+			c.refused(ProtocolError)
 		}},
 		{"message-reflected", "The client's own message comes back. Its MAC is right, as both sides have the same key.", func(p *player) {
 			p.responds(func(c *conn) []byte { return c.packet }, ProtocolError)
@@ -48,8 +51,7 @@ func messages() []Scenario {
 			p.send(again)
 			c.wants(again)
 			c.write(first)
-			c.closed()
-			p.exits(ProtocolError)
+			c.refused(ProtocolError)
 		}},
 		{"response-of-another-session", "A response under another session's key.", func(p *player) {
 			p.responds(func(c *conn) []byte { return message(typeMSG, random(32), c.token, again) }, ProtocolError)
@@ -133,8 +135,19 @@ func (p *player) asked() *conn {
 func (p *player) responds(response func(c *conn) []byte, codes ...Code) {
 	c := p.asked()
 	c.write(response(c))
+	c.refused(codes...)
+}
+
+// refused waits until the client has refused a response: it closes the connection,
+// and ends with one of the codes.
+func (c *conn) refused(codes ...Code) {
+	if response, err := c.player.response(); err == nil {
+		c.failf("the client took that for a response, and returned %d bytes", len(response))
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.failf("the client still waited for a response after %s", c.patience)
+	}
 	c.closed()
-	p.exits(codes...)
+	c.exits(codes...)
 }
 
 // unasked has sent more than was due on a connection. The client may fail, or
