@@ -55,7 +55,10 @@ func (w *walker) checkHosts(h *HTTPS, needed bool) {
 // checkStorage checks the default folder where it will be needed. One that is
 // given was checked when it was read.
 func (w *walker) checkStorage(cfg *Config) {
-	if o := w.at(&cfg.Storage); o == nil || o.given {
+	if r := cfg.Storage.Redis; r != nil {
+		w.checkRedis(&r.Redis)
+	}
+	if o := w.at(&cfg.Storage.Path); o == nil || o.given {
 		return
 	}
 	for i := range cfg.Listeners {
@@ -63,8 +66,8 @@ func (w *walker) checkStorage(cfg *Config) {
 		if h == nil || h.TLS.ACME == nil && !h.TLS.Internal {
 			continue
 		}
-		if info, err := w.sys.stat(cfg.Storage); err == nil && !info.IsDir() {
-			w.wrong(&cfg.Storage, "%s isn't a folder, and certificates are kept there; give another in storage", quotePath(cfg.Storage))
+		if info, err := w.sys.stat(cfg.Storage.Path); err == nil && !info.IsDir() {
+			w.wrong(&cfg.Storage.Path, "%s isn't a folder, and certificates are kept there; give another in storage", quotePath(cfg.Storage.Path))
 		}
 		return
 	}

@@ -40,9 +40,8 @@ type Config struct {
 	// or `CF-Connecting-IP`, has one address.
 	ClientIPField string `yaml:"client_ip_field" default:"X-Forwarded-For" format:"client-field"`
 
-	// The folder for what must outlive the daemon: certificates, their keys,
-	// and the ACME account. It is made when it is needed, for mkd's user alone.
-	Storage string `yaml:"storage" default:"storage" path:"newdir"`
+	// What must outlive the daemon: a folder, or a block.
+	Storage Storage `yaml:"storage" example:"VALUE|storage"`
 
 	// Megaki sessions, which clients resume.
 	Sessions Sessions `yaml:"sessions"`

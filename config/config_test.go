@@ -123,7 +123,7 @@ func TestDefaults(t *testing.T) {
 		Routes:          []Route{{Backend: "site", MaxBody: 100 * MiB}},
 		Limits:          Limits{MessageMemory: 256 << 20, Spool: Spool{Memory: 64 * KiB, MaxMemory: 64 * MiB, MaxTotal: 4 * GiB}},
 		ClientIPField:   "X-Forwarded-For",
-		Storage:         "storage",
+		Storage:         Storage{Path: "storage"},
 		Sessions:        Sessions{TTL: 24 * time.Hour, Capacity: 100000},
 		Log:             Log{Level: "info", Output: LogOutput{Mode: 0o640}, Format: "auto", Access: LogAccess{Enabled: true, Format: "auto"}, AccessRate: 5000},
 		ShutdownTimeout: 30 * time.Second,
@@ -296,7 +296,7 @@ admin: {address: "unix:../a.sock"}
 		Limits:          Limits{MessageMemory: 129 * MiB, Spool: Spool{Memory: MiB, MaxMemory: 64 * MiB, Dir: "spool.dir", MaxTotal: GiB}},
 		TrustedProxies:  []string{"192.0.2.1", "2001:db8::/32"},
 		ClientIPField:   "X-Forwarded-For",
-		Storage:         "/var/lib/mkd.dir",
+		Storage:         Storage{Path: "/var/lib/mkd.dir"},
 		Sessions:        Sessions{TTL: time.Minute, Capacity: 1},
 		Log:             Log{Level: "debug", Output: LogOutput{Mode: 0o640}, Format: "json", Access: LogAccess{Format: "auto"}, AccessRate: 100},
 		Admin:           Admin{Address: "unix:../a.sock"},
@@ -373,7 +373,7 @@ func TestShippedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		withKey := func(path string) (fs.FileInfo, error) {
-			if filepath.Base(path) == "server.key" {
+			if base := filepath.Base(path); base == "server.key" || base == "sessions.secret" { // start.sh makes these
 				return fakeFile{mode: 0o600}, nil
 			}
 			return os.Stat(path)

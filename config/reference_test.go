@@ -170,9 +170,19 @@ func blockBelow(t reflect.Type) (below reflect.Type, suffix string) {
 	return nil, ""
 }
 
+func isShort(t reflect.Type) bool {
+	_, ok := shortField(t)
+	return ok
+}
+
 func typeOf(t reflect.Type, f field) string {
 	what := ""
 	switch {
+	case isShort(t):
+		short, _ := shortField(t)
+		return typeOf(t.FieldByIndex(short.index).Type, short) + ", or block"
+	case t.Kind() == reflect.Slice && isShort(t.Elem()):
+		return "list of paths or blocks"
 	case t == reflect.TypeFor[time.Duration]():
 		what = "duration"
 	case t == reflect.TypeFor[FileMode]():

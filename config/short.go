@@ -30,7 +30,7 @@ func (w *walker) blockOrShort(v reflect.Value, f field, n, at *yaml.Node, path s
 	fv := v.FieldByIndex(short.index)
 	o := w.origins[fv.Addr().Interface()]
 	o.path, o.line, o.column, o.given = path, n.Line, n.Column, true
-	short.required, short.hasDef = true, false
+	short.required, short.hasDef = true, short.def != ""
 	o.bad = !w.scalar(fv, short, n, path)
 	return !o.bad
 }

@@ -237,7 +237,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 	}
 	for _, part := range []struct{ have, want any }{
 		{have.Listeners, listeners}, {have.Backends, backends}, {have.Routes, routes},
-		{have.TrustedProxies, []string{"10.0.0.0/8"}}, {have.ClientIPField, "CF-Connecting-IP"}, {have.Storage, "certs.dir"},
+		{have.TrustedProxies, []string{"10.0.0.0/8"}}, {have.ClientIPField, "CF-Connecting-IP"}, {have.Storage.Path, "certs.dir"},
 	} {
 		if !reflect.DeepEqual(part.have, part.want) {
 			t.Errorf("have %+v\nwant %+v", part.have, part.want)
@@ -351,12 +351,12 @@ func TestWebErrors(t *testing.T) {
 func TestDefaultStorage(t *testing.T) {
 	internal := https("hosts: [a.b], tls: {internal: true}")
 	cfg, err := parse("etc/config.yaml", []byte(internal), "etc", fakeStat)
-	if err != nil || cfg.Storage != "etc/storage" {
+	if err != nil || cfg.Storage.Path != "etc/storage" {
 		t.Errorf("have %+v, %v", cfg, err)
 	}
 	isFile := func(string) (fs.FileInfo, error) { return fakeFile{mode: 0o600}, nil }
 	_, err = parse("config.yaml", []byte(internal), ".", isFile)
-	const want = "config.yaml:1:1: storage: storage isn't a folder, and certificates are kept there; give another in storage"
+	const want = "config.yaml:1:1: storage.path: storage isn't a folder, and certificates are kept there; give another in storage"
 	if err == nil || err.Error() != want {
 		t.Errorf("have %v\nwant %s", err, want)
 	}

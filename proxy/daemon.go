@@ -54,12 +54,15 @@ func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 		logs:   log,
 		spool:  forward.NewSpool(&cfg.Limits.Spool),
 		memory: megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
-		certs:  certs.New(cfg.Storage, log.Main),
+		certs:  certs.New(cfg.Storage.Path, log.Main),
 		failed: make(chan error, 1),
-		keys:   keys.Open(filepath.Join(cfg.Storage, keys.LedgerFile)),
+		keys:   keys.Open(filepath.Join(cfg.Storage.Path, keys.LedgerFile)),
 	}
 	d.ctx, d.cut = context.WithCancel(context.Background())
 	d.saving, d.stopSave = context.WithCancel(d.ctx)
+	if err := d.shareCertificates(&cfg.Storage); err != nil {
+		return nil, err
+	}
 	var err error
 	if d.sessions, err = newSessionStore(&cfg.Sessions, log); err != nil {
 		return nil, err

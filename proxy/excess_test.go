@@ -69,7 +69,7 @@ routes:
   - backend: site
 `)
 			p, log := start(t, cfg)
-			c := trusting(t, filepath.Join(cfg.Storage, "internal", "tls.crt"))
+			c := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "tls.crt"))
 			downloads := 0
 			for name, want := range content {
 				for _, url := range []string{"http://" + p.Addr("web").String(), "https://localhost:" + port} {

@@ -41,7 +41,7 @@ routes:
   - {backend: api, headers: {response: {remove: [X-Secret]}}}
 `)
 	p, _ := start(t, cfg)
-	c := trusting(t, filepath.Join(cfg.Storage, "internal", "web.crt"))
+	c := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "web.crt"))
 	for _, path := range []string{"/announced", "/silent"} {
 		for _, url := range []string{"https://localhost:" + port, "http://" + p.Addr("plain").String()} {
 			resp, err := c.Get(url + path)

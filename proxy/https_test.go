@@ -49,7 +49,7 @@ routes:
   - backend: api
 `)
 	p, _ := start(t, cfg)
-	c := trusting(t, filepath.Join(cfg.Storage, "internal", "web.crt"))
+	c := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "web.crt"))
 	resp, err := c.Post("https://localhost:"+port+"/x?y", "text/plain", strings.NewReader("body"))
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ routes:
 		!strings.Contains(saw[0].headers, "X-Forwarded-Proto: https\n") {
 		t.Errorf("the upstream saw %q", saw)
 	}
-	old := trusting(t, filepath.Join(cfg.Storage, "internal", "web.crt"))
+	old := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "web.crt"))
 	old.Transport.(*http.Transport).ForceAttemptHTTP2 = false
 	if resp, err := old.Get("https://localhost:" + port); err != nil || resp.ProtoMajor != 1 || resp.StatusCode != 200 {
 		t.Errorf("HTTP/1.1: %+v, %v", resp, err)

@@ -199,7 +199,7 @@ func TestKeyRotation(t *testing.T) {
 	counts[g.nowID]++
 	check("and it goes on", again)
 
-	rows, err := keys.Report(cfg, keys.Open(filepath.Join(cfg.Storage, keys.LedgerFile)))
+	rows, err := keys.Report(cfg, keys.Open(filepath.Join(cfg.Storage.Path, keys.LedgerFile)))
 	if err != nil || len(rows) != 3 || rows[1].Label() != "now" || rows[1].State() != "serves until 2099-01-01" || rows[2].State() != "retired" {
 		t.Errorf("%+v, %v", rows, err)
 	}

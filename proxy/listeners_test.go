@@ -87,7 +87,7 @@ var everyWay = []struct {
 
 func dialTLS(t *testing.T, p *Daemon, protocol string) net.Conn {
 	t.Helper()
-	c := trusting(t, filepath.Join(p.current.Load().cfg.Storage, "internal", "tls.crt"))
+	c := trusting(t, filepath.Join(p.current.Load().cfg.Storage.Path, "internal", "tls.crt"))
 	cfg := c.Transport.(*http.Transport).TLSClientConfig.Clone()
 	cfg.ServerName, cfg.NextProtos = "localhost", []string{protocol}
 	conn, err := tls.Dial("tcp", p.Addr("tls").String(), cfg)

@@ -111,7 +111,7 @@ func (n *node) kill() {
 
 // configFile returns the file that a configuration was loaded from by load.
 func configFile(cfg *config.Config) string {
-	return filepath.Join(filepath.Dir(cfg.Storage), "config.yaml")
+	return filepath.Join(filepath.Dir(cfg.Storage.Path), "config.yaml")
 }
 
 // clientConfig returns the configuration of clients that pin the tests' key.

@@ -203,7 +203,7 @@ routes:
   - {backend: site, compress: true}
 `)
 	p, log := start(t, cfg)
-	secure := trusting(t, filepath.Join(cfg.Storage, "internal", "secure.crt"))
+	secure := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "secure.crt"))
 	const urlencoded = "application/x-www-form-urlencoded"
 	const multi = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\ncontent\r\n--b--\r\n"
 	hints := func(links ...string) map[string][]string { // by listener: a message has no room for them
@@ -285,7 +285,7 @@ routes:
 		base   string
 	}{
 		"web":    {&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://" + p.Addr("web").String()},
-		"secure": {trusting(t, filepath.Join(cfg.Storage, "internal", "secure.crt")), "https://localhost:" + port(p.Addr("secure"))},
+		"secure": {trusting(t, filepath.Join(cfg.Storage.Path, "internal", "secure.crt")), "https://localhost:" + port(p.Addr("secure"))},
 	} {
 		resp, err := way.client.Get(way.base + "/?go=" + release + name)
 		if err != nil {
@@ -342,7 +342,7 @@ routes:
   - backend: script
 `)
 	p, _ := start(t, cfg)
-	secure := trusting(t, filepath.Join(cfg.Storage, "internal", "secure.crt"))
+	secure := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "secure.crt"))
 	before, after := changed.Add(-time.Second).Format(http.TimeFormat), changed.Add(time.Second).Format(http.TimeFormat)
 	same := changed.Format(http.TimeFormat)
 	for _, c := range []string{

@@ -31,7 +31,7 @@ var house = map[string]struct{ own, modules []string }{
 	"php/cgi":              {[]string{"php/internal/process"}, nil},
 	"php/internal/process": {nil, nil},
 	"proxy/balance":        {[]string{"proxy/roundtrip"}, nil},
-	"proxy/certs":          {nil, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "go.uber.org/zap", "golang.org/x/net"}},
+	"proxy/certs":          {nil, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "github.com/redis/go-redis/v9", "go.uber.org/zap", "golang.org/x/net"}},
 	"proxy/fastcgi":        {[]string{"httptoken", "proxy/roundtrip"}, nil},
 	"proxy/http1":          {[]string{"httptoken", "proxy/httpmsg"}, []string{"golang.org/x/sys"}},
 	"proxy/httpmsg":        {[]string{"httptoken"}, nil},

@@ -29,7 +29,7 @@ a rotation, and what to do about a stolen key.`,
 
 // ledgerOf returns the ledger of a configuration.
 func ledgerOf(cfg *config.Config) *keys.Ledger {
-	return keys.Open(filepath.Join(cfg.Storage, keys.LedgerFile))
+	return keys.Open(filepath.Join(cfg.Storage.Path, keys.LedgerFile))
 }
 
 func keyListCommand() *cobra.Command {

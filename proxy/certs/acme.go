@@ -67,7 +67,7 @@ type ACME struct {
 // acmeManager is the part of a Manager that all listeners with ACME share.
 type acmeManager struct {
 	log     *zap.Logger
-	storage *certmagic.FileStorage
+	storage certmagic.Storage
 	cache   *certmagic.Cache
 	stop    sync.Once // for what can't be stopped twice
 
@@ -135,7 +135,7 @@ func (set *Set) addACME(old, l *listed, log *zap.Logger) (*acmeSource, error) {
 func (m *Manager) newACMESource(o ACME, hosts []string, template certmagic.ACMEIssuer, log *zap.Logger) *acmeSource {
 	m.mu.Lock()
 	if m.acme == nil {
-		m.acme = newACMEManager(m.storage, m.renewCheck, m.log)
+		m.acme = newACMEManager(m.sharedStorage(), m.renewCheck, m.log)
 	}
 	a := m.acme
 	m.mu.Unlock()
@@ -235,10 +235,10 @@ func splitAddress(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-func newACMEManager(storage string, renewCheck time.Duration, log *zap.Logger) *acmeManager {
+func newACMEManager(storage certmagic.Storage, renewCheck time.Duration, log *zap.Logger) *acmeManager {
 	a := &acmeManager{
 		log:     log.Named("acme"),
-		storage: &certmagic.FileStorage{Path: storage},
+		storage: storage,
 		byHost:  make(map[string]*acmeSource),
 	}
 	a.cache = certmagic.NewCache(certmagic.CacheOptions{

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 )
 
@@ -47,6 +48,7 @@ type Options struct {
 // Manager keeps the certificates of all listeners.
 type Manager struct {
 	storage string
+	shared  certmagic.Storage // nil: in storage, too
 	log     *zap.Logger
 	mu      sync.RWMutex
 	set     *Set            // in use
@@ -100,6 +102,18 @@ func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 
 // Prepare is Set.Prepare for the certificates that are in use.
 func (m *Manager) Prepare() error { return m.set.Prepare() }
+
+// Share has certificates that come by ACME kept in s, with the accounts and the
+// challenges, instead of in the folder. It is called before the first Set.
+func (m *Manager) Share(s certmagic.Storage) { m.shared = s }
+
+// sharedStorage returns where certificates that come by ACME are kept.
+func (m *Manager) sharedStorage() certmagic.Storage {
+	if m.shared != nil {
+		return m.shared
+	}
+	return &certmagic.FileStorage{Path: m.storage}
+}
 
 // makeStorage makes the folder that certificates are kept in.
 func makeStorage(storage string) error {

@@ -72,6 +72,8 @@ func (c *Connection) Client() (redis.UniversalClient, error) {
 		TLSConfig:             c.TLS,
 		IsClusterMode:         c.Cluster,
 		DialTimeout:           time.Second,
+		MaxRetries:            1, // more would only hide the error behind a timeout
+		DialerRetries:         1,
 		ContextTimeoutEnabled: true,
 		PoolSize:              64,
 		ConnMaxIdleTime:       5 * time.Minute,
