@@ -98,6 +98,8 @@ func unix(t time.Time) float64 {
 	return float64(t.Unix())
 }
 
+const sessionsHelp = "Megaki sessions by state: live ones have a connection, parked ones of these are at rest, resumable ones are kept by the store."
+
 // daemon sends what there is once.
 func (m metrics) daemon(st *Status) {
 	m.gauge("mkd_build_info", "Always 1; the labels are the version and the version of Go.", 1, "version", st.Version, "goversion", st.Go)
@@ -108,9 +110,10 @@ func (m metrics) daemon(st *Status) {
 	m.gauge("mkd_last_reload_successful", "Whether the last reload succeeded; 1 if there was none.", truth(st.Reloads.LastError == ""))
 	m.gauge("mkd_last_reload_timestamp_seconds", "When the configuration was reloaded last, or tried to; 0: never.", unix(st.Reloads.Last))
 	m.gauge("mkd_requests_in_flight", "Requests that have begun and not ended. Tunnels aren't among them.", float64(st.InFlight))
-	m.gauge("mkd_sessions", "Megaki sessions by state: live ones have a connection, resumable ones are kept by the store.", float64(st.Sessions.Live), "state", "live")
+	m.gauge("mkd_sessions", sessionsHelp, float64(st.Sessions.Live), "state", "live")
+	m.gauge("mkd_sessions", sessionsHelp, float64(st.Sessions.Parked), "state", "parked")
 	if st.Sessions.Resumable >= 0 {
-		m.gauge("mkd_sessions", "Megaki sessions by state: live ones have a connection, resumable ones are kept by the store.", float64(st.Sessions.Resumable), "state", "resumable")
+		m.gauge("mkd_sessions", sessionsHelp, float64(st.Sessions.Resumable), "state", "resumable")
 	}
 	m.gauge("mkd_sessions_capacity", "Sessions that the store keeps at most.", float64(st.Sessions.Capacity))
 	m.gauge("mkd_session_store_up", "Whether the store of sessions responds.", truth(!st.Sessions.StoreDown), "store", st.Sessions.Store)

@@ -111,6 +111,7 @@ type ServerKey struct {
 // Sessions are the Megaki sessions of all listeners.
 type Sessions struct {
 	Live      int `json:"live"`      // that have a connection
+	Parked    int `json:"parked"`    // of these, at rest: no goroutine waits for their next message
 	Resumable int `json:"resumable"` // that the store keeps; -1: it doesn't count them
 	Capacity  int `json:"capacity"`  // how many it keeps at most
 

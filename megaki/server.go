@@ -222,21 +222,24 @@ func (s *Server) init() error {
 // Check returns what is wrong with the fields of the server. Serve checks them too.
 func (s *Server) Check() error { return s.init() }
 
-// ServeConn serves a connection that its caller has accepted, and closes it. Such
+// ServeConn serves a connection that its caller has accepted, and closes it. It
+// returns after the handshake, and calls done when the connection has ended. Such
 // connections don't count for MaxConnections. After Shutdown it closes the
 // connection at once.
-func (s *Server) ServeConn(conn net.Conn) {
+func (s *Server) ServeConn(conn net.Conn, done func()) {
 	if err := s.init(); err != nil {
 		s.log().Error("can't serve connections", "error", err)
 		conn.Close()
+		done()
 		return
 	}
 	c := newServerConn(s, conn)
+	c.done = done
 	if !s.track(c) {
 		conn.Close()
+		done()
 		return
 	}
-	defer s.untrack(c)
 	c.serve()
 }
 
@@ -288,9 +291,10 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		delay = 0
 		c := newServerConn(s, conn)
+		c.done = func() { <-s.connSlots }
 		if !s.track(c) {
 			conn.Close()
-			<-s.connSlots
+			c.done()
 			return ErrServerClosed
 		}
 		go c.serve()
@@ -308,7 +312,7 @@ func (s *Server) track(c *serverConn) bool {
 }
 
 func (s *Server) untrack(c *serverConn) {
-	defer func() { <-s.connSlots }()
+	defer c.done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)

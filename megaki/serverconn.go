@@ -48,6 +48,7 @@ type serverConn struct {
 	state  atomic.Int32
 	start  time.Time
 	ended  func()    // counts its end; nil before the handshake
+	done   func()    // called when it has ended
 	readBy time.Time // the deadline of reads, as far as it is known
 
 	stays      bool   // it can't rest
@@ -66,7 +67,7 @@ type serverConn struct {
 }
 
 func newServerConn(s *Server, conn net.Conn) *serverConn {
-	return &serverConn{srv: s, conn: conn, ctx: s.ctx}
+	return &serverConn{srv: s, conn: conn, ctx: s.ctx, done: func() {}}
 }
 
 // addrPort returns the address of a connection's peer, or the zero value if

@@ -38,6 +38,7 @@ func (o Outcome) Resumption() bool { return o >= ResumeDone }
 type Stats struct {
 	Connections int // that are open
 	Live        int // of these, with a session
+	Parked      int // of these, at rest: no goroutine waits for their next message
 	Outcomes    [NumOutcomes]uint64
 	Keys        []KeyStats // in the order of Server.Keys
 	RSABusy     int        // handshakes whose RSA work is being done
@@ -60,6 +61,7 @@ type KeyStats struct {
 func (s *Stats) Add(other *Stats) {
 	s.Connections += other.Connections
 	s.Live += other.Live
+	s.Parked += other.Parked
 	for i := range s.Outcomes {
 		s.Outcomes[i] += other.Outcomes[i]
 	}
@@ -97,6 +99,9 @@ func (s *Server) Stats() Stats {
 		return Stats{}
 	}
 	st := Stats{Connections: s.Connections(), Live: int(s.stats.live.Load())}
+	s.lot.mu.Lock()
+	st.Parked = len(s.lot.resting)
+	s.lot.mu.Unlock()
 	for i := range s.stats.outcomes {
 		st.Outcomes[i] = s.stats.outcomes[i].Load()
 	}

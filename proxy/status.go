@@ -106,6 +106,7 @@ func (d *Daemon) listenerStatus(st *admin.Status) {
 			if m := counted.Megaki; m != nil {
 				s.Megaki = megakiStatus(m)
 				st.Sessions.Live += m.Live
+				st.Sessions.Parked += m.Parked
 			}
 		}
 		st.Listeners = append(st.Listeners, s)

@@ -56,9 +56,9 @@ func newMegaki(c *config.Listener, d *Daemon, sh *shared) (server, error) {
 }
 
 // serve implements server.
-func (l *megakiListener) serve(c net.Conn, _ func()) bool {
-	l.server.ServeConn(c)
-	return false
+func (l *megakiListener) serve(c net.Conn, done func()) bool {
+	l.server.ServeConn(c, done)
+	return true
 }
 
 // drain implements server.
