@@ -18,6 +18,7 @@ func (p *Pool) awaitWork(w *worker) {
 	go func() {
 		how, err := w.awaitEnd(p.opt.Timeout)
 		w.message.ended()
+		w.message = nil
 		var script *ScriptError
 		if errors.As(err, &script) {
 			w.output.Write(slog.LevelError, "after the response: "+script.Message)
