@@ -4,6 +4,23 @@ GO       ?= go
 FUZZTIME ?= 5000x
 LONGTIME ?= 40m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   = -X main.version=$(VERSION)
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+ZSHDIR   ?= share/zsh/site-functions
+ARCH     ?= $(shell $(GO) env GOARCH)
+# A tag v1.2.3 is the version 1.2.3, and 1.2.3+4.gabcdef is four commits later.
+DEB_VERSION = $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed -E 's/^v//; s/-([0-9]+)-(g[0-9a-f]+)$$/+\1.\2/; s/-/~/g' | grep . || \
+                echo 0~$(shell git show -s --format=%cd.%h --date=format:%Y%m%d 2>/dev/null))
+COMMITTED   = $(shell git show -s --format=%ct 2>/dev/null || echo 0)
+LDFLAGS   = -X main.version=$(VERSION)
+PREFIX   ?= /usr/local
+ZSHDIR   ?= share/zsh/site-functions
+ARCH     ?= $(shell $(GO) env GOARCH)
+COMMITTED = $(shell git show -s --format=%ct 2>/dev/null || echo 0)
+# The tag v1.2.3 is the version 1.2.3, and 1.2.3+4.gabcdef is four commits later.
+DEB_VERSION = $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed -E 's/^v//; s/-([0-9]+)-(g[0-9a-f]+)$$/+\1.\2/; s/-/~/g' | grep . || \
+                echo "0~$$(git show -s --format=%cd.%h --date=format:%Y%m%d 2>/dev/null || echo 0)")
 GOFILES   = $(shell git ls-files '*.go')
 
 # Handshakes take a third of the time with OpenSSL's libcrypto, if it can be built
@@ -38,10 +55,11 @@ WORDPRESS  = nginx:nginx-light php-fpm:php-fpm /usr/share/wordpress/wp-load.php:
              mariadbd:mariadb-server $(PHP_LIB)/mysqli.so:php-mysql $(PHP_LIB)/gd.so:php-gd $(PHP_LIB)/xml.so:php-xml
 MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:mediawiki \
              $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 $(PHP_LIB)/intl.so:php-intl $(PHP_LIB)/mbstring.so:php-mbstring $(PHP_LIB)/xml.so:php-xml
-LONG_NEEDS = $(TEST_NEEDS) chromium:chromium tmux:tmux $(C_LONG) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
+PACKAGE    = lintian:lintian debootstrap:debootstrap systemd-analyze:systemd logrotate:logrotate man:man-db
+LONG_NEEDS = $(TEST_NEEDS) $(PACKAGE) chromium:chromium tmux:tmux $(C_LONG) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
+.PHONY: help run build cross install deb test test-long bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +71,7 @@ run: ## install PHP if it is missing, build, make a key, start mkd with config.y
 
 build: ## build bin/mkd and bin/sazukari
 	@mkdir -p bin
-	$(BUILD) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/mkd ./cmd/sazukari
+	$(BUILD) -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mkd ./cmd/sazukari
 
 # Never overwritten: clients carry its public half.
 server.key: | build ## make a server key, unless there is one
@@ -76,6 +94,38 @@ wordpress: ## install WordPress and MariaDB for the long tests, without starting
 
 mediawiki: ## install MediaWiki for the long tests, without starting services
 	@.ci/install $(MEDIAWIKI)
+
+cross: ## build mkd for Linux on amd64 and arm64, sazukari also for macOS and Windows
+	@set -e; cross() { echo "$$1 for $$2/$$3"; CGO_ENABLED=0 GOOS=$$2 GOARCH=$$3 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o "bin/$$1-$$2-$$3$$4" "./cmd/$$1"; }; \
+	for arch in amd64 arm64; do cross mkd linux $$arch; cross sazukari linux $$arch; cross sazukari darwin $$arch; done; \
+	cross sazukari windows amd64 .exe
+
+# The commands link statically. Man pages and completions are written by the commands
+# themselves, on this machine.
+install: ## install commands, man pages, completions, unit and examples in $(DESTDIR)$(PREFIX)
+	rm -rf build/pages
+	mkdir -p build/pages '$(DESTDIR)$(PREFIX)/bin'
+	CGO_ENABLED=0 GOARCH=$(ARCH) $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o '$(DESTDIR)$(PREFIX)/bin/' ./cmd/mkd ./cmd/sazukari
+	for c in mkd sazukari; do SOURCE_DATE_EPOCH=$(COMMITTED) CGO_ENABLED=0 $(GO) run -tags man -ldflags '$(LDFLAGS)' ./cmd/$$c build/pages || exit; done
+	gzip -9n build/pages/*.[18]
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/man/man1' build/pages/*.1.gz
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/man/man8' build/pages/*.8.gz
+	for c in mkd sazukari; do \
+	  install -D -m 644 build/pages/$$c.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$c" && \
+	  install -D -m 644 build/pages/$$c.zsh "$(DESTDIR)$(PREFIX)/$(ZSHDIR)/_$$c" && \
+	  install -D -m 644 build/pages/$$c.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$c.fish" || exit; done
+	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
+	sed 's#/usr/bin/#$(PREFIX)/bin/#' packaging/mkd.service >'$(DESTDIR)$(PREFIX)/lib/systemd/system/mkd.service'
+	for f in config.yaml $$(git ls-files examples ':!*_test.go' ':!*.txtar'); do install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/doc/mkd/examples/$${f#examples/}" || exit; done
+
+deb: ## build a Debian package in bin/, for another architecture with ARCH=arm64
+	rm -rf build/deb
+	$(MAKE) install PREFIX=/usr DESTDIR=build/deb ZSHDIR=share/zsh/vendor-completions ARCH=$(ARCH)
+	printf 'mkd (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md in the source.\n\n -- mkd maintainers <maintainers@mkd.invalid>  %s\n' \
+	  '$(DEB_VERSION)' "$$(date -u -R -d @$(COMMITTED))" | gzip -9n >build/changelog.gz
+	cd packaging/nfpm && $(GO) build -o ../../build/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
+	mkdir -p bin
+	ARCH=$(ARCH) DEB_VERSION='$(DEB_VERSION)' SOURCE_DATE_EPOCH=$(COMMITTED) build/nfpm package --config packaging/nfpm.yaml --packager deb --target bin/
 
 lint: ## check formatting, vet, staticcheck
 	@unformatted=$$(gofmt -l $(GOFILES)); if [ -n "$$unformatted" ]; then \

@@ -21,11 +21,8 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
-func main() { os.Exit(run(os.Args[1:])) }
-
-// run returns the exit code: 0, 1 it failed, 2 wrong usage, or that of an exitError.
-func run(args []string) int {
-	running := false
+// rootCommand returns the command line.
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mkd",
 		Short: "A server that terminates Megaki and HTTPS in front of PHP and HTTP sites",
@@ -42,9 +39,16 @@ Start with a key and the configuration:
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetArgs(args)
 	root.SetVersionTemplate(versionText())
 	root.AddCommand(runCommand(), checkCommand(), reloadCommand(), drainCommand(), reopenCommand(), workersCommand(), statusCommand(), topCommand(), sessionsCommand(), leaksCommand(), phpCommand(), keygenCommand(), keyCommand(), versionCommand())
+	return root
+}
+
+// run returns the exit code: 0, 1 it failed, 2 wrong usage, or that of an exitError.
+func run(args []string) int {
+	running := false
+	root := rootCommand()
+	root.SetArgs(args)
 	var watch func(*cobra.Command)
 	watch = func(c *cobra.Command) {
 		if work := c.RunE; work != nil {

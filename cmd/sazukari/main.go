@@ -18,8 +18,6 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
-
 // usageError is the error of a wrong use of a command.
 type usageError struct{ error }
 
@@ -30,9 +28,8 @@ type quietError struct{ error }
 
 func (e quietError) Unwrap() error { return e.error }
 
-// run returns the exit code: 0, 1 it failed, 2 wrong usage.
-func run(args []string, in io.Reader, out, errOut io.Writer) int {
-	running := false
+// rootCommand returns the command line.
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sazukari",
 		Short: "A client of Megaki servers",
@@ -49,12 +46,19 @@ public key, which 'mkd keygen' makes.
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.SetVersionTemplate(versionText())
+	root.AddCommand(sendCommand(), getCommand(), forwardCommand(), shellCommand(), doctorCommand(), keysCommand(), conformanceCommand(), benchCommand(), versionCommand())
+	return root
+}
+
+// run returns the exit code: 0, 1 it failed, 2 wrong usage.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	running := false
+	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.SetVersionTemplate(versionText())
-	root.AddCommand(sendCommand(), getCommand(), forwardCommand(), shellCommand(), doctorCommand(), keysCommand(), conformanceCommand(), benchCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		work := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

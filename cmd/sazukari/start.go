@@ -1,0 +1,7 @@
+//go:build !man
+
+package main
+
+import "os"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
