@@ -65,3 +65,8 @@ func TestLongJavaClient(t *testing.T) {
 	m := startMKD(t)
 	runJUnit(t, m, "megaki-client.jar", 24, nil, "dev.megaki.VectorsTest", "dev.megaki.HttpTest", "dev.megaki.ClientTest")
 }
+
+// TestLongJavaFuzz gives the parsers of the client in plain Java a million changed inputs.
+func TestLongJavaFuzz(t *testing.T) {
+	runJUnit(t, startMKD(t), "megaki-client.jar", 4, []string{"-Dfuzz=1000000"}, "dev.megaki.FuzzTest")
+}
