@@ -22,7 +22,11 @@ func (s *Server) health(mux *http.ServeMux) {
 			text(w, http.StatusServiceUnavailable, strings.Join(st.NotReady, "\n")+"\n")
 			return
 		}
-		text(w, http.StatusOK, "ready\n")
+		ready := "ready\n"
+		if st.Sessions.StoreDown { // it costs clients handshakes, and no message
+			ready += "warning: the session store fails: " + st.Sessions.StoreError + "\n"
+		}
+		text(w, http.StatusOK, ready)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout,

@@ -105,6 +105,10 @@ func TestReady(t *testing.T) {
 	if got, body, _ := ask(t, "GET", url+"/readyz", ""); got != 200 || body != "ready\n" {
 		t.Errorf("%d %q", got, body)
 	}
+	source.change(func(st *Status) { st.Sessions.StoreDown, st.Sessions.StoreError = true, "connection refused" })
+	if got, body, _ := ask(t, "GET", url+"/readyz", ""); got != 200 || body != "ready\nwarning: the session store fails: connection refused\n" {
+		t.Errorf("%d %q", got, body)
+	}
 	source.change(func(st *Status) { st.NotReady = []string{"mkd is draining", "backend a: no worker is ready"} })
 	if got, body, _ := ask(t, "GET", url+"/readyz", ""); got != 503 || body != "mkd is draining\nbackend a: no worker is ready\n" {
 		t.Errorf("%d %q", got, body)
