@@ -1,0 +1,87 @@
+package admin
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+var metricName = regexp.MustCompile(`\bmkd_[a-z0-9_]+`)
+
+func readDoc(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// metricNames returns the names of all metrics.
+func metricNames(t *testing.T) map[string]bool {
+	t.Helper()
+	families, err := newRegistry(&fakeSource{st: fullStatus()}).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make(map[string]bool)
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), "mkd_") {
+			names[f.GetName()] = true
+		}
+	}
+	return names
+}
+
+// TestMetricsAreDocumented: docs/operation.md has each metric, and what it, the rules
+// and the dashboard name exists.
+func TestMetricsAreDocumented(t *testing.T) {
+	names := metricNames(t)
+	doc := readDoc(t, "../docs/operation.md")
+	for name := range names {
+		if !strings.Contains(doc, "`"+name+"`") {
+			t.Errorf("docs/operation.md doesn't have %s", name)
+		}
+	}
+	rules, dashboard := readDoc(t, "../packaging/prometheus/mkd.rules.yml"), readDoc(t, "../packaging/grafana/mkd.json")
+	for file, text := range map[string]string{"docs/operation.md": doc, "the rules": rules, "the dashboard": dashboard} {
+		for _, name := range metricName.FindAllString(text, -1) {
+			if !names[name] && !names[strings.TrimSuffix(name, "_bucket")] {
+				t.Errorf("%s names %s, which doesn't exist", file, name)
+			}
+		}
+	}
+	if !json.Valid([]byte(dashboard)) {
+		t.Error("the dashboard isn't JSON")
+	}
+	var parsed struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr string
+				Annotations map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(rules), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	alerts := 0
+	for _, g := range parsed.Groups {
+		for _, r := range g.Rules {
+			alerts++
+			if !strings.Contains(doc, "| "+r.Alert+" |") {
+				t.Errorf("docs/operation.md doesn't have the alert %s", r.Alert)
+			}
+			if r.Expr == "" || r.Annotations["summary"] == "" {
+				t.Errorf("the alert %s is incomplete", r.Alert)
+			}
+		}
+	}
+	if documented := strings.Count(doc, "\n| Mkd"); documented != alerts || alerts == 0 {
+		t.Errorf("%d alerts are documented, there are %d", documented, alerts)
+	}
+}
