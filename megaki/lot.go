@@ -2,6 +2,7 @@ package megaki
 
 import (
 	"container/list"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -21,7 +22,18 @@ type lot struct {
 	lastID  uint64
 	resting map[uint64]*list.Element // of order
 	order   list.List                // of *rest, the one that is due first in front: all wait as long
+
+	release  *time.Timer // gives the system the memory that the connections have dropped
+	released int         // connections that rested when it was last started
 }
+
+// releaseStep is how many more connections have to rest before the memory that they
+// have dropped is released, and releaseDelay how long that waits for still more:
+// an idle process would keep it for minutes.
+const (
+	releaseStep  = 1024
+	releaseDelay = 5 * time.Second
+)
 
 // rest is a connection that rests. Its id is never used again, unlike descriptors:
 // an event of the set that came too late meets no other connection.
@@ -54,6 +66,17 @@ func (l *lot) park(c *serverConn, until time.Time) bool {
 	l.resting[l.lastID] = l.order.PushBack(&rest{l.lastID, c, until})
 	if l.order.Len() == 1 {
 		l.set.wakeAt(until)
+	}
+	switch n := len(l.resting); {
+	case n < l.released/2:
+		l.released = n
+	case n >= l.released+releaseStep:
+		l.released = n
+		if l.release == nil {
+			l.release = time.AfterFunc(releaseDelay, debug.FreeOSMemory)
+		} else {
+			l.release.Reset(releaseDelay)
+		}
 	}
 	return true
 }
