@@ -40,6 +40,9 @@ func run() error {
 	flag.IntVar(&o.conns, "conns", 8, "`number` of connections")
 	flag.StringVar(&o.profile, "profile", "", "run mkd alone, and write its CPU profile to `file`")
 	flag.Parse()
+	if args := flag.Args(); len(args) == 3 && args[0] == "relay" {
+		return relay(args[1], args[2])
+	}
 	pattern, err := regexp.Compile("(?i)" + o.pattern)
 	if err != nil {
 		return err

@@ -18,14 +18,14 @@ import (
 // park is all servers of a run. They listen on loopback, write no access log,
 // and have two workers or threads.
 type park struct {
-	Dir                                      string
-	Upstream, NginxHTTP, NginxTLS            int // ports
-	MkdHTTP, MkdTLS, MkdMegaki, MkdRaw, User string
-	Body                                     string // of the upstream's response
+	Dir                                             string
+	Upstream, NginxHTTP, NginxTLS                   int // ports
+	MkdHTTP, MkdTLS, MkdMegaki, MkdRaw, Relay, User string
+	Body                                            string // of the upstream's response
 
-	procs                     []*exec.Cmd
-	upstream, nginx, fpm, mkd int // process ids
-	key                       string
+	procs                            []*exec.Cmd
+	upstream, nginx, fpm, mkd, relay int // process ids
+	key                              string
 }
 
 const bodySize = 64
@@ -37,14 +37,14 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 			p.stop()
 		}
 	}()
-	var ports [7]int
+	var ports [8]int
 	for i := range ports {
 		if ports[i], err = freePort(); err != nil {
 			return nil, err
 		}
 	}
 	p.Upstream, p.NginxHTTP, p.NginxTLS = ports[0], ports[1], ports[2]
-	for i, at := range []*string{&p.MkdHTTP, &p.MkdTLS, &p.MkdMegaki, &p.MkdRaw} {
+	for i, at := range []*string{&p.MkdHTTP, &p.MkdTLS, &p.MkdMegaki, &p.MkdRaw, &p.Relay} {
 		*at = fmt.Sprintf("127.0.0.1:%d", ports[3+i])
 	}
 	if os.Getuid() != 0 {
@@ -69,6 +69,10 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 	if err != nil {
 		return nil, err
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
@@ -88,6 +92,7 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 		{&p.nginx, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf")}, fmt.Sprintf("127.0.0.1:%d", p.NginxHTTP)},
 		{&p.fpm, []string{fpm, "-F", "-R", "-y", filepath.Join(dir, "fpm.conf")}, "unix:" + filepath.Join(dir, "fpm.sock")},
 		{&p.mkd, run, p.MkdHTTP},
+		{&p.relay, []string{self, "relay", p.Relay, fmt.Sprintf("127.0.0.1:%d", p.Upstream)}, p.Relay},
 	} {
 		if *s.pid, err = p.start(ctx, s.at, s.args...); err != nil {
 			return nil, err
@@ -241,7 +246,8 @@ func (p *park) lines() []*line {
 	mkd, nginx, both := []int{p.mkd}, []int{p.nginx}, []int{p.nginx, p.fpm}
 	return []*line{
 		{"HTTP → upstream", []*contender{
-			{"mkd", mkd, overHTTP(p.MkdHTTP, "/", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/", nil)}}},
+			{"mkd", mkd, overHTTP(p.MkdHTTP, "/", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/", nil)},
+			{"bare relay in Go", []int{p.relay}, overHTTP(p.Relay, "/", nil)}}},
 		{"HTTPS → upstream", []*contender{
 			{"mkd", mkd, overHTTP(p.MkdTLS, "/", tlsConfig)}, {"nginx", nginx, overHTTP(nginxTLS, "/", tlsConfig)}}},
 		{"Megaki → upstream", []*contender{
