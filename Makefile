@@ -46,6 +46,9 @@ CLIENT_NEEDS = node:nodejs python3:python3 /usr/lib/python3/dist-packages/crypto
 CLIENT_LONG = tsc:node-typescript mypy:mypy
 C_NEEDS    = gcc:gcc g++:g++ /usr/include/openssl/evp.h:libssl-dev
 C_LONG     = valgrind:valgrind clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a:libclang-rt-14-dev $(JAVA_NEEDS)
+MAVEN_PLUGINS = /usr/share/maven-repo/org/apache/maven/plugins/maven
+MAVEN      = mvn:maven $(MAVEN_PLUGINS)-compiler-plugin:libmaven-compiler-plugin-java $(MAVEN_PLUGINS)-jar-plugin:libmaven-jar-plugin-java \
+             $(MAVEN_PLUGINS)-resources-plugin:libmaven-resources-plugin-java $(MAVEN_PLUGINS)-surefire-plugin:libsurefire-java
 JAVA_NEEDS = javac:default-jdk-headless /usr/share/java/junit4.jar:junit4
 # The applications of long tests, with a database that tests start themselves. nginx
 # comes first: they would bring Apache otherwise.
@@ -56,7 +59,7 @@ WORDPRESS  = nginx:nginx-light php-fpm:php-fpm /usr/share/wordpress/wp-load.php:
 MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:mediawiki \
              $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 $(PHP_LIB)/intl.so:php-intl $(PHP_LIB)/mbstring.so:php-mbstring $(PHP_LIB)/xml.so:php-xml
 PACKAGE    = lintian:lintian debootstrap:debootstrap systemd-analyze:systemd logrotate:logrotate man:man-db
-LONG_NEEDS = $(TEST_NEEDS) $(PACKAGE) chromium:chromium tmux:tmux $(C_LONG) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
+LONG_NEEDS = $(TEST_NEEDS) $(PACKAGE) chromium:chromium tmux:tmux $(C_LONG) $(MAVEN) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
 .PHONY: help run build cross install deb test test-long bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module

@@ -70,3 +70,35 @@ func TestLongJavaClient(t *testing.T) {
 func TestLongJavaFuzz(t *testing.T) {
 	runJUnit(t, startMKD(t), "megaki-client.jar", 4, []string{"-Dfuzz=1000000"}, "dev.megaki.FuzzTest")
 }
+
+// TestLongMaven builds and tests the client in plain Java by its pom.xml, with the
+// plugins that Debian packages.
+func TestLongMaven(t *testing.T) {
+	const repository = "/usr/share/maven-repo"
+	for path, pkg := range map[string]string{
+		"/usr/bin/mvn": "maven",
+		repository + "/org/apache/maven/plugins/maven-compiler-plugin":  "libmaven-compiler-plugin-java",
+		repository + "/org/apache/maven/plugins/maven-resources-plugin": "libmaven-resources-plugin-java",
+		repository + "/org/apache/maven/plugins/maven-surefire-plugin":  "libsurefire-java",
+		repository + "/org/apache/maven/plugins/maven-jar-plugin":       "libmaven-jar-plugin-java",
+	} {
+		if _, err := os.Stat(path); err != nil {
+			t.Fatalf("%s is missing: install it with 'apt-get install %s'", path, pkg)
+		}
+	}
+	vectors, err := filepath.Abs("../vectors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, dir := startMKD(t), t.TempDir()
+	run(t, exec.Command("cp", "-r", "java/client/pom.xml", "java/client/src", dir))
+	cmd := exec.Command("mvn", "-B", "-o", "-Dmaven.repo.local="+repository, "-Dvectors="+vectors, "-Dserver="+m.address,
+		"-Dkey="+filepath.Join(m.dir, "server.key.pub"), "package")
+	cmd.Dir = dir
+	if out := run(t, cmd); !strings.Contains(out, "Tests run: 28, Failures: 0, Errors: 0, Skipped: 0") {
+		t.Errorf("not all tests ran:\n%s", out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "target/megaki-client-1.0.0.jar")); err != nil {
+		t.Error(err)
+	}
+}
