@@ -16,6 +16,10 @@ type Sessions struct {
 	// `maxmemory`.
 	Capacity int `yaml:"capacity" default:"100000" range:"1..100000000"`
 
+	// How long a handshake or a resumption waits for a file or for Redis. Then the
+	// session can't be resumed. No message waits.
+	Timeout time.Duration `yaml:"timeout" default:"250ms" range:"1ms..1m"`
+
 	// Where sessions are kept. Without it, in memory: they end with the daemon.
 	Store *SessionStore `yaml:"store"`
 

@@ -67,7 +67,7 @@ func newSessionStore(c *config.Sessions, l *logs.Logs) (*sessionStore, error) {
 			return nil, err
 		}
 	}
-	s.guard = sessions.NewGuard(s.backing, sessions.GuardOptions{Logger: l.Sessions()})
+	s.guard = sessions.NewGuard(s.backing, sessions.GuardOptions{Timeout: c.Timeout, Logger: l.Sessions()})
 	s.SessionStore = s.guard
 	return s, nil
 }

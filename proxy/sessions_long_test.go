@@ -31,6 +31,7 @@ func TestLongSentinelFailover(t *testing.T) {
 		sentinels = append(sentinels, redisserver.Sentinel(t, master, "main", 2).Addr)
 	}
 	cfg := sessionsIn(t, strings.Replace(inRedis(sentinels...), "{redis: {", "{redis: {sentinel: {master: main}, ", 1), "a")
+	cfg.Sessions.Timeout = 250 * time.Millisecond
 	d, _ := start(t, cfg)
 	addr, client := d.Addr("app").String(), clientConfig(t)
 	s := newSession(t, addr, client)

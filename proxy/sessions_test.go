@@ -20,7 +20,8 @@ import (
 )
 
 // sessionsIn returns a configuration whose sessions are in a store, sealed with the
-// secret in a file that has a letter over and over.
+// secret in a file that has a letter over and over. Its timeout is that of a slow
+// machine.
 func sessionsIn(t *testing.T, store, letter string) *config.Config {
 	t.Helper()
 	secret := filepath.Join(t.TempDir(), "secret")
@@ -34,7 +35,7 @@ backends:
   site: {files: {root: DIR}}
 routes:
   - respond: {status: 200, body: ok}
-sessions: {secret_file: `+secret+`, store: `+store+`}
+sessions: {timeout: 20s, secret_file: `+secret+`, store: `+store+`}
 `)
 }
 

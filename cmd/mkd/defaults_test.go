@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 
 		"file.DefaultCapacity":     {file.DefaultCapacity, cfg.Sessions.Capacity},
 		"redis.DefaultPrefix":      {redis.DefaultPrefix, cfg.Sessions.Store.Redis.Prefix},
-		"sessions.DefaultTimeout":  {sessions.DefaultTimeout},
+		"sessions.DefaultTimeout":  {sessions.DefaultTimeout, cfg.Sessions.Timeout},
 		"sessions.DefaultFailures": {sessions.DefaultFailures},
 		"sessions.DefaultRetry":    {sessions.DefaultRetry},
 		"sessions.DefaultInFlight": {sessions.DefaultInFlight},

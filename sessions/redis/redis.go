@@ -150,8 +150,8 @@ func (s *Store) Load(ctx context.Context, t megaki.Token) (*megaki.Record, error
 // CompareAndSwap implements megaki.SessionStore. If ctx ends, the swap may have been
 // done all the same.
 func (s *Store) CompareAndSwap(ctx context.Context, t megaki.Token, old, next *megaki.Record) (bool, error) {
-	left := time.Until(next.Expires).Milliseconds()
-	if left <= 0 {
+	left := time.Until(next.Expires).Milliseconds() + 1 // Load looks at the record's own expiry
+	if left <= 1 {
 		return false, nil
 	}
 	var revision []byte
