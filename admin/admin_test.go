@@ -31,6 +31,10 @@ func (f *fakeDaemon) note(what string) error {
 
 func (f *fakeDaemon) Reload(context.Context) error { return f.note("reload") }
 
+func (f *fakeDaemon) Upgrade(context.Context) (int, error) { return 4711, f.note("upgrade") }
+
+func (f *fakeDaemon) Alive(context.Context) error { return f.note("alive") }
+
 func (f *fakeDaemon) Drain() error { return f.note("drain") }
 
 func (f *fakeDaemon) Reopen() error { return f.note("reopen") }
@@ -71,6 +75,7 @@ func TestActions(t *testing.T) {
 	c := &Client{Socket: serve(t, daemon)}
 	for _, do := range []func() (string, error){
 		func() (string, error) { return c.Reload(t.Context()) },
+		func() (string, error) { return c.Upgrade(t.Context()) },
 		func() (string, error) { return c.Drain(t.Context()) },
 		func() (string, error) { return c.Reopen(t.Context()) },
 		func() (string, error) { return c.RestartWorkers(t.Context(), "") },
@@ -80,7 +85,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("%q, %v", done, err)
 		}
 	}
-	if got, want := strings.Join(daemon.done, ", "), "reload, drain, reopen, restart , restart a&b=c"; got != want {
+	if got, want := strings.Join(daemon.done, ", "), "reload, upgrade, drain, reopen, restart , restart a&b=c"; got != want {
 		t.Errorf("the daemon did %s, want %s", got, want)
 	}
 	daemon.err = errors.New("first\nsecond")

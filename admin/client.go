@@ -23,6 +23,9 @@ type Client struct {
 // returns what was done, as a line for a person.
 func (c *Client) Reload(ctx context.Context) (string, error) { return c.post(ctx, "/reload", nil) }
 
+// Upgrade has the binary on disk take over.
+func (c *Client) Upgrade(ctx context.Context) (string, error) { return c.post(ctx, "/upgrade", nil) }
+
 // Drain has the daemon drain and stop.
 func (c *Client) Drain(ctx context.Context) (string, error) { return c.post(ctx, "/drain", nil) }
 

@@ -42,13 +42,31 @@ func Listen(path string) (*net.UnixListener, error) {
 // maxConnections bounds the connections of a TCP listener. Further ones wait.
 const maxConnections = 64
 
-// ListenTCP opens a TCP listener for Serve.
-func ListenTCP(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+// ListenTCP opens a TCP listener for Serve. inherited, if not nil, is its socket, which
+// another process has opened; the file stays the caller's.
+func ListenTCP(address string, inherited *os.File) (*TCPListener, error) {
+	var l net.Listener
+	var err error
+	if inherited != nil {
+		l, err = net.FileListener(inherited)
+	} else {
+		l, err = net.Listen("tcp", address)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("can't listen on %s: %w", address, cause(err))
 	}
-	return netutil.LimitListener(l, maxConnections), nil
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		l.Close()
+		return nil, fmt.Errorf("can't listen on %s: the socket isn't one of TCP", address)
+	}
+	return &TCPListener{netutil.LimitListener(tcp, maxConnections), tcp}, nil
+}
+
+// TCPListener is a listener whose connections are bounded.
+type TCPListener struct {
+	net.Listener
+	Socket *net.TCPListener
 }
 
 // ErrRunning is the error of a socket that another process serves.

@@ -15,7 +15,13 @@ import (
 
 // health registers what monitoring asks for: /healthz, /readyz and /metrics.
 func (s *Server) health(mux *http.ServeMux) {
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.Control.Alive(r.Context()); err != nil {
+			text(w, http.StatusServiceUnavailable, err.Error()+"\n")
+			return
+		}
+		text(w, http.StatusOK, "ok\n")
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		st := s.Source.Status()
 		if len(st.NotReady) > 0 {

@@ -19,7 +19,7 @@ import (
 // serveScope serves a source on a listener of a scope, and returns its URL.
 func serveScope(t *testing.T, source Source, scope Scope) string {
 	t.Helper()
-	l, err := ListenTCP("127.0.0.1:0")
+	l, err := ListenTCP("127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

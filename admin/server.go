@@ -132,6 +132,10 @@ func (s *Server) actions(mux *http.ServeMux) {
 	s.action(mux, "/reload", func(r *http.Request) (string, error) {
 		return "the configuration was reloaded", s.Control.Reload(r.Context())
 	})
+	s.action(mux, "/upgrade", func(r *http.Request) (string, error) {
+		pid, err := s.Control.Upgrade(r.Context())
+		return fmt.Sprintf("process %d serves; the old one ends after its last connection", pid), err
+	})
 	s.action(mux, "/drain", func(*http.Request) (string, error) { return "mkd drains, and then stops", s.Control.Drain() })
 	s.action(mux, "/reopen", func(*http.Request) (string, error) { return "the log file was reopened", s.Control.Reopen() })
 	s.action(mux, "/workers/restart", func(r *http.Request) (string, error) {

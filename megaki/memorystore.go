@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"encoding/binary"
+	"iter"
 	"net/netip"
 	"sync"
 	"time"
@@ -75,6 +76,31 @@ func (s *MemoryStore) Len() int {
 		sh.mu.Unlock()
 	}
 	return n
+}
+
+// All returns the sessions that are kept, in each part of the store those first that
+// were used least recently. The records must not be changed. The store can be used
+// meanwhile, but not by the loop's body.
+func (s *MemoryStore) All() iter.Seq2[Token, *Record] {
+	return func(yield func(Token, *Record) bool) {
+		for i := range s.shards {
+			if !s.shards[i].all(yield) {
+				return
+			}
+		}
+	}
+}
+
+func (sh *memoryShard) all(yield func(Token, *Record) bool) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for e := sh.recent.Back(); e != nil; e = e.Prev() {
+		entry := e.Value.(*memoryEntry)
+		if !yield(entry.token, entry.record) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *MemoryStore) shard(t Token) *memoryShard { // tokens are random

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -33,8 +33,10 @@ type Daemon struct {
 	tally     tally.Tally
 	phase     atomic.Int32
 	current   atomic.Pointer[generation]
-	retired   sync.WaitGroup // generations that requests still hold, and listeners that drain
-	inherited []*os.File     // sockets that others have opened, see Inherit
+	retired   sync.WaitGroup                                              // generations that requests still hold, and listeners that drain
+	inherited []Socket                                                    // that others have opened
+	take      func() (receive func(megaki.SessionStore) error, err error) // see TakeOver
+	until     atomic.Pointer[time.Time]                                   // when Shutdown waits no more; nil: as long as it may
 
 	changing  sync.Mutex // held while the daemon starts, reloads or shuts down
 	stopped   bool       // guarded by changing
@@ -92,9 +94,6 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, g.shutdown(ctx), d.sessions.close())
 		}
 	}()
-	if err := d.sessions.open(); err != nil {
-		return err
-	}
 	if err := d.certs.Prepare(); err != nil {
 		return err
 	}
@@ -104,6 +103,9 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 		}
 	}
 	if err := g.start(ctx); err != nil {
+		return err
+	}
+	if err := d.openSessions(); err != nil {
 		return err
 	}
 	for _, l := range d.listeners {
@@ -197,15 +199,39 @@ func (d *Daemon) Shutdown(ctx context.Context) error {
 	return errors.Join(err, d.sessions.close())
 }
 
-// Run starts the daemon and serves until ctx ends or a listener fails. Then it
-// shuts down within shutdown_timeout.
-func (d *Daemon) Run(ctx context.Context) error {
+// Alive reports whether the daemon could handle a request at each listener: it enters
+// the current generation, and leaves it.
+func (d *Daemon) Alive(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, l := range d.open() {
+			l.Connections() // takes the lock that each connection takes
+			l.enter().Release()
+		}
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("no request can be handled: %w", context.Cause(ctx))
+	}
+}
+
+// Run starts the daemon, calls ready, and serves until ctx ends or a listener fails.
+// Then it shuts down within shutdown_timeout, as it does at once after an error of ready.
+func (d *Daemon) Run(ctx context.Context, ready func() error) error {
 	if err := d.Start(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 			d.logs.Main.Info("stopped before it was ready")
 			return nil
 		}
 		return err
+	}
+	if err := ready(); err != nil {
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		return errors.Join(err, d.Wait(ended))
 	}
 	return d.Wait(ctx)
 }
@@ -220,6 +246,9 @@ func (d *Daemon) Wait(ctx context.Context) error {
 	case failure = <-d.failed:
 	}
 	timeout := d.current.Load().cfg.ShutdownTimeout
+	if until := d.until.Load(); until != nil {
+		timeout = time.Until(*until)
+	}
 	if failure == nil {
 		d.logs.Main.Sugar().Infow("stopping: requests in flight may end", "within", timeout)
 	}

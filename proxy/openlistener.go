@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net"
-	"os"
 	"sync/atomic"
 
 	"mkd/config"
@@ -29,34 +28,6 @@ func (l *openListener) enter() request.Lease {
 		}
 		// It was replaced in the meantime.
 	}
-}
-
-// Inherit gives the daemon listening sockets that were opened before it started, by
-// systemd or by the process that it replaces. The name of a file is that of its
-// listener, or the listener's address as it is configured. It is called before Start.
-func (d *Daemon) Inherit(sockets []*os.File) { d.inherited = sockets }
-
-// inheritedBy returns the socket for a listener, nil if there is none.
-func (d *Daemon) inheritedBy(l *config.Listener) *os.File {
-	for _, f := range d.inherited {
-		if f.Name() == l.Name {
-			return f
-		}
-	}
-	for _, f := range d.inherited {
-		if f.Name() == l.Address() {
-			return f
-		}
-	}
-	return nil
-}
-
-// closeInherited closes what the listeners have taken over, or don't want.
-func (d *Daemon) closeInherited() {
-	for _, f := range d.inherited {
-		f.Close()
-	}
-	d.inherited = nil
 }
 
 func isAnyPort(address string) bool { return portOf(address) == "0" }

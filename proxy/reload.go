@@ -100,7 +100,7 @@ func (d *Daemon) planListener(c *change, cfg *config.Config, l *config.Listener)
 		Trusted:    listener.Networks(cfg.TrustedProxies),
 		Logs:       d.logs,
 		Memory:     d.memory,
-		Sessions:   d.sessions.SessionStore,
+		Sessions:   d.sessions.Switch,
 		SessionTTL: cfg.Sessions.TTL,
 		Handshakes: d.keys,
 		Challenge:  d.certs.HTTPChallengeHandler,

@@ -14,16 +14,19 @@ import (
 	"mkd/proxy/logs"
 	"mkd/sessions"
 	"mkd/sessions/file"
+	"mkd/sessions/handover"
 	"mkd/sessions/redis"
 )
 
 // sessionStore is the store of Megaki sessions, which belongs to the daemon, and what
 // is known of it.
 type sessionStore struct {
-	megaki.SessionStore
-	kind    string // its section in config.yaml
+	*handover.Switch
+	kind    string              // its section in config.yaml
+	memory  *megaki.MemoryStore // nil: they are elsewhere
 	guard   *sessions.Guard
 	backing backingStore // behind guard; nil in memory
+	moved   bool         // another process has the store
 }
 
 // backingStore is a store outside of memory.
@@ -48,7 +51,8 @@ type SessionStats struct {
 // nothing yet.
 func newSessionStore(c *config.Sessions, l *logs.Logs) (*sessionStore, error) {
 	if c.Store == nil || c.Store.Memory != nil {
-		return &sessionStore{SessionStore: megaki.NewMemoryStore(c.Capacity), kind: "memory"}, nil
+		memory := megaki.NewMemoryStore(c.Capacity)
+		return &sessionStore{Switch: handover.NewSwitch(memory), kind: "memory", memory: memory}, nil
 	}
 	sealer, err := newSealer(c)
 	if err != nil {
@@ -68,7 +72,7 @@ func newSessionStore(c *config.Sessions, l *logs.Logs) (*sessionStore, error) {
 		}
 	}
 	s.guard = sessions.NewGuard(s.backing, sessions.GuardOptions{Timeout: c.Timeout, Logger: l.Sessions()})
-	s.SessionStore = s.guard
+	s.Switch = handover.NewSwitch(s.guard)
 	return s, nil
 }
 
@@ -140,7 +144,7 @@ func (s *sessionStore) open() error {
 
 // close closes the store after its last use.
 func (s *sessionStore) close() error {
-	if s.backing == nil {
+	if s.backing == nil || s.moved {
 		return nil
 	}
 	return errors.Join(s.guard.Close(), s.backing.Close())
@@ -153,7 +157,7 @@ func (d *Daemon) SessionStats() SessionStats {
 	if s.backing != nil {
 		stats.Guard, stats.Unreadable = s.guard.Stats(), s.backing.Unreadable()
 	}
-	switch store := s.SessionStore.(type) {
+	switch store := s.Store().(type) {
 	case *megaki.MemoryStore:
 		stats.Sessions = store.Len()
 	case *sessions.Guard:

@@ -19,7 +19,7 @@ import (
 // scrape returns the metrics of a daemon as they are served, by name and labels.
 func scrape(t *testing.T, p *Daemon) map[string]float64 {
 	t.Helper()
-	l, err := admin.ListenTCP("127.0.0.1:0")
+	l, err := admin.ListenTCP("127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

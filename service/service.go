@@ -16,6 +16,7 @@ import (
 	"mkd/config"
 	"mkd/proxy"
 	"mkd/proxy/logs"
+	"mkd/systemd"
 )
 
 // service is the running daemon. It implements admin.Control and
@@ -26,6 +27,13 @@ type service struct {
 	logs      *logs.Logs
 	daemon    *proxy.Daemon
 	admin     *admin.Server
+	socket    *net.UnixListener // of admin; nil: there is none
+	adminTCP  []adminListener
+	manager   *systemd.Manager
+	old       *predecessor       // nil: this process took over from none
+	dir       string             // the working directory
+	upgraded  bool               // another process has taken over; guarded by reloading
+	ctx       context.Context    // ends when the daemon begins to stop
 	stop      context.CancelFunc // begins to stop the daemon
 	reloading sync.Mutex         // held while the configuration changes
 	drain     chan struct{}      // has one element once Drain was called
@@ -37,9 +45,20 @@ type service struct {
 
 // Run runs the daemon with a configuration file until a signal or a command stops
 // it, or it fails. version is that of the program.
-func Run(file, version string) error {
+func Run(file, version string) (err error) {
 	signals := catchSignals()
 	s := &service{file: file, drain: make(chan struct{}, 1), version: version, started: time.Now().UTC()}
+	if s.dir, err = os.Getwd(); err != nil {
+		return err
+	}
+	if s.old, err = inherit(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.old.failed(err)
+		}
+	}()
 	if err := s.load(); err != nil {
 		return err
 	}
@@ -48,14 +67,70 @@ func Run(file, version string) error {
 	proxy.LimitMemory(s.cfg.Load())
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	s.stop = stop
+	s.ctx, s.stop = ctx, stop
+	s.manager = systemd.New(s.logs.Admin())
+	s.inheritSockets()
 	if err := s.serveAdmin(); err != nil {
 		return err
 	}
 	defer s.closeAdmin()
 	go s.handle(ctx, signals)
-	return s.daemon.Run(ctx)
+	return s.daemon.Run(ctx, func() error { return s.ready(ctx) })
 }
+
+// inheritSockets gives the daemon what systemd or the old process has opened.
+func (s *service) inheritSockets() {
+	if s.old != nil {
+		s.daemon.Inherit(s.old.sockets)
+		s.daemon.TakeOver(s.old.takeSessions)
+		return
+	}
+	var sockets []proxy.Socket
+	for _, f := range systemd.Sockets() {
+		sockets = append(sockets, proxy.Socket{Listener: f.Name(), File: f})
+	}
+	s.daemon.Inherit(sockets)
+}
+
+// ready is called once the daemon serves.
+func (s *service) ready(ctx context.Context) error {
+	if s.old != nil {
+		if err := s.old.ready(s.daemon.SessionStore()); err != nil {
+			return err
+		}
+	}
+	s.manager.Ready(s.status())
+	go s.manager.Watch(ctx, s.check)
+	go func() {
+		<-ctx.Done()
+		if s.reloading.Lock(); !s.upgraded { // else it isn't the main process any more
+			s.manager.Stopping()
+		}
+		s.reloading.Unlock()
+	}()
+	return nil
+}
+
+// status is what systemctl status shows.
+func (s *service) status() string {
+	cfg := s.cfg.Load()
+	return fmt.Sprintf("serving with %s: listeners %d, backends %d, routes %d", s.file, len(cfg.Listeners), len(cfg.Backends), len(cfg.Routes))
+}
+
+// check asks the daemon by its own socket whether it is alive.
+func (s *service) check(ctx context.Context) error {
+	if s.socket == nil {
+		return s.Alive(ctx)
+	}
+	body, err := (&admin.Client{Socket: s.socket.Addr().String()}).Get(ctx, "/healthz")
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// Alive implements admin.Control.
+func (s *service) Alive(ctx context.Context) error { return s.daemon.Alive(ctx) }
 
 // load reads the configuration, and builds the daemon.
 func (s *service) load() error {
@@ -90,9 +165,10 @@ func read(file string) (cfg *config.Config, warnings []string, err error) {
 // the folder of a default socket can't be written is no reason not to run.
 func (s *service) serveAdmin() error {
 	s.admin = &admin.Server{Control: s, Source: s, Logger: s.logs.Admin()}
-	l, err := admin.Listen(s.cfg.Load().Admin.Socket(s.file))
+	l, err := s.adminSocket()
 	switch {
 	case err == nil:
+		s.socket = l
 		s.serve(l, admin.Socket)
 	case s.cfg.Load().Admin.Address != "" || errors.Is(err, admin.ErrRunning):
 		return err
@@ -106,7 +182,7 @@ func (s *service) serveAdmin() error {
 		if tcp.address == "" {
 			continue
 		}
-		l, err := admin.ListenTCP(tcp.address)
+		l, err := s.listenTCP(tcp.key, tcp.address)
 		if err != nil {
 			s.closeAdmin()
 			return fmt.Errorf("%s: %w", tcp.key, err)
@@ -120,10 +196,47 @@ func (s *service) serveAdmin() error {
 // serve serves a listener of the admin server.
 func (s *service) serve(l net.Listener, scope admin.Scope) {
 	go func() {
-		if err := s.admin.Serve(l, scope); err != nil {
+		if err := s.admin.Serve(l, scope); err != nil && !errors.Is(err, net.ErrClosed) {
 			s.logs.Main.Error(err.Error())
 		}
 	}()
+}
+
+// listenTCP opens a TCP listener of the section admin, or takes that of the old process
+// over.
+func (s *service) listenTCP(key, address string) (net.Listener, error) {
+	l, err := admin.ListenTCP(address, s.old.socket(key, address))
+	if err != nil {
+		return nil, err
+	}
+	s.adminTCP = append(s.adminTCP, adminListener{l, key, address})
+	return l, nil
+}
+
+// adminListener is a TCP listener of the section admin.
+type adminListener struct {
+	*admin.TCPListener
+	key, address string
+}
+
+// adminSocket opens the admin socket, or takes that of the old process over.
+func (s *service) adminSocket() (*net.UnixListener, error) {
+	path := s.cfg.Load().Admin.Socket(s.file)
+	if s.old == nil || s.old.admin == nil {
+		return admin.Listen(path)
+	}
+	defer s.old.admin.Close()
+	l, err := net.FileListener(s.old.admin)
+	if err != nil {
+		return nil, fmt.Errorf("the admin socket of the old process: %w", err)
+	}
+	taken, ok := l.(*net.UnixListener)
+	if !ok || taken.Addr().String() != path {
+		l.Close()
+		return admin.Listen(path)
+	}
+	taken.SetUnlinkOnClose(true)
+	return taken, nil
 }
 
 func (s *service) closeAdmin() {

@@ -13,7 +13,9 @@ shutdown_timeout, stop the workers, exit 0. A second one ends mkd at once.
 SIGHUP: read the configuration anew, as mkd reload does; a broken one is logged,
 and the old one runs on.
 SIGUSR1: open the log file anew, after logrotate has renamed it, as mkd reopen does.
-SIGUSR2 is logged and changes nothing. SIGPIPE is ignored.`
+SIGUSR2: have the binary on disk take over without a refused connection, as mkd
+upgrade does.
+SIGPIPE is ignored.`
 
 // catchSignals has the process receive its signals on the channel. The processes
 // that it starts have their usual effects, which they wouldn't if the signals
@@ -38,8 +40,12 @@ func (s *service) handle(ctx context.Context, signals <-chan os.Signal) {
 		case syscall.SIGHUP:
 			go s.Reload(ctx)
 		case syscall.SIGPIPE: // nobody reads the log; writes to it fail
-		default:
-			s.logs.Main.Sugar().Warnf("the signal %q is ignored", sig)
+		case syscall.SIGUSR2:
+			go func() {
+				ctx, cancel := context.WithTimeout(ctx, upgradeTimeout)
+				defer cancel()
+				s.Upgrade(ctx) // logs its error
+			}()
 		}
 	}
 }

@@ -65,6 +65,21 @@ and the workers of sections that haven't changed live on.`,
 	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Reload(ctx) })
 }
 
+func upgradeCommand() *cobra.Command {
+	return actionCommand(&cobra.Command{
+		Use:   "upgrade",
+		Short: "Have the binary on disk take over from the running daemon",
+		Long: `Start the binary on disk, by the path and with the arguments that the running
+daemon was started with, and have it take over, as SIGUSR2 does. It gets the
+listening sockets, reads the configuration and boots its workers, while the old
+process serves; then it gets the sessions, and serves. The old process stops
+accepting, and ends after its last connection, or shutdown_timeout later: so no
+connection is refused and no request fails. If the new process can't serve, the
+command shows why, and the old one serves on.`,
+		Args: noArgs,
+	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Upgrade(ctx) })
+}
+
 func drainCommand() *cobra.Command {
 	return actionCommand(&cobra.Command{
 		Use:   "drain",

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mkd/share"
 )
 
@@ -188,7 +190,25 @@ func (l *Listener) Configure(o Options) error {
 
 // File returns a descriptor of the socket, which goes on to listen when the
 // Listener is closed. The caller closes it.
-func (l *Listener) File() (*os.File, error) { return l.tcp.File() }
+func (l *Listener) File() (*os.File, error) { return Dup(l.tcp, l.Addr().String()) }
+
+// Dup returns another descriptor of a socket, which can be given to another process.
+// With the File method of package net the socket would block from then on: Close would
+// wait for an Accept that no connection ends.
+func Dup(socket syscall.Conn, name string) (*os.File, error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var dup int
+	if e := raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); e != nil {
+		return nil, e
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(dup), name), nil
+}
 
 // Accept waits for a slot first, and then for a connection: so connections wait in
 // the kernel, where they cost little. A connection of a client that has its share

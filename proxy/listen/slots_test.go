@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 const greedy = "127.0.0.3"
@@ -180,8 +181,22 @@ func TestFromFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := f.Stat(); err != nil || f.Fd() == 0 { // as package os/exec asks
+		t.Errorf("%v", err)
+	}
 	f.Close()
+	accept(t, old).Close()
+	accepting := make(chan error)
+	go func() {
+		_, err := old.Accept()
+		accepting <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // so that it waits
 	old.Close()
+	if err := <-accepting; err == nil {
+		t.Error("a closed listener accepts")
+	}
+	waiting = dial(t, other, l, "")
 	serve(t, l)
 	if !isServed(t, waiting) {
 		t.Error("the connection that waited isn't served")

@@ -1,0 +1,291 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// upgraded is an mkd whose binary is replaced while it serves.
+type upgraded struct {
+	t             *testing.T
+	daemon        *daemon
+	web, secure   string // addresses
+	binary, works string // the link by which mkd runs, and what it leads to
+	log           *logReader
+	pid           int // of the process that serves
+}
+
+// newUpgraded starts an mkd with a listener of each kind.
+func newUpgraded(t *testing.T, sessions string) *upgraded {
+	t.Helper()
+	d, cmd := newDaemon(t, daemonOptions{})
+	u := &upgraded{t: t, daemon: d, log: new(logReader), binary: filepath.Join(d.dir, "mkd"), works: cmd.Path}
+	u.link(u.works)
+	ports, err := freePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.web, u.secure = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	files := map[string]string{
+		"config.yaml": fmt.Sprintf(`
+listeners:
+  app: {megaki: {address: %q, keys: [server.key]}}
+  web: {http: {address: %q}}
+  tls: {https: {address: %q, hosts: [localhost], tls: {internal: true}}}
+backends: {echo: {php: {script: script.php, workers: {min: 2, max: 2}}}}
+routes: [{match: {payload: raw}, backend: echo}, {backend: echo}]
+log: {access: false}
+sessions: {%s}
+shutdown_timeout: 3s
+`, d.address, u.web, u.secure, sessions),
+		"script.php": `<?php $ARCANGELO_USERSPACE = [
+	'on_handle' => fn() => bin2hex(arca::$token) . ' ' . arca::$request,
+	'on_http' => fn (arca\Request $r) => 'echo ' . $r->body(),
+];`,
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := exec.Command(u.binary, "run")
+	run.Dir, run.Stderr = d.dir, u.log
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	u.pid = run.Process.Pid
+	first := make(chan error, 1)
+	go func() { first <- run.Wait() }()
+	t.Cleanup(func() {
+		syscall.Kill(u.pid, syscall.SIGTERM)
+		if u.pid != run.Process.Pid {
+			eventually(t, "the last process has ended", func() bool { return syscall.Kill(u.pid, 0) != nil })
+		}
+		if err := <-first; err != nil {
+			t.Errorf("the first process: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", u.log)
+		}
+	})
+	d.await(t)
+	return u
+}
+
+// link has the path by which mkd runs lead elsewhere.
+func (u *upgraded) link(to string) {
+	u.t.Helper()
+	os.Remove(u.binary + ".new")
+	if err := os.Symlink(to, u.binary+".new"); err != nil {
+		u.t.Fatal(err)
+	}
+	if err := os.Rename(u.binary+".new", u.binary); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// command runs a command of mkd, and returns what it prints.
+func (u *upgraded) command(args ...string) (string, error) {
+	u.t.Helper()
+	cmd := exec.Command(u.works, args...)
+	cmd.Dir = u.daemon.dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// upgrade has the binary take over, and notes its process.
+func (u *upgraded) upgrade() {
+	u.t.Helper()
+	out, err := u.command("upgrade")
+	found := regexp.MustCompile(`^process (\d+) serves`).FindStringSubmatch(out)
+	if err != nil || found == nil {
+		u.t.Fatalf("mkd upgrade: %q, %v\n%s", out, err, u.log)
+	}
+	if u.pid, _ = strconv.Atoi(found[1]); u.pid == 0 {
+		u.t.Fatal("no process")
+	}
+}
+
+// load is requests by all listeners, none of which may fail.
+type load struct {
+	done    atomic.Int64
+	running sync.WaitGroup
+	stop    context.CancelFunc
+}
+
+func (u *upgraded) load() *load {
+	l := new(load)
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	insecure := &tls.Config{InsecureSkipVerify: true}
+	for _, w := range []struct {
+		url string
+		*http.Transport
+	}{
+		{"http://" + u.web, &http.Transport{}},
+		{"http://" + u.web, &http.Transport{DisableKeepAlives: true}},
+		{"https://" + u.secure, &http.Transport{TLSClientConfig: insecure.Clone()}},
+		{"https://" + u.secure, &http.Transport{TLSClientConfig: insecure.Clone(), ForceAttemptHTTP2: true}},
+	} {
+		l.running.Go(func() {
+			defer w.CloseIdleConnections()
+			client := &http.Client{Transport: w.Transport, Timeout: time.Minute}
+			for i := 0; ctx.Err() == nil; i++ {
+				body := fmt.Sprint("body ", i)
+				r, err := http.NewRequest("POST", w.url, io.MultiReader(strings.NewReader(body))) // which can't be sent twice
+				if err != nil {
+					u.t.Error(err)
+					return
+				}
+				r.ContentLength = int64(len(body))
+				if w.ForceAttemptHTTP2 { // but over HTTP/2 if the server hasn't taken it (RFC 9113, section 6.8)
+					r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+				}
+				resp, err := client.Do(r)
+				if err != nil {
+					u.t.Errorf("%s: %v", w.url, err)
+					continue
+				}
+				got, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || string(got) != "echo "+body {
+					u.t.Errorf("%s: %s %q, %v", w.url, resp.Status, got, err)
+				}
+				l.done.Add(1)
+			}
+		})
+	}
+	for range 3 {
+		l.running.Go(func() {
+			c := u.daemon.client()
+			defer c.Close()
+			session := ""
+			for i := 0; ctx.Err() == nil; i++ {
+				message := fmt.Sprint("message ", i)
+				got, err := c.Send(context.Background(), []byte(message))
+				token, echo, _ := bytes.Cut(got, []byte(" "))
+				if err != nil || string(echo) != message {
+					u.t.Errorf("%q got %q, %v", message, got, err)
+					continue
+				}
+				if session == "" {
+					session = string(token)
+				} else if string(token) != session {
+					u.t.Errorf("the session was %s, and is %s: it wasn't resumed", session, token)
+				}
+				l.done.Add(1)
+			}
+		})
+	}
+	// Clients that come and go, of which none may be refused.
+	l.running.Go(func() {
+		for ctx.Err() == nil {
+			conn, err := net.Dial("tcp", u.web)
+			if err != nil {
+				u.t.Errorf("a connection is refused: %v", err)
+				continue
+			}
+			conn.Close()
+			time.Sleep(time.Millisecond)
+		}
+	})
+	return l
+}
+
+// end ends the load, once there were n more requests.
+func (l *load) end(t *testing.T, n int64) {
+	t.Helper()
+	for before := l.done.Load(); l.done.Load() < before+n && !t.Failed(); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.stop()
+	l.running.Wait()
+	t.Logf("%d requests", l.done.Load())
+}
+
+// upgrades has the binary take over n times under load, and once a binary that fails.
+func upgrades(t *testing.T, n int, sessions string) {
+	u := newUpgraded(t, sessions)
+	l := u.load()
+	defer l.stop()
+	for i := range n {
+		if i == n/2 {
+			u.fail()
+		}
+		old := u.pid
+		u.upgrade()
+		if u.pid == old {
+			t.Error("the same process serves")
+		}
+	}
+	l.end(t, 100)
+	out, err := u.command("workers", "restart") // the socket is that of the process that serves
+	if err != nil {
+		t.Errorf("mkd workers restart: %q, %v", out, err)
+	}
+}
+
+// fail attempts upgrades to binaries that can't serve.
+func (u *upgraded) fail() {
+	u.t.Helper()
+	u.link("/bin/false")
+	if out, err := u.command("upgrade"); err == nil || !strings.Contains(out, "has ended before it was ready (exit status 1)") {
+		u.t.Errorf("mkd upgrade to /bin/false: %q, %v", out, err)
+	}
+	u.link(u.works)
+	config := filepath.Join(u.daemon.dir, "config.yaml")
+	good, err := os.ReadFile(config)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	if err := os.WriteFile(config, bytes.Replace(good, []byte("backends:"), []byte("backend:"), 1), 0o644); err != nil {
+		u.t.Fatal(err)
+	}
+	if out, err := u.command("upgrade"); err == nil || !strings.Contains(out, `unknown key; did you mean "backends"?`) {
+		u.t.Errorf("mkd upgrade with a broken configuration: %q, %v", out, err)
+	}
+	if err := os.WriteFile(config, good, 0o644); err != nil {
+		u.t.Fatal(err)
+	}
+	if err := syscall.Kill(u.pid, 0); err != nil {
+		u.t.Errorf("the old process: %v", err)
+	}
+}
+
+// TestUpgradeBySignal: SIGUSR2 does the same.
+func TestUpgradeBySignal(t *testing.T) {
+	u := newUpgraded(t, "")
+	first := u.pid
+	if err := syscall.Kill(first, syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	eventually(t, "another process serves", func() bool {
+		found = regexp.MustCompile(`another process serves.*"pid":(\d+)`).FindStringSubmatch(u.log.String())
+		return found != nil
+	})
+	if u.pid, _ = strconv.Atoi(found[1]); u.pid == first || syscall.Kill(u.pid, 0) != nil {
+		t.Errorf("process %d serves, which was %d", u.pid, first)
+	}
+	u.daemon.await(t)
+}
+
+// TestUpgrade: no connection is refused, no request fails, and sessions are resumed
+// while another process takes over.
+func TestUpgrade(t *testing.T) { upgrades(t, 1, "") }

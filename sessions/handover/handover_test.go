@@ -1,0 +1,124 @@
+package handover
+
+import (
+	"context"
+	"encoding/gob"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"mkd/megaki"
+)
+
+func record(n byte, expires time.Time) *megaki.Record {
+	r := &megaki.Record{Expires: expires}
+	r.Current.Key[0] = n
+	return r
+}
+
+func put(t *testing.T, s megaki.SessionStore, n byte, expires time.Time) {
+	t.Helper()
+	if ok, err := s.CompareAndSwap(t.Context(), megaki.Token{n}, nil, record(n, expires)); !ok || err != nil {
+		t.Fatalf("%v, %v", ok, err)
+	}
+}
+
+// TestMove: all sessions arrive that haven't expired, and those that were used least
+// recently are still the first to be evicted.
+func TestMove(t *testing.T) {
+	old, next := megaki.NewMemoryStore(100), megaki.NewMemoryStore(3)
+	later := time.Now().Add(time.Hour)
+	put(t, old, 1, later)
+	put(t, old, 2, later)
+	put(t, old, 3, time.Now().Add(-time.Hour))
+	put(t, old, 4, later)
+	old.Touch(megaki.Token{1})
+	r, w := net.Pipe()
+	go func() {
+		defer w.Close()
+		if err := Send(gob.NewEncoder(w), old); err != nil {
+			t.Error(err)
+		}
+	}()
+	if n, err := Receive(gob.NewDecoder(r), next); n != 3 || err != nil || next.Len() != 3 {
+		t.Fatalf("%d sessions, %v", n, err)
+	}
+	put(t, next, 5, later)
+	for n, want := range map[byte]bool{1: true, 2: false, 4: true, 5: true} {
+		got, err := next.Load(t.Context(), megaki.Token{n})
+		if err != nil || (got != nil) != want || got != nil && got.Current.Key[0] != n {
+			t.Errorf("session %d: %v, %v", n, got, err)
+		}
+	}
+}
+
+// TestMoveCutOff: a handover that breaks off is an error, and no end.
+func TestMoveCutOff(t *testing.T) {
+	old := megaki.NewMemoryStore(100)
+	put(t, old, 1, time.Now().Add(time.Hour))
+	r, w := io.Pipe()
+	go func() {
+		Send(gob.NewEncoder(&firstBytes{w: w, left: 300}), old)
+		w.Close()
+	}()
+	if _, err := Receive(gob.NewDecoder(r), megaki.NewMemoryStore(3)); err == nil {
+		t.Error("no error")
+	}
+}
+
+type firstBytes struct {
+	w    io.Writer
+	left int
+}
+
+func (f *firstBytes) Write(p []byte) (int, error) {
+	if len(p) > f.left {
+		return 0, io.ErrShortWrite
+	}
+	f.left -= len(p)
+	return f.w.Write(p)
+}
+
+// TestRemote: operations wait while the sessions move, and then reach the owner.
+func TestRemote(t *testing.T) {
+	owner := megaki.NewMemoryStore(100)
+	put(t, owner, 1, time.Now().Add(time.Hour))
+	a, b := net.Pipe()
+	go Serve(b, owner)
+	remote := NewRemote(a)
+	defer remote.Close()
+	s := NewSwitch(megaki.NewMemoryStore(100))
+	thaw := s.Freeze()
+	s.Touch(megaki.Token{1}) // doesn't wait
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		found, err := s.Load(t.Context(), megaki.Token{1})
+		if err != nil || found == nil || found.Current.Key[0] != 1 {
+			t.Errorf("%v, %v", found, err)
+			return
+		}
+		if missing, err := s.Load(t.Context(), megaki.Token{9}); missing != nil || err != nil {
+			t.Errorf("%v, %v", missing, err)
+		}
+		next := record(7, found.Expires)
+		if ok, err := s.CompareAndSwap(t.Context(), megaki.Token{1}, found, next); !ok || err != nil {
+			t.Errorf("%v, %v", ok, err)
+		}
+		if ok, err := s.CompareAndSwap(t.Context(), megaki.Token{1}, found, next); ok || err != nil {
+			t.Errorf("a record that has changed meanwhile was swapped: %v, %v", ok, err)
+		}
+	})
+	thaw(remote)
+	wg.Wait()
+	if r, err := owner.Load(t.Context(), megaki.Token{1}); err != nil || r == nil || r.Current.Key[0] != 7 {
+		t.Errorf("%v, %v", r, err)
+	}
+	b.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := s.Load(ctx, megaki.Token{1}); err == nil || ctx.Err() != nil {
+		t.Errorf("the owner has gone: %v", err)
+	}
+}
