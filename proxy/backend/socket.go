@@ -20,7 +20,7 @@ func socketAdvice() string {
 	if u, err := user.LookupId(name); err == nil {
 		name = cmp.Or(u.Username, name)
 	}
-	return fmt.Sprintf("mkd runs as %s: set listen.owner, listen.group and listen.mode of the PHP-FPM pool so that %[1]s may connect", name)
+	return fmt.Sprintf("mkd runs as %s: set listen.owner, listen.group and listen.mode of the PHP-FPM pool so that this user may connect", name)
 }
 
 // explainSocket adds advice to the error of a socket that mkd may not connect to.
