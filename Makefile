@@ -9,14 +9,6 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 ZSHDIR   ?= share/zsh/site-functions
 ARCH     ?= $(shell $(GO) env GOARCH)
-# A tag v1.2.3 is the version 1.2.3, and 1.2.3+4.gabcdef is four commits later.
-DEB_VERSION = $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed -E 's/^v//; s/-([0-9]+)-(g[0-9a-f]+)$$/+\1.\2/; s/-/~/g' | grep . || \
-                echo 0~$(shell git show -s --format=%cd.%h --date=format:%Y%m%d 2>/dev/null))
-COMMITTED   = $(shell git show -s --format=%ct 2>/dev/null || echo 0)
-LDFLAGS   = -X main.version=$(VERSION)
-PREFIX   ?= /usr/local
-ZSHDIR   ?= share/zsh/site-functions
-ARCH     ?= $(shell $(GO) env GOARCH)
 COMMITTED = $(shell git show -s --format=%ct 2>/dev/null || echo 0)
 # The tag v1.2.3 is the version 1.2.3, and 1.2.3+4.gabcdef is four commits later.
 DEB_VERSION = $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed -E 's/^v//; s/-([0-9]+)-(g[0-9a-f]+)$$/+\1.\2/; s/-/~/g' | grep . || \

@@ -172,7 +172,7 @@ func TestConfigure(t *testing.T) {
 // that takes its socket over.
 func TestFromFile(t *testing.T) {
 	old := start(t, Options{}).(*Listener)
-	waiting := dial(t, other, old, "")
+	dial(t, other, old, "")
 	f, err := old.File()
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestFromFile(t *testing.T) {
 	if err := <-accepting; err == nil {
 		t.Error("a closed listener accepts")
 	}
-	waiting = dial(t, other, l, "")
+	waiting := dial(t, other, l, "")
 	serve(t, l)
 	if !isServed(t, waiting) {
 		t.Error("the connection that waited isn't served")
