@@ -10,7 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-var metricName = regexp.MustCompile(`\bmkd_[a-z0-9_]+`)
+var metricName = regexp.MustCompile(`\bmkd_[a-z][a-z0-9_]+`)
 
 func readDoc(t *testing.T, path string) string {
 	t.Helper()
