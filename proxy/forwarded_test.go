@@ -112,7 +112,7 @@ func TestOperatorHasLastWord(t *testing.T) {
 backends:
   api: {http: {upstreams: [{url: `+rec.URL+`}]}}
 routes:
-  - {headers: {request: {set: {X-Forwarded-Proto: https, X-Forwarded-Host: own.test}, remove: [X-Forwarded-For, X-Megaki-Session]}}, backend: api}
+  - {headers: {request: {set: {X-Forwarded-Proto: https, X-Forwarded-Host: own.test}, remove: [X-Forwarded-For, X-Megaki-Session, X-Megaki-Key]}}, backend: api}
 `)
 	for _, way := range everyWay {
 		way.send(t, p, &asked{method: "GET", target: "/", fields: []string{"Host: x"}})

@@ -151,7 +151,7 @@ func (s *Store) Load(ctx context.Context, t megaki.Token) (*megaki.Record, error
 // done all the same.
 func (s *Store) CompareAndSwap(ctx context.Context, t megaki.Token, old, next *megaki.Record) (bool, error) {
 	left := time.Until(next.Expires).Milliseconds() + 1 // Load looks at the record's own expiry
-	if left <= 1 {
+	if left <= 1 || old != nil && !time.Now().Before(old.Expires) {
 		return false, nil
 	}
 	var revision []byte
