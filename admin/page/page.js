@@ -217,10 +217,10 @@ function show(e) {
   const s = e.status;
   lastSeen = Date.now();
   document.body.classList.remove("stale");
-  if (e.history) { history = e.history; control = e.control; }
+  if (!e.point) { history = e.history || []; control = e.control; } // the first event
   if (e.point) history.push(e.point);
   history.splice(0, history.length - seconds);
-  if (e.history || e.point) drawCharts();
+  drawCharts();
   const names = { ready: "good", starting: "warn", draining: "warn" };
   mark($("state"), "pill " + (names[s.state] || "bad"));
   set($("state"), s.state);
