@@ -53,6 +53,7 @@ func Swap(t testing.TB, s megaki.SessionStore, token megaki.Token, old, next *me
 func Run(t *testing.T, a, b megaki.SessionStore) {
 	t.Run("records", func(t *testing.T) { records(t, a, b) })
 	t.Run("swaps", func(t *testing.T) { swaps(t, a, b) })
+	t.Run("copies", func(t *testing.T) { copies(t, a) })
 	t.Run("expiry", func(t *testing.T) { expiry(t, a) })
 	t.Run("concurrency", func(t *testing.T) { concurrency(t, a, b) })
 }
@@ -120,6 +121,27 @@ func swaps(t *testing.T, a, b megaki.SessionStore) {
 	}
 }
 
+// copies: changing what was stored or loaded doesn't change the store's record.
+func copies(t *testing.T, s megaki.SessionStore) {
+	token := NewToken()
+	mine := NewRecord(1)
+	mine.Pending = append(make([]megaki.SessionKey, 0, 8), NewRecord(2).Current)
+	mine.Resumes = append(make([][8]byte, 0, 8), [8]byte{})
+	Swap(t, s, token, nil, mine)
+	one, two := Load(t, s, token), Load(t, s, token)
+	for _, r := range []*megaki.Record{mine, one, two} {
+		r.Current.Key[0] = 0xFF
+		r.Pending[0].Key[0] = 0xFF
+		r.Resumes[0][0] = 0xFF
+		r.Pending = append(r.Pending, megaki.SessionKey{})
+		r.Resumes = append(r.Resumes, [8]byte{1})
+	}
+	r := Load(t, s, token)
+	if len(r.Pending) != 1 || len(r.Resumes) != 1 || r.Current.Key[0] != 0 || r.Pending[0].Key[0] != 0 || r.Resumes[0][0] != 0 {
+		t.Errorf("the store's record was changed: %+v", r)
+	}
+}
+
 func expiry(t *testing.T, s megaki.SessionStore) {
 	token := NewToken()
 	r := NewRecord(1)
@@ -153,6 +175,7 @@ func concurrency(t *testing.T, a, b megaki.SessionStore) {
 	const workers, rounds = 8, 30
 	token := NewToken()
 	Swap(t, a, token, nil, NewRecord(0))
+	others := []megaki.Token{NewToken(), NewToken(), NewToken(), NewToken(), NewToken()}
 	var won atomic.Int64
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -161,12 +184,14 @@ func concurrency(t *testing.T, a, b megaki.SessionStore) {
 			s = b
 		}
 		wg.Go(func() {
-			for range rounds {
+			for i := range rounds {
 				r := Load(t, s, token)
 				n := binary.BigEndian.Uint64(r.Current.Key[:])
 				if Swap(t, s, token, r, NewRecord(int(n)+1)) {
 					won.Add(1)
 				}
+				other := others[(w*rounds+i)%len(others)]
+				Swap(t, s, other, Load(t, s, other), NewRecord(i))
 			}
 		})
 	}
