@@ -95,8 +95,16 @@ func (c *conn) writeSlowly(p []byte) {
 	}
 }
 
-// hangUp closes the connection, as an idle one or after a failure.
-func (c *conn) hangUp() { c.conn.Close() }
+// hangUp closes the connection, as an idle one or after a failure. The client's
+// system knows it when hangUp returns: on a busy machine the end of a connection
+// can arrive some time after the close, and a client that sends a message
+// meanwhile has done nothing wrong.
+func (c *conn) hangUp() {
+	if tcp, ok := c.conn.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
+		waitForEnd(tcp)
+	}
+	c.conn.Close()
+}
 
 // hello reads a SYN, and chooses token and server_symmetric.
 func (c *conn) hello() {
