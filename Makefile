@@ -97,7 +97,7 @@ cross: ## build mkd for Linux on amd64 and arm64, sazukari also for macOS and Wi
 
 # The commands link statically. Man pages and completions are written by the commands
 # themselves, on this machine.
-install: ## install commands, man pages, completions, unit and examples in $(DESTDIR)$(PREFIX)
+install: ## install commands, man pages, completions, schema, unit and examples in $(DESTDIR)$(PREFIX)
 	rm -rf build/pages
 	mkdir -p build/pages '$(DESTDIR)$(PREFIX)/bin'
 	CGO_ENABLED=0 GOARCH=$(ARCH) $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o '$(DESTDIR)$(PREFIX)/bin/' ./cmd/mkd ./cmd/sazukari
@@ -111,6 +111,7 @@ install: ## install commands, man pages, completions, unit and examples in $(DES
 	  install -D -m 644 build/pages/$$c.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$c.fish" || exit; done
 	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	sed 's#/usr/bin/#$(PREFIX)/bin/#' packaging/mkd.service >'$(DESTDIR)$(PREFIX)/lib/systemd/system/mkd.service'
+	install -D -m 644 config/schema.json '$(DESTDIR)$(PREFIX)/share/mkd/config.schema.json'
 	for f in config.yaml $$(git ls-files examples ':!*_test.go' ':!*.txtar'); do install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/doc/mkd/examples/$${f#examples/}" || exit; done
 
 deb: ## build a Debian package in bin/, for another architecture with ARCH=arm64

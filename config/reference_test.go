@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write docs/configuration.md anew")
+var update = flag.Bool("update", false, "write docs/configuration.md and schema.json anew")
 
 const referencePage = "../docs/configuration.md"
 
-// TestReference fails if docs/configuration.md isn't what the structs say.
+// TestReference fails if docs/configuration.md or the schema isn't what the structs say.
 func TestReference(t *testing.T) {
 	intro, err := os.ReadFile("testdata/intro.md")
 	if err != nil {
@@ -28,18 +28,20 @@ func TestReference(t *testing.T) {
 	r := reference{comments: readComments(t)}
 	r.section(t, reflect.TypeFor[Config](), nil)
 	page += r.page.String()
-	if *update {
-		if err := os.WriteFile(referencePage, []byte(page), 0o644); err != nil {
+	for path, want := range map[string]string{referencePage: page, "schema.json": r.schemaOf(t).encode(t)} {
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		have, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
-	}
-	have, err := os.ReadFile(referencePage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != page {
-		t.Errorf("%s is stale: run go generate ./config", referencePage)
+		if string(have) != want {
+			t.Errorf("%s is stale: run go generate ./config", path)
+		}
 	}
 }
 
