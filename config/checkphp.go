@@ -32,6 +32,16 @@ func (w *walker) checkPHP(p *PHP) {
 		w.wrong(&p.LiveReload, "nothing is watched; set watch to the folders of the application")
 	}
 	w.checkPublic(p)
+	w.checkIdentity(&p.User, &p.Group)
+}
+
+// checkIdentity checks that mkd may start processes as another user.
+func (w *walker) checkIdentity(names ...*string) {
+	for _, name := range names {
+		if *name != "" && w.sound(name) && w.sys.uid() != 0 {
+			w.wrong(name, "only root can start processes as another user or group, and mkd runs as the user %d; take it out, or start mkd as root", w.sys.uid())
+		}
+	}
 }
 
 // checkPublic checks what is tried before the worker.

@@ -26,10 +26,10 @@ func (w *walker) checkRoutes(cfg *Config) {
 			continue
 		}
 		if r.Backend != "" {
-			w.checkName(&r.Backend, "backend", backends)
+			w.checkName(&r.Backend, "backend", &cfg.Backends, backends)
 		}
 		for i := range r.Match.Listeners {
-			w.checkName(&r.Match.Listeners[i], "listener", listeners)
+			w.checkName(&r.Match.Listeners[i], "listener", &cfg.Listeners, listeners)
 		}
 		if w.sound(&r.Name) && r.Name != "" {
 			if before, taken := names[r.Name]; taken {
@@ -74,8 +74,9 @@ func hiddenFromPHP(name string) bool {
 	return strings.EqualFold(name, "Proxy") || strings.ContainsAny(name, "_.")
 }
 
-func (w *walker) checkName(name *string, what string, names []string) {
-	if !w.sound(name) || len(names) == 0 || slices.Contains(names, *name) {
+// checkName checks that a section has a name. names are those that it has.
+func (w *walker) checkName(name *string, what string, section any, names []string) {
+	if !w.sound(name) || len(names) == 0 && !w.sound(section) || slices.Contains(names, *name) {
 		return
 	}
 	shown, near := quote(*name), w.suggest(*name, names)

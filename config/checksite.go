@@ -44,6 +44,9 @@ func (w *walker) checkFastCGI(b *Backend) {
 	if f.Spawn != nil && f.Health != nil {
 		w.wrong(&f.Health, "php-cgi has no ping.path, so every check would fail; take it out: mkd sees itself whether its processes run")
 	}
+	if f.Spawn != nil {
+		w.checkIdentity(&f.Spawn.User, &f.Spawn.Group)
+	}
 	w.checkHealth(f.Health)
 }
 

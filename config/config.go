@@ -8,8 +8,9 @@ type Config struct {
 	// and logs. They have letters, digits, `-` and `_`, 64 at most.
 	Listeners []Listener `yaml:"listeners,required"`
 
-	// What serves requests. A map like `listeners`; routes use the names.
-	Backends []Backend `yaml:"backends,required"`
+	// What serves requests. A map like `listeners`; routes use the names. It can be
+	// left out if all routes redirect or respond.
+	Backends []Backend `yaml:"backends"`
 
 	// What happens to requests. A list: the first route that matches wins. A
 	// request that matches none gets 404; a raw message that matches none closes

@@ -71,6 +71,7 @@ func fakeSystem(stat func(string) (fs.FileInfo, error), files map[string]string)
 			value, ok := map[string]string{"A": "value of A", "EMPTY": "", "NUMBER": "77", "HOST": "203.0.113.9", "LONG": strings.Repeat("long", 30), "NESTED": "${A}"}[name]
 			return value, ok
 		},
+		uid: func() int { return 0 },
 	}
 }
 
@@ -141,7 +142,7 @@ func TestDefaults(t *testing.T) {
 func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "address 6379", "network", "host", "name", "server", "email", "url", "upstream",
 		"path", "prefix", "target", "location", "method", "value", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
-		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics"}
+		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {

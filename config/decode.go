@@ -69,7 +69,7 @@ func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string)
 			w.errorf(key, path, "it is empty; it must have one entry at least")
 			good = false
 		}
-		return good
+		return good && !w.elsewhere[path]
 	}
 	w.within = append(w.within, n)
 	defer func() { w.within = w.within[:len(w.within)-1] }()
@@ -171,6 +171,13 @@ func (w *walker) texts(v reflect.Value, f field, n *yaml.Node, path string) bool
 
 // scalar decodes a single value.
 func (w *walker) scalar(v reflect.Value, f field, n *yaml.Node, path string) bool {
+	if f.format == "secret" && n.Kind == yaml.MappingNode {
+		value, ok := w.secret(n, path)
+		if !ok {
+			return false
+		}
+		n = value
+	}
 	want, tags := wanted(v)
 	if kind, example, _ := strings.Cut(f.format, " "); kind == "address" {
 		want = "a string such as 127.0.0.1:" + cmp.Or(example, "6363")

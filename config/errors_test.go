@@ -44,7 +44,7 @@ func TestErrors(t *testing.T) {
 		{"second document", minimal + "---\nx: 1\n", "5:1: a second YAML document starts here; a configuration is one document: take out the line ---"},
 		{"a list", "- 1\n", "1:1: got a list; want keys with values, as in key: value"},
 		{"a word", "hello\n", `1:1: got "hello"; want keys with values, as in key: value`},
-		{"no keys", "{}\n", "1:1: listeners: the key is missing, and must be given\n1:1: backends: the key is missing, and must be given\n1:1: routes: the key is missing, and must be given"},
+		{"no keys", "{}\n", "1:1: listeners: the key is missing, and must be given\n1:1: routes: the key is missing, and must be given"},
 		{"not YAML", minimal + "x: [1\n", "5:1: this isn't YAML: did not find expected ',' or ']'" + quotes},
 		{"a colon", minimal + "x: y: z\n", "5:1: this isn't YAML: mapping values are not allowed in this context" + quotes},
 		{"a tab", "listeners:\n\tapp:\n", "2:1: this isn't YAML: found character that cannot start any token; indent with spaces, not with tabs"},
@@ -145,6 +145,8 @@ func TestErrors(t *testing.T) {
 		{"limit", php("memory_limit: 1GiB"), "3:54: backends.site.php.memory_limit: memory_ceiling is 256MiB, less than memory_limit, which is 1GiB; raise memory_ceiling too"},
 		{"memory", megaki(`address: ":1", keys: [k], max_message: 2MiB`) + "limits: {message_memory: 4MiB}\n", "5:26: limits.message_memory: got 4MiB; want 5MiB at least: twice the largest max_message, 2MiB, and 1MiB"},
 		{"backend", routes("[{backend: siet}]"), `4:20: routes[0].backend: there is no backend "siet"; did you mean "site"?`},
+		{"no backends", withLine("backends", "#"), `4:20: routes[0].backend: there is no backend "site"; there are none`},
+		{"backends misspelt", withLine("backends", "backend: {}"), `3:1: backend: unknown key; did you mean "backends"?`},
 		{"listener", routes("[{match: {listeners: [app, web]}, backend: site}]"), `4:36: routes[0].match.listeners[1]: there is no listener "web"; known here: app`},
 		{"auto in a match", routes("[{match: {payload: auto}, backend: site}]"), `4:28: routes[0].match.payload: got "auto"; want http or raw`},
 

@@ -94,7 +94,8 @@ func TestNestedVariable(t *testing.T) {
 func TestSecretFiles(t *testing.T) {
 	files := map[string]string{
 		"etc/config.yaml": strings.Replace(php(`env: {A: {file: a}, B: {file: "${UNSET:-/b}"}, C: {file: open}}`), "[{backend: site}]",
-			`[{backend: site, headers: {request: {set: {Authorization: {file: a}}}}}]`, 1),
+			`[{backend: site, headers: {request: {set: {Authorization: {file: a}}}}}]`, 1) +
+			"sessions: {secret_file: a, store: {redis: {addresses: ['a:1'], password: {file: a}, sentinel: {master: m, password: {file: a}}}}}\n",
 		"etc/a":    "secret of a\r\n",
 		"/b":       "two\nlines\n\n",
 		"etc/open": "",
@@ -106,6 +107,9 @@ func TestSecretFiles(t *testing.T) {
 	env := cfg.Backends[0].PHP.Env
 	if env["A"] != "secret of a" || env["B"] != "two\nlines" || env["C"] != "" {
 		t.Errorf("env: %q", env)
+	}
+	if r := cfg.Sessions.Store.Redis; r.Password != "secret of a" || r.Sentinel.Password != "secret of a" {
+		t.Errorf("redis: %q, %q", r.Password, r.Sentinel.Password)
 	}
 	if have := cfg.Routes[0].Headers.Request.Set["Authorization"]; have != "secret of a" {
 		t.Errorf("Authorization: %q", have)

@@ -36,3 +36,24 @@ func TestErrorsOfPHP(t *testing.T) {
 		t.Errorf("%q %q", p.Public, p.Try)
 	}
 }
+
+// TestUserWithoutRoot: only root can run processes as another user.
+func TestUserWithoutRoot(t *testing.T) {
+	s := fakeSystem(fakeStat, nil)
+	s.uid = func() int { return 33 }
+	const want = "only root can start processes as another user or group, and mkd runs as the user 33; take it out, or start mkd as root"
+	for _, c := range []struct{ text, want string }{
+		{php("user: www"), "config.yaml:3:46: backends.site.php.user: " + want},
+		{php("group: www"), "config.yaml:3:47: backends.site.php.group: " + want},
+		{withLine("backends", "backends: {site: {fastcgi: {root: a.dir, spawn: {user: www}}}}"), "config.yaml:3:56: backends.site.fastcgi.spawn.user: " + want},
+		{minimal, ""},
+	} {
+		_, err := s.parse("config.yaml", []byte(c.text), ".")
+		if err == nil && c.want == "" {
+			continue
+		}
+		if err == nil || err.Error() != c.want {
+			t.Errorf("have %v\nwant %s", err, c.want)
+		}
+	}
+}

@@ -2,17 +2,17 @@ package config
 
 import "fmt"
 
-// Position returns where an entry of a section is in the configuration, for errors
-// that come up later: "config.yaml:7:3: backends.site".
-func (c *Config) Position(section, name string) string {
-	path := join(section, name)
+// Position returns where a section, a listener or a backend is in the configuration,
+// for errors that come up later. Of the path "backends.site" it is
+// "config.yaml:7:3: backends.site".
+func (c *Config) Position(path string) string {
 	if at, ok := c.positions[path]; ok {
 		return at + ": " + path
 	}
 	return path
 }
 
-// notePositions keeps the positions of listeners and backends.
+// notePositions keeps the positions of sections, listeners and backends.
 func (w *walker) notePositions(cfg *Config) {
 	cfg.positions = make(map[string]string)
 	note := func(p any) {
@@ -20,6 +20,8 @@ func (w *walker) notePositions(cfg *Config) {
 			cfg.positions[o.path] = fmt.Sprintf("%s:%d:%d", o.source.file, o.line, o.column)
 		}
 	}
+	note(&cfg.Sessions)
+	note(&cfg.Storage)
 	for i := range cfg.Listeners {
 		note(&cfg.Listeners[i])
 	}

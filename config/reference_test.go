@@ -219,6 +219,8 @@ func typeOf(t reflect.Type, f field) string {
 		what = "whole number"
 	case t.Kind() == reflect.Float64:
 		what = "number"
+	case f.format == "secret":
+		return "string, or `{file: PATH}`"
 	default:
 		return "string"
 	}

@@ -75,7 +75,7 @@ type Redis struct {
 	Username string `yaml:"username" default:""`
 
 	// The password; `${REDIS_PASSWORD}` takes it from the environment.
-	Password string `yaml:"password" default:""`
+	Password string `yaml:"password" default:"" format:"secret"`
 
 	// The number of the database.
 	DB int `yaml:"db" default:"0" range:"0..1000000"`
@@ -117,7 +117,7 @@ type RedisSentinel struct {
 	Username string `yaml:"username" default:""`
 
 	// The password of the Sentinels.
-	Password string `yaml:"password" default:""`
+	Password string `yaml:"password" default:"" format:"secret"`
 }
 
 // checkSessions checks that a store has what it needs.

@@ -41,6 +41,9 @@ func didYouMean(near string, candidates []string) string {
 	if near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
+	if len(candidates) == 0 {
+		return "; there are none"
+	}
 	return "; known here: " + shortList(candidates)
 }
 

@@ -14,10 +14,11 @@ type system struct {
 	readFile func(path string, limit int64) ([]byte, error) // an error if there is more
 	glob     func(pattern string) ([]string, error)         // sorted
 	getenv   func(name string) (value string, set bool)
+	uid      func() int // of the process
 }
 
 // machine is the system that the process runs on.
-var machine = system{os.Stat, readFile, filepath.Glob, os.LookupEnv}
+var machine = system{os.Stat, readFile, filepath.Glob, os.LookupEnv, os.Geteuid}
 
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)

@@ -30,7 +30,7 @@ type walker struct {
 	written   map[*yaml.Node]string  // what the file has in place of an expanded value
 	secrets   []secret               // that no message shows
 	nodes     int                    // looked at
-	elsewhere map[string]bool        // the paths of keys that are given at a wrong place
+	elsewhere map[string]bool        // the paths of keys that are given at a wrong place, or misspelt
 	spent     bool                   // maxNodes were looked at: nothing more counts
 	within    []*yaml.Node           // the blocks and lists around the present node
 }
@@ -194,13 +194,14 @@ func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
 				kinds = append(kinds, p)
 			}
 		case f.required && w.elsewhere[o.path]:
-			o.bad = true // that was reported
+			// It was reported.
 		case f.required:
 			w.errorf(at, o.path, "the key is missing, and must be given")
 			o.bad = true
 		case fv.Kind() == reflect.Struct:
 			o.bad = !w.block(fv, nil, at, o.path)
 		}
+		o.bad = o.bad || w.elsewhere[o.path]
 		good = good && !o.bad
 	}
 	return w.oneKind(fields, kinds, unknown, at, path) && good
@@ -208,7 +209,7 @@ func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
 
 // given returns the fields that the block n gives, by key, and whether there
 // are unknown keys and whether all is well. What an unknown key was probably
-// meant to be isn't required in fields any more: one error is enough.
+// meant to be isn't required any more: one error is enough.
 func (w *walker) given(fields []field, n *yaml.Node, path string) (given map[string]pair, unknown, good bool) {
 	keys := keysOf(fields, false)
 	given = make(map[string]pair)
@@ -229,8 +230,8 @@ func (w *walker) given(fields []field, n *yaml.Node, path string) (given map[str
 		}
 		meant := w.suggest(p.key.Value, keys)
 		w.errorf(p.key, join(path, p.key.Value), "unknown key%s", didYouMean(meant, keys))
-		for i := range fields {
-			fields[i].required = fields[i].required && fields[i].key != meant
+		if meant != "" {
+			w.elsewhere[join(path, meant)] = true
 		}
 	}
 	return given, unknown, good

@@ -63,11 +63,11 @@ func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 	d.ctx, d.cut = context.WithCancel(context.Background())
 	d.saving, d.stopSave = context.WithCancel(d.ctx)
 	if err := d.shareCertificates(&cfg.Storage); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", cfg.Position("storage"), err)
 	}
 	var err error
 	if d.sessions, err = newSessionStore(&cfg.Sessions, log); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", cfg.Position("sessions"), err)
 	}
 	c, err := d.plan(cfg)
 	if err != nil {
@@ -99,7 +99,7 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 	}
 	for _, l := range d.listeners {
 		if err := l.Open(d.inheritedBy(l.config())); err != nil {
-			return fmt.Errorf("listener %s: %w", l.config().Name, err)
+			return fmt.Errorf("%s: %w", g.cfg.Position("listeners."+l.config().Name), err)
 		}
 	}
 	if err := g.start(ctx); err != nil {

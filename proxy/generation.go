@@ -53,7 +53,7 @@ func newGeneration(cfg *config.Config, d *Daemon) (*generation, error) {
 		c := &cfg.Backends[i]
 		b, err := old.backends[c.Name].share(c, d)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("backend %s: %w", c.Name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", cfg.Position("backends."+c.Name), err))
 			continue
 		}
 		g.backends[c.Name] = b
@@ -83,7 +83,7 @@ func (g *generation) start(ctx context.Context) error {
 		wg.Go(func() {
 			name := g.cfg.Backends[i].Name
 			if err := g.backends[name].start(ctx); err != nil {
-				errs[i] = fmt.Errorf("backend %s: %w", name, err)
+				errs[i] = fmt.Errorf("%s: %w", g.cfg.Position("backends."+name), err)
 			}
 		})
 	}

@@ -33,7 +33,7 @@ func Probe(ctx context.Context, cfg *config.Config, boot bool, l *logs.Logs) (er
 	}
 	wg.Wait()
 	for i, r := range results {
-		at := cfg.Position("backends", cfg.Backends[i].Name)
+		at := cfg.Position("backends." + cfg.Backends[i].Name)
 		if r.err != nil {
 			errs = append(errs, fmt.Sprintf("%s: %v", at, r.err))
 		}

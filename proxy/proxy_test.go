@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -194,9 +195,10 @@ func TestStartFails(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("<?php this is wrong"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	place := regexp.MustCompile(`^\S+/config\.yaml:\d+:\d+: `)
 	for _, c := range []struct{ text, want string }{
-		{strings.Replace(oneListener, "127.0.0.1:0", taken.Addr().String(), 1), "listener app: can't listen on " + taken.Addr().String() + ": bind: address already in use"},
-		{strings.Replace(oneListener, "SITE", broken, 1), "backend site: ParseError: "},
+		{strings.Replace(oneListener, "127.0.0.1:0", taken.Addr().String(), 1), "listeners.app: can't listen on " + taken.Addr().String() + ": bind: address already in use"},
+		{strings.Replace(oneListener, "SITE", broken, 1), "backends.site: ParseError: "},
 	} {
 		logs, err := NewLogs(config.Log{Level: "info", Format: "json"}, os.Stderr)
 		if err != nil {
@@ -206,7 +208,7 @@ func TestStartFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+		if err := p.Start(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) || !place.MatchString(err.Error()) {
 			t.Errorf("Start: %v, want %s", err, c.want)
 		}
 	}

@@ -80,7 +80,7 @@ func (d *Daemon) plan(cfg *config.Config) (*change, error) {
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
 		if err := d.planListener(c, cfg, l); err != nil {
-			errs = append(errs, fmt.Errorf("listener %s: %w", l.Name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", cfg.Position("listeners."+l.Name), err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -139,7 +139,7 @@ func (d *Daemon) prepare(ctx context.Context, c *change) error {
 	for _, o := range c.listeners {
 		if c.settings[o] == nil {
 			if err := d.openBeside(o); err != nil {
-				errs = append(errs, fmt.Errorf("listener %s: %w", o.config().Name, err))
+				errs = append(errs, fmt.Errorf("%s: %w", c.generation.cfg.Position("listeners."+o.config().Name), err))
 			}
 		}
 	}

@@ -168,13 +168,13 @@ func (s *reloadSite) broken(n int) (text, want string) {
 	switch n % 5 {
 	case 0:
 		s.write("broken.php", "<?php this is wrong")
-		return strings.Replace(text, "script: changing.php", "script: broken.php", 1), "backend changing: ParseError"
+		return strings.Replace(text, "script: changing.php", "script: broken.php", 1), "config.yaml:8:3: backends.changing: ParseError"
 	case 1:
 		s.write("broken.key", "no key")
-		return strings.Replace(text, "KEY", "broken.key", 1), "listener app: server key"
+		return strings.Replace(text, "KEY", "broken.key", 1), "config.yaml:3:3: listeners.app: server key"
 	case 2:
 		address := s.daemon.Addr("web").String()
-		return strings.Replace(text, "\nbackends:", "\n  taken: {http: {address: \""+address+"\"}}\nbackends:", 1), "listener taken: can't listen on " + address
+		return strings.Replace(text, "\nbackends:", "\n  taken: {http: {address: \""+address+"\"}}\nbackends:", 1), ": listeners.taken: can't listen on " + address
 	case 3:
 		return text + "sessions: {capacity: 5}\n", "sessions (all but ttl) has changed: restart needed"
 	}

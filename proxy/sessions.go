@@ -78,13 +78,13 @@ func newSessionStore(c *config.Sessions, l *logs.Logs) (*sessionStore, error) {
 
 // newSealer reads the secrets of a configuration.
 func newSealer(c *config.Sessions) (*sessions.Sealer, error) {
-	secret, err := readSecret("sessions", c.SecretFile)
+	secret, err := readSecret(c.SecretFile)
 	if err != nil {
 		return nil, err
 	}
 	var old [][]byte
 	for _, path := range c.OldSecretFiles {
-		s, err := readSecret("sessions", path)
+		s, err := readSecret(path)
 		if err != nil {
 			return nil, err
 		}
@@ -93,14 +93,14 @@ func newSealer(c *config.Sessions) (*sessions.Sealer, error) {
 	return sessions.NewSealer(secret, old...)
 }
 
-// readSecret reads the secret of a section from its file.
-func readSecret(section, path string) ([]byte, error) {
+// readSecret reads a secret from its file.
+func readSecret(path string) ([]byte, error) {
 	secret, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the secret of %s: %w", section, err)
+		return nil, fmt.Errorf("reading the secret: %w", err)
 	}
 	if secret = bytes.TrimSpace(secret); len(secret) < sessions.MinSecret {
-		return nil, fmt.Errorf("the secret of %s in %s has %d bytes, want %d at least; make one with: openssl rand -hex 32 > FILE", section, path, len(secret), sessions.MinSecret)
+		return nil, fmt.Errorf("the secret in %s has %d bytes, want %d at least; make one with: openssl rand -hex 32 > FILE", path, len(secret), sessions.MinSecret)
 	}
 	return secret, nil
 }

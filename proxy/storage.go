@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"fmt"
-
 	"mkd/config"
 	"mkd/proxy/certs"
 )
@@ -13,17 +11,17 @@ func (d *Daemon) shareCertificates(c *config.Storage) error {
 	if c.Redis == nil {
 		return nil
 	}
-	secret, err := readSecret("storage.redis", c.Redis.SecretFile)
+	secret, err := readSecret(c.Redis.SecretFile)
 	if err != nil {
 		return err
 	}
 	connection, err := redisConnection(&c.Redis.Redis)
 	if err != nil {
-		return fmt.Errorf("storage.redis: %w", err)
+		return err
 	}
 	client, err := connection.Client()
 	if err != nil {
-		return fmt.Errorf("storage.redis: %w", err)
+		return err
 	}
 	shared, err := certs.NewRedisStorage(client, c.Redis.Prefix, secret)
 	if err != nil {
