@@ -195,7 +195,7 @@ func TestStartFails(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("<?php this is wrong"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	place := regexp.MustCompile(`^\S+/config\.yaml:\d+:\d+: `)
+	position := regexp.MustCompile(`^\S+/config\.yaml:\d+:\d+: `)
 	for _, c := range []struct{ text, want string }{
 		{strings.Replace(oneListener, "127.0.0.1:0", taken.Addr().String(), 1), "listeners.app: can't listen on " + taken.Addr().String() + ": bind: address already in use"},
 		{strings.Replace(oneListener, "SITE", broken, 1), "backends.site: ParseError: "},
@@ -208,7 +208,7 @@ func TestStartFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Start(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) || !place.MatchString(err.Error()) {
+		if err := p.Start(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) || !position.MatchString(err.Error()) {
 			t.Errorf("Start: %v, want %s", err, c.want)
 		}
 	}
