@@ -61,6 +61,9 @@ func (w *walker) check(cfg *Config) {
 		if b.FastCGI != nil {
 			w.checkFastCGI(b)
 		}
+		if b.Files != nil {
+			w.checkFiles(b.Files)
+		}
 	}
 	w.checkRoutes(cfg)
 }

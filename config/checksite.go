@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -35,12 +36,7 @@ func (w *walker) checkFastCGI(b *Backend) {
 		}
 		first[*a] = i
 	}
-	for i := range f.Try {
-		if f.Try[i] == "=404" && i < len(f.Try)-1 {
-			w.wrong(&f.Try[i], "it ends what is tried; take out what follows it")
-			break
-		}
-	}
+	w.checkTryEnd(f.Try)
 	if f.Spawn != nil && f.Health != nil {
 		w.wrong(&f.Health, "php-cgi has no ping.path, so every check would fail; take it out: mkd sees itself whether its processes run")
 	}
@@ -48,6 +44,37 @@ func (w *walker) checkFastCGI(b *Backend) {
 		w.checkIdentity(&f.Spawn.User, &f.Spawn.Group)
 	}
 	w.checkHealth(f.Health)
+}
+
+// checkTryEnd checks that nothing follows =404.
+func (w *walker) checkTryEnd(try []string) {
+	for i := range try {
+		if try[i] == "=404" && i < len(try)-1 {
+			w.wrong(&try[i], "it ends what is tried; take out what follows it")
+			break
+		}
+	}
+}
+
+// checkFiles checks that what is tried can be served, and that each coding is given
+// once.
+func (w *walker) checkFiles(f *Files) {
+	w.checkTryEnd(f.Try)
+	for i := range f.Try {
+		if try := &f.Try[i]; w.sound(try) && strings.HasSuffix(*try, ".php") {
+			w.wrong(try, "a files backend serves no scripts; use a fastcgi or php backend for them")
+		}
+	}
+	w.checkListedTwice(f.Precompressed)
+}
+
+// checkListedTwice checks that no entry of a list is given twice.
+func (w *walker) checkListedTwice(list []string) {
+	for i := range list {
+		if w.sound(&list[i]) && slices.Contains(list[:i], list[i]) {
+			w.wrong(&list[i], "%s is a duplicate; take one out", list[i])
+		}
+	}
 }
 
 // warnFastCGI looks for options that do nothing, and for a check that fails.

@@ -7,8 +7,26 @@ type Files struct {
 	Root string `yaml:"root,required" path:"dir"`
 
 	// The files that are served for a folder; the first that exists is used.
-	// Default: `index.html`. Folders are never listed.
+	// Default: `index.html`.
 	Index []string `yaml:"index" format:"filename"`
+
+	// What is tried in turn, as with nginx's try_files: `{path}` (or `$uri`), the
+	// path of the request; `{path}/`, a folder with an index; `{path}.html`, the
+	// path and an ending; a path, as in `/index.html`, for all else; `=404`, the
+	// end. A single-page app has `["{path}", /index.html]`. Without it, `{path}`
+	// and `{path}/`.
+	Try []string `yaml:"try" format:"try"`
+
+	// Whether a folder without an index is listed: names, sizes and times of what
+	// would be served, as a page without scripts, which the client can have sorted.
+	// What is hidden isn't listed, nor is more than 4096 entries of a folder.
+	Browse bool `yaml:"browse" default:"false"`
+
+	// Serves files that were compressed before: a client that takes `zstd`, `br` or
+	// `gzip` gets the file with the ending `.zst`, `.br` or `.gz` beside the one that
+	// it asked for, unless that is older. Of those that a client likes as well, the
+	// first of this list counts.
+	Precompressed []string `yaml:"precompressed" oneof:"zstd br gzip"`
 
 	// Cache-Control of all files.
 	CacheControl string `yaml:"cache_control" default:"" format:"value"`

@@ -193,6 +193,8 @@ func typeOf(t reflect.Type, f field) string {
 		what = "size"
 	case t == reflect.TypeFor[Date]():
 		return "date"
+	case t.Kind() == reflect.Slice && len(f.oneOf) > 0:
+		return "list of `" + strings.Join(f.oneOf, "`, `") + "`"
 	case len(f.oneOf) > 0:
 		return "`" + strings.Join(f.oneOf, "`, `") + "`"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && nameField(t.Elem()) != nil:

@@ -74,7 +74,7 @@ backends:
       send_file: {root: b.dir, prefix: /protected}
       charset: iso-8859-1
       types: {.glb: model/gltf-binary}
-  assets: {files: {root: a.dir, index: [start.html], cache_control: no-cache, hide: ["*~"], charset: utf-8, types: {.x: text/x; charset=y}}}
+  assets: {files: {root: a.dir, index: [start.html], cache_control: no-cache, hide: ["*~"], charset: utf-8, types: {.x: text/x; charset=y}, try: ["{path}", /start.html], browse: true, precompressed: [br, gzip]}}
 routes:
   - {match: {paths: [/assets/*]}, backend: assets, compress: true}
   - {backend: app, encoded_slashes: true}
@@ -98,7 +98,8 @@ limits: {spool: {memory: 1MiB, max_memory: 2MiB, dir: c.dir, max_total: 1GiB}}
 		SendFile: &SendFile{Root: "b.dir", Prefix: "/protected"},
 		Charset:  "iso-8859-1", Types: map[string]string{".glb": "model/gltf-binary"},
 	}
-	assets := &Files{Root: "a.dir", Index: []string{"start.html"}, CacheControl: "no-cache", Hide: []string{"*~"}, Charset: "utf-8", Types: map[string]string{".x": "text/x; charset=y"}}
+	assets := &Files{Root: "a.dir", Index: []string{"start.html"}, CacheControl: "no-cache", Hide: []string{"*~"}, Charset: "utf-8", Types: map[string]string{".x": "text/x; charset=y"},
+		Try: []string{"{path}", "/start.html"}, Browse: true, Precompressed: []string{"br", "gzip"}}
 	for _, part := range []struct{ have, want any }{
 		{cfg.Backends[0].FastCGI, app}, {cfg.Backends[1].Files, assets},
 		{cfg.Limits.Spool, Spool{Memory: MiB, MaxMemory: 2 * MiB, Dir: "c.dir", MaxTotal: GiB}},
@@ -168,7 +169,11 @@ func TestSiteErrors(t *testing.T) {
 		{"files' long extension", files(`root: a.dir, types: {.tar.gz: a/b}`), `3:48: backends.site.files.types..tar.gz: only what follows the last dot of a name counts, as in .gz`},
 		{"files' upper extension", files(`root: a.dir, types: {.GLB: a/b}`), `3:48: backends.site.files.types..GLB: extensions are compared in lower case; write .glb`},
 		{"files' type", files(`root: a.dir, types: {.glb: model}`), `3:48: backends.site.files.types..glb: want a media type, as in text/plain; charset=utf-8`},
-		{"files list folders", files(`root: a.dir, autoindex: true`), "3:40: backends.site.files.autoindex: unknown key; known here: root, index, cache_control, charset, types, hide"},
+		{"files try a script", files(`root: a.dir, try: ["{path}", /index.php]`), `3:56: backends.site.files.try[1]: a files backend serves no scripts; use a fastcgi or php backend for them`},
+		{"files try after the end", files(`root: a.dir, try: ["=404", /index.html]`), "3:46: backends.site.files.try[0]: it ends what is tried; take out what follows it"},
+		{"files' coding", files(`root: a.dir, precompressed: [deflate]`), `3:56: backends.site.files.precompressed[0]: got "deflate"; want zstd, br or gzip`},
+		{"files' coding twice", files(`root: a.dir, precompressed: [br, gzip, br]`), "3:66: backends.site.files.precompressed[2]: br is a duplicate; take one out"},
+		{"files list folders", files(`root: a.dir, autoindex: true`), "3:40: backends.site.files.autoindex: unknown key; known here: root, index, try, browse, precompressed, cache_control, charset, types, hide"},
 
 		{"spool's memory", spool(`memory: 512B`), `5:26: limits.spool.memory: got "512B"; want 1KiB to 1GiB`},
 		{"spool's folder", spool(`dir: missing`), "5:23: limits.spool.dir: missing doesn't exist; relative paths start at the folder of the configuration file"},

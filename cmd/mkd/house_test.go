@@ -40,7 +40,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/listen":         {[]string{"share"}, []string{"golang.org/x/sys"}},
 	"proxy/logs":           {[]string{"share"}, []string{"go.uber.org/zap"}},
 	"proxy/roundtrip":      {nil, nil},
-	"proxy/site":           {nil, nil},
+	"proxy/site":           {[]string{"proxy/httpmsg"}, nil},
 	"proxy/watch":          {nil, []string{"github.com/fsnotify/fsnotify"}},
 	"proxy/upstream":       {[]string{"httptoken", "proxy/roundtrip"}, nil},
 	"proxy/ratelimit":      {nil, []string{"golang.org/x/time"}},

@@ -12,10 +12,7 @@ import (
 )
 
 // publicFiles serves the files of a site whose other paths workers handle.
-type publicFiles struct {
-	files *site.Files
-	finds *site.Scripts
-}
+type publicFiles struct{ *triedFiles }
 
 // newPublicFiles returns nil if the backend has no public folder.
 func newPublicFiles(c *config.PHP) (*publicFiles, error) {
@@ -26,9 +23,8 @@ func newPublicFiles(c *config.PHP) (*publicFiles, error) {
 	if len(c.Try) > 0 {
 		try = slices.DeleteFunc(slices.Clone(c.Try), func(s string) bool { return s == config.TryWorker })
 	}
-	f := &site.Files{Root: c.Public}
-	p := &publicFiles{files: f, finds: &site.Scripts{Files: f, Index: []string{"index.html"}, Try: append(try, "=404")}}
-	return p, p.finds.Check()
+	tried, err := newTriedFiles(&site.Scripts{Files: &site.Files{Root: c.Public}, Try: append(try, "=404")})
+	return &publicFiles{tried}, err
 }
 
 // serve serves the file of a request, and reports whether it has responded. If not,
@@ -37,16 +33,7 @@ func (p *publicFiles) serve(w request.Response, r *request.Request) (served bool
 	if r.Raw || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false, nil
 	}
-	found, err := p.finds.Find(r.URL)
-	switch {
-	case err == nil && found.Redirect != "":
-		site.Redirect(w, r.Request, r.Prefix+found.Redirect)
-		return true, nil
-	case err == nil && found.File != "":
-		err = p.files.ServeFile(w, r.Request, found.File)
-	case err == nil: // a script, which isn't served as a file
-		return false, nil
-	}
+	err = p.triedFiles.serve(w, r)
 	if errors.Is(err, site.ErrNotFound) && !errors.Is(err, site.ErrRoot) {
 		return false, nil
 	}

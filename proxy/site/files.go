@@ -15,7 +15,7 @@ import (
 // Files serves the files below a folder. It is safe for concurrent use, and must not
 // be changed or copied once it is in use.
 //
-// Only regular files are served, never a listing of a folder. A response has
+// Only regular files are served, and folders are listed only with Browse. A response has
 // Last-Modified and an ETag, which consists of the time of the last change in
 // nanoseconds and the size: a copy made by rsync -t on another server has the
 // same. The ETag is strong (RFC 9110, section 8.8.1) unless the last change is less
@@ -50,6 +50,13 @@ type Files struct {
 	// Types has media types besides and instead of those in the table of this
 	// package, by extension in lower case (".html"). "" is for names without one.
 	Types map[string]string
+	// Browse is whether a folder without an index is listed.
+	Browse bool
+	// Precompressed has content codings: zstd, br or gzip. A client that takes one of
+	// them gets the file beside the one that it asked for, with the ending .zst, .br
+	// or .gz, unless that is older. Of those that a client likes as well, the first
+	// counts.
+	Precompressed []string
 
 	tree    tree
 	buffers sync.Pool // of *[32 << 10]byte
@@ -89,6 +96,11 @@ func (f *Files) Check() error {
 			}
 		}
 	}
+	for _, coding := range f.Precompressed {
+		if endings[coding] == "" {
+			return fmt.Errorf("%q isn't one of the content codings zstd, br and gzip", coding)
+		}
+	}
 	return checkIndex(f.Index)
 }
 
@@ -106,8 +118,9 @@ func (f *Files) Close() { f.tree.close() }
 
 // Serve serves the file of a request's path. If that is a folder with a file of
 // Index, Serve serves this, or, without a slash at the end of the path, redirects
-// the client to the path with one. prefix is what a router removed from the front of
-// the path, as /assets; redirects have it again.
+// the client to the path with one. With Browse it lists a folder without such a file.
+// prefix is what a router removed from the front of the path, as /assets; redirects
+// and listings have it again.
 //
 // If it returns an error other than ErrCut, nothing was written.
 func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) error {
@@ -119,8 +132,10 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) err
 		return err
 	}
 	var o opened
-	err = f.tree.with(f.Root, func(r *release) (err error) {
-		o, err = f.find(r, p)
+	err = f.tree.with(f.Root, func(release *release) (err error) {
+		if o, err = f.find(release, p); err == nil && f.Precompressed != nil && o.file != nil {
+			f.choose(release, r, &o)
+		}
 		return err
 	})
 	if err != nil {
@@ -131,6 +146,9 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) err
 		return nil
 	}
 	defer o.file.Close()
+	if o.folder {
+		return f.list(w, r, &o, prefix)
+	}
 	return f.send(w, r, &o)
 }
 
@@ -160,8 +178,10 @@ func (f *Files) serveName(w http.ResponseWriter, r *http.Request, name string) e
 		return err
 	}
 	var o opened
-	err := f.tree.with(f.Root, func(r *release) (err error) {
-		o, err = f.open(r, name)
+	err := f.tree.with(f.Root, func(release *release) (err error) {
+		if o, err = f.open(release, name); err == nil && f.Precompressed != nil {
+			f.choose(release, r, &o)
+		}
 		return err
 	})
 	if err == errFolder {
@@ -187,11 +207,13 @@ type opened struct {
 	name     string // its path below the root
 	file     *os.File
 	info     fs.FileInfo // of the descriptor, so that the file that was checked is served
+	coding   string      // of the file; "": none
 	redirect bool        // file is nil: the path needs a slash at its end
+	folder   bool        // file is a folder to list
 }
 
 // find opens the file of a path, or the index of the folder that it leads to. A
-// folder without an index isn't found.
+// folder without an index isn't found, unless it may be listed.
 func (f *Files) find(r *release, p string) (opened, error) {
 	slash := strings.HasSuffix(p, "/")
 	folder := p
@@ -213,6 +235,14 @@ func (f *Files) find(r *release, p string) (opened, error) {
 		case err != errFolder && !errors.Is(err, ErrNotFound):
 			return opened{}, err
 		}
+	}
+	if f.Browse {
+		o, err := f.openFolder(r, folder)
+		if err == nil && !slash {
+			o.file.Close()
+			return opened{redirect: true}, nil
+		}
+		return o, err
 	}
 	return opened{}, notFound(p, "has no index")
 }

@@ -36,7 +36,8 @@ type Scripts struct {
 	PHPRoot string
 }
 
-// Found is the result for a path: exactly one of Filename, File and Redirect is set.
+// Found is the result for a path: exactly one of Filename, File, Folder and Redirect
+// is set.
 type Found struct {
 	// Filename is the file of the script (SCRIPT_FILENAME). Its path has no symlinks,
 	// as with nginx's $realpath_root: PHP caches scripts by their path, so after a
@@ -48,6 +49,10 @@ type Found struct {
 
 	// File is the path below the root of a file to serve, for Files.ServeFile.
 	File string
+
+	// Folder is the path below the root of a folder to list, for Files.ServeFolder. It
+	// is only found with Files.Browse.
+	Folder string
 
 	// Redirect is the path of a folder with its slash, for the function Redirect.
 	Redirect string
@@ -260,6 +265,9 @@ func (s *Scripts) folder(r *release, p string) (Found, error) {
 		if err != errFolder && !errors.Is(err, ErrNotFound) {
 			return found, err
 		}
+	}
+	if s.Files.Browse {
+		return Found{Folder: p}, nil
 	}
 	return Found{}, notFound(p, "has no index")
 }

@@ -32,7 +32,13 @@ func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
 	if s := modified.Unix(); s == 0 || s == 1 {
 		modified = time.Time{} // set by a builder, not by a change
 	} else {
-		h.Set("Etag", entityTag(modified, o.info.Size(), time.Now()))
+		h.Set("Etag", entityTag(modified, o.info.Size(), time.Now(), o.coding))
+	}
+	if f.Precompressed != nil {
+		h.Add("Vary", "Accept-Encoding")
+		if o.coding != "" {
+			h.Set("Content-Encoding", o.coding)
+		}
 	}
 	a := &responseWriter{ResponseWriter: w, files: f, head: r.Method == http.MethodHead, length: o.info.Size()}
 	http.ServeContent(a, plain(r), "", modified, o.file)
@@ -56,8 +62,9 @@ func (f *Files) setType(h http.Header, name string) {
 	h.Set("Content-Type", mime)
 }
 
-// entityTag returns the ETag of a file that was last changed at the given time.
-func entityTag(modified time.Time, size int64, now time.Time) string {
+// entityTag returns the ETag of a file that was last changed at the given time. Those
+// of a file and of its encoded variants differ.
+func entityTag(modified time.Time, size int64, now time.Time, coding string) string {
 	buf := make([]byte, 0, 40)
 	if now.Sub(modified) < 2*time.Second {
 		buf = append(buf, "W/"...)
@@ -66,6 +73,9 @@ func entityTag(modified time.Time, size int64, now time.Time) string {
 	buf = strconv.AppendUint(buf, uint64(modified.UnixNano()), 16)
 	buf = append(buf, '-')
 	buf = strconv.AppendInt(buf, size, 16)
+	if coding != "" {
+		buf = append(append(buf, '-'), coding...)
+	}
 	return string(append(buf, '"'))
 }
 
@@ -116,7 +126,9 @@ func (a *responseWriter) WriteHeader(status int) {
 		a.refused = status
 		return
 	}
-	if n, err := strconv.ParseInt(a.Header().Get("Content-Length"), 10, 64); err == nil {
+	if h := a.Header(); status == http.StatusOK && h["Content-Length"] == nil { // of an encoded file
+		h.Set("Content-Length", strconv.FormatInt(a.length, 10))
+	} else if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
 		a.length = n
 	}
 	if a.head || status == http.StatusNotModified {
@@ -170,7 +182,7 @@ func (a *responseWriter) result(name string) error {
 		return nil
 	}
 	h := a.Header()
-	for _, field := range [...]string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Length", "Etag", "Last-Modified"} {
+	for _, field := range [...]string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Encoding", "Content-Length", "Etag", "Last-Modified"} {
 		delete(h, field)
 	}
 	switch a.refused {

@@ -174,7 +174,7 @@ func TestEntityTags(t *testing.T) {
 		{2*time.Second - 1, 0, fmt.Sprintf(`W/"%x-0"`, old.UnixNano())},
 		{-time.Hour, 0, fmt.Sprintf(`W/"%x-0"`, old.UnixNano())},
 	} {
-		if got := entityTag(old, c.size, old.Add(c.age)); got != c.want {
+		if got := entityTag(old, c.size, old.Add(c.age), ""); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
 	}
@@ -299,7 +299,7 @@ func TestCutResponses(t *testing.T) {
 	}
 }
 
-// TestCutContentEncoding cuts a file whose response has no Content-Length:
+// TestCutContentEncoding cuts a file whose response has no Content-Length by itself:
 // http.ServeContent sends none if there is a Content-Encoding.
 func TestCutContentEncoding(t *testing.T) {
 	f, content := digits(t)
