@@ -3,6 +3,7 @@
 package histogram
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -77,24 +78,31 @@ func (s *Snapshot) Since(earlier *Snapshot) (d Snapshot) {
 }
 
 // Quantile returns the duration that a share q of all durations doesn't pass, as
-// near as the bounds show it: between two of them the durations are taken as evenly
-// spread, and what is longer than the last one counts as that. It returns 0 if
-// there are no durations.
+// near as the bounds and the sum show it: between two bounds the durations are taken
+// as evenly spread, and what is longer than the last one counts as that. It returns 0
+// if there are no durations.
 func (s *Snapshot) Quantile(q float64) time.Duration {
-	rank := q * float64(s.Count())
+	count := float64(s.Count())
+	rank := q * count
 	if rank <= 0 {
 		return 0
+	}
+	// The rest is at least as long as the result, and not longer in all than the sum:
+	// so durations that are all 0 don't look like 99 µs.
+	most := time.Duration(math.MaxInt64)
+	if rest := (1 - q) * count; rest > 0 {
+		most = max(0, time.Duration(float64(s.Sum)/rest))
 	}
 	var before float64
 	var from time.Duration
 	for i, to := range bounds {
 		n := float64(s.Counts[i])
 		if before+n >= rank {
-			return from + time.Duration((rank-before)/n*float64(to-from))
+			return min(most, from+time.Duration((rank-before)/n*float64(to-from)))
 		}
 		before, from = before+n, to
 	}
-	return from
+	return min(most, from)
 }
 
 // Add adds what another Histogram has counted.

@@ -50,6 +50,21 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
+// TestQuantileOfZeros: when nobody waited, the longest wait was shown as 99 µs.
+func TestQuantileOfZeros(t *testing.T) {
+	var h Histogram
+	for range 1000 {
+		h.Observe(0)
+	}
+	if s := h.Snapshot(); s.Quantile(0.99) != 0 || s.Quantile(0.5) != 0 {
+		t.Errorf("of zeros: %v", s.Quantile(0.99))
+	}
+	h.Observe(20 * time.Microsecond) // one in a thousand is beyond the quantile
+	if s := h.Snapshot(); s.Quantile(0.99) > 2*time.Microsecond {
+		t.Errorf("with one of 20 µs: %v", s.Quantile(0.99))
+	}
+}
+
 func TestConcurrentObserve(t *testing.T) {
 	var h Histogram
 	var wg sync.WaitGroup

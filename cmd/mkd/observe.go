@@ -94,7 +94,8 @@ func sessionsCommand() *cobra.Command {
 		Use:   "sessions",
 		Short: "List the Megaki sessions that have a connection",
 		Long: `List the Megaki sessions that have a connection, those with the newest connections
-first. Of a token only the first digits are shown, as in the log's lines.`,
+first. Of a token only the first 8 digits are shown. Access lines in the log have all of
+it, as "session": look there for what begins with them.`,
 		Args: noArgs,
 	}
 	client := adminFlags(cmd)
