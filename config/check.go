@@ -65,6 +65,7 @@ func (w *walker) check(cfg *Config) {
 			w.checkFiles(b.Files)
 		}
 	}
+	w.inherit(cfg.Routes)
 	w.checkRoutes(cfg)
 }
 

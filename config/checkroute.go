@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -12,7 +13,7 @@ import (
 func (w *walker) checkRoutes(cfg *Config) {
 	var listeners, backends []string
 	kinds := make(map[string]*Backend)
-	names := make(map[string]int) // of routes
+	names := make(map[string]string) // of routes, with their paths
 	for i := range cfg.Listeners {
 		listeners = append(listeners, cfg.Listeners[i].Name)
 	}
@@ -20,8 +21,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 		backends = append(backends, cfg.Backends[i].Name)
 		kinds[cfg.Backends[i].Name] = &cfg.Backends[i]
 	}
-	for i := range cfg.Routes {
-		r := &cfg.Routes[i]
+	for r, index := range cfg.EachRoute() {
 		if w.at(&r.Match) == nil { // it isn't a block
 			continue
 		}
@@ -33,9 +33,9 @@ func (w *walker) checkRoutes(cfg *Config) {
 		}
 		if w.sound(&r.Name) && r.Name != "" {
 			if before, taken := names[r.Name]; taken {
-				w.wrong(&r.Name, "routes[%d] has this name already; use another", before)
+				w.wrong(&r.Name, "%s has this name already; use another", before)
 			} else {
-				names[r.Name] = i
+				names[r.Name] = index
 			}
 		}
 		if b := kinds[r.Backend]; b != nil {
@@ -43,7 +43,9 @@ func (w *walker) checkRoutes(cfg *Config) {
 		}
 		w.checkRaw(r)
 		w.checkResponse(r)
+		w.checkNested(r)
 		w.checkTwice(&r.Match.Headers)
+		w.checkNot(&r.Match)
 		w.checkTwice(&r.Headers.Request.Set)
 		w.checkTwice(&r.Headers.Request.Add)
 		w.checkTwice(&r.Headers.Response.Set)
@@ -89,15 +91,34 @@ func (w *walker) checkName(name *string, what string, section any, names []strin
 // checkRaw checks that a route for raw messages can match some.
 func (w *walker) checkRaw(r *Route) {
 	m := &r.Match
-	const never = "raw messages have no host, path, method or header, so that none can match"
+	const never = "raw messages have no host, path, query, method or header, so that none can match"
 	switch {
 	case !w.sound(&m.Payload, &r.Raw):
 	case m.Payload == PayloadRaw && m.aboutHTTP():
-		w.wrong(&m.Payload, never+"; remove payload: raw, or hosts, paths, methods and headers")
+		w.wrong(&m.Payload, never+"; remove payload: raw, or the conditions on HTTP requests")
 	case m.Payload == PayloadHTTP && r.Raw != nil:
 		w.wrong(&r.Raw, "raw messages don't match here; remove raw, or payload: http")
 	case r.Raw != nil && m.aboutHTTP():
-		w.wrong(&r.Raw, never+"; give raw to a route without hosts, paths, methods and headers")
+		w.wrong(&r.Raw, never+"; give raw to a route without conditions on HTTP requests")
+	}
+}
+
+// checkNested checks a route that has others inside.
+func (w *walker) checkNested(r *Route) {
+	if o := w.at(&r.Routes); o != nil && o.given && !o.bad && len(r.Routes) == 0 {
+		w.wrong(&r.Routes, "it is empty; it must have one route at least")
+	}
+}
+
+// checkNot checks the conditions of not. Without any, they would hold for all
+// requests.
+func (w *walker) checkNot(m *Match) {
+	if m.Not == nil || !w.sound(&m.Not) {
+		return
+	}
+	w.checkTwice(&m.Not.Headers)
+	if reflect.ValueOf(m.Not).Elem().IsZero() {
+		w.wrong(&m.Not, "it has no condition, so that no request matches; give it one, or remove it")
 	}
 }
 

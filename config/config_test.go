@@ -142,13 +142,16 @@ func TestDefaults(t *testing.T) {
 func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "address 6379", "network", "host", "name", "server", "email", "url", "upstream",
 		"path", "prefix", "target", "location", "method", "value", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
-		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret"}
+		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret",
+		"regexp", "query"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
 			sf := typ.FieldByIndex(f.index)
 			if below, _ := blockBelow(sf.Type); below != nil {
-				walk(below)
+				if below != typ { // routes have routes inside
+					walk(below)
+				}
 				continue
 			}
 			v := reflect.New(sf.Type).Elem()

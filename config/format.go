@@ -36,6 +36,8 @@ func checkFormat(format, s string) error {
 		return checkUpstream(s)
 	case "path":
 		return checkPathPattern(s)
+	case "regexp":
+		return checkRegexp(s)
 	case "prefix":
 		return checkPrefix(s)
 	case "target":
@@ -104,6 +106,11 @@ func checkText(format, key, value string) error {
 		return checkFieldValue(value)
 	case "type":
 		return checkType(key, value)
+	case "query":
+		if key == "" {
+			return errors.New("want the name of a parameter")
+		}
+		return nil
 	}
 	switch {
 	case key == "":

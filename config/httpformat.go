@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"mime"
 	"net/url"
+	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -26,6 +28,34 @@ func checkPathPattern(s string) error {
 		return errors.New("a * is allowed only at the end, as in /api/*, or at the front, as in *.php")
 	}
 	return checkPlainPath(strings.TrimSuffix(s, "*"))
+}
+
+// maxRegexp is the longest regular expression, in bytes.
+const maxRegexp = 1000
+
+// checkRegexp checks a regular expression over paths.
+func checkRegexp(s string) error {
+	if len(s) > maxRegexp {
+		return fmt.Errorf("a regular expression has %d bytes at most", maxRegexp)
+	}
+	re, err := regexp.Compile(s)
+	var syntaxError *syntax.Error
+	switch {
+	case errors.As(err, &syntaxError) && syntaxError.Code == syntax.ErrInvalidPerlOp:
+		return fmt.Errorf("%q isn't in RE2, whose expressions take linear time: there is no lookahead, lookbehind or backreference; use not for what must not match", syntaxError.Expr)
+	case errors.As(err, &syntaxError):
+		return fmt.Errorf("it isn't a regular expression of RE2: %v: %q", syntaxError.Code, syntaxError.Expr)
+	case err != nil:
+		return fmt.Errorf("it isn't a regular expression of RE2: %w", err)
+	}
+	seen := make(map[string]bool)
+	for _, name := range re.SubexpNames() {
+		if name != "" && seen[name] {
+			return fmt.Errorf("it has two groups named %s; give each a name of its own", name)
+		}
+		seen[name] = true
+	}
+	return nil
 }
 
 // checkPlainPath checks a path that requests' paths are compared with: these

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/textproto"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -32,7 +33,7 @@ func (r *Route) payload() Payload {
 
 // aboutHTTP reports whether there are conditions that no raw message can match.
 func (m *Match) aboutHTTP() bool {
-	return len(m.Hosts)+len(m.Paths)+len(m.Methods)+len(m.Headers) > 0
+	return m.PathRegexp != "" || len(m.Hosts)+len(m.Paths)+len(m.Query)+len(m.Methods)+len(m.Headers) > 0 || m.Not != nil
 }
 
 // maxCompared bounds how many pairs of conditions are compared, since each route is
@@ -73,7 +74,10 @@ func (m *Match) covers(other *Match) bool {
 		coversAll(m.Paths, paths, pathCovers) &&
 		coversAll(m.Methods, other.Methods, func(a, b string) bool { return a == b }) &&
 		coversAll(m.From, other.From, networkCovers) &&
-		headersCover(m.Headers, other.Headers)
+		(m.PathRegexp == "" || m.PathRegexp == other.PathRegexp) &&
+		valuesCover(m.Query, other.Query, func(name string) string { return name }) &&
+		valuesCover(m.Headers, other.Headers, textproto.CanonicalMIMEHeaderKey) &&
+		(m.Not == nil || reflect.DeepEqual(m.Not, other.Not))
 }
 
 // coversAll reports whether each of others is covered by one of own. An empty list
@@ -105,9 +109,17 @@ func pathCovers(a, b string) bool {
 	case strings.HasPrefix(a, "*"):
 		return strings.HasSuffix(b, a[1:])
 	case strings.HasSuffix(a, "*"):
-		return strings.HasPrefix(b, a[:len(a)-1])
+		return strings.HasPrefix(b, a[:len(a)-1]) || b == a[:len(a)-2]
 	}
 	return false
+}
+
+// pathsMeet reports whether a path may match both patterns.
+func pathsMeet(a, b string) bool {
+	if strings.HasPrefix(a, "*") || strings.HasPrefix(b, "*") {
+		return strings.HasSuffix(a, "*") || strings.HasSuffix(b, "*") || strings.HasPrefix(a, "*") && strings.HasPrefix(b, "*") || pathCovers(a, b) || pathCovers(b, a)
+	}
+	return pathCovers(a, b) || pathCovers(b, a)
 }
 
 func networkCovers(a, b string) bool {
@@ -115,11 +127,13 @@ func networkCovers(a, b string) bool {
 	return p.Bits() <= q.Bits() && p.Contains(q.Addr())
 }
 
-func headersCover(own, others map[string]string) bool {
+// valuesCover reports whether others has all that own asks for. same returns the one
+// form of a name.
+func valuesCover(own, others map[string]string, same func(string) string) bool {
 	for name, value := range own {
 		found := false
 		for other, its := range others {
-			found = found || textproto.CanonicalMIMEHeaderKey(other) == textproto.CanonicalMIMEHeaderKey(name) && (value == "*" || value == its)
+			found = found || same(other) == same(name) && (value == "*" || value == its)
 		}
 		if !found {
 			return false

@@ -169,7 +169,7 @@ routes: [{backend: siet}]
 `, `1:20: routes[0].backend: there is no backend "siet"; did you mean "site"?`},
 		{"a route to nowhere", `
 routes: [{match: {paths: [/a]}}]
-`, `1:10: routes[0]: its kind is missing; it must have one of the keys: backend, redirect, respond`},
+`, `1:10: routes[0]: its kind is missing; it must have one of the keys: backend, redirect, respond, routes`},
 		{"a route to two", `
 routes: [{backend: site, respond: {status: 404}}]
 `, `1:26: routes[0]: it has both backend and respond; keep one of them`},

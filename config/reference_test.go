@@ -127,7 +127,7 @@ func (r *reference) section(t *testing.T, typ reflect.Type, path []string) {
 			strings.ReplaceAll(r.comment(t, f.goName), "|", `\|`))
 	}
 	for _, f := range fields {
-		if below, suffix := blockBelow(typ.FieldByIndex(f.index).Type); below != nil {
+		if below, suffix := blockBelow(typ.FieldByIndex(f.index).Type); below != nil && below != typ { // routes have routes inside
 			next := append(append([]string(nil), path...), f.key+suffix)
 			if nameField(below) != nil {
 				next = append(next, "NAME")

@@ -3,7 +3,7 @@ package config
 import "time"
 
 // Route handles the requests that match: it has exactly one of `backend`,
-// `redirect` and `respond`.
+// `redirect`, `respond` and `routes`.
 type Route struct {
 	// A name for logs, with letters, digits, `-` and `_`. No two routes have the
 	// same. Without it, logs have the route's place, as in `routes[2]`.
@@ -20,6 +20,13 @@ type Route struct {
 
 	// A fixed response.
 	Respond *Respond `yaml:"respond,kind" example:"{status: VALUE}|404"`
+
+	// Routes inside this one, for requests that match this one too. They have this
+	// route's options where they don't set their own, and what restricts a request
+	// applies once for each: `rate_limit`, `max_in_flight`, `headers`. A request that
+	// matches none of them gets 404: it doesn't go on to the routes below. Paths are
+	// whole paths here too.
+	Routes []Route `yaml:"routes,kind" example:"{backend: VALUE}|site"`
 
 	// Lets raw messages match as well as HTTP requests, and configures how each becomes a
 	// request. PHP scripts with an `on_handle` get the message itself all the same.
@@ -68,42 +75,6 @@ type Route struct {
 
 	// Limits the rate of requests; those beyond it get 429.
 	RateLimit *RateLimit `yaml:"rate_limit" example:"{rate: VALUE, burst: 50}|10"`
-}
-
-// Match selects the requests that a route handles. All conditions that are given must
-// hold. A list holds if one of its entries does; of `headers`, all must. Raw
-// messages have no host, path, method or header.
-type Match struct {
-	// What matches: HTTP requests, or raw messages of Megaki clients. Default: HTTP
-	// requests, and raw messages only if the route has `raw`. So a malformed HTTP
-	// request is never forwarded as a raw message.
-	Payload Payload `yaml:"payload" oneof:"http raw"`
-
-	// Names of listeners. Default: all of them.
-	Listeners []string `yaml:"listeners"`
-
-	// Hosts: `example.org`, or `*.example.org` for all names below it. Write them
-	// in lower case and without a port.
-	Hosts []string `yaml:"hosts" format:"host"`
-
-	// Paths: `/about` is that path alone, `/api/*` is `/api/` and all below it
-	// (but not `/api`), `*.php` all that end so. They are compared with the
-	// cleaned, decoded path, without dot segments and double slashes. Case
-	// matters.
-	Paths []string `yaml:"paths" format:"path"`
-
-	// Methods, as in `[GET, HEAD]`. `GET` doesn't include HEAD. TRACE gets 405
-	// unless it is named here.
-	Methods []string `yaml:"methods" format:"method"`
-
-	// Header fields and the value that one of their lines must have; `*` is any
-	// value. The case of names doesn't matter. `X-Forwarded-*` are there only if a
-	// trusted proxy sent them.
-	Headers map[string]string `yaml:"headers" format:"matched-header" example:"{response: {set: {X-Frame-Options: DENY}}}"`
-
-	// Networks and addresses of clients, as in `10.0.0.0/8`. Behind
-	// `trusted_proxies` the address that they report is compared.
-	From []string `yaml:"from" format:"network"`
 }
 
 // Redirect redirects the client.

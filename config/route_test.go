@@ -35,7 +35,7 @@ func TestRouteErrors(t *testing.T) {
 		slash     = "{path} and {uri} begin with a / themselves, so leave out the one in front"
 		framing   = "it can't be changed: it frames the message or concerns the connection"
 		hidden    = "it can never match: fields about the connection, and those with _ or . in their names, are removed before routes match"
-		notRaw    = "raw messages have no host, path, method or header, so that none can match"
+		notRaw    = "raw messages have no host, path, query, method or header, so that none can match"
 	)
 	unseen := func(name string) string {
 		return "PHP would never see the field " + name + ": one named Proxy, or with _ or . in its name, isn't passed to it, since PHP couldn't distinguish it from another; write - instead"
@@ -51,7 +51,7 @@ func TestRouteErrors(t *testing.T) {
 	}
 	for _, c := range []c{
 		// Kinds.
-		{"no kind", routes("[{match: {}}]"), "4:10: routes[0]: its kind is missing; it must have one of the keys: backend, redirect, respond"},
+		{"no kind", routes("[{match: {}}]"), "4:10: routes[0]: its kind is missing; it must have one of the keys: backend, redirect, respond, routes"},
 		{"two kinds", routes("[{respond: {}, backend: site}]"), "4:24: routes[0]: it has both respond and backend; keep one of them"},
 		{"three kinds", routes("[{backend: site, respond: {}, redirect: {to: /}}]"), "4:26: routes[0]: it has both backend and respond; keep one of them"},
 		{"mistyped kind", routes("[{bakend: site}]"), `4:11: routes[0].bakend: unknown key; did you mean "backend"?`},
@@ -97,9 +97,9 @@ func TestRouteErrors(t *testing.T) {
 		{"network", match("from: [10.1.0.0/8]"), `4:26: routes[0].match.from[0]: got "10.1.0.0/8"; bits are set behind the prefix; write 10.0.0.0/8`},
 
 		// Raw messages.
-		{"raw with hosts", match("payload: raw, hosts: [a.b]"), "4:28: routes[0].match.payload: " + notRaw + "; remove payload: raw, or hosts, paths, methods and headers"},
-		{"raw with headers", match("payload: raw, headers: {X: y}"), "4:28: routes[0].match.payload: " + notRaw + "; remove payload: raw, or hosts, paths, methods and headers"},
-		{"raw block with paths", routes("[{match: {paths: [/a]}, raw: {}, backend: site}]"), "4:38: routes[0].raw: " + notRaw + "; give raw to a route without hosts, paths, methods and headers"},
+		{"raw with hosts", match("payload: raw, hosts: [a.b]"), "4:28: routes[0].match.payload: " + notRaw + "; remove payload: raw, or the conditions on HTTP requests"},
+		{"raw with headers", match("payload: raw, headers: {X: y}"), "4:28: routes[0].match.payload: " + notRaw + "; remove payload: raw, or the conditions on HTTP requests"},
+		{"raw block with paths", routes("[{match: {paths: [/a]}, raw: {}, backend: site}]"), "4:38: routes[0].raw: " + notRaw + "; give raw to a route without conditions on HTTP requests"},
 		{"raw block with http", routes("[{match: {payload: http}, raw: {}, backend: site}]"), "4:40: routes[0].raw: raw messages don't match here; remove raw, or payload: http"},
 		{"raw's method", routes("[{raw: {method: post}, backend: site}]"), `4:25: routes[0].raw.method: got "post"; want a method in capitals, as in GET`},
 		{"raw's path", routes("[{raw: {path: in}, backend: site}]"), `4:23: routes[0].raw.path: got "in"; want a path, as in /healthz or /search?q=1`},
@@ -171,7 +171,7 @@ func TestShadows(t *testing.T) {
 		{"hosts: ['*.a.b']", "hosts: [xa.b]", false},
 		{"hosts: [x.a.b]", "hosts: ['*.a.b']", false},
 		{"paths: [/api/*]", "paths: [/api/, /api/x, /api/x/*]", true},
-		{"paths: [/api/*]", "paths: [/api]", false},
+		{"paths: [/api/*]", "paths: [/api]", true},
 		{"paths: [/api/*]", "paths: [/apis]", false},
 		{"paths: [/api/*]", "paths: ['*.php']", false},
 		{"paths: [/api/x]", "paths: [/api/*]", false},
@@ -195,6 +195,13 @@ func TestShadows(t *testing.T) {
 		{"from: ['2001:db8::/32']", "from: ['2001:db8::1']", true},
 		{"from: [0.0.0.0/0]", "from: ['::1']", false},
 		{"hosts: [a.b], paths: [/x]", "hosts: [a.b]", false},
+		{"paths: [/api/*]", "paths: [/apiary]", false},
+		{"path_regexp: ^/a", "path_regexp: ^/a", true},
+		{"path_regexp: ^/a", "paths: [/a]", false},
+		{"query: {a: '*'}", "query: {a: '1', b: '2'}", true},
+		{"query: {a: '1'}", "query: {a: '*'}", false},
+		{"not: {paths: [/a]}", "paths: [/b]", false},
+		{"not: {paths: [/a]}", "not: {paths: [/a]}, methods: [GET]", true},
 		{"listeners: [app]", "", true},
 		{"payload: http", "paths: [/x]", true},
 		{"payload: raw", "paths: [/x]", false},
@@ -268,7 +275,7 @@ func TestTakes(t *testing.T) {
 		{"raw block", Route{Raw: new(Raw)}, true, true},
 		{"another listener", Route{Raw: new(Raw), Match: Match{Listeners: []string{"b"}}}, false, false},
 		{"this listener", Route{Match: Match{Listeners: []string{"b", "a"}}}, false, true},
-		{"path", Route{Match: Match{Paths: []string{"/"}}}, false, true},
+		{"path", Route{Match: Match{Conditions: Conditions{Paths: []string{"/"}}}}, false, true},
 	} {
 		if raw, http := c.route.Takes("a", PayloadRaw), c.route.Takes("a", PayloadHTTP); raw != c.raw || http != c.http {
 			t.Errorf("%s: have %v and %v, want %v and %v", c.name, raw, http, c.raw, c.http)

@@ -88,9 +88,9 @@ func keysOf(fields []field, kinds bool) []string {
 // nameField returns the index of the field that holds the name of a block, or
 // nil if such blocks are in a list.
 func nameField(t reflect.Type) []int {
-	for _, f := range fieldsOf(t) {
-		if f.name {
-			return f.index
+	for i := range t.NumField() {
+		if sf := t.Field(i); strings.HasSuffix(sf.Tag.Get("yaml"), ",name") {
+			return sf.Index
 		}
 	}
 	return nil

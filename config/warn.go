@@ -117,8 +117,8 @@ func (w *walker) warnHTTP(h *HTTPBackend) {
 
 func (w *walker) warnUnused(cfg *Config) {
 	used := make(map[string]bool)
-	for i := range cfg.Routes {
-		used[cfg.Routes[i].Backend] = true
+	for r := range cfg.EachRoute() {
+		used[r.Backend] = true
 	}
 	for i := range cfg.Backends {
 		if b := &cfg.Backends[i]; !used[b.Name] {

@@ -38,36 +38,64 @@ func (w *walker) warnRoutes(cfg *Config) {
 	for i := range cfg.Listeners {
 		all = append(all, cfg.Listeners[i].brings()...)
 	}
-	taken := make(map[string]bool) // listeners
-	c := coverage{left: maxCompared}
-	for i := range cfg.Routes {
-		r := &cfg.Routes[i]
-		comes, matches, raw := false, false, false
+	l := routeLevel{cfg: cfg, taken: make(map[string]bool), coverage: &coverage{left: maxCompared}}
+	w.warnLevel(&l, nil, cfg.Routes, all)
+	for i := range cfg.Listeners {
+		if li := &cfg.Listeners[i]; !l.taken[li.Name] && len(li.brings()) > 0 {
+			w.odd(li, "no route handles requests from this listener%s", li.hint())
+		}
+	}
+}
+
+// routeLevel is what all levels of nested routes have in common.
+type routeLevel struct {
+	cfg      *Config
+	taken    map[string]bool // listeners
+	coverage *coverage
+}
+
+// warnLevel warns of the routes inside of outer, which gets the traffic all; outer
+// is nil for those of the file.
+func (w *walker) warnLevel(l *routeLevel, outer *Route, routes []Route, all []traffic) {
+	for i := range routes {
+		r := &routes[i]
+		matches, raw := false, false
+		var comes []traffic
 		for _, t := range all {
 			if !r.takes(t) {
 				continue
 			}
-			comes, raw = true, raw || t.payload == PayloadRaw
-			taken[t.listener] = true
-			matches = matches || !c.before(cfg.Routes[:i], t, &r.Match)
+			comes, raw = append(comes, t), raw || t.payload == PayloadRaw
+			l.taken[t.listener] = true
+			matches = matches || !l.coverage.before(routes[:i], t, &r.Match)
 		}
 		switch {
-		case !comes:
-			w.odd(r, "this route never matches: %s", r.whyNothing(cfg))
+		case len(comes) == 0 && outer != nil:
+			w.odd(r, "this route never matches: the route around it has no such requests")
+		case len(comes) == 0:
+			w.odd(r, "this route never matches: %s", r.whyNothing(l.cfg))
 		case !matches:
 			w.odd(r, "this route never matches: the routes above it match all that it would")
+		case outer != nil && !meets(outer.Match.Paths, r.Match.Paths):
+			w.odd(r, "this route never matches: no path of it is one of the route around it; paths are whole paths here too")
 		default:
 			w.warnRoute(r, raw)
-			w.warnEncoded(r, cfg)
-			w.warnForgeable(r, cfg)
-			w.warnLoop(cfg, i)
+			w.warnEncoded(r, l.cfg)
+			w.warnForgeable(r, l.cfg)
+			if outer == nil {
+				w.warnLoop(l.cfg, i)
+			}
+			w.warnLevel(l, r, r.Routes, comes)
 		}
 	}
-	for i := range cfg.Listeners {
-		if l := &cfg.Listeners[i]; !taken[l.Name] && len(l.brings()) > 0 {
-			w.odd(l, "no route handles requests from this listener%s", l.hint())
-		}
-	}
+}
+
+// meets reports whether a path may match one of each of two lists, of which an
+// empty one matches all.
+func meets(a, b []string) bool {
+	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(p string) bool {
+		return slices.ContainsFunc(b, func(q string) bool { return pathsMeet(p, q) })
+	})
 }
 
 // whyNothing returns the reason why no listener has requests for a route.
@@ -92,9 +120,9 @@ func (l *Listener) hint() string {
 // warnRoute warns of options of a route that have no effect. raw reports whether
 // raw messages can match it.
 func (w *walker) warnRoute(r *Route, raw bool) {
-	if r.Backend == "" {
+	if r.Backend == "" && len(r.Routes) == 0 {
 		for _, option := range []any{&r.StripPrefix, &r.RawPath, &r.EncodedSlashes, &r.Timeout, &r.Headers.Request} {
-			if w.at(option).given {
+			if o := w.at(option); o.given && strings.HasPrefix(o.path, w.at(r).path) {
 				w.odd(option, "it has no effect: no backend sees the requests of this route")
 			}
 		}
@@ -148,7 +176,7 @@ func prefixOccurs(prefix string, patterns []string) bool {
 // warnLoop warns of a redirect that leads back to its own route. It may miss some.
 func (w *walker) warnLoop(cfg *Config, i int) {
 	r := &cfg.Routes[i]
-	if r.Redirect == nil || len(r.Match.Methods)+len(r.Match.Headers)+len(r.Match.From) > 0 {
+	if m := &r.Match; r.Redirect == nil || m.PathRegexp != "" || m.Not != nil || len(m.Methods)+len(m.Headers)+len(m.Query)+len(m.From) > 0 {
 		return
 	}
 	to := r.Redirect.To

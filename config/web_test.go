@@ -213,11 +213,13 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		{
 			Match: Match{
 				Listeners: []string{"plain", "secure"},
-				Hosts:     []string{"example.org", "*.example.org", "[::1]"},
-				Paths:     []string{"/", "/about", "/api/*", "*.php", "/a%2Fb"},
-				Methods:   []string{"GET", "M-SEARCH"},
-				Headers:   map[string]string{"x-a": "b", "Accept": "*", "N": "1"},
-				From:      []string{"192.0.2.0/24", "2001:db8::1"},
+				Conditions: Conditions{
+					Hosts:   []string{"example.org", "*.example.org", "[::1]"},
+					Paths:   []string{"/", "/about", "/api/*", "*.php", "/a%2Fb"},
+					Methods: []string{"GET", "M-SEARCH"},
+					Headers: map[string]string{"x-a": "b", "Accept": "*", "N": "1"},
+					From:    []string{"192.0.2.0/24", "2001:db8::1"},
+				},
 			},
 			Name:        "web",
 			Backend:     "api",
@@ -231,8 +233,8 @@ func TestEverythingOfTheWeb(t *testing.T) {
 			MaxBody:   2 * MiB,
 			RateLimit: &RateLimit{Rate: 0.5, Burst: 3, By: "session"},
 		},
-		{Match: Match{Paths: []string{"/old"}}, Redirect: &Redirect{To: "https://{host}/new?from={path}", Status: 308}, MaxBody: 100 * MiB},
-		{Match: Match{Paths: []string{"/down"}}, Respond: &Respond{Status: 503, Body: "later"}, MaxBody: 100 * MiB},
+		{Match: Match{Conditions: Conditions{Paths: []string{"/old"}}}, Redirect: &Redirect{To: "https://{host}/new?from={path}", Status: 308}, MaxBody: 100 * MiB},
+		{Match: Match{Conditions: Conditions{Paths: []string{"/down"}}}, Respond: &Respond{Status: 503, Body: "later"}, MaxBody: 100 * MiB},
 		{Backend: "api", Raw: &Raw{Method: "PUT", Path: "/in?a=b", ContentType: "text/plain"}, MaxBody: 100 * MiB},
 	}
 	for _, part := range []struct{ have, want any }{

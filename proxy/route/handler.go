@@ -156,17 +156,33 @@ func oneHost(r *http.Request) error {
 // find returns the first route that takes a request, nil if none does. A route
 // takes TRACE, which shows what fields a server receives, only if it names it.
 func (h *Handler) find(r *request.Request) *listed {
-	for i := range h.routes {
-		l := &h.routes[i]
-		if r.Raw {
-			if l.raw && l.match.client(r.Client.Addr()) {
-				return l
-			}
+	var loose loosePath
+	return findIn(h.routes, r, &loose)
+}
+
+func findIn(routes []listed, r *request.Request, loose *loosePath) *listed {
+	for i := range routes {
+		l := &routes[i]
+		if !l.takes(r, loose) {
 			continue
 		}
-		if l.http && l.match.all(r) && (r.Method != http.MethodTrace || len(l.match.methods) > 0) {
+		if len(l.inner) == 0 {
 			return l
+		}
+		if inner := findIn(l.inner, r, loose); inner != nil {
+			return inner
+		}
+		if r.Method != http.MethodTrace {
+			return l // which responds that there is nothing
 		}
 	}
 	return nil
+}
+
+// takes reports whether a route takes a request.
+func (l *listed) takes(r *request.Request, loose *loosePath) bool {
+	if r.Raw {
+		return l.raw && l.match.client(r.Client.Addr())
+	}
+	return l.http && l.match.all(r, loose) && (r.Method != http.MethodTrace || l.trace)
 }

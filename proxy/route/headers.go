@@ -2,12 +2,14 @@ package route
 
 import (
 	"net/http"
+	"slices"
 
 	"mkd/config"
 )
 
 // headerChanges are changes of header fields, in this order.
 type headerChanges struct {
+	outer      *headerChanges // of the route around, which apply first; nil: none
 	remove     []string
 	set, add   []field
 	overridden []string // the names of remove and set
@@ -16,11 +18,14 @@ type headerChanges struct {
 type field struct{ name, value string }
 
 // newHeaderChanges returns nil if there is nothing to change.
-func newHeaderChanges(c *config.HeaderChanges) *headerChanges {
+func newHeaderChanges(c *config.HeaderChanges, outer *headerChanges) *headerChanges {
 	if len(c.Remove)+len(c.Set)+len(c.Add) == 0 {
-		return nil
+		return outer
 	}
-	h := new(headerChanges)
+	h := &headerChanges{outer: outer}
+	if outer != nil {
+		h.overridden = slices.Clone(outer.overridden)
+	}
 	for _, name := range c.Remove {
 		h.remove = append(h.remove, http.CanonicalHeaderKey(name))
 		h.overridden = append(h.overridden, http.CanonicalHeaderKey(name))
@@ -36,6 +41,9 @@ func newHeaderChanges(c *config.HeaderChanges) *headerChanges {
 }
 
 func (c *headerChanges) apply(h http.Header) {
+	if c.outer != nil {
+		c.outer.apply(h)
+	}
 	for _, name := range c.remove {
 		delete(h, name)
 	}

@@ -28,18 +28,34 @@ func newRateLimit(c *config.RateLimit) *rateLimit {
 	return &rateLimit{c.By, ratelimit.New[limitKey](c.Rate, c.Burst)}
 }
 
-// takeLimit returns the rate limit of a route: that of the same route before, with
-// what clients have used of it, or a new one. The same route has the same name or,
-// without one, matches the same requests. rs may be nil.
-func (rs *Routes) takeLimit(c *config.Route) *rateLimit {
+// takeLimit returns the rate limit of a route inside of outer: that of the same route
+// before, with what clients have used of it, or a new one. rs may be nil.
+func (rs *Routes) takeLimit(c *config.Route, outer *route) *rateLimit {
 	if rs != nil {
 		for _, r := range rs.all {
-			if r.limit != nil && r.cfg.Name == c.Name && (c.Name != "" || reflect.DeepEqual(r.cfg.Match, c.Match)) && *r.cfg.RateLimit == *c.RateLimit {
-				return r.limit
+			if r.cfg.RateLimit != nil && *r.cfg.RateLimit == *c.RateLimit && isSame(r.cfg, c) && (c.Name != "" || isWithin(r.outer, outer)) {
+				return r.limits[len(r.limits)-1]
 			}
 		}
 	}
 	return newRateLimit(c.RateLimit)
+}
+
+// isSame reports whether a route is that of another configuration: it has the same
+// name or, without one, matches the same requests.
+func isSame(a, b *config.Route) bool {
+	return a.Name == b.Name && (a.Name != "" || reflect.DeepEqual(a.Match, b.Match))
+}
+
+// isWithin reports whether two routes are the same, and those around them.
+func isWithin(a, b *route) bool {
+	for a != nil && b != nil {
+		if !isSame(a.cfg, b.cfg) {
+			return false
+		}
+		a, b = a.outer, b.outer
+	}
+	return a == nil && b == nil
 }
 
 var errRate = errors.New("the client has passed the route's rate_limit")

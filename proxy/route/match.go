@@ -3,6 +3,7 @@ package route
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -14,35 +15,42 @@ import (
 // match is what a route asks of a request. What is empty asks for nothing.
 type match struct {
 	hosts   []string // example.org, or .example.org for all below
-	exact   []string
-	below   []string // ends with /
-	suffix  []string
+	paths   *paths   // nil: any
+	loose   *paths   // of a guard: the same in the form of httpmsg.LoosePath
+	query   []valueMatch
 	methods []string
-	headers []headerMatch
+	headers []valueMatch
 	from    []netip.Prefix
+	not     *match // nil: none
 }
 
-type headerMatch struct{ name, value string } // * is any value
+// valueMatch asks for a field or a parameter of a name; * is any value.
+type valueMatch struct{ name, value string }
 
-func newMatch(c *config.Match) (m match) {
+// newMatch returns the conditions of a route. Those of a guard match more paths, see
+// guards.
+func newMatch(c *config.Match, guard bool) *match {
+	m := newConditions(&c.Conditions)
+	if guard && m.paths != nil {
+		m.loose = m.paths.loosen()
+	}
+	if c.Not != nil {
+		m.not = newConditions(c.Not)
+	}
+	return m
+}
+
+func newConditions(c *config.Conditions) *match {
+	m := &match{paths: newPaths(c), methods: c.Methods, from: networks(c.From)}
 	for _, h := range c.Hosts {
 		m.hosts = append(m.hosts, strings.TrimPrefix(h, "*"))
 	}
-	for _, p := range c.Paths {
-		switch {
-		case strings.HasPrefix(p, "*"):
-			m.suffix = append(m.suffix, p[1:])
-		case strings.HasSuffix(p, "*"):
-			m.below = append(m.below, p[:len(p)-1])
-		default:
-			m.exact = append(m.exact, p)
-		}
+	for name, value := range c.Query {
+		m.query = append(m.query, valueMatch{name, value})
 	}
-	m.methods = c.Methods
 	for name, value := range c.Headers {
-		m.headers = append(m.headers, headerMatch{http.CanonicalHeaderKey(name), value})
+		m.headers = append(m.headers, valueMatch{http.CanonicalHeaderKey(name), value})
 	}
-	m.from = networks(c.From)
 	return m
 }
 
@@ -54,8 +62,10 @@ func networks(list []string) []netip.Prefix {
 	return prefixes
 }
 
-func (m *match) all(r *request.Request) bool {
-	return m.host(r.Host) && m.path(r.Path) && m.method(r.Method) && m.header(r.Header) && m.client(r.Client.Addr())
+// all reports whether all conditions hold for a request.
+func (m *match) all(r *request.Request, loose *loosePath) bool {
+	return m.host(r.Host) && m.path(r, loose) && m.method(r.Method) && m.header(r.Header) && m.client(r.Client.Addr()) &&
+		m.parameters(r.URL) && (m.not == nil || !m.not.all(r, loose))
 }
 
 func (m *match) host(host string) bool {
@@ -70,13 +80,22 @@ func (m *match) host(host string) bool {
 	return false
 }
 
-func (m *match) path(path string) bool {
-	if len(m.exact)+len(m.below)+len(m.suffix) == 0 {
+func (m *match) path(r *request.Request, loose *loosePath) bool {
+	return m.paths == nil || m.paths.match(r.Path) || m.loose != nil && m.loose.match(loose.of(r.Path))
+}
+
+// parameters reports whether the query has the parameters that are asked for.
+func (m *match) parameters(u *url.URL) bool {
+	if len(m.query) == 0 {
 		return true
 	}
-	return slices.Contains(m.exact, path) ||
-		slices.ContainsFunc(m.below, func(p string) bool { return strings.HasPrefix(path, p) }) ||
-		slices.ContainsFunc(m.suffix, func(s string) bool { return strings.HasSuffix(path, s) })
+	given := u.Query()
+	for _, want := range m.query {
+		if values := given[want.name]; len(values) == 0 || want.value != "*" && !slices.Contains(values, want.value) {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *match) method(method string) bool {

@@ -40,6 +40,12 @@ func (d *respond) Serve(w request.Response, r *request.Request) error {
 	return request.RespondText(w, d.status, body)
 }
 
+// nothing responds for a route with routes inside, none of which takes the request.
+type nothing struct{}
+
+// Serve implements request.Backend.
+func (nothing) Serve(request.Response, *request.Request) error { return request.ErrNoRoute }
+
 // toHTTPS redirects every request to the same address at the HTTPS listener with
 // a port.
 func toHTTPS(port int) *redirect {

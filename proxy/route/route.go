@@ -18,7 +18,8 @@ import (
 // Routes are the routes of a configuration.
 type Routes struct {
 	cfg     *config.Config
-	all     []*route
+	top     []*route // those of the file
+	all     []*route // and those inside of others
 	clients *forward.Clients
 	logs    *logs.Logs
 	tally   *tally.Tally
@@ -27,13 +28,15 @@ type Routes struct {
 // route is one of the configuration's.
 type route struct {
 	cfg     *config.Route
-	name    string // in logs: its name, or its place in the configuration
+	name    string // in logs: its name, or its index in the configuration
 	target  string // in logs: the backend's name, redirect or respond
 	backend request.Backend
-	match   match
+	match   *match
+	outer   *route   // nil: none
+	inner   []*route // if there are some, this one has no backend
 
-	limit    *rateLimit     // nil: none
-	inFlight *inFlight      // nil: no limit
+	limits   []*rateLimit   // those of the routes around it first
+	inFlight []*inFlight    // likewise
 	request  *headerChanges // nil: none
 	response *headerChanges
 }
@@ -47,32 +50,55 @@ func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.
 		logs:    l,
 		tally:   t,
 	}
-	for i := range cfg.Routes {
-		c := &cfg.Routes[i]
-		r := &route{
-			cfg:      c,
-			name:     cmp.Or(c.Name, fmt.Sprintf("routes[%d]", i)),
-			match:    newMatch(&c.Match),
-			request:  newHeaderChanges(&c.Headers.Request),
-			response: newHeaderChanges(&c.Headers.Response),
-		}
-		if c.RateLimit != nil {
-			r.limit = old.takeLimit(c)
-		}
-		if c.MaxInFlight > 0 {
-			r.inFlight = &inFlight{most: int64(c.MaxInFlight)}
-		}
-		switch {
-		case c.Redirect != nil:
-			r.target, r.backend = "redirect", &redirect{c.Redirect.To, c.Redirect.Status}
-		case c.Respond != nil:
-			r.target, r.backend = "respond", &respond{c.Respond.Status, c.Respond.Body}
-		default:
-			r.target, r.backend = c.Backend, backend(c.Backend)
-		}
-		rs.all = append(rs.all, r)
-	}
+	b := builder{rs, old, backend}
+	rs.top = b.routes(cfg.Routes, nil, "")
 	return rs
+}
+
+// builder builds the routes of a configuration.
+type builder struct {
+	rs, old *Routes
+	backend func(name string) request.Backend
+}
+
+// routes builds the routes inside of outer, which is nil for those of the file.
+func (b *builder) routes(list []config.Route, outer *route, within string) (built []*route) {
+	for i := range list {
+		index := fmt.Sprintf("%sroutes[%d]", within, i)
+		r := b.route(&list[i], outer, index)
+		b.rs.all = append(b.rs.all, r)
+		built = append(built, r)
+		r.inner = b.routes(r.cfg.Routes, r, index+".")
+	}
+	return built
+}
+
+func (b *builder) route(c *config.Route, outer *route, index string) *route {
+	r := &route{cfg: c, outer: outer, name: cmp.Or(c.Name, index), match: newMatch(&c.Match, guards(c))}
+	around := new(route)
+	if outer != nil {
+		around = outer
+	}
+	r.limits, r.inFlight = slices.Clip(around.limits), slices.Clip(around.inFlight)
+	r.request = newHeaderChanges(&c.Headers.Request, around.request)
+	r.response = newHeaderChanges(&c.Headers.Response, around.response)
+	if c.RateLimit != nil {
+		r.limits = append(r.limits, b.old.takeLimit(c, outer))
+	}
+	if c.MaxInFlight > 0 {
+		r.inFlight = append(r.inFlight, &inFlight{most: int64(c.MaxInFlight)})
+	}
+	switch {
+	case c.Redirect != nil:
+		r.target, r.backend = "redirect", &redirect{c.Redirect.To, c.Redirect.Status}
+	case c.Respond != nil:
+		r.target, r.backend = "respond", &respond{c.Respond.Status, c.Respond.Body}
+	case len(c.Routes) > 0:
+		r.target, r.backend = "routes", nothing{}
+	default:
+		r.target, r.backend = c.Backend, b.backend(c.Backend)
+	}
+	return r
 }
 
 // Has reports whether there is a route of a name with a backend.
@@ -85,23 +111,36 @@ type listed struct {
 	*route
 	raw   bool // whether it takes raw messages
 	http  bool // whether it takes HTTP requests
+	trace bool // whether it, or a route around or inside it, names TRACE
+	inner []listed
 	tally *tally.Requests
 }
 
 // Handler returns the handler of a listener.
 func (rs *Routes) Handler(l *config.Listener) *Handler {
 	h := &Handler{clients: rs.clients, logs: rs.logs, failures: rs.tally, unmatched: rs.tally.Requests(tally.Name{Listener: l.Name})}
-	for _, r := range rs.all {
-		of := listed{route: r, raw: r.cfg.Takes(l.Name, config.PayloadRaw), http: r.cfg.Takes(l.Name, config.PayloadHTTP)}
-		if of.raw || of.http {
-			of.tally = rs.tally.Requests(tally.Name{Listener: l.Name, Route: r.name, Backend: r.target})
-			h.routes = append(h.routes, of)
-		}
-	}
+	h.routes = rs.list(rs.top, l.Name, false)
 	if l.HTTP != nil && l.HTTP.RedirectHTTPS {
 		h.redirect = toHTTPS(httpsPort(rs.cfg))
 	}
 	return h
+}
+
+// list returns those of the routes that a listener may have requests for. trace is
+// whether a route around them names methods.
+func (rs *Routes) list(routes []*route, listener string, trace bool) (list []listed) {
+	for _, r := range routes {
+		of := listed{route: r, raw: r.cfg.Takes(listener, config.PayloadRaw), http: r.cfg.Takes(listener, config.PayloadHTTP)}
+		if !of.raw && !of.http {
+			continue
+		}
+		of.trace = trace || len(r.match.methods) > 0
+		of.inner = rs.list(r.inner, listener, of.trace)
+		of.trace = of.trace || slices.ContainsFunc(of.inner, func(l listed) bool { return l.trace })
+		of.tally = rs.tally.Requests(tally.Name{Listener: listener, Route: r.name, Backend: r.target})
+		list = append(list, of)
+	}
+	return list
 }
 
 // httpsPort returns the port of the first HTTPS listener, 443 if there is none or
@@ -127,16 +166,16 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 		w.ChangeHeader(rt.response.apply)
 		r.Overridden = rt.response.overridden
 	}
-	if rt.limit != nil {
-		if err := rt.limit.take(r); err != nil {
+	for _, l := range rt.limits {
+		if err := l.take(r); err != nil {
 			return err
 		}
 	}
-	if rt.inFlight != nil {
-		if err := rt.inFlight.take(); err != nil {
+	for _, l := range rt.inFlight {
+		if err := l.take(); err != nil {
 			return err
 		}
-		defer rt.inFlight.release()
+		defer l.release()
 	}
 	if r.Raw {
 		if err := requestOfRaw(r, rt.cfg.Raw); err != nil {
