@@ -42,6 +42,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 			w.checkBackendOptions(r, b)
 		}
 		w.checkRaw(r)
+		w.checkClientCertificate(r, cfg)
 		w.checkResponse(r)
 		w.checkNested(r)
 		w.checkTwice(&r.Match.Headers)
@@ -120,6 +121,23 @@ func (w *walker) checkNot(m *Match) {
 	if reflect.ValueOf(m.Not).Elem().IsZero() {
 		w.wrong(&m.Not, "it has no condition, so that no request matches; give it one, or remove it")
 	}
+}
+
+// checkClientCertificate checks that a listener of the route asks for certificates.
+func (w *walker) checkClientCertificate(r *Route, cfg *Config) {
+	if r.ClientCertificate != "required" || len(cfg.Listeners) == 0 {
+		return
+	}
+	for i := range cfg.Listeners {
+		l := &cfg.Listeners[i]
+		if !r.Takes(l.Name, PayloadHTTP) || l.HTTPS == nil {
+			continue
+		}
+		if l.HTTPS.asksClients() || w.at(&l.HTTPS.TLS.ACME) == nil {
+			return
+		}
+	}
+	w.wrong(&r.ClientCertificate, "no https listener of this route asks clients for a certificate, so that each would get 403; give client_auth: {ca: clients.pem, mode: verify_if_given} to the tls of one")
 }
 
 // checkResponse checks the responses of redirect and respond.

@@ -220,6 +220,8 @@ func wanted(v reflect.Value) (want string, tags []string) {
 		return "a mode such as 0640", []string{"!!int", "!!str"}
 	case Date:
 		return "a date such as 2027-06-30", []string{"!!timestamp", "!!str"}
+	case TLSVersion:
+		return "a version such as 1.3", []string{"!!float", "!!str"}
 	case bool:
 		return "true or false", []string{"!!bool"}
 	case int:

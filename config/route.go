@@ -23,9 +23,9 @@ type Route struct {
 
 	// Routes inside this one, for requests that match this one too. They have this
 	// route's options where they don't set their own, and what restricts a request
-	// applies once for each: `rate_limit`, `max_in_flight`, `headers`. A request that
-	// matches none of them gets 404: it doesn't go on to the routes below. Paths are
-	// whole paths here too.
+	// applies once for each: `rate_limit`, `max_in_flight`, `client_certificate`,
+	// `headers`. A request that matches none of them gets 404: it doesn't go on to the
+	// routes below. Paths are whole paths here too.
 	Routes []Route `yaml:"routes,kind" example:"{backend: VALUE}|site"`
 
 	// Lets raw messages match as well as HTTP requests, and configures how each becomes a
@@ -72,6 +72,10 @@ type Route struct {
 	// How many requests of the route may be in flight at once; more get 503. With it
 	// slow pages, as reports, don't take all workers of a backend. 0: no limit.
 	MaxInFlight int `yaml:"max_in_flight" default:"0" range:"0..1000000"`
+
+	// With `required`, a client needs a certificate, which the `client_auth` of the
+	// listener has verified; one without gets 403.
+	ClientCertificate string `yaml:"client_certificate" oneof:"required"`
 
 	// Limits the rate of requests; those beyond it get 429.
 	RateLimit *RateLimit `yaml:"rate_limit" example:"{rate: VALUE, burst: 50}|10"`

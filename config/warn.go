@@ -74,15 +74,12 @@ func (w *walker) warnMegaki(m *Megaki) {
 
 // warnHTTPS looks for certificates that no public authority can give.
 func (w *walker) warnHTTPS(h *HTTPS, cfg *Config) {
-	if h.TLS.ACME == nil || w.at(&h.TLS.ACME.CA).given { // an authority of one's own may do all this
-		return
+	public := w.warnPublic(&h.TLS.CertificateSource, h.Hosts)
+	for i := range h.TLS.Certificates {
+		c := &h.TLS.Certificates[i]
+		public = w.warnPublic(&c.CertificateSource, c.Hosts) || public
 	}
-	for i, host := range h.Hosts {
-		if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") {
-			w.odd(&h.Hosts[i], "a public authority gives no certificate for this, as it isn't a name of the public DNS; see internal: true for development")
-		}
-	}
-	if portOf(h.Address) == "443" {
+	if !public || portOf(h.Address) == "443" {
 		return
 	}
 	for i := range cfg.Listeners {
@@ -91,6 +88,20 @@ func (w *walker) warnHTTPS(h *HTTPS, cfg *Config) {
 		}
 	}
 	w.odd(&h.Address, "the authority will ask on port 443 or 80, and no listener is there; unless port 443 is forwarded to this one, there will be no certificate")
+}
+
+// warnPublic warns of names that no public authority knows, and reports whether such
+// an authority is asked.
+func (w *walker) warnPublic(s *CertificateSource, hosts []string) bool {
+	if s.ACME == nil || w.at(&s.ACME.CA).given { // an authority of one's own may do all this
+		return false
+	}
+	for i, host := range hosts {
+		if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") {
+			w.odd(&hosts[i], "a public authority gives no certificate for this, as it isn't a name of the public DNS; see internal: true for development")
+		}
+	}
+	return true
 }
 
 // warnHTTP looks for options that do nothing.

@@ -8,14 +8,14 @@ type HTTPS struct {
 	// addresses of the machine. Port 0 takes any free port.
 	Address string `yaml:"address,required" format:"address 443"`
 
-	// The names that certificates are for, and that clients may ask for (SNI):
-	// `example.org`, or `*.example.org` for names with one label more. A client
-	// that asks for another name is rejected; one that asks for none gets the
-	// certificate of the first. Needed by `acme` and `internal`; with `cert`, none means
+	// The names that the certificate of `tls` itself is for, and that clients may ask
+	// for (SNI): `example.org`, or `*.example.org` for names with one label more. A
+	// client that asks for a name of no certificate is rejected; one that asks for none
+	// gets the first certificate. Needed by `acme` and `internal`; with `cert`, none means
 	// whatever names it has.
 	Hosts []string `yaml:"hosts" format:"name"`
 
-	// Where certificates come from: exactly one source.
+	// Where certificates come from, and what else TLS needs.
 	TLS TLS `yaml:"tls,required" example:"{cert: c.pem, key: k.pem}"`
 
 	Web
@@ -86,41 +86,4 @@ type Web struct {
 
 	// Load balancers in front of this listener.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
-}
-
-// TLS configures where the certificates of a listener come from: exactly one of
-// `acme`, `cert` with `key`, and `internal: true`.
-type TLS struct {
-	// Certificates that mkd gets, and renews, from a certificate authority.
-	ACME *ACME `yaml:"acme" example:"{agree_terms: true}"`
-
-	// A PEM file with the certificate, and after it those that lead to its
-	// authority. It and `key` are read anew when they change.
-	Cert string `yaml:"cert" default:"" path:"file"`
-
-	// A PEM file with the private key of `cert`.
-	Key string `yaml:"key" default:"" path:"tlskey"`
-
-	// Whether mkd makes a certificate by itself, for development. Clients
-	// must be configured to trust it: it is `internal/LISTENER.crt` in `storage`.
-	Internal bool `yaml:"internal" default:"false"`
-}
-
-// ACME is about a certificate authority that gives certificates to those who
-// control a name (RFC 8555). It asks the machine that the name leads to: on
-// port 443, which must lead to this listener (tls-alpn-01), or on port 80, which
-// must lead to an `http` listener (http-01). One of them is enough.
-type ACME struct {
-	// The mail address that the authority can reach you by. Most do without.
-	Email string `yaml:"email" default:"" format:"email"`
-
-	// Whether you agree to the authority's terms of service. It must be true.
-	AgreeTerms bool `yaml:"agree_terms" default:"false"`
-
-	// The address of the authority's directory.
-	CA string `yaml:"ca" default:"https://acme-v02.api.letsencrypt.org/directory" format:"url"`
-
-	// A PEM file with the certificates that the authority's own server is
-	// trusted by. Empty: those of this machine.
-	CARoot string `yaml:"ca_root" default:"" path:"file"`
 }

@@ -44,9 +44,9 @@ routes:
 	}
 	for i, want := range []Listener{
 		{Name: "plain", HTTP: &HTTP{Address: ":80", Web: web}},
-		{Name: "files", HTTPS: &HTTPS{Address: ":443", TLS: TLS{Cert: "c", Key: "k"}, Web: web}},
+		{Name: "files", HTTPS: &HTTPS{Address: ":443", TLS: TLS{MinVersion: "1.2", CertificateSource: CertificateSource{Cert: "c", Key: "k"}}, Web: web}},
 		{Name: "acme", HTTPS: &HTTPS{Address: ":444", Hosts: []string{"example.org"}, Web: web,
-			TLS: TLS{ACME: &ACME{AgreeTerms: true, CA: "https://acme-v02.api.letsencrypt.org/directory"}}}},
+			TLS: TLS{MinVersion: "1.2", CertificateSource: CertificateSource{ACME: &ACME{AgreeTerms: true, CA: "https://acme-v02.api.letsencrypt.org/directory"}}}}},
 	} {
 		if have := cfg.Listeners[i]; !reflect.DeepEqual(have, want) {
 			t.Errorf("have %+v\nwant %+v", have, want)
@@ -190,9 +190,9 @@ func TestEverythingOfTheWeb(t *testing.T) {
 	}
 	listeners := []Listener{
 		{Name: "plain", HTTP: &HTTP{Address: ":80", Web: web}},
-		{Name: "secure", HTTPS: &HTTPS{Address: "[::]:443", Hosts: []string{"example.org", "192.0.2.1"}, Web: web, TLS: TLS{
-			ACME: &ACME{Email: "me@example.org", AgreeTerms: true, CA: "https://ca.example.org/dir", CARoot: "root.pem"}}}},
-		{Name: "internal", HTTPS: &HTTPS{Address: ":444", Hosts: []string{"*.example.org"}, TLS: TLS{Internal: true}, Web: defaults}},
+		{Name: "secure", HTTPS: &HTTPS{Address: "[::]:443", Hosts: []string{"example.org", "192.0.2.1"}, Web: web, TLS: TLS{MinVersion: "1.2",
+			CertificateSource: CertificateSource{ACME: &ACME{Email: "me@example.org", AgreeTerms: true, CA: "https://ca.example.org/dir", CARoot: "root.pem"}}}}},
+		{Name: "internal", HTTPS: &HTTPS{Address: ":444", Hosts: []string{"*.example.org"}, TLS: TLS{MinVersion: "1.2", CertificateSource: CertificateSource{Internal: true}}, Web: defaults}},
 	}
 	backends := []Backend{{Name: "api", HTTP: &HTTPBackend{
 		Upstreams:       []Upstream{{URL: "http://a:1", Weight: 2}, {URL: "https://[::1]", Weight: 1}, {URL: "unix:run/api.sock", Weight: 1}},
@@ -273,6 +273,19 @@ func TestWebErrors(t *testing.T) {
 		{"no cert", https(`tls: {key: k}`), "2:55: listeners.web.https.tls.key: cert and key go together; give cert too"},
 		{"key missing", https(`tls: {cert: c, key: missing.key}`), "2:64: listeners.web.https.tls.key: missing.key doesn't exist; it is the private key that was made together with the certificate in cert, as by certbot or openssl"},
 		{"cert missing", https(`tls: {cert: missing, key: k}`), "2:56: listeners.web.https.tls.cert: missing doesn't exist; relative paths start at the folder of the configuration file"},
+		{"nothing but client_auth", https(`tls: {client_auth: {ca: c}}`), tls + "where do the certificates come from? Give acme, or cert and key, or internal: true"},
+		{"certificates without a source", https(`tls: {certificates: [{hosts: [a.b]}]}`), "2:65: listeners.web.https.tls.certificates[0]: where do the certificates come from? Give acme, or cert and key, or internal: true"},
+		{"two sources of one", https(`tls: {certificates: [{cert: c, key: k, internal: true, hosts: [a.b]}]}`), "2:65: listeners.web.https.tls.certificates[0]: it has more than one source of certificates; keep one of acme, cert with key, and internal: true"},
+		{"one without hosts", https(`tls: {certificates: [{internal: true}]}`), "2:65: listeners.web.https.tls.certificates[0].hosts: which names are the certificates for? List them, as in hosts: [example.org]"},
+		{"one without a key", https(`tls: {certificates: [{cert: c}]}`), "2:72: listeners.web.https.tls.certificates[0].cert: cert and key go together; give key too"},
+		{"one as a word", https(`tls: {certificates: [c]}`), `2:65: listeners.web.https.tls.certificates[0]: got "c"; want keys with values, as in {cert: c.pem, key: k.pem}`},
+		{"a name twice", https(`hosts: [a.b], tls: {internal: true, certificates: [{cert: c, key: k, hosts: [c.d, a.b]}]}`),
+			"2:126: listeners.web.https.tls.certificates[0].hosts[1]: listeners.web.https.hosts[0] has this name already, and a name has one certificate; take one out"},
+		{"hosts of no certificate", https(`hosts: [a.b], tls: {certificates: [{cert: c, key: k}]}`), "2:51: listeners.web.https.hosts: tls itself has no certificate that is for them; move them to those in tls.certificates"},
+		{"min_version", https(`tls: {cert: c, key: k, min_version: 1.1}`), `2:80: listeners.web.https.tls.min_version: got the number 1.1; want 1.2 or 1.3; did you mean "1.2"?`},
+		{"client_auth as a word", https(`tls: {cert: c, key: k, client_auth: ca}`), `2:80: listeners.web.https.tls.client_auth: got "ca"; want keys with values, as in {ca: ca}`},
+		{"client_auth without ca", https(`tls: {cert: c, key: k, client_auth: {mode: require}}`), `2:67: listeners.web.https.tls.client_auth.ca: the key is missing, and must be given`},
+		{"client_auth's mode", https(`tls: {cert: c, key: k, client_auth: {ca: c, mode: optional}}`), `2:94: listeners.web.https.tls.client_auth.mode: got "optional"; want require or verify_if_given`},
 		{"mistyped source", https(`tls: {intrenal: true}`), `2:50: listeners.web.https.tls.intrenal: unknown key; did you mean "internal"?`},
 		{"no block", https(`tls: internal`), `2:49: listeners.web.https.tls: got "internal"; want keys with values, as in {cert: c.pem, key: k.pem}`},
 		{"internal without hosts", https(`tls: {internal: true}`), "2:19: listeners.web.https.hosts: which names are the certificates for? List them, as in hosts: [example.org]"},

@@ -1,29 +1,65 @@
 package proxy
 
 import (
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 
 	"mkd/config"
 	"mkd/proxy/certs"
+	"mkd/proxy/listener"
 )
 
-// certificateOptions returns where the certificates of an HTTPS listener come
-// from.
-func certificateOptions(cfg *config.Config, l *config.Listener) certs.Options {
-	c := &l.HTTPS.TLS
-	o := certs.Options{Hosts: l.HTTPS.Hosts, Internal: c.Internal}
-	if c.Cert != "" {
-		o.Files = []certs.KeyPair{{Cert: c.Cert, Key: c.Key}}
+// planTLS adds the certificates of an HTTPS listener to a change, and has env serve
+// them.
+func planTLS(c *change, cfg *config.Config, l *config.Listener, env *listener.Daemon) error {
+	made, err := c.certs.Add(l.Name, tlsOptions(cfg, l))
+	if err != nil {
+		return placed(cfg, l, err)
 	}
-	if a := c.ACME; a != nil {
-		o.ACME = &certs.ACME{
-			Email:       a.Email,
-			AgreeTerms:  a.AgreeTerms,
-			CA:          a.CA,
-			CARoot:      a.CARoot,
-			TLSAddress:  l.HTTPS.Address,
-			HTTPAddress: plainAddress(cfg),
+	env.TLS = made.Config
+	if made.AsksClients() {
+		env.Clients = made
+	}
+	return nil
+}
+
+// placed adds to an error of package certs the place of the certificate that it is
+// about.
+func placed(cfg *config.Config, l *config.Listener, err error) error {
+	path := "https.tls"
+	if e := (*certs.Error)(nil); errors.As(err, &e) {
+		path = l.HTTPS.Certificates()[e.Certificate].Path
+	}
+	return fmt.Errorf("%s: %w", cfg.Position("listeners."+l.Name+"."+path), err)
+}
+
+// tlsOptions returns where the certificates of an HTTPS listener come from, and what
+// else its TLS has.
+func tlsOptions(cfg *config.Config, l *config.Listener) (o certs.Options) {
+	if l.HTTPS.TLS.MinVersion == "1.3" {
+		o.MinVersion = tls.VersionTLS13
+	}
+	for _, c := range l.HTTPS.Certificates() {
+		made := certs.Certificate{Hosts: c.Hosts, Internal: c.Internal}
+		if c.Cert != "" {
+			made.Files = []certs.KeyPair{{Cert: c.Cert, Key: c.Key}}
 		}
+		if a := c.ACME; a != nil {
+			made.ACME = &certs.ACME{
+				Email:       a.Email,
+				AgreeTerms:  a.AgreeTerms,
+				CA:          a.CA,
+				CARoot:      a.CARoot,
+				TLSAddress:  l.HTTPS.Address,
+				HTTPAddress: plainAddress(cfg),
+			}
+		}
+		if a := c.ClientAuth; a != nil {
+			made.ClientAuth = &certs.ClientAuth{CA: a.CA, Optional: a.Mode == "verify_if_given"}
+		}
+		o.Certificates = append(o.Certificates, made)
 	}
 	return o
 }

@@ -79,9 +79,11 @@ func (d *Daemon) plan(cfg *config.Config) (*change, error) {
 	errs := []error{err}
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
-		if err := d.planListener(c, cfg, l); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", cfg.Position("listeners."+l.Name), err))
+		err := d.planListener(c, cfg, l)
+		if e := (*certs.Error)(nil); err != nil && !errors.As(err, &e) { // else it has its place
+			err = fmt.Errorf("%s: %w", cfg.Position("listeners."+l.Name), err)
 		}
+		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		if errs[0] == nil {
@@ -106,7 +108,7 @@ func (d *Daemon) planListener(c *change, cfg *config.Config, l *config.Listener)
 		Challenge:  d.certs.HTTPChallengeHandler,
 	}
 	if l.HTTPS != nil {
-		if env.TLS, err = c.certs.Add(l.Name, certificateOptions(cfg, l)); err != nil {
+		if err := planTLS(c, cfg, l, env); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,7 @@ var house = map[string]struct{ own, modules []string }{
 	"internal/testserver/pebble":      {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}},
 	"internal/testserver/phpfpm":      {nil, nil},
 	"internal/testserver/redisserver": {nil, nil},
+	"internal/testserver/testca":      {nil, nil},
 	"internal/testserver/storetest":   {[]string{"megaki"}, nil},
 
 	"cmd/mkd":                {[]string{"admin/console", "proxy/keys", "admin", "proxy", "proxy/logs", "config", "megaki", "megaki/privatekey", "php", "service", "internal/manpages"}, []string{"github.com/spf13/cobra"}},

@@ -134,6 +134,9 @@ func (s *script) Send(r *request.Request, out *http.Request, e roundtrip.Events)
 		Key:          r.Key,
 		Env:          s.env,
 	}
+	if c := r.Cert; c != nil {
+		params.TLS = clientCertParams(c)
+	}
 	if r.Session != nil {
 		params.Session = r.Session.String()
 	}
@@ -145,6 +148,16 @@ func (s *script) Send(r *request.Request, out *http.Request, e roundtrip.Events)
 			Events: e,
 		})
 	})
+}
+
+// clientCertParams returns the certificate of a client by the names of Apache's mod_ssl.
+func clientCertParams(c *request.ClientCert) []fastcgi.Param {
+	params := []fastcgi.Param{{Name: "SSL_CLIENT_VERIFY", Value: c.Result()}}
+	if c.Verified() {
+		params = append(params, fastcgi.Param{Name: "SSL_CLIENT_S_DN", Value: c.Subject}, fastcgi.Param{Name: "SSL_CLIENT_I_DN", Value: c.Issuer},
+			fastcgi.Param{Name: "SSL_CLIENT_M_SERIAL", Value: c.Serial}, fastcgi.Param{Name: "SSL_CLIENT_FINGERPRINT", Value: c.Fingerprint})
+	}
+	return params
 }
 
 // check asks a server for its ping.path.

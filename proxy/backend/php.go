@@ -129,7 +129,10 @@ func (b *phpBackend) Leaks() php.Leaks { return b.pool.Leaks() }
 func (b *phpBackend) Status() php.Status { return b.pool.Status() }
 
 // Prepare implements request.Preparer.
-func (b *phpBackend) Prepare(r *request.Request) { forward.SetRequestID(r) }
+func (b *phpBackend) Prepare(r *request.Request) {
+	forward.SetClientCert(r)
+	forward.SetRequestID(r)
+}
 
 // Serve implements request.Backend. A script with an on_http gets HTTP requests as
 // such. Any other gets the message's bytes verbatim, and what it returns is the

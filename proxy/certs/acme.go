@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -103,16 +102,16 @@ func (i issuer) PreCheck(ctx context.Context, names []string, _ bool) error {
 	return i.ACMEIssuer.PreCheck(ctx, names, false)
 }
 
-// addACME returns the source of a listener: that of old if nothing has changed.
-func (set *Set) addACME(old, l *listed, log *zap.Logger) (*acmeSource, error) {
-	m, o := set.manager, *l.options.ACME
+// addACME returns the source of a certificate: that of old if nothing has changed.
+func (set *Set) addACME(old *listed, e *entry, log *zap.Logger) (*acmeSource, error) {
+	m, o := set.manager, *e.options.ACME
 	o.CA = cmp.Or(o.CA, DefaultCA)
-	template, err := o.template(l.hosts.list)
+	template, err := o.template(e.hosts.list)
 	if err != nil {
 		return nil, err
 	}
 	var hosts []string // those that another listener doesn't have already
-	for _, host := range l.hosts.list {
+	for _, host := range e.hosts.list {
 		if other := set.byHost[host]; other == nil {
 			hosts = append(hosts, host)
 		} else if other.opts.Email != o.Email || other.opts.CA != o.CA || other.opts.CARoot != o.CARoot {
@@ -121,9 +120,13 @@ func (set *Set) addACME(old, l *listed, log *zap.Logger) (*acmeSource, error) {
 	}
 	var s *acmeSource
 	if old != nil {
-		s, _ = old.source.(*acmeSource)
+		for _, before := range old.entries {
+			if kept, ok := before.source.(*acmeSource); ok && before.sameCertificate(e) && slices.Equal(kept.hosts, hosts) {
+				s = kept
+			}
+		}
 	}
-	if s == nil || !reflect.DeepEqual(old.options, l.options) || !slices.Equal(s.hosts, hosts) {
+	if s == nil {
 		s = m.newACMESource(o, hosts, template, log)
 	}
 	for _, host := range hosts {

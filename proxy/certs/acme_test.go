@@ -80,9 +80,9 @@ func (s *site) acme() *ACME {
 }
 
 // serve adds the site's listener and serves on it.
-func (s *site) serve(o Options) {
+func (s *site) serve(o Certificate) {
 	s.t.Helper()
-	config, err := s.manager.Add("web", o)
+	config, err := s.manager.Add("web", one(o))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestHTTP01(t *testing.T) {
 	o := s.acme()
 	o.Email = "me@example.org"
 	o.disableTLSALPN = true
-	s.serve(Options{Hosts: []string{"one.example.org", "two.example.org"}, ACME: o})
+	s.serve(Certificate{Hosts: []string{"one.example.org", "two.example.org"}, ACME: o})
 	s.manager.Start(t.Context())
 	s.awaitCertificate("one.example.org")
 	s.awaitCertificate("two.example.org")
@@ -184,7 +184,7 @@ func TestTLSALPN01(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	o := s.acme()
 	o.HTTPAddress = ""
-	s.serve(Options{Hosts: []string{"alpn.example.org", "bücher.alpn.example.org"}, ACME: o})
+	s.serve(Certificate{Hosts: []string{"alpn.example.org", "bücher.alpn.example.org"}, ACME: o})
 	if _, err := s.get("alpn.example.org"); err == nil || strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("before there is a certificate: %v", err)
 	}
@@ -215,7 +215,7 @@ func TestTLSALPN01(t *testing.T) {
 	logger, logs := observed()
 	m := New(s.storage, logger)
 	defer m.Close()
-	config, err := m.Add("web", Options{Hosts: []string{"alpn.example.org"}, ACME: o})
+	config, err := m.Add("web", one(Certificate{Hosts: []string{"alpn.example.org"}, ACME: o}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestTLSALPN01(t *testing.T) {
 // A certificate is renewed while the listener stays, and so do connections.
 func TestRenewal(t *testing.T) {
 	s := newSite(t, 10*time.Second)
-	s.serve(Options{Hosts: []string{"renewal.example.org"}, ACME: s.acme()})
+	s.serve(Certificate{Hosts: []string{"renewal.example.org"}, ACME: s.acme()})
 	s.manager.Start(t.Context())
 	first := s.awaitCertificate("renewal.example.org")
 	old, err := tls.Dial("tcp", s.https.Addr().String(), &tls.Config{ServerName: "renewal.example.org", RootCAs: s.pebble.Roots})
@@ -273,7 +273,7 @@ func TestCADown(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	s.pebble.Down.Store(true)
 	other := pebble.Start(t, port(s.http), port(s.https), 24*time.Hour)
-	internal, err := s.manager.Add("internal", Options{Hosts: []string{"localhost"}, Internal: true})
+	internal, err := s.manager.Add("internal", one(Certificate{Hosts: []string{"localhost"}, Internal: true}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,11 +282,11 @@ func TestCADown(t *testing.T) {
 	if err := s.manager.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	another, err := s.manager.Add("another", Options{Hosts: []string{"down.example.com"}, ACME: o})
+	another, err := s.manager.Add("another", one(Certificate{Hosts: []string{"down.example.com"}, ACME: o}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.serve(Options{Hosts: []string{"down.example.org"}, ACME: s.acme()})
+	s.serve(Certificate{Hosts: []string{"down.example.org"}, ACME: s.acme()})
 	start := time.Now()
 	s.manager.Start(t.Context())
 	if took := time.Since(start); took > patience/2 {
@@ -325,7 +325,7 @@ func TestChallengesThatFail(t *testing.T) {
 	elsewhere := listenTCP(t)
 	elsewhere.Close() // the CA finds nobody there
 	s.pebble = pebble.Start(t, port(elsewhere), port(elsewhere), 24*time.Hour)
-	s.serve(Options{Hosts: []string{"fail.example.org"}, ACME: s.acme()})
+	s.serve(Certificate{Hosts: []string{"fail.example.org"}, ACME: s.acme()})
 	s.manager.Start(t.Context())
 	s.await("a failure that is logged", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
 	logged := s.logged("no certificate could be obtained")[0].ContextMap()
@@ -344,7 +344,7 @@ func TestCAIsNotTrusted(t *testing.T) {
 	s := newSite(t, 24*time.Hour)
 	o := s.acme()
 	o.CARoot = ""
-	s.serve(Options{Hosts: []string{"untrusted.example.org"}, ACME: o})
+	s.serve(Certificate{Hosts: []string{"untrusted.example.org"}, ACME: o})
 	s.manager.Start(t.Context())
 	s.await("a failure that is logged", func() bool { return len(s.logged("no certificate could be obtained")) > 0 })
 	if check := fmt.Sprint(s.logged("no certificate could be obtained")[0].ContextMap()["check"]); !strings.Contains(check, "ca_root") {

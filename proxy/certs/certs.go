@@ -22,14 +22,24 @@ import (
 // lookInterval is how often files and the expiry of certificates are checked.
 const lookInterval = 5 * time.Second
 
-// Options are the certificates of one HTTPS listener: exactly one of Files,
-// ACME and Internal.
+// Options are the certificates of one HTTPS listener, and what else its TLS has.
 type Options struct {
+	// Certificates: a client gets the first of those for the whole name that it asks
+	// for (SNI) that it supports, else the first whose wildcard takes the name. One that
+	// asks for no name gets the first of all, and one that asks for another name the
+	// alert unrecognized_name.
+	Certificates []Certificate
+
+	// MinVersion is the oldest version of TLS. Default: 1.2.
+	MinVersion uint16
+}
+
+// Certificate is one of the certificates of a listener: exactly one of Files, ACME and
+// Internal.
+type Certificate struct {
 	// Hosts are the names that clients may ask for: example.org, or
-	// *.example.org for all names with one label more. A client that asks for
-	// none (no SNI) gets the certificate of the first; one that asks for another
-	// gets the alert unrecognized_name. With Files they may be left out, and are
-	// then the names in the certificates.
+	// *.example.org for all names with one label more. With Files they may be left
+	// out, and are then the names in the certificates.
 	Hosts []string
 
 	// Files are certificates on disk. They are served anew when the files
@@ -41,9 +51,21 @@ type Options struct {
 
 	// Internal makes one for all of Hosts and localhost. It is self-signed, so
 	// clients must be configured to trust it: STORAGE/internal/LISTENER.crt, which
-	// is replaced after a year.
+	// is replaced after a year. The second of a listener is LISTENER-2.crt.
 	Internal bool
+
+	// ClientAuth asks clients for a certificate. Default: they aren't asked.
+	ClientAuth *ClientAuth
 }
+
+// Error is what is wrong with a certificate of Options.
+type Error struct {
+	Certificate int // its index
+	Err         error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Manager keeps the certificates of all listeners.
 type Manager struct {
@@ -62,7 +84,7 @@ type Manager struct {
 	firstRetry time.Duration
 }
 
-// source has the certificates of one listener. Its methods are safe for concurrent
+// source has one of the certificates of a listener. Its methods are safe for concurrent
 // use, except for refresh.
 type source interface {
 	// certificate returns the certificate for a name that the client may ask
@@ -88,16 +110,18 @@ func New(storage string, logger *zap.Logger) *Manager {
 	return m
 }
 
-// Add adds a listener to the certificates that are in use; see Set.Add.
+// Add adds a listener to the certificates that are in use; see Set.Add. It returns the
+// configuration of its TLS.
 func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	next := m.NewSet()
 	next.list = append(next.list, m.set.list...)
 	maps.Copy(next.byHost, m.set.byHost)
-	config, err := next.Add(listener, o)
-	if err == nil {
-		m.Use(next)
+	made, err := next.Add(listener, o)
+	if err != nil {
+		return nil, err
 	}
-	return config, err
+	m.Use(next)
+	return made.Config, nil
 }
 
 // Prepare is Set.Prepare for the certificates that are in use.
@@ -141,7 +165,9 @@ func (m *Manager) Start(ctx context.Context) {
 			set := m.set
 			m.mu.RUnlock()
 			for _, l := range set.list {
-				l.source.refresh()
+				for _, e := range l.entries {
+					e.source.refresh()
+				}
 			}
 		}
 	})
@@ -151,16 +177,13 @@ func (m *Manager) Start(ctx context.Context) {
 	m.obtain(nil, m.set.byHost)
 }
 
-// Use puts other certificates in the place of those that are in use. Connections and
-// configurations of TLS stay as they are.
+// Use puts other certificates in the place of those that are in use. Connections, and
+// the TLS of earlier sets, stay as they are.
 func (m *Manager) Use(next *Set) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.set
 	m.set = next
-	for _, l := range next.list {
-		l.serving.current.Store(l)
-	}
 	if m.acme != nil {
 		m.acme.use(next.byHost)
 	}

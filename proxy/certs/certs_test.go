@@ -121,6 +121,9 @@ func served(t *testing.T, server *tls.Config, name string) int64 {
 	return state.PeerCertificates[0].SerialNumber.Int64()
 }
 
+// one returns the options of a listener with a single certificate.
+func one(c Certificate) Options { return Options{Certificates: []Certificate{c}} }
+
 func TestHostnames(t *testing.T) {
 	for given, want := range map[string]string{
 		"example.org":                            "example.org",
@@ -210,53 +213,53 @@ func TestOptions(t *testing.T) {
 	example := []string{"example.org"}
 	for _, test := range []struct {
 		storage string
-		o       Options
+		o       Certificate
 		want    string // "": right
 	}{
-		{storage, Options{Hosts: example, Files: []KeyPair{good}}, ""},
-		{"", Options{Hosts: example, Files: []KeyPair{good, other}}, ""},
-		{storage, Options{Files: []KeyPair{good}}, ""},
-		{storage, Options{Hosts: example, Internal: true}, ""},
-		{storage, Options{Hosts: example, ACME: acme(nil)}, ""},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.HTTPAddress = "" })}, ""},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.CARoot = good.Cert; a.TLSAddress = "127.0.0.1:https" })}, ""},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.CA = "" })}, ""},
-		{storage, Options{Hosts: []string{"bücher.example"}, ACME: acme(nil)}, ""},
+		{storage, Certificate{Hosts: example, Files: []KeyPair{good}}, ""},
+		{"", Certificate{Hosts: example, Files: []KeyPair{good, other}}, ""},
+		{storage, Certificate{Files: []KeyPair{good}}, ""},
+		{storage, Certificate{Hosts: example, Internal: true}, ""},
+		{storage, Certificate{Hosts: example, ACME: acme(nil)}, ""},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.HTTPAddress = "" })}, ""},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CARoot = good.Cert; a.TLSAddress = "127.0.0.1:https" })}, ""},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CA = "" })}, ""},
+		{storage, Certificate{Hosts: []string{"bücher.example"}, ACME: acme(nil)}, ""},
 
-		{storage, Options{}, "exactly one"},
-		{storage, Options{Hosts: example}, "exactly one"},
-		{storage, Options{Hosts: example, Internal: true, Files: []KeyPair{good}}, "exactly one"},
-		{storage, Options{Hosts: example, Internal: true, ACME: acme(nil)}, "exactly one"},
-		{storage, Options{Internal: true}, "no hosts"},
-		{storage, Options{ACME: acme(nil)}, "no hosts"},
-		{"", Options{Hosts: example, Internal: true}, "no folder"},
-		{"", Options{Hosts: example, ACME: acme(nil)}, "no folder"},
-		{good.Cert, Options{Hosts: example, Internal: true}, "the folder of certificates"},
-		{storage, Options{Hosts: []string{"example.org", "example.org."}, Internal: true}, "duplicate"},
-		{storage, Options{Hosts: []string{"example.org:443"}, Internal: true}, "isn't a host name"},
+		{storage, Certificate{}, "exactly one"},
+		{storage, Certificate{Hosts: example}, "exactly one"},
+		{storage, Certificate{Hosts: example, Internal: true, Files: []KeyPair{good}}, "exactly one"},
+		{storage, Certificate{Hosts: example, Internal: true, ACME: acme(nil)}, "exactly one"},
+		{storage, Certificate{Internal: true}, "no hosts"},
+		{storage, Certificate{ACME: acme(nil)}, "no hosts"},
+		{"", Certificate{Hosts: example, Internal: true}, "no folder"},
+		{"", Certificate{Hosts: example, ACME: acme(nil)}, "no folder"},
+		{good.Cert, Certificate{Hosts: example, Internal: true}, "the folder of certificates"},
+		{storage, Certificate{Hosts: []string{"example.org", "example.org."}, Internal: true}, "duplicate"},
+		{storage, Certificate{Hosts: []string{"example.org:443"}, Internal: true}, "isn't a host name"},
 
-		{storage, Options{Files: []KeyPair{{good.Cert, dir + "/none"}}}, dir + "/none"},
-		{storage, Options{Files: []KeyPair{{dir + "/none", good.Key}}}, dir + "/none"},
-		{storage, Options{Files: []KeyPair{{good.Cert, other.Key}}}, "doesn't belong to the certificate"},
-		{storage, Options{Files: []KeyPair{{good.Key, good.Cert}}}, "there is no certificate in PEM in " + good.Key},
-		{storage, Options{Files: []KeyPair{{large, good.Key}}}, "not a file of"},
-		{storage, Options{Files: []KeyPair{{dir, good.Key}}}, "not a file of"},
+		{storage, Certificate{Files: []KeyPair{{good.Cert, dir + "/none"}}}, dir + "/none"},
+		{storage, Certificate{Files: []KeyPair{{dir + "/none", good.Key}}}, dir + "/none"},
+		{storage, Certificate{Files: []KeyPair{{good.Cert, other.Key}}}, "doesn't belong to the certificate"},
+		{storage, Certificate{Files: []KeyPair{{good.Key, good.Cert}}}, "there is no certificate in PEM in " + good.Key},
+		{storage, Certificate{Files: []KeyPair{{large, good.Key}}}, "not a file of"},
+		{storage, Certificate{Files: []KeyPair{{dir, good.Key}}}, "not a file of"},
 
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.AgreeTerms = false })}, "agree_terms: true"},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.AgreeTerms, a.CA = false, "" })}, "acme-v02.api.letsencrypt.org"},
-		{storage, Options{Hosts: []string{"*.example.org"}, ACME: acme(nil)}, "dns-01"},
-		{storage, Options{Hosts: []string{"192.0.2.1"}, ACME: acme(nil)}, "not for addresses"},
-		{storage, Options{Hosts: []string{"localhost"}, ACME: acme(func(a *ACME) { a.CA = "" })}, "Let's Encrypt"},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.CA = "http://ca.example/dir" })}, "https://HOST/PATH"},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.CA = "ca.example" })}, "https://HOST/PATH"},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.CARoot = dir + "/none" })}, "ca_root"},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.CARoot = good.Key })}, "no certificates"},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.TLSAddress = "" })}, "address"},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.TLSAddress = ":0" })}, "port"},
-		{storage, Options{Hosts: example, ACME: acme(func(a *ACME) { a.HTTPAddress = ":none" })}, "port"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.AgreeTerms = false })}, "agree_terms: true"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.AgreeTerms, a.CA = false, "" })}, "acme-v02.api.letsencrypt.org"},
+		{storage, Certificate{Hosts: []string{"*.example.org"}, ACME: acme(nil)}, "dns-01"},
+		{storage, Certificate{Hosts: []string{"192.0.2.1"}, ACME: acme(nil)}, "not for addresses"},
+		{storage, Certificate{Hosts: []string{"localhost"}, ACME: acme(func(a *ACME) { a.CA = "" })}, "Let's Encrypt"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CA = "http://ca.example/dir" })}, "https://HOST/PATH"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CA = "ca.example" })}, "https://HOST/PATH"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CARoot = dir + "/none" })}, "ca_root"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CARoot = good.Key })}, "no certificates"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.TLSAddress = "" })}, "address"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.TLSAddress = ":0" })}, "port"},
+		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.HTTPAddress = ":none" })}, "port"},
 	} {
 		m := New(test.storage, nil)
-		config, err := m.Add("web", test.o)
+		config, err := m.Add("web", one(test.o))
 		if err == nil {
 			err = m.Prepare()
 		}
@@ -275,19 +278,19 @@ func TestHostOfTwoListeners(t *testing.T) {
 	m := New(t.TempDir(), nil)
 	defer m.Close()
 	a := ACME{AgreeTerms: true, CA: "https://ca.example/dir", TLSAddress: ":443"}
-	if _, err := m.Add("one", Options{Hosts: []string{"example.org"}, ACME: &a}); err != nil {
+	if _, err := m.Add("one", one(Certificate{Hosts: []string{"example.org"}, ACME: &a})); err != nil {
 		t.Fatal(err)
 	}
 	b := a
 	b.TLSAddress = ":8443"
-	if _, err := m.Add("two", Options{Hosts: []string{"example.org", "example.com"}, ACME: &b}); err != nil {
+	if _, err := m.Add("two", one(Certificate{Hosts: []string{"example.org", "example.com"}, ACME: &b})); err != nil {
 		t.Error(err)
 	}
 	if s := m.acme.source("example.com"); len(s.hosts) != 1 || s.hosts[0] != "example.com" {
 		t.Errorf("the second listener obtains certificates for %q", s.hosts)
 	}
 	b.Email = "me@example.org"
-	if _, err := m.Add("three", Options{Hosts: []string{"example.org"}, ACME: &b}); err == nil || !strings.Contains(err.Error(), "another listener") {
+	if _, err := m.Add("three", one(Certificate{Hosts: []string{"example.org"}, ACME: &b})); err == nil || !strings.Contains(err.Error(), "another listener") {
 		t.Error(err)
 	}
 }

@@ -38,7 +38,7 @@ func TestFilesChange(t *testing.T) {
 		kp := writePair(t, dir, "site", 1, end, "example.org")
 		logger, logs := observed()
 		m := New("", logger)
-		config, err := m.Add("web", Options{Hosts: []string{"example.org"}, Files: []KeyPair{kp}})
+		config, err := m.Add("web", one(Certificate{Hosts: []string{"example.org"}, Files: []KeyPair{kp}}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestFilesBehindSymlinks(t *testing.T) {
 		var tests []*fileTest
 		m := New("", nil)
 		for i, kp := range []KeyPair{{dir + "/live/cert.pem", dir + "/live/key.pem"}, {dir + "/tls.crt", dir + "/tls.key"}} {
-			config, err := m.Add(fmt.Sprint("web", i), Options{Files: []KeyPair{kp}})
+			config, err := m.Add(fmt.Sprint("web", i), one(Certificate{Files: []KeyPair{kp}}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +172,7 @@ func TestChoiceOfFiles(t *testing.T) {
 	} {
 		logger, logs := observed()
 		m := New("", logger)
-		config, err := m.Add("web", Options{Hosts: test.hosts, Files: pairs})
+		config, err := m.Add("web", one(Certificate{Hosts: test.hosts, Files: pairs}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,9 +192,9 @@ func TestProtocols(t *testing.T) {
 	defer m.Close()
 	pair := writePair(t, t.TempDir(), "1", 1, time.Now().Add(time.Hour), "example.org")
 	acme := &ACME{AgreeTerms: true, CA: "https://ca.example/dir", TLSAddress: ":443"}
-	for _, o := range []Options{{Files: []KeyPair{pair}}, {Internal: true}, {ACME: acme}} {
+	for _, o := range []Certificate{{Files: []KeyPair{pair}}, {Internal: true}, {ACME: acme}} {
 		o.Hosts = []string{"example.org"}
-		config, err := m.Add("web", o)
+		config, err := m.Add("web", one(o))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ import (
 // certificate, and the pool of a client that trusts what is on disk.
 func addInternal(t *testing.T, m *Manager, hosts ...string) *tls.Config {
 	t.Helper()
-	config, err := m.Add("web", Options{Hosts: hosts, Internal: true})
+	config, err := m.Add("web", one(Certificate{Hosts: hosts, Internal: true}))
 	if err == nil {
 		err = m.Prepare()
 	}
@@ -69,7 +69,7 @@ func TestInternal(t *testing.T) {
 	if entries, _ := os.ReadDir(filepath.Join(storage, "internal")); len(entries) != 2 {
 		t.Errorf("files are left: %v", entries)
 	}
-	leaf := m.set.list[0].source.(*internal).cert.Load().Leaf
+	leaf := m.set.list[0].entries[0].source.(*internal).cert.Load().Leaf
 	if leaf.IsCA || leaf.KeyUsage&x509.KeyUsageCertSign != 0 {
 		t.Error("the certificate could sign others")
 	}
@@ -109,7 +109,7 @@ func TestInternalOverRestarts(t *testing.T) {
 			t.Errorf("%s: certificate %s after %s", what, after, before)
 		}
 	}
-	if _, err := New(storage, nil).Add("../web", Options{Hosts: []string{"example.org"}, Internal: true}); err == nil {
+	if _, err := New(storage, nil).Add("../web", one(Certificate{Hosts: []string{"example.org"}, Internal: true})); err == nil {
 		t.Error("a listener's name leads out of the folder")
 	}
 }
@@ -147,7 +147,7 @@ func TestInternalRenewal(t *testing.T) {
 		if lines := above(logs); len(lines) != 1 {
 			t.Errorf("a renewal that fails is logged as %q", lines)
 		}
-		if got := m.set.list[0].source.(*internal).cert.Load().Leaf.SerialNumber.String(); got != first {
+		if got := m.set.list[0].entries[0].source.(*internal).cert.Load().Leaf.SerialNumber.String(); got != first {
 			t.Error("a certificate is served that wasn't kept")
 		}
 		os.Remove(dir)

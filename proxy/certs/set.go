@@ -3,8 +3,9 @@ package certs
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"reflect"
-	"sync/atomic"
+	"slices"
 
 	"go.uber.org/zap"
 )
@@ -20,30 +21,57 @@ type Set struct {
 // listed is a listener of a Set.
 type listed struct {
 	listener string
-	options  Options
-	hosts    *hosts
-	source   source
-	serving  *serving
+	entries  []*entry
+	tickets  *tls.Config // whose keys seal sessions of TLS
 }
 
-// serving is a configuration of TLS, which lives as long as its listener: so clients
-// resume their sessions of TLS after other certificates have come into use.
-type serving struct {
-	config  *tls.Config
-	current atomic.Pointer[listed]
+// entry is one of the certificates of a listener.
+type entry struct {
+	options Certificate
+	hosts   *hosts
+	source  source
+	auth    *clientAuth // nil: clients aren't asked for a certificate
 }
 
 // NewSet returns a Set without listeners. One Set at a time may be filled.
 func (m *Manager) NewSet() *Set { return &Set{manager: m, byHost: make(map[string]*acmeSource)} }
 
-// Add adds a listener by its name, and returns the configuration of its TLS: version
-// 1.2 or 1.3, with HTTP/2 and HTTP/1.1. It reads Files, and writes nothing. Its error
-// reports what is wrong with o.
+// Add adds a listener by its name, and returns its TLS: version 1.2 or 1.3, with HTTP/2
+// and HTTP/1.1. It reads files, and writes nothing. Its error, an *Error if it concerns
+// one of the certificates, reports what is wrong with o.
 //
-// A listener of this name that is in use keeps its configuration, and, if o hasn't
-// changed, what a CA has issued or will issue.
-func (s *Set) Add(listener string, o Options) (*tls.Config, error) {
-	if err := s.manager.check(&o); err != nil {
+// A listener of this name that is in use has in its certificates, as far as they haven't
+// changed, what a CA has issued or will issue. Its clients resume their sessions.
+func (s *Set) Add(listener string, o Options) (*TLS, error) {
+	if len(o.Certificates) == 0 {
+		return nil, errors.New("the listener has no certificate")
+	}
+	l := &listed{listener: listener}
+	old := s.manager.inUse(listener)
+	if old != nil {
+		l.tickets = old.tickets
+	} else {
+		l.tickets = new(tls.Config)
+	}
+	log := s.manager.log.With(zap.String("listener", listener))
+	for i := range o.Certificates {
+		e, err := s.addEntry(old, l, &o.Certificates[i], log)
+		if err == nil {
+			err = l.overlap(e)
+		}
+		if err != nil {
+			return nil, &Error{i, err}
+		}
+		l.entries = append(l.entries, e)
+	}
+	s.list = append(s.list, l)
+	return newTLS(l, &o), nil
+}
+
+// addEntry adds a certificate to a listener. old is the listener of this name that is
+// in use, nil if there is none.
+func (s *Set) addEntry(old, l *listed, o *Certificate, log *zap.Logger) (*entry, error) {
+	if err := s.manager.check(o); err != nil {
 		return nil, err
 	}
 	h, err := newHosts(o.Hosts)
@@ -53,34 +81,54 @@ func (s *Set) Add(listener string, o Options) (*tls.Config, error) {
 	if len(o.Files) == 0 && len(h.list) == 0 {
 		return nil, errors.New("no hosts: which names are the certificates for?")
 	}
-	l := &listed{listener: listener, options: o, hosts: h}
-	old := s.manager.inUse(listener)
-	log := s.manager.log.With(zap.String("listener", listener))
-	switch {
-	case o.ACME != nil:
-		l.source, err = s.addACME(old, l, log)
-	case o.Internal && old != nil && reflect.DeepEqual(old.options, o):
-		l.source = old.source
-	case o.Internal:
-		l.source, err = newInternal(s.manager.storage, listener, h, log)
-	default:
-		l.source, err = newFiles(o.Files, h, log)
-	}
-	if err != nil {
+	e := &entry{options: *o, hosts: h}
+	if e.auth, err = newClientAuth(o.ClientAuth, log); err != nil {
 		return nil, err
 	}
-	if old != nil && (old.options.ACME == nil) == (o.ACME == nil) {
-		l.serving = old.serving
-	} else {
-		l.serving = newServing(o.ACME != nil)
-		l.serving.current.Store(l)
+	switch {
+	case o.ACME != nil:
+		e.source, err = s.addACME(old, e, log)
+	case o.Internal:
+		e.source, err = s.addInternal(old, l, e, log)
+	default:
+		e.source, err = newFiles(o.Files, h, log)
 	}
-	s.list = append(s.list, l)
-	return l.serving.config, nil
+	return e, err
+}
+
+// addInternal returns a source of an internal certificate: that of old if it is for the
+// same names.
+func (s *Set) addInternal(old, l *listed, e *entry, log *zap.Logger) (source, error) {
+	name, n := l.listener, 1
+	for _, other := range l.entries {
+		if other.options.Internal {
+			n++
+		}
+	}
+	if n > 1 {
+		name = fmt.Sprintf("%s-%d", name, n)
+	}
+	made, err := newInternal(s.manager.storage, name, e.hosts, log)
+	if err != nil || old == nil {
+		return made, err
+	}
+	for _, other := range old.entries {
+		if before, ok := other.source.(*internal); ok && before.certFile == made.certFile && slices.Equal(before.hosts, made.hosts) {
+			return before, nil
+		}
+	}
+	return made, nil
+}
+
+// sameCertificate reports whether the certificate of another entry can be used for e.
+func (e *entry) sameCertificate(other *entry) bool {
+	a, b := e.options, other.options
+	a.ClientAuth, b.ClientAuth = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // check checks that there is one source of certificates.
-func (m *Manager) check(o *Options) error {
+func (m *Manager) check(o *Certificate) error {
 	kinds := 0
 	for _, given := range []bool{len(o.Files) > 0, o.ACME != nil, o.Internal} {
 		if given {
@@ -108,33 +156,14 @@ func (m *Manager) inUse(listener string) *listed {
 	return nil
 }
 
-func newServing(acme bool) *serving {
-	s := &serving{config: &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		CipherSuites: AEADSuites(),
-		NextProtos:   []string{"h2", "http/1.1"},
-	}}
-	if acme {
-		s.config.NextProtos = append(s.config.NextProtos, acmeProtocol)
-	}
-	s.config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		l := s.current.Load()
-		name, ok := l.hosts.choose(hello.ServerName)
-		if !ok {
-			// crypto/tls sends the alert unrecognized_name.
-			return nil, nil
-		}
-		return l.source.certificate(name, hello)
-	}
-	return s
-}
-
 // Prepare makes the certificates of Internal that don't exist yet, and the folder
 // of storage. Call it before Use.
 func (s *Set) Prepare() error {
 	for _, l := range s.list {
-		if err := l.source.prepare(); err != nil {
-			return err
+		for _, e := range l.entries {
+			if err := e.source.prepare(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

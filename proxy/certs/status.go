@@ -23,9 +23,11 @@ func (m *Manager) Status() (all []Status) {
 	set := m.set
 	m.mu.RUnlock()
 	for _, l := range set.list {
-		for _, st := range l.source.status() {
-			st.Listener = l.listener
-			all = append(all, st)
+		for _, e := range l.entries {
+			for _, st := range e.source.status() {
+				st.Listener = l.listener
+				all = append(all, st)
+			}
 		}
 	}
 	return all

@@ -27,6 +27,7 @@ type Script struct {
 	HTTPS      bool           // HTTPS, REQUEST_SCHEME: whether the client's connection is encrypted
 	Session    string         // MEGAKI_SESSION; empty: none
 	Key        string         // MEGAKI_KEY; empty: none
+	TLS        []Param        // SSL_CLIENT_*: the client's certificate
 
 	// Env is added at the end. A name that is there already gets the value of Env.
 	Env []Param
@@ -111,6 +112,7 @@ func (s *Script) AppendParams(dst []Param, r *http.Request) []Param {
 	add("REQUEST_SCHEME", scheme)
 	addSet("MEGAKI_SESSION", s.Session)
 	addSet("MEGAKI_KEY", s.Key)
+	dst = append(dst, s.TLS...)
 	add("REDIRECT_STATUS", "200") // php-cgi takes no request without it
 
 	dst = appendFields(dst, r)

@@ -42,7 +42,7 @@ func (c *Clients) Identify(r *request.Request) error {
 	session, key := h["X-Megaki-Session"], h["X-Megaki-Key"]
 	DropHopByHop(h) // after it: a client's Connection could name fields of the proxies
 	for name := range h {
-		if name == "Proxy" || name == "Http2-Settings" || strings.ContainsAny(name, "_.") || !trusted && c.forgeable(name) {
+		if name == "Proxy" || strings.HasPrefix(name, clientCertPrefix) || name == "Http2-Settings" || strings.ContainsAny(name, "_.") || !trusted && c.forgeable(name) {
 			delete(h, name)
 		}
 	}
@@ -257,11 +257,32 @@ func SetForwarded(r *request.Request) {
 	if elements := h["Forwarded"]; elements != nil {
 		r.SetField("Forwarded", strings.Join(elements, ", ")+", for="+nodeOf(r.Remote.Addr()))
 	}
+	SetClientCert(r)
 	if r.Session != nil {
 		r.SetField("X-Megaki-Session", r.Session.String())
 		if r.Key != "" {
 			r.SetField("X-Megaki-Key", r.Key)
 		}
+	}
+}
+
+// clientCertPrefix is what the fields begin with that name a client's certificate. They
+// are removed from all requests, those of trusted proxies included: many of them pass on
+// what their clients send.
+const clientCertPrefix = "X-Ssl-Client-"
+
+// SetClientCert adds the certificate of a client that was asked for one.
+func SetClientCert(r *request.Request) {
+	c := r.Cert
+	if c == nil {
+		return
+	}
+	r.SetField(clientCertPrefix+"Verify", c.Result())
+	if c.Verified() {
+		r.SetField(clientCertPrefix+"S-Dn", c.Subject)
+		r.SetField(clientCertPrefix+"I-Dn", c.Issuer)
+		r.SetField(clientCertPrefix+"Serial", c.Serial)
+		r.SetField(clientCertPrefix+"Fingerprint", c.Fingerprint)
 	}
 }
 

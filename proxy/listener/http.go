@@ -27,13 +27,14 @@ type web struct {
 
 	http1    *http1.Server
 	requests *share.Pool // in flight
+	clients  ClientRules // nil: clients aren't asked for a certificate
 
 	stopping context.Context // ends when the server shuts down
 	stop     context.CancelFunc
 }
 
 func newWeb(name string, cfg *config.Web, d *Daemon, sh *shared) *web {
-	l := &web{name: name, cfg: cfg, daemon: d, log: d.Logs.Peers(name), requests: sh.requests}
+	l := &web{name: name, cfg: cfg, daemon: d, log: d.Logs.Peers(name), requests: sh.requests, clients: d.Clients}
 	l.stopping, l.stop = context.WithCancel(context.Background())
 	l.http1 = &http1.Server{
 		NewHandler:    l.newConn,
@@ -62,9 +63,13 @@ func (l *web) join(remote netip.AddrPort) *share.Client {
 // errRequests is for a request that arrives when as many as allowed are in flight.
 var errRequests error = &request.Error{Kind: request.Busy, Err: errors.New("the listener's max_requests, or this client's share of it, are in flight")}
 
-// handle has a request handled, which is counted for client. linger, if not nil, is
+// handle has a request of a connection handled, which is counted for client. linger, if not nil, is
 // called after a response to a request that was counted.
-func (l *web) handle(w request.Response, r *request.Request, client *share.Client, refused error, linger func()) (err error) {
+func (l *web) handle(w request.Response, r *request.Request, p *peer, client *share.Client, refused error, linger func()) (err error) {
+	r.Local, r.Remote, r.Client, r.Cert = p.local, p.remote, p.remote, p.cert
+	if refused == nil && l.misdirected(p, r.Request.Host) {
+		refused = request.ErrMisdirected
+	}
 	if client.Take(1, 0) {
 		defer client.Give(1)
 		if linger != nil {
@@ -86,15 +91,15 @@ func (l *web) handle(w request.Response, r *request.Request, client *share.Clien
 // httpConn handles the requests of an HTTP/1 connection. It is used again for
 // each of them.
 type httpConn struct {
-	web           *web
-	client        *share.Client
-	local, remote netip.AddrPort
-	request       request.Request
+	web     *web
+	client  *share.Client
+	peer    peer
+	request request.Request
 }
 
 func (l *web) newConn(c net.Conn) http1.Handler {
-	h := &httpConn{web: l, local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr())}
-	h.client = l.join(h.remote)
+	h := &httpConn{web: l, peer: l.peerOf(c)}
+	h.client = l.join(h.peer.remote)
 	return h
 }
 
@@ -124,8 +129,7 @@ const acmePath = "/.well-known/acme-challenge/"
 func (c *httpConn) handle(w *http1.Response, h *http.Request, refused error) error {
 	r := &c.request
 	r.Begin(h, c.web.daemon.Enter())
-	r.Local, r.Remote, r.Client = c.local, c.remote, c.remote
-	return c.web.handle(w, r, c.client, refused, nil) // package http1 lingers
+	return c.web.handle(w, r, &c.peer, c.client, refused, nil) // package http1 lingers
 }
 
 // httpListener serves plain HTTP/1.

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,23 +14,18 @@ import (
 	"mkd/proxy/request"
 )
 
-// http2Conn is what the requests of an HTTP/2 connection have in common.
-type http2Conn struct {
-	local, remote netip.AddrPort
-}
-
 type http2Key struct{}
 
 func (l *httpsListener) http2Context(ctx context.Context, c net.Conn) context.Context {
-	h := &http2Conn{local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr())}
-	return context.WithValue(ctx, http2Key{}, h)
+	p := l.peerOf(c)
+	return context.WithValue(ctx, http2Key{}, &p)
 }
 
 // serveHTTP2 handles a request of an HTTP/2 connection.
 func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 	l.streams.Add(1)
 	defer l.streams.Done()
-	conn := h.Context().Value(http2Key{}).(*http2Conn)
+	conn := h.Context().Value(http2Key{}).(*peer)
 	client := l.join(conn.remote) // for the request: it may outlive its connection
 	defer client.Leave()
 	control := http.NewResponseController(w)
@@ -46,14 +40,13 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 		h.Body = body
 	}
 	r.Begin(h, l.daemon.Enter())
-	r.Local, r.Remote, r.Client = conn.local, conn.remote, conn.remote
 	linger := func() {
 		if body != nil && !body.ended.Load() {
 			resp.FlushError()
 			body.linger(l.stopping)
 		}
 	}
-	if l.handle(resp, r, client, l.refusedHTTP2(h), linger) != nil {
+	if l.handle(resp, r, conn, client, l.refusedHTTP2(h), linger) != nil {
 		panic(http.ErrAbortHandler) // an incomplete response must not look complete
 	}
 }

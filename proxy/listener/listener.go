@@ -56,9 +56,21 @@ type Daemon struct {
 
 	// TLS is the configuration of an HTTPS listener.
 	TLS *tls.Config
+	// Clients are the rules for certificates of its clients; nil: they aren't asked.
+	Clients ClientRules
 	// Challenge responds to an authority's http-01 challenge, or has next respond.
 	// It is for HTTP listeners.
 	Challenge func(next http.Handler) http.Handler
+}
+
+// ClientRules are the rules for certificates of clients, by the name that a client asks
+// for (SNI), in lower case, "" for none.
+type ClientRules interface {
+	// Asks reports whether clients that ask for a name are asked for a certificate.
+	Asks(serverName string) bool
+	// Misdirected reports whether other rules apply to requests for a host than to
+	// connections that were opened for serverName.
+	Misdirected(serverName, host string) bool
 }
 
 // server serves the connections of a listener by the settings of one configuration.

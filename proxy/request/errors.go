@@ -21,6 +21,8 @@ type Kind uint8
 const (
 	Broken          Kind = iota // the backend broke off, or what it sent isn't a response
 	BadRequest                  // the request is malformed
+	Misdirected                 // the connection was opened for a name with other rules
+	NoCertificate               // the route needs a client's certificate, and there is none
 	NoRoute                     // no route takes the request
 	NotFound                    // there is nothing at this path
 	BadMethod                   // what is there doesn't have this method
@@ -52,7 +54,7 @@ func Kinds() (all []Kind) {
 // String returns the kind as it is named in metrics.
 func (k Kind) String() string {
 	return [numKinds]string{
-		Broken: "broken_response", BadRequest: "bad_request", NoRoute: "no_route", NotFound: "not_found", BadMethod: "bad_method",
+		Broken: "broken_response", BadRequest: "bad_request", Misdirected: "misdirected", NoCertificate: "no_certificate", NoRoute: "no_route", NotFound: "not_found", BadMethod: "bad_method",
 		SlowBody: "slow_body", NoLength: "no_length", FailedCondition: "failed_condition", TooLarge: "too_large",
 		BadRange: "bad_range", TooMany: "rate_limit", ClientGone: "client_gone", Failed: "script_failed", Fault: "fault_in_mkd",
 		Busy: "busy", Down: "backend_down", Stopping: "stopping", TimedOut: "timed_out", DiskFull: "disk_full",
@@ -79,10 +81,12 @@ func Errorf(k Kind, format string, args ...any) error {
 
 // Errors of the proxy itself.
 var (
-	ErrNoRoute    error = &Error{Kind: NoRoute, Err: errors.New("no route matches")}
-	ErrClientGone error = &Error{Kind: ClientGone, Err: errors.New("the client left before its response was complete")}
-	ErrStopping   error = &Error{Kind: Stopping, Err: errors.New("cut off at the end of shutdown_timeout")}
-	ErrAborted    error = &Error{Kind: Broken, Err: errors.New("a handler aborted the response")}
+	ErrNoRoute       error = &Error{Kind: NoRoute, Err: errors.New("no route matches")}
+	ErrClientGone    error = &Error{Kind: ClientGone, Err: errors.New("the client left before its response was complete")}
+	ErrStopping      error = &Error{Kind: Stopping, Err: errors.New("cut off at the end of shutdown_timeout")}
+	ErrNoCertificate error = &Error{Kind: NoCertificate, Err: errors.New("the client has no certificate"), Hint: "A client certificate is needed here."}
+	ErrMisdirected   error = &Error{Kind: Misdirected, Err: errors.New("the TLS connection was opened for a name with other rules for certificates of clients")}
+	ErrAborted       error = &Error{Kind: Broken, Err: errors.New("a handler aborted the response")}
 )
 
 // Malformed returns an error of kind BadRequest, whose text the client sees.

@@ -25,6 +25,7 @@ type Request struct {
 	Session  *megaki.Token  // of the client; nil on HTTP listeners
 	Key      string         // the server key that the session began with, by its name; "" on HTTP listeners
 	Secure   bool           // the client's connection is encrypted
+	Cert     *ClientCert    // of the client; nil: it wasn't asked for one
 	Local    netip.AddrPort // where the client connected to; may be unknown
 	Remote   netip.AddrPort // the other end of the connection
 	Started  time.Time
@@ -123,7 +124,7 @@ func (r *Request) Open(parent, base context.Context) context.Context {
 // arguments give and Started; the lease ends with Leave.
 func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Request, r.lease, r.Started = h, l, time.Now()
-	r.Raw, r.Message, r.Session, r.Secure, r.Exempt, r.Stopping = false, nil, nil, false, false, nil
+	r.Raw, r.Message, r.Session, r.Secure, r.Cert, r.Exempt, r.Stopping = false, nil, nil, false, nil, false, nil
 	r.Local, r.Remote, r.Client = netip.AddrPort{}, netip.AddrPort{}, netip.AddrPort{}
 	r.Listener, r.Key, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix = "", "", "", "", "", "", "", ""
 	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record = 0, false, false, nil, Record{}

@@ -21,6 +21,8 @@ const StatusClientGone = 499
 var statuses = [...]int{
 	Broken:          http.StatusBadGateway,
 	BadRequest:      http.StatusBadRequest,
+	Misdirected:     http.StatusMisdirectedRequest,
+	NoCertificate:   http.StatusForbidden,
 	NoRoute:         http.StatusNotFound,
 	NotFound:        http.StatusNotFound,
 	BadMethod:       http.StatusMethodNotAllowed,

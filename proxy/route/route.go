@@ -35,8 +35,10 @@ type route struct {
 	outer   *route   // nil: none
 	inner   []*route // if there are some, this one has no backend
 
-	limits   []*rateLimit   // those of the routes around it first
-	inFlight []*inFlight    // likewise
+	limits      []*rateLimit // those of the routes around it first
+	inFlight    []*inFlight  // likewise
+	certificate bool         // the client needs one
+
 	request  *headerChanges // nil: none
 	response *headerChanges
 }
@@ -79,6 +81,7 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	if outer != nil {
 		around = outer
 	}
+	r.certificate = around.certificate || c.ClientCertificate == "required"
 	r.limits, r.inFlight = slices.Clip(around.limits), slices.Clip(around.inFlight)
 	r.request = newHeaderChanges(&c.Headers.Request, around.request)
 	r.response = newHeaderChanges(&c.Headers.Response, around.response)
@@ -165,6 +168,9 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 	if rt.response != nil {
 		w.ChangeHeader(rt.response.apply)
 		r.Overridden = rt.response.overridden
+	}
+	if rt.certificate && !r.Cert.Verified() {
+		return request.ErrNoCertificate
 	}
 	for _, l := range rt.limits {
 		if err := l.take(r); err != nil {

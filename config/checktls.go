@@ -1,0 +1,131 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// checkTLS checks that each certificate has one source, and all it needs.
+func (w *walker) checkTLS(h *HTTPS) {
+	t := &h.TLS
+	if w.at(&t.ACME) == nil { // it isn't a block
+		return
+	}
+	alone := len(t.Certificates) == 0 && w.sound(&t.Certificates)
+	if w.checkSource(&t.CertificateSource, t, alone) {
+		w.checkHostsNeeded(&t.CertificateSource, &h.Hosts)
+	} else if len(h.Hosts) > 0 && !alone && !w.hasSource(&t.CertificateSource) && w.sound(&h.Hosts, t) {
+		w.wrong(&h.Hosts, "tls itself has no certificate that is for them; move them to those in tls.certificates")
+	}
+	names := make(map[string]string) // the paths of those before
+	w.checkHosts(&t.CertificateSource, h.Hosts, names)
+	for i := range t.Certificates {
+		c := &t.Certificates[i]
+		if w.at(&c.ACME) == nil {
+			continue
+		}
+		if w.checkSource(&c.CertificateSource, c, true) {
+			w.checkHostsNeeded(&c.CertificateSource, &c.Hosts)
+		}
+		w.checkHosts(&c.CertificateSource, c.Hosts, names)
+	}
+}
+
+// hasSource reports whether a source is given, or was meant to be.
+func (w *walker) hasSource(s *CertificateSource) bool {
+	return w.at(&s.ACME).given || s.Cert != "" || s.Key != "" || s.Internal || !w.sound(&s.Cert, &s.Key)
+}
+
+// checkSource checks that a block has one source of certificates, if it needs one,
+// and reports whether that makes sense to look at.
+func (w *walker) checkSource(s *CertificateSource, block any, needed bool) bool {
+	files := s.Cert != "" || s.Key != "" || !w.sound(&s.Cert, &s.Key)
+	n := 0
+	for _, given := range []bool{w.at(&s.ACME).given, files, s.Internal} {
+		if given {
+			n++
+		}
+	}
+	switch {
+	case n > 1:
+		w.wrong(block, "it has more than one source of certificates; keep one of acme, cert with key, and internal: true")
+		return false
+	case n == 0 && needed && w.sound(block):
+		w.wrong(block, "where do the certificates come from? Give acme, or cert and key, or internal: true")
+		return false
+	case n == 0:
+		return false
+	case files && s.Cert == "" && w.sound(&s.Cert):
+		w.wrong(&s.Key, "cert and key go together; give cert too")
+	case files && s.Key == "" && w.sound(&s.Key):
+		w.wrong(&s.Cert, "cert and key go together; give key too")
+	}
+	if s.ACME != nil {
+		w.checkACME(s.ACME)
+	}
+	return true
+}
+
+// checkHostsNeeded checks that the names are known where no file has them.
+func (w *walker) checkHostsNeeded(s *CertificateSource, hosts *[]string) {
+	if (w.at(&s.ACME).given || s.Internal) && len(*hosts) == 0 && w.sound(hosts) {
+		w.wrong(hosts, "which names are the certificates for? List them, as in hosts: [example.org]")
+	}
+}
+
+// checkHosts checks the names that a certificate is for. before has those of the
+// certificates before it, with their places.
+func (w *walker) checkHosts(s *CertificateSource, hosts []string, before map[string]string) {
+	own := make(map[string]bool)
+	for i := range hosts {
+		host := &hosts[i]
+		switch at, taken := before[*host]; {
+		case !w.sound(host):
+		case own[*host]:
+			w.wrong(host, "%s is a duplicate; take one out", *host)
+		case taken:
+			w.wrong(host, "%s has this name already, and a name has one certificate; take one out", at)
+		case s.ACME != nil && strings.HasPrefix(*host, "*."):
+			w.wrong(host, "an authority gives wildcard certificates only by dns-01, which mkd doesn't speak; list the names, or give cert and key")
+		}
+		own[*host] = true
+	}
+	for i := range hosts {
+		if _, taken := before[hosts[i]]; !taken && w.sound(&hosts[i]) {
+			before[hosts[i]] = w.at(&hosts[i]).path
+		}
+	}
+}
+
+// checkACME checks the settings of an authority.
+func (w *walker) checkACME(a *ACME) {
+	if w.at(&a.AgreeTerms) != nil && w.sound(&a.AgreeTerms) && !a.AgreeTerms {
+		w.wrong(&a.AgreeTerms, "authorities give certificates only to those who agree to their terms of service; read them, and set agree_terms: true")
+	}
+}
+
+// asksClients reports whether some clients of the listener are asked for a certificate.
+func (h *HTTPS) asksClients() bool {
+	for _, c := range h.Certificates() {
+		if c.ClientAuth != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Certificates returns the certificates of the listener in their order: that of `tls`
+// itself comes first. Each has the rules for clients that apply to it, and its Path.
+func (h *HTTPS) Certificates() (all []Certificate) {
+	if s := &h.TLS.CertificateSource; s.ACME != nil || s.Cert != "" || s.Internal {
+		all = append(all, Certificate{Hosts: h.Hosts, CertificateSource: *s, ClientAuth: h.TLS.ClientAuth, Path: "https.tls"})
+	}
+	for i, c := range h.TLS.Certificates {
+		if c.ClientAuth == nil {
+			c.ClientAuth = h.TLS.ClientAuth
+		}
+		c.Path = fmt.Sprintf("https.tls.certificates[%d]", i)
+		all = append(all, c)
+	}
+	return all
+}
