@@ -2,24 +2,37 @@ package fastcgi
 
 import (
 	"net"
-	"syscall"
 	"time"
+
+	"mkd/rawio"
 )
 
 // conn is a connection to a server.
 type conn struct {
 	net.Conn
-	raw    syscall.RawConn // nil: it can't be looked at
-	expiry *time.Timer     // closes it when it has been idle; nil at first
-	since  time.Time       // when it became idle
+	raw    *rawio.Conn // the socket; nil: quiet can't look
+	expiry *time.Timer // closes it when it has been idle; nil at first
+	since  time.Time   // when it became idle
 }
 
 func newConn(nc net.Conn) *conn {
-	c := &conn{Conn: nc}
-	if s, ok := nc.(syscall.Conn); ok {
-		c.raw, _ = s.SyscallConn()
+	c := &conn{Conn: nc, raw: rawio.New(nc)}
+	if c.raw != nil {
+		c.Conn = c.raw
 	}
 	return c
+}
+
+// quiet reports, without waiting, whether an idle connection is open and has
+// nothing to be read. One that the server has closed, or on which it has sent
+// something unasked, can't be used.
+func (c *conn) quiet() bool {
+	if c.raw == nil {
+		return false
+	}
+	var p [1]byte
+	_, err := c.raw.TryRead(p[:])
+	return err == rawio.ErrNothing
 }
 
 func (c *conn) close() { c.Conn.Close() }

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"mkd/rawio"
 )
 
 // conn is a connection that has a header to be read, or is counted. A header is
@@ -14,10 +16,19 @@ import (
 // header, conn is its socket.
 type conn struct {
 	tcp    *net.TCPConn
-	header *header // nil: none is expected
+	io     net.Conn // reads and writes on it
+	header *header  // nil: none is expected
 
 	slot   *slot // nil: the connection is not counted
 	closed atomic.Bool
+}
+
+func newConn(tcp *net.TCPConn) *conn {
+	c := &conn{tcp: tcp, io: tcp}
+	if raw := rawio.New(tcp); raw != nil {
+		c.io = raw
+	}
+	return c
 }
 
 // ready returns when the header has been read.
@@ -32,7 +43,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err := c.ready(); err != nil {
 		return 0, err
 	}
-	return c.tcp.Read(p)
+	return c.io.Read(p)
 }
 
 // Write waits for the header, too: before it the client isn't known.
@@ -40,7 +51,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if err := c.ready(); err != nil {
 		return 0, err
 	}
-	return c.tcp.Write(p)
+	return c.io.Write(p)
 }
 
 // ReadFrom lets the kernel send files.

@@ -230,7 +230,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			l.slots.free()
 			return tcp, nil
 		}
-		c := &conn{tcp: tcp}
+		c := newConn(tcp)
 		if proxied {
 			addr = netip.Addr{}
 		}

@@ -4,8 +4,9 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"syscall"
 	"time"
+
+	"mkd/rawio"
 )
 
 // conn is a connection to the server. Its Read and Write are those of the
@@ -21,19 +22,17 @@ type conn struct {
 	born   time.Time
 	until  time.Time // when it is too old, if it is idle
 
-	raw     syscall.RawConn // nil: quiet can't look
-	probing bool            // Read doesn't wait
-	peeked  [1]byte         // for quiet; a local variable would be allocated
-	probe   probe
+	raw     *rawio.Conn // the socket; nil: quiet can't look
+	probing bool        // Read doesn't wait
+	peeked  [1]byte     // for quiet; a local variable would be allocated
 }
 
 func newConn(nc net.Conn) *conn {
-	c := &conn{Conn: nc, born: time.Now()}
+	c := &conn{Conn: nc, born: time.Now(), raw: rawio.New(nc)}
 	c.stream = c
-	if s, ok := nc.(syscall.Conn); ok {
-		c.raw, _ = s.SyscallConn()
+	if c.raw != nil {
+		c.Conn = c.raw
 	}
-	c.probe.init()
 	return c
 }
 
@@ -41,7 +40,7 @@ func newConn(nc net.Conn) *conn {
 func (c *conn) Read(p []byte) (n int, err error) {
 	switch {
 	case c.probing:
-		n, err = c.probe.read(c.raw, p)
+		n, err = c.raw.TryRead(p)
 	case c.rt != nil:
 		n, err = c.rt.Receive(p)
 	default:
@@ -72,7 +71,7 @@ func (c *conn) quiet() bool {
 	c.probing = true
 	n, err := c.stream.Read(c.peeked[:])
 	c.probing = false
-	return n == 0 && err == errNothing
+	return n == 0 && err == rawio.ErrNothing
 }
 
 // close closes a connection that isn't in use; with TLS it announces the end.
@@ -82,13 +81,3 @@ func (c *conn) close() {
 	}
 	c.Conn.Close()
 }
-
-// errNothing reports that there is nothing to be read now. It is a temporary
-// net.Error, so that TLS can go on after it.
-var errNothing error = nothingError{}
-
-type nothingError struct{}
-
-func (nothingError) Error() string   { return "nothing has come yet" }
-func (nothingError) Timeout() bool   { return true }
-func (nothingError) Temporary() bool { return true }

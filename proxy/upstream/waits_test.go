@@ -324,11 +324,11 @@ func TestStalledUpload(t *testing.T) {
 	noLeaks(t)
 	for _, length := range []int64{-1, 1 << 20} {
 		tr, _ := serve(t, func(f *fakeConn) { io.Copy(io.Discard, f.br) })
-		tr.ResponseTimeout = 50 * time.Millisecond
+		tr.ResponseTimeout = 500 * time.Millisecond
 		pr, pw := io.Pipe()
 		go func() {
 			io.WriteString(pw, "beginning")
-			time.Sleep(roundtrip.Patience + 100*time.Millisecond)
+			time.Sleep(tr.ResponseTimeout + roundtrip.Patience + 100*time.Millisecond)
 			io.WriteString(pw, "more")
 			pw.CloseWithError(os.ErrDeadlineExceeded)
 		}()
