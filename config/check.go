@@ -65,6 +65,9 @@ func (w *walker) check(cfg *Config) {
 			w.checkFiles(b.Files)
 		}
 	}
+	for r := range cfg.EachRoute() {
+		w.checkCompress(r.Compress)
+	}
 	w.inherit(cfg.Routes)
 	w.checkRoutes(cfg)
 }

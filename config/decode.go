@@ -24,10 +24,17 @@ func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string)
 		}
 		return w.blockOrShort(v, f, n, key, path)
 	case reflect.Pointer:
+		made := reflect.New(v.Type().Elem())
+		if short, ok := made.Interface().(shortForm); ok && n.Kind == yaml.ScalarNode && !isNull(n) {
+			if ok = w.short(made.Elem(), short, f, n, key, path); ok {
+				v.Set(made)
+			}
+			return ok
+		}
 		if !w.isBlock(n, f, path) {
 			return false
 		}
-		v.Set(reflect.New(v.Type().Elem()))
+		v.Set(made)
 		return w.block(v.Elem(), n, key, path)
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Struct && nameField(v.Type().Elem()) != nil {

@@ -54,6 +54,8 @@ func checkFormat(format, s string) error {
 		return checkRouteName(s)
 	case "charset":
 		return checkCharset(s)
+	case "media-range":
+		return checkMediaRange(s)
 	case "value":
 		return checkFieldValue(s)
 	case "socket":

@@ -26,13 +26,13 @@ func TestNestedRoutes(t *testing.T) {
 		t.Errorf("the routes are %v, want %v", names, want)
 	}
 	pay, rest, other := cfg.Routes[0].Routes[0], cfg.Routes[0].Routes[1], cfg.Routes[1]
-	if pay.Timeout != 9*time.Second || pay.MaxBody != MiB || pay.Compress {
+	if pay.Timeout != 9*time.Second || pay.MaxBody != MiB || pay.Compress.Enabled {
 		t.Errorf("the first has %v, %v, %v", pay.Timeout, pay.MaxBody, pay.Compress)
 	}
-	if rest.Timeout != 5*time.Second || rest.MaxBody != 2*MiB || !rest.Compress {
+	if rest.Timeout != 5*time.Second || rest.MaxBody != 2*MiB || !rest.Compress.Enabled {
 		t.Errorf("the second has %v, %v, %v", rest.Timeout, rest.MaxBody, rest.Compress)
 	}
-	if other.Timeout != 0 || other.Compress {
+	if other.Timeout != 0 || other.Compress != nil {
 		t.Errorf("a route outside has %v, %v", other.Timeout, other.Compress)
 	}
 	if len(cfg.Warnings) > 0 {

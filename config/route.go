@@ -53,12 +53,12 @@ type Route struct {
 	// Changes of header fields.
 	Headers Headers `yaml:"headers" example:"{response: {set: {X-Frame-Options: DENY}}}"`
 
-	// Whether responses are compressed with gzip for clients that accept it: text
+	// Whether responses are compressed for clients that accept it, and how: text
 	// (also JSON, XML, JavaScript and SVG) of 1 KiB or more, or of unknown length,
 	// that isn't encoded yet. Leave it off for pages that repeat a client's input
 	// beside a secret: the length of the response gives the secret away, letter by
 	// letter.
-	Compress bool `yaml:"compress" default:"false"`
+	Compress *Compress `yaml:"compress" example:"{algorithms: [br, gzip]}"`
 
 	// How long the backend may take until its response begins, waiting included,
 	// and how long the response may then make no progress. Over Megaki a response

@@ -103,7 +103,7 @@ limits: {spool: {memory: 1MiB, max_memory: 2MiB, dir: c.dir, max_total: 1GiB}}
 	for _, part := range []struct{ have, want any }{
 		{cfg.Backends[0].FastCGI, app}, {cfg.Backends[1].Files, assets},
 		{cfg.Limits.Spool, Spool{Memory: MiB, MaxMemory: 2 * MiB, Dir: "c.dir", MaxTotal: GiB}},
-		{cfg.Routes[0].Compress, true}, {cfg.Routes[1].EncodedSlashes, true}, {cfg.Routes[1].Compress, false},
+		{*cfg.Routes[0].Compress, Compress{Enabled: true, MinSize: KiB}}, {cfg.Routes[1].EncodedSlashes, true}, {cfg.Routes[1].Compress, (*Compress)(nil)},
 	} {
 		if !reflect.DeepEqual(part.have, part.want) {
 			t.Errorf("have %+v\nwant %+v", part.have, part.want)
@@ -178,7 +178,13 @@ func TestSiteErrors(t *testing.T) {
 		{"spool's memory", spool(`memory: 512B`), `5:26: limits.spool.memory: got "512B"; want 1KiB to 1GiB`},
 		{"spool's folder", spool(`dir: missing`), "5:23: limits.spool.dir: missing doesn't exist; relative paths start at the folder of the configuration file"},
 		{"spool's total", spool(`max_total: 4GB`), `5:29: limits.spool.max_total: got "4GB"; the units of a size are B, KiB, MiB, GiB and TiB; did you mean 4GiB?`},
-		{"compress", routes(`[{backend: site, compress: gzip}]`), `4:36: routes[0].compress: got "gzip"; want true or false`},
+		{"compress", routes(`[{backend: site, compress: gzip}]`), `4:36: routes[0].compress: got "gzip"; want true, false, or keys with values, as in {algorithms: [br, gzip]}`},
+		{"compress by deflate", routes(`[{backend: site, compress: {algorithms: [deflate]}}]`), `4:50: routes[0].compress.algorithms[0]: got "deflate"; want zstd, br or gzip`},
+		{"compress twice", routes(`[{backend: site, compress: {algorithms: [br, br]}}]`), `4:54: routes[0].compress.algorithms[1]: br is a duplicate; take one out`},
+		{"compress nothing", routes(`[{backend: site, compress: {types: []}}]`), `4:44: routes[0].compress.types: it is empty; take it out for the default`},
+		{"compress a type", routes(`[{backend: site, compress: {types: [html]}}]`), `4:45: routes[0].compress.types[0]: got "html"; want a media type without parameters, as in application/json, or text/* for all of a kind`},
+		{"compress all", routes(`[{backend: site, compress: {types: ["*/*"]}}]`), `4:45: routes[0].compress.types[0]: got "*/*"; want a media type without parameters, as in application/json, or text/* for all of a kind`},
+		{"compress a type's case", routes(`[{backend: site, compress: {types: [Text/HTML]}}]`), `4:45: routes[0].compress.types[0]: got "Text/HTML"; types are compared in lower case; write text/html`},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantErrors(t, c.text, c.want) })
 	}

@@ -16,45 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"mkd/proxy/forward"
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+
 	"mkd/proxy/httpmsg"
 )
-
-func TestTakesGzip(t *testing.T) {
-	for accept, want := range map[string]bool{
-		"":                            false,
-		"gzip":                        true,
-		"GZip":                        true,
-		"x-gzip":                      true,
-		"deflate, gzip;q=0.1, br":     true,
-		"gzip;q=0":                    false,
-		"gzip; q=0.000":               false,
-		"gzip ; q = 0.5":              true,
-		"gzip;q=1.0":                  true,
-		"gzip;q=2":                    false,
-		"gzip;q=-1":                   false,
-		"gzip;q=NaN":                  false,
-		"gzip;q=":                     false,
-		"gzip;level=9":                false,
-		"*":                           true,
-		"*;q=0":                       false,
-		"*, gzip;q=0":                 false,
-		"*;q=0, gzip":                 true,
-		"identity":                    false,
-		"identity, gzip":              true,
-		"identity;q=0.5, gzip;q=0.2":  false,
-		"identity;q=0.2, gzip;q=0.5":  true,
-		"br, deflate":                 false,
-		"gzipped, gzi p, , ;q=1, gzi": false,
-	} {
-		if got := forward.TakesGzip(http.Header{"Accept-Encoding": {accept}}); got != want {
-			t.Errorf("%q: %v", accept, got)
-		}
-	}
-	if !forward.TakesGzip(http.Header{"Accept-Encoding": {"br", "gzip"}}) {
-		t.Error("the second line")
-	}
-}
 
 // compressing starts both listeners in front of an upstream and files, on a route that
 // compresses.
@@ -240,6 +206,92 @@ routes:
 	}
 }
 
+// decoders decode the content codings.
+var decoders = map[string]func(io.Reader) (io.Reader, error){
+	"gzip": func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
+	"br":   func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil },
+	"zstd": func(r io.Reader) (io.Reader, error) { return zstd.NewReader(r, zstd.WithDecoderConcurrency(1)) },
+}
+
+func decode(coding, s string) (string, error) {
+	if coding == "" {
+		return s, nil
+	}
+	r, err := decoders[coding](strings.NewReader(s))
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(r)
+	return string(b), err
+}
+
+// TestCompressAlgorithms: clients get the coding that they like best, and of equals
+// the first that the route names; a route decides which types and lengths.
+func TestCompressAlgorithms(t *testing.T) {
+	text := strings.Repeat("all work and no play makes Jack a dull boy\n", 3000)
+	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", r.URL.Query().Get("type"))
+		w.Header().Set("Etag", `"v1"`)
+		body := text
+		if n, err := strconv.Atoi(r.URL.Query().Get("size")); err == nil {
+			body = text[:n]
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		io.WriteString(w, body)
+	})
+	p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - {match: {paths: [/gzip]}, backend: api, compress: {algorithms: [gzip]}}
+  - {match: {paths: [/br]}, backend: api, compress: {algorithms: [br, gzip], types: [application/*, text/plain], min_size: 100B}}
+  - {match: {paths: [/off]}, backend: api, compress: false}
+  - {backend: api, compress: true}
+`))
+	for _, c := range []struct{ target, accept, want string }{
+		{"/?type=text/html", "gzip", "gzip"},
+		{"/?type=text/html", "gzip, br", "br"},
+		{"/?type=text/html", "gzip, br, zstd", "zstd"},
+		{"/?type=text/html", "gzip, br;q=0.9, zstd;q=0.8", "gzip"},
+		{"/?type=text/html", "br;q=0.9, zstd;q=0.8, gzip;q=0", "br"},
+		{"/?type=text/html", "identity, br;q=0.9", ""},
+		{"/?type=text/html", "deflate", ""},
+		{"/gzip?type=text/html", "gzip;q=0.1, br, zstd", "gzip"},
+		{"/gzip?type=text/html", "br, zstd", ""},
+		{"/br?type=text/plain%3B+charset=utf-8", "gzip, br, zstd", "br"},
+		{"/br?type=application/wasm", "gzip", "gzip"},
+		{"/br?type=text/html", "gzip", ""},
+		{"/br?type=text/plain&size=100", "gzip", "gzip"},
+		{"/br?type=text/plain&size=99", "gzip", ""},
+		{"/?type=text/plain&size=1023", "gzip", ""},
+		{"/off?type=text/plain", "gzip", ""},
+	} {
+		for _, way := range ways {
+			resp, body := parseResponse(t, way.send(t, p, "GET "+c.target+" HTTP/1.1\r\nHost: x\r\nAccept-Encoding: "+c.accept+"\r\n\r\n"), "GET")
+			h := resp.Header
+			plain, err := decode(h.Get("Content-Encoding"), body)
+			want := text
+			if _, size, ok := strings.Cut(c.target, "size="); ok {
+				n, _ := strconv.Atoi(size)
+				want = text[:n]
+			}
+			if h.Get("Content-Encoding") != c.want || err != nil || plain != want {
+				t.Errorf("%s %s %q: %q, %v, %d bytes", way.name, c.target, c.accept, h, err, len(plain))
+			}
+			if c.want != "" && (h.Get("Etag") != `W/"v1"` || h.Get("Vary") != "Accept-Encoding" || len(want) > 1000 && len(body) > len(want)*9/10) {
+				t.Errorf("%s %s %q: %q, %d bytes", way.name, c.target, c.accept, h, len(body))
+			}
+		}
+	}
+	resp, _ := parseResponse(t, sendWeb(t, p, "GET /?type=text/html HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nCache-Control: no-transform\r\n\r\n"), "GET")
+	if resp.Header.Get("Content-Encoding") != "" {
+		t.Errorf("transformed against the client's will: %q", resp.Header)
+	}
+}
+
 func gunzip(s string) (string, error) {
 	z, err := gzip.NewReader(strings.NewReader(s))
 	if err != nil {
@@ -313,33 +365,35 @@ func TestCompressEvents(t *testing.T) {
 			control.Flush()
 		}
 	})
-	conn, err := net.Dial("tcp", p.Addr("web").String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil) // before there is an event
-	if err != nil {
-		t.Fatal(err)
-	}
-	next <- true
-	z, err := gzip.NewReader(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got bytes.Buffer
-	for i := range 3 {
-		want := fmt.Sprintf("data: %d\n\n", i)
-		if _, err := io.CopyN(&got, z, int64(len(want))); err != nil || !strings.HasSuffix(got.String(), want) {
-			t.Fatalf("%q, %v", got.String(), err)
+	for coding := range decoders {
+		conn, err := net.Dial("tcp", p.Addr("web").String())
+		if err != nil {
+			t.Fatal(err)
 		}
-		if i < 2 {
-			next <- true
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: %s\r\n\r\n", coding)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil) // before there is an event
+		if err != nil || resp.Header.Get("Content-Encoding") != coding {
+			t.Fatalf("%s: %v, %v", coding, err, resp)
 		}
-	}
-	if rest, err := io.ReadAll(z); err != nil || len(rest) > 0 {
-		t.Errorf("%q, %v", rest, err)
+		next <- true
+		z, err := decoders[coding](resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		for i := range 3 {
+			want := fmt.Sprintf("data: %d\n\n", i)
+			if _, err := io.CopyN(&got, z, int64(len(want))); err != nil || !strings.HasSuffix(got.String(), want) {
+				t.Fatalf("%s: %q, %v", coding, got.String(), err)
+			}
+			if i < 2 {
+				next <- true
+			}
+		}
+		if rest, err := io.ReadAll(z); err != nil || len(rest) > 0 {
+			t.Errorf("%s: %q, %v", coding, rest, err)
+		}
 	}
 }

@@ -8,25 +8,50 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 
-	"github.com/klauspost/compress/gzip"
-
+	"mkd/config"
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 )
 
-// Compress has a backend respond, and compresses what is worth it. accepted is
-// whether the client takes gzip: see TakesGzip.
-func Compress(w request.Response, r *request.Request, b request.Backend, accepted bool) error {
-	c := &compressor{Response: w, accepted: accepted, head: r.Method == http.MethodHead}
+// Compression is how the responses of a route are compressed.
+type Compression struct {
+	algorithms []string // in the order in which they are preferred
+	types      []string // patterns of media types; nil: texts
+	least      int64    // the length from which a body is compressed, in bytes
+}
+
+// NewCompression returns nil if nothing is to be compressed.
+func NewCompression(c *config.Compress) *Compression {
+	if c == nil || !c.Enabled {
+		return nil
+	}
+	n := &Compression{algorithms: c.Algorithms, types: c.Types, least: int64(c.MinSize)}
+	if n.algorithms == nil {
+		n.algorithms = []string{"zstd", "br", "gzip"}
+	}
+	return n
+}
+
+// Choose returns the coding for a client, "" if there is none that it takes.
+func (n *Compression) Choose(h http.Header) string {
+	if noTransform(h) { // RFC 9111, section 5.2.1.6
+		return ""
+	}
+	return httpmsg.ChooseCoding(h["Accept-Encoding"], n.algorithms)
+}
+
+// Compress has a backend respond, and compresses what is worth it with a coding that
+// Choose returned.
+func (n *Compression) Compress(w request.Response, r *request.Request, b request.Backend, coding string) error {
+	c := &compressor{Response: w, rules: n, coding: coding, head: r.Method == http.MethodHead}
 	defer c.release()
 	to := request.Response(c)
 	if m, ok := w.(request.Message); ok {
 		to = &compressedMessage{c, m}
 	}
 	if err := b.Serve(to, r); err != nil {
-		return err // the end of the gzip stream is missing, so nobody takes it for whole
+		return err // the end of the compressed stream is missing, so nobody takes it for whole
 	}
 	err := c.end()
 	if err != nil && !request.IsMessage(w) {
@@ -57,20 +82,17 @@ func (c *compressedMessage) SetReason(status string) { c.message.SetReason(statu
 // compressed.
 func (c *compressedMessage) Verbatim() io.Writer { return c.message.Verbatim() }
 
-// minCompressed is the length from which a body is compressed, in bytes. What is
-// shorter fits a packet anyway.
-const minCompressed = 1 << 10
-
-// compressor is a response that is compressed on its way to the client, if it is
-// text, the client takes gzip, and nobody has encoded it yet. Nothing is held
-// back: whether it is compressed is decided with its header.
+// compressor is a response that is compressed on its way to the client, if it is of
+// a type that is worth it, the client takes a coding, and nobody has encoded it yet.
+// Nothing is held back: whether it is compressed is decided with its header.
 type compressor struct {
 	request.Response
-	accepted bool // the client takes gzip
-	head     bool // the response has no body, but the header of one that has
-	decided  bool
-	gz       *gzip.Writer // nil: the response passes as it is
-	missing  int64        // bytes of Content-Length that haven't come; less than 0: it was unknown
+	rules   *Compression
+	coding  string // that the client takes; "": none
+	head    bool   // the response has no body, but the header of one that has
+	decided bool
+	encoder encoder // nil: the response passes as it is
+	missing int64   // bytes of Content-Length that haven't come; less than 0: it was unknown
 }
 
 var _ io.ReaderFrom = (*compressor)(nil)
@@ -91,38 +113,39 @@ func (c *compressor) decide(status int) {
 		// It is about a response that may have been compressed, and has its fields
 		// (RFC 9110, section 15.4.5).
 		addVary(h)
-		if c.accepted {
+		if c.coding != "" {
 			weakenETag(h)
 		}
 		return
 	}
-	if c.missing = lengthOf(h); !compressible(status, h, c.missing) {
-		if status == http.StatusPartialContent && h["Content-Encoding"] == nil && (isText(h.Get("Content-Type")) || isRanges(h)) {
+	if c.missing = lengthOf(h); !c.rules.compressible(status, h, c.missing) {
+		if status == http.StatusPartialContent && h["Content-Encoding"] == nil && (c.rules.takes(h.Get("Content-Type")) || isRanges(h)) {
 			addVary(h) // a part of what may be compressed as a whole
 		}
 		return
 	}
 	addVary(h)
-	if !c.accepted {
+	if c.coding == "" {
 		return
 	}
-	h["Content-Encoding"] = []string{"gzip"}
+	if !c.head {
+		if c.encoder = takeEncoder(c.coding, c.Response); c.encoder == nil {
+			return // there is no memory for it
+		}
+	}
+	h["Content-Encoding"] = []string{c.coding}
 	delete(h, "Content-Length")
 	delete(h, "Accept-Ranges") // ranges are of another representation
 	weakenETag(h)
-	if !c.head {
-		c.gz = gzipWriters.Get().(*gzip.Writer)
-		c.gz.Reset(c.Response)
-	}
 }
 
 // Write implements http.ResponseWriter.
 func (c *compressor) Write(p []byte) (int, error) {
 	c.begin()
-	if c.gz == nil {
+	if c.encoder == nil {
 		return c.Response.Write(p)
 	}
-	n, err := c.gz.Write(p)
+	n, err := c.encoder.Write(p)
 	if c.missing >= 0 {
 		if c.missing -= int64(n); c.missing < 0 {
 			return n, http.ErrContentLength
@@ -135,7 +158,7 @@ func (c *compressor) Write(p []byte) (int, error) {
 // without a compressor.
 func (c *compressor) ReadFrom(r io.Reader) (int64, error) {
 	c.begin()
-	if to, ok := c.Response.(io.ReaderFrom); ok && c.gz == nil {
+	if to, ok := c.Response.(io.ReaderFrom); ok && c.encoder == nil {
 		return to.ReadFrom(r)
 	}
 	buf := copyBuffers.Get().(*[32 << 10]byte)
@@ -151,8 +174,8 @@ func (c *compressor) begin() {
 
 // FlushError is for http.ResponseController.
 func (c *compressor) FlushError() error {
-	if c.gz != nil {
-		if err := c.gz.Flush(); err != nil {
+	if c.encoder != nil {
+		if err := c.encoder.Flush(); err != nil {
 			return err
 		}
 	}
@@ -165,29 +188,26 @@ func (c *compressor) Unwrap() http.ResponseWriter { return c.Response }
 // end ends the compressed body, which is whole.
 func (c *compressor) end() error {
 	switch {
-	case c.gz == nil:
+	case c.encoder == nil:
 		return nil
 	case c.missing > 0:
 		return fmt.Errorf("the response has %d bytes less than its Content-Length: %w", c.missing, io.ErrUnexpectedEOF)
 	}
-	return c.gz.Close()
+	return c.encoder.Close()
 }
 
 // release gives back what the compressor has.
 func (c *compressor) release() {
-	if c.gz != nil {
-		c.gz.Reset(nil)
-		gzipWriters.Put(c.gz)
-		c.gz = nil
+	if c.encoder != nil {
+		giveEncoder(c.coding, c.encoder)
+		c.encoder = nil
 	}
 }
 
-var gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
-
 // compressible reports whether a response is worth compressing, and may be.
 // length is that of its body; less than 0: unknown.
-func compressible(status int, h http.Header, length int64) bool {
-	if !httpmsg.BodyAllowed(status) || status == http.StatusPartialContent || length >= 0 && length < minCompressed || !isText(h.Get("Content-Type")) {
+func (n *Compression) compressible(status int, h http.Header, length int64) bool {
+	if !httpmsg.BodyAllowed(status) || status == http.StatusPartialContent || length >= 0 && length < n.least || !n.takes(h.Get("Content-Type")) {
 		return false
 	}
 	// Encoded already, or described by a field that fits these bytes only.
@@ -196,12 +216,33 @@ func compressible(status int, h http.Header, length int64) bool {
 			return false
 		}
 	}
-	for _, line := range h["Cache-Control"] { // RFC 9111, section 5.2.2.6
+	return !noTransform(h) // RFC 9111, section 5.2.2.6
+}
+
+// noTransform reports whether the Cache-Control of a header forbids that the body is
+// encoded on its way.
+func noTransform(h http.Header) bool {
+	for _, line := range h["Cache-Control"] {
 		if strings.Contains(strings.ToLower(line), "no-transform") {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// takes reports whether responses of a Content-Type are compressed.
+func (n *Compression) takes(contentType string) bool {
+	if n.types == nil {
+		return isText(contentType)
+	}
+	kind, _, _ := strings.Cut(contentType, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	for _, pattern := range n.types {
+		if prefix, all := strings.CutSuffix(pattern, "*"); kind == pattern || all && strings.HasPrefix(kind, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // isText reports whether a Content-Type is one of text, be it for machines.
@@ -250,40 +291,4 @@ func weakenETag(h http.Header) {
 	if tag := h.Get("Etag"); strings.HasPrefix(tag, `"`) {
 		h["Etag"] = []string{"W/" + tag}
 	}
-}
-
-// TakesGzip reports whether a client takes gzip, and likes it no less than what
-// isn't encoded (RFC 9110, section 12.5.3).
-func TakesGzip(h http.Header) bool {
-	gzip, identity, others := -1.0, -1.0, -1.0
-	for _, line := range h["Accept-Encoding"] {
-		for entry := range strings.SplitSeq(line, ",") {
-			coding, weight, _ := strings.Cut(entry, ";")
-			switch strings.ToLower(strings.TrimSpace(coding)) {
-			case "gzip", "x-gzip":
-				gzip = max(gzip, weightOf(weight))
-			case "identity":
-				identity = weightOf(weight)
-			case "*":
-				others = weightOf(weight)
-			}
-		}
-	}
-	if gzip < 0 {
-		gzip = others
-	}
-	return gzip > 0 && gzip >= identity
-}
-
-// weightOf reads a weight (RFC 9110, section 12.4.2). One that isn't right is 0.
-func weightOf(s string) float64 {
-	if s = strings.TrimSpace(s); s == "" {
-		return 1
-	}
-	name, value, _ := strings.Cut(s, "=")
-	q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-	if !strings.EqualFold(strings.TrimSpace(name), "q") || err != nil || !(q >= 0 && q <= 1) {
-		return 0
-	}
-	return q
 }

@@ -41,6 +41,8 @@ type route struct {
 
 	request  *headerChanges // nil: none
 	response *headerChanges
+
+	compression *forward.Compression // nil: none
 }
 
 // New returns the routes of a configuration. backend returns a backend by its
@@ -85,6 +87,7 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	r.limits, r.inFlight = slices.Clip(around.limits), slices.Clip(around.inFlight)
 	r.request = newHeaderChanges(&c.Headers.Request, around.request)
 	r.response = newHeaderChanges(&c.Headers.Response, around.response)
+	r.compression = forward.NewCompression(c.Compress)
 	if c.RateLimit != nil {
 		r.limits = append(r.limits, b.old.takeLimit(c, outer))
 	}
@@ -193,11 +196,14 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 			return err
 		}
 	}
-	gzip := rt.cfg.Compress && forward.TakesGzip(r.Header) // before the backend's view of it
+	coding := ""
+	if rt.compression != nil {
+		coding = rt.compression.Choose(r.Header) // before the backend's view of it
+	}
 	rt.rewrite(r)
 	r.StartTimeout()
-	if rt.cfg.Compress {
-		return forward.Compress(w, r, rt.backend, gzip)
+	if rt.compression != nil {
+		return rt.compression.Compress(w, r, rt.backend, coding)
 	}
 	return rt.backend.Serve(w, r)
 }
