@@ -44,6 +44,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 		w.checkRaw(r)
 		w.checkClientCertificate(r, cfg)
 		w.checkResponse(r)
+		w.checkRewrite(r)
 		w.checkNested(r)
 		w.checkTwice(&r.Match.Headers)
 		w.checkNot(&r.Match)
@@ -52,6 +53,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 		w.checkTwice(&r.Headers.Response.Set)
 		w.checkTwice(&r.Headers.Response.Add)
 	}
+	w.checkGroups(cfg.Routes, nil)
 }
 
 // checkBackendOptions checks that the options of a route work with its backend.
@@ -147,10 +149,50 @@ func (w *walker) checkResponse(r *Route) {
 			w.wrong(status, "got %d; want 301, 302, 303, 307 or 308", *status)
 		}
 	}
-	if r.Respond != nil && r.Respond.Body != "" && w.sound(&r.Respond.Status) {
+	if r.Respond == nil {
+		return
+	}
+	if body, file := &r.Respond.Body, &r.Respond.File; *body != "" && *file != "" && w.sound(body, file) {
+		w.wrong(file, "it has both body and file; keep one of them")
+	} else if *file != "" && w.sound(file) {
+		w.checkPage(file)
+	}
+	if (r.Respond.Body != "" || r.Respond.File != "") && w.sound(&r.Respond.Status) {
 		if status := r.Respond.Status; status == 204 || status == 205 || status == 304 {
 			w.wrong(&r.Respond.Body, "a response with the status %d has no body; remove it, or use another status", status)
 		}
+	}
+}
+
+// maxPage is the largest file that respond and error_pages take, in bytes.
+const maxPage = MiB
+
+// checkPage checks that a file can be kept in memory.
+func (w *walker) checkPage(file *string) {
+	if info, err := w.sys.stat(*file); err == nil && info.Size() > int64(maxPage) {
+		w.wrong(file, "%s is larger than %v; serve it by a files backend", quotePath(*file), maxPage)
+	}
+}
+
+// checkRewrite checks that the parts of a rewrite fit together.
+func (w *walker) checkRewrite(r *Route) {
+	rw := r.Rewrite
+	if rw == nil || !w.sound(&r.Rewrite) {
+		return
+	}
+	switch {
+	case rw.Path != "" && rw.Regexp != "":
+		w.wrong(&rw.Regexp, "it has both path and regexp; keep one of them")
+	case rw.Regexp != "" && rw.To == "":
+		w.wrong(&rw.Regexp, "regexp and to go together; give to too")
+	case rw.To != "" && rw.Regexp == "":
+		w.wrong(&rw.To, "regexp and to go together; give regexp too, or write path")
+	case rw.Query != "" && rw.RemoveQuery:
+		w.wrong(&rw.RemoveQuery, "it has both query and remove_query; keep one of them")
+	case *rw == Rewrite{}:
+		w.wrong(&r.Rewrite, "it changes nothing; give path, regexp and to, add_prefix, query or remove_query")
+	case r.RawPath && (rw.Path != "" || rw.Regexp != "" || rw.AddPrefix != ""):
+		w.wrong(&r.RawPath, "the path can't be both what the client wrote and rewritten; remove raw_path")
 	}
 }
 

@@ -143,7 +143,7 @@ func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 80", "address 443", "address 6379", "network", "host", "name", "server", "email", "url", "upstream",
 		"path", "prefix", "target", "location", "method", "value", "media-range", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
 		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret",
-		"regexp", "query"}
+		"regexp", "query", "template", "rewritten-path", "rewritten-query", "media-type"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
@@ -410,7 +410,7 @@ func TestShippedDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, all)
 	}
-	if len(plain.Listeners) != 3 || len(plain.Backends) != 2 || len(plain.Routes) != 4 || len(plain.Warnings) != 0 || defaults < 40 {
+	if len(plain.Listeners) != 3 || len(plain.Backends) != 2 || len(plain.Routes) != 5 || len(plain.Warnings) != 0 || defaults < 40 {
 		t.Errorf("%d listeners, %d backends, %d routes, %d defaults, and warnings: %v\nin\n%s",
 			len(plain.Listeners), len(plain.Backends), len(plain.Routes), defaults, plain.Warnings, all)
 	}

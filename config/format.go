@@ -36,6 +36,14 @@ func checkFormat(format, s string) error {
 		return checkUpstream(s)
 	case "path":
 		return checkPathPattern(s)
+	case "template":
+		return checkTemplate(s)
+	case "rewritten-path":
+		return checkRewrittenPath(s)
+	case "rewritten-query":
+		return checkQueryTemplate(s)
+	case "media-type":
+		return checkMediaType(s)
 	case "regexp":
 		return checkRegexp(s)
 	case "prefix":
@@ -100,12 +108,12 @@ func checkText(format, key, value string) error {
 		if strings.EqualFold(key, "Host") {
 			return checkHostField(value)
 		}
-		return checkFieldValue(value)
+		return checkFieldTemplate(value)
 	case "added-header":
 		if err := checkAddedField(key); err != nil {
 			return err
 		}
-		return checkFieldValue(value)
+		return checkFieldTemplate(value)
 	case "type":
 		return checkType(key, value)
 	case "query":

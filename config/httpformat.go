@@ -103,26 +103,35 @@ func checkTarget(s string) error {
 	return nil
 }
 
-// checkLocation checks an address with {host}, {path} and {uri} in it.
+// checkLocation checks an address with placeholders in it.
 func checkLocation(s string) error {
-	plain := strings.NewReplacer("{host}", "h", "{path}", "/", "{uri}", "/").Replace(s)
+	plain, err := fill(s, samples)
+	if err != nil {
+		return err
+	}
 	absolute := strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
 	u, err := url.Parse(plain)
 	switch {
-	case strings.ContainsAny(plain, "{}"):
-		return errors.New("known in braces are {host}, {path} and {uri}")
 	case s == "{path}", s == "{uri}":
 		return errors.New("it leads back to itself, for ever; write another host in front, as in https://www.example.org{uri}")
 	case strings.Contains(s, "/{path}"), strings.Contains(s, "/{uri}"):
 		return errors.New("{path} and {uri} begin with a / themselves, so leave out the one in front")
 	case strings.HasPrefix(plain, "//"):
 		return errors.New("an address that begins with // leads to another host; write its scheme")
-	case err != nil, strings.ContainsFunc(s, isControl), strings.ContainsAny(s, ` "<>\^|`), absolute && u.Hostname() == "":
+	case err != nil, strings.ContainsFunc(plain, isControl), strings.ContainsAny(plain, ` "<>\^|`+"`{}"), absolute && u.Hostname() == "":
 		return errors.New("want an address, as in https://www.example.org{uri}")
 	case !absolute && !strings.HasPrefix(plain, "/"):
 		return errors.New("want an address that begins with https://, http:// or /")
 	}
 	return nil
+}
+
+// checkFieldTemplate checks the value of a header field with placeholders.
+func checkFieldTemplate(s string) error {
+	if err := checkTemplate(s); err != nil {
+		return err
+	}
+	return checkFieldValue(s)
 }
 
 func checkMethod(s string) error {
@@ -230,8 +239,12 @@ func checkType(extension, mediaType string) error {
 	if strings.Contains(extension[1:], ".") {
 		return errors.New("only what follows the last dot of a name counts, as in .gz")
 	}
-	base, _, err := mime.ParseMediaType(mediaType)
-	if err != nil || !strings.Contains(base, "/") || checkFieldValue(mediaType) != nil {
+	return checkMediaType(mediaType)
+}
+
+func checkMediaType(s string) error {
+	base, _, err := mime.ParseMediaType(s)
+	if err != nil || !strings.Contains(base, "/") || checkFieldValue(s) != nil {
 		return errors.New("want a media type, as in text/plain; charset=utf-8")
 	}
 	return nil

@@ -37,6 +37,10 @@ type Route struct {
 	// as `/apiary`, stay as they are.
 	StripPrefix string `yaml:"strip_prefix" default:"" format:"prefix"`
 
+	// Changes the path and the query before the backend sees them. What PHP has in
+	// REQUEST_URI stays what the client wrote.
+	Rewrite *Rewrite `yaml:"rewrite" example:"{path: VALUE}|/index.php"`
+
 	// Whether an `http` backend sees the path as the client wrote it, with double
 	// slashes and all escapes, as signed URLs need it. Routes match the cleaned
 	// path all the same; so a path with dot segments, or with bytes that aren't
@@ -83,9 +87,9 @@ type Route struct {
 
 // Redirect redirects the client.
 type Redirect struct {
-	// The URL, as in `https://www.example.org{uri}` or `/new`. `{host}` is the host
-	// of the request, `{path}` its path, `{uri}` its path and query. A request
-	// without a Host gets 400 where `{host}` is needed.
+	// The URL, as in `https://www.example.org{uri}` or `/new`. It may have
+	// [placeholders](routing.md#placeholders). A request without a Host gets 400
+	// where `{host}` is needed.
 	To string `yaml:"to,required" format:"location"`
 
 	// The status: 301 and 308 are permanent, 302, 303 and 307 temporary. After 307
@@ -99,8 +103,41 @@ type Respond struct {
 	// The status.
 	Status int `yaml:"status" default:"200" range:"200..599"`
 
-	// The body, as plain text. Empty: the status and its name.
-	Body string `yaml:"body" default:""`
+	// The body, which may have [placeholders](routing.md#placeholders); in JSON and
+	// HTML they are escaped. Empty: the status and its name.
+	Body string `yaml:"body" default:"" format:"template"`
+
+	// A file that is the body, up to 1 MiB. It is read anew when it changes.
+	File string `yaml:"file" default:"" path:"file"`
+
+	// The Content-Type. Empty: `text/plain` in UTF-8; with `file`, what its extension
+	// stands for.
+	ContentType string `yaml:"content_type" default:"" format:"media-type"`
+}
+
+// Rewrite changes the path and the query. `strip_prefix` applies before it. All but
+// `regexp` may have [placeholders](routing.md#placeholders), which have the values from
+// before any change.
+type Rewrite struct {
+	// The new path.
+	Path string `yaml:"path" default:"" format:"rewritten-path"`
+
+	// A regular expression of RE2. Where a part of the path matches, the whole path
+	// becomes `to`; other paths stay as they are. It is compared with the path as
+	// routes match it.
+	Regexp string `yaml:"regexp" default:"" format:"regexp"`
+
+	// The new path where `regexp` matches. `{re.NAME}` and `{re.1}` have its groups.
+	To string `yaml:"to" default:"" format:"rewritten-path"`
+
+	// A prefix that is put in front of the path, after that.
+	AddPrefix string `yaml:"add_prefix" default:"" format:"prefix"`
+
+	// The new query, as in `page={re.name}&{query}`. Empty: it stays.
+	Query string `yaml:"query" default:"" format:"rewritten-query"`
+
+	// Whether the query is removed.
+	RemoveQuery bool `yaml:"remove_query" default:"false"`
 }
 
 // Raw configures how a raw message becomes a request. Its bytes are the body. Of a
@@ -132,10 +169,11 @@ type Headers struct {
 // HeaderChanges changes header fields: first `remove` applies, then `set`, then
 // `add`.
 type HeaderChanges struct {
-	// Fields and the value that replaces all of theirs.
+	// Fields and the value that replaces all of theirs, which may have
+	// [placeholders](routing.md#placeholders).
 	Set map[string]string `yaml:"set" format:"set-header"`
 
-	// Fields and a value that is added to theirs.
+	// Fields and a value that is added to theirs, likewise.
 	Add map[string]string `yaml:"add" format:"added-header"`
 
 	// Names of fields that are removed.

@@ -112,7 +112,7 @@ func TestRouteErrors(t *testing.T) {
 		of("no host", location, "https://{uri}", slash),
 		of("no host at all", location, "https://:443/", noAddress),
 		of("space", location, "/a b", noAddress),
-		of("braces", location, "https://{hots}/", "known in braces are {host}, {path} and {uri}"),
+		of("braces", location, "https://{hots}/", "there is no placeholder {hots}; known are "+placeholderList()+"; for a brace itself, write {{"),
 		of("itself", location, "{uri}", "it leads back to itself, for ever; write another host in front, as in https://www.example.org{uri}"),
 		of("two slashes", location, "/new/{path}", slash),
 		of("another host", location, "//example.org/", "an address that begins with // leads to another host; write its scheme"),

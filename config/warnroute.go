@@ -121,7 +121,7 @@ func (l *Listener) hint() string {
 // raw messages can match it.
 func (w *walker) warnRoute(r *Route, raw bool) {
 	if r.Backend == "" && len(r.Routes) == 0 {
-		for _, option := range []any{&r.StripPrefix, &r.RawPath, &r.EncodedSlashes, &r.Timeout, &r.Headers.Request} {
+		for _, option := range []any{&r.StripPrefix, &r.Rewrite, &r.RawPath, &r.EncodedSlashes, &r.Timeout, &r.Headers.Request} {
 			if o := w.at(option); o.given && strings.HasPrefix(o.path, w.at(r).path) {
 				w.odd(option, "it has no effect: no backend sees the requests of this route")
 			}

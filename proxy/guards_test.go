@@ -41,6 +41,7 @@ var trickyPaths = []struct {
 	{"/Admin/x", false}, {"/ADMIN", false}, {"/admin./x", false}, {"/admin%20/x", false}, {"/admin..", false},
 	{"/admin;x/y", false}, {"/admin;x", false}, {"/;x/admin/y", false}, {"/admin%3bx/y", false},
 	{"/x/..%2fadmin", true}, {"/x%2f..%2fadmin", true}, {"/x/..;/admin", true}, {"/x/%2e%2e;/admin", true}, {"/x/..%5cadmin", true},
+	{"/admin/x%0Ay", false}, {"/admin/%0d%0A", false},
 	{"/../admin", true}, {"/admin%00", true}, {"/%zzadmin", true}, {"/x/..;a=b/admin", true},
 }
 
@@ -49,7 +50,7 @@ var trickyPaths = []struct {
 func TestGuardedPaths(t *testing.T) {
 	for _, routes := range []string{
 		"  - {match: {paths: [/admin/*]}, respond: 403}\n  - {backend: api}\n",
-		"  - {match: {path_regexp: '^/admin(/|$)'}, respond: 403}\n  - {backend: api}\n",
+		"  - {match: {path_regexp: '^/admin(/.*)?$'}, respond: 403}\n  - {backend: api}\n",
 		"  - {match: {hosts: [example.org]}, routes: [{match: {paths: [/admin/*]}, respond: 403}, {backend: api}]}\n",
 		"  - match: {paths: [/admin/*]}\n    routes: [{match: {not: {paths: [/admin/help]}}, respond: 403}, {backend: api}]\n  - {backend: api}\n",
 	} {

@@ -251,3 +251,19 @@ func climbs(segment []byte) bool {
 		}
 	}
 }
+
+// EscapeMatched returns a part of a path in the form of MatchPath, as a URL has it.
+func EscapeMatched(s string) string {
+	out := make([]byte, 0, len(s)+8)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '/', isUnreserved(c), isDelimiter(c):
+			out = append(out, c)
+		case c == '%' && (strings.HasPrefix(s[i:], "%2F") || strings.HasPrefix(s[i:], "%25")):
+			out = append(out, c)
+		default:
+			out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return string(out)
+}

@@ -38,6 +38,7 @@ type Request struct {
 	Host    string         // the same in lower case, without a port: as it is matched
 	Path    string         // as it is matched
 	Written string         // the path as the client wrote it; "" if that could mean another one
+	User    string         // who the client has proven to be, "" if the route doesn't ask
 	Upgrade string         // the protocol that the client wants to change to
 
 	// What the route decides.
@@ -57,7 +58,8 @@ type Request struct {
 	received atomic.Int64    // bytes of the body
 	lease    Lease
 
-	id string // see ID
+	id       string // see ID
+	askedURI string // see KeepAskedURI
 
 	values [8]string // of fields that mkd sets itself
 	set    int       // how many of them are in use
@@ -126,7 +128,7 @@ func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Request, r.lease, r.Started = h, l, time.Now()
 	r.Raw, r.Message, r.Session, r.Secure, r.Cert, r.Exempt, r.Stopping = false, nil, nil, false, nil, false, nil
 	r.Local, r.Remote, r.Client = netip.AddrPort{}, netip.AddrPort{}, netip.AddrPort{}
-	r.Listener, r.Key, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix = "", "", "", "", "", "", "", ""
+	r.Listener, r.Key, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix, r.User, r.askedURI = "", "", "", "", "", "", "", "", "", ""
 	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record = 0, false, false, nil, Record{}
 	r.received.Store(0)
 	r.id, r.set = "", 0
@@ -191,6 +193,8 @@ func (r *Request) CutOff() bool { return r.base.Err() != nil }
 // route changed the path.
 func (r *Request) AskedURI() string {
 	switch {
+	case r.askedURI != "":
+		return r.askedURI
 	case r.Written == "":
 		return r.Prefix + r.URL.RequestURI()
 	case r.URL.RawQuery != "" || r.URL.ForceQuery:
@@ -198,3 +202,6 @@ func (r *Request) AskedURI() string {
 	}
 	return r.Written
 }
+
+// KeepAskedURI keeps AskedURI as it is, when the URL is about to be rewritten.
+func (r *Request) KeepAskedURI() { r.askedURI = r.AskedURI() }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mkd/config"
+	"mkd/proxy/request"
 )
 
 // headerChanges are changes of header fields, in this order.
@@ -13,31 +14,55 @@ type headerChanges struct {
 	remove     []string
 	set, add   []field
 	overridden []string // the names of remove and set
+	dynamic    bool     // a value has placeholders
 }
 
-type field struct{ name, value string }
+type field struct {
+	name  string
+	value *template
+}
 
 // newHeaderChanges returns nil if there is nothing to change.
-func newHeaderChanges(c *config.HeaderChanges, outer *headerChanges) *headerChanges {
+func newHeaderChanges(c *config.HeaderChanges, outer *headerChanges, groups expressions) *headerChanges {
 	if len(c.Remove)+len(c.Set)+len(c.Add) == 0 {
 		return outer
 	}
 	h := &headerChanges{outer: outer}
 	if outer != nil {
-		h.overridden = slices.Clone(outer.overridden)
+		h.overridden, h.dynamic = slices.Clone(outer.overridden), outer.dynamic
 	}
 	for _, name := range c.Remove {
 		h.remove = append(h.remove, http.CanonicalHeaderKey(name))
 		h.overridden = append(h.overridden, http.CanonicalHeaderKey(name))
 	}
 	for name, value := range c.Set {
-		h.set = append(h.set, field{http.CanonicalHeaderKey(name), value})
+		h.set = append(h.set, field{http.CanonicalHeaderKey(name), newTemplate(value, asField, groups)})
 		h.overridden = append(h.overridden, http.CanonicalHeaderKey(name))
 	}
 	for name, value := range c.Add {
-		h.add = append(h.add, field{http.CanonicalHeaderKey(name), value})
+		h.add = append(h.add, field{http.CanonicalHeaderKey(name), newTemplate(value, asField, groups)})
+	}
+	for _, f := range slices.Concat(h.set, h.add) {
+		h.dynamic = h.dynamic || f.value.dynamic()
 	}
 	return h
+}
+
+// expand returns the changes for a request: the same ones, unless they have
+// placeholders.
+func (c *headerChanges) expand(r *request.Request) *headerChanges {
+	if c == nil || !c.dynamic {
+		return c
+	}
+	own := *c
+	own.outer = c.outer.expand(r)
+	own.set, own.add = slices.Clone(c.set), slices.Clone(c.add)
+	for _, f := range [][]field{own.set, own.add} {
+		for i := range f {
+			f[i].value = &template{plain: f[i].value.expand(r)}
+		}
+	}
+	return &own
 }
 
 func (c *headerChanges) apply(h http.Header) {
@@ -48,10 +73,10 @@ func (c *headerChanges) apply(h http.Header) {
 		delete(h, name)
 	}
 	for _, f := range c.set {
-		h[f.name] = []string{f.value}
+		h[f.name] = []string{f.value.plain}
 	}
 	for _, f := range c.add {
-		h[f.name] = append(h[f.name], f.value)
+		h[f.name] = append(h[f.name], f.value.plain)
 	}
 }
 

@@ -35,10 +35,14 @@ func newPaths(c *config.Conditions) *paths {
 		}
 	}
 	if c.PathRegexp != "" {
-		p.regexp = regexp.MustCompile(c.PathRegexp) // it was checked
+		p.regexp = pathRegexp(c.PathRegexp)
 	}
 	return p
 }
+
+// pathRegexp returns a regular expression that was checked. A dot matches line ends too:
+// with %0A in its path no request must get past a guard.
+func pathRegexp(s string) *regexp.Regexp { return regexp.MustCompile("(?s)" + s) }
 
 // match reports whether the conditions hold for a path. /api/* includes /api itself:
 // who guards a folder means its own page too.

@@ -4,40 +4,57 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
+	"mkd/config"
 	"mkd/proxy/request"
 )
 
 // redirect sends the client elsewhere.
 type redirect struct {
-	to     string
+	to     *template
 	status int
 }
 
 // Serve implements request.Backend.
 func (d *redirect) Serve(w request.Response, r *request.Request) error {
-	if r.Host == "" && strings.Contains(d.to, "{host}") {
+	if r.Host == "" && d.to.uses("host") {
 		return request.Malformed("the request has no Host, so there is nowhere to redirect it to")
 	}
-	to := strings.NewReplacer("{host}", r.Host, "{path}", r.URL.EscapedPath(), "{uri}", r.URL.RequestURI()).Replace(d.to)
+	to := d.to.expand(r)
 	w.Header().Set("Location", to)
 	return request.RespondText(w, d.status, fmt.Sprintf("%d %s\n\n%s\n", d.status, http.StatusText(d.status), to))
 }
 
 // respond responds with a fixed text.
 type respond struct {
-	status int
-	body   string
+	status      int
+	body        *template
+	contentType string
+	page        *page // nil: the body
+}
+
+func newRespond(c *config.Respond, groups expressions) *respond {
+	d := &respond{status: c.Status, contentType: c.ContentType}
+	if c.File != "" {
+		d.page = newPage(c.File, c.ContentType)
+		return d
+	}
+	d.body = newTemplate(c.Body, formOf(c.ContentType), groups)
+	if c.Body == "" {
+		d.body = &template{plain: fmt.Sprintf("%d %s\n", d.status, http.StatusText(d.status))}
+	}
+	return d
 }
 
 // Serve implements request.Backend.
 func (d *respond) Serve(w request.Response, r *request.Request) error {
-	body := d.body
-	if body == "" {
-		body = fmt.Sprintf("%d %s\n", d.status, http.StatusText(d.status))
+	if d.page != nil {
+		return d.page.respond(w, d.status)
 	}
-	return request.RespondText(w, d.status, body)
+	if d.contentType != "" {
+		w.Header().Set("Content-Type", d.contentType)
+	}
+	return request.RespondText(w, d.status, d.body.expand(r))
 }
 
 // nothing responds for a route with routes inside, none of which takes the request.
@@ -53,5 +70,5 @@ func toHTTPS(port int) *redirect {
 	if port != 443 {
 		to += ":" + strconv.Itoa(port)
 	}
-	return &redirect{to + "{uri}", http.StatusPermanentRedirect}
+	return &redirect{newTemplate(to+"{uri}", asURL, nil), http.StatusPermanentRedirect}
 }

@@ -1,14 +1,48 @@
 package route
 
 import (
+	"cmp"
 	"net/url"
+	"regexp"
 	"strings"
 
+	"mkd/config"
+	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 )
 
-// rewrite changes a request as the route demands.
-func (rt *route) rewrite(r *request.Request) {
+// rewrite is what a route does to the path and the query.
+type rewrite struct {
+	path        *template // nil: it stays
+	regexp      *regexp.Regexp
+	to          *template
+	prefix      string
+	query       *template // nil: it stays
+	removeQuery bool
+}
+
+// newRewrite returns nil if there is nothing to do.
+func newRewrite(c *config.Rewrite, groups expressions) *rewrite {
+	if c == nil {
+		return nil
+	}
+	rw := &rewrite{prefix: (&url.URL{Path: c.AddPrefix}).EscapedPath(), removeQuery: c.RemoveQuery}
+	if c.Path != "" {
+		rw.path = newTemplate(c.Path, asURL, groups)
+	}
+	if c.Regexp != "" {
+		rw.regexp = pathRegexp(c.Regexp)
+		rw.to = newTemplate(c.To, asURL, append(expressions{rw.regexp}, groups...))
+	}
+	if c.Query != "" {
+		rw.query = newTemplate(c.Query, asQuery, groups)
+	}
+	return rw
+}
+
+// change changes a request as the route demands.
+func (rt *route) change(r *request.Request) error {
+	changes, done := rt.request.expand(r), rt.rewrite.prepare(r)
 	prefix := rt.cfg.StripPrefix
 	if prefix != "" && stripPrefix(r.URL, prefix) {
 		r.Prefix = prefix
@@ -16,12 +50,72 @@ func (rt *route) rewrite(r *request.Request) {
 	if rt.cfg.RawPath {
 		useWritten(r.URL, r.Written, r.Prefix)
 	}
+	if rt.rewrite != nil {
+		if err := done.apply(r); err != nil {
+			return err
+		}
+	}
 	if p, ok := rt.backend.(request.Preparer); ok {
 		p.Prepare(r)
 	}
-	if rt.request != nil {
-		r.HostSet = rt.request.applyRequest(r.Request)
+	if changes != nil {
+		r.HostSet = changes.applyRequest(r.Request)
 	}
+	return nil
+}
+
+// rewritten is what a request gets by a rewrite.
+type rewritten struct {
+	path   string // ""; it stays
+	prefix string
+	query  string
+}
+
+// prepare returns what a request gets. Nothing of the request is changed yet, so that
+// placeholders have what the client sent.
+func (rw *rewrite) prepare(r *request.Request) (to rewritten) {
+	if rw == nil {
+		return to
+	}
+	to.prefix, to.query = rw.prefix, r.URL.RawQuery
+	switch {
+	case rw.path != nil:
+		to.path = rw.path.expand(r)
+	case rw.regexp != nil && rw.regexp.MatchString(r.Path):
+		to.path = rw.to.expand(r)
+	}
+	if rw.removeQuery {
+		to.query = ""
+	} else if rw.query != nil {
+		to.query = strings.Trim(rw.query.expand(r), "&")
+	}
+	return to
+}
+
+// apply changes the URL of a request.
+func (to *rewritten) apply(r *request.Request) error {
+	r.KeepAskedURI()
+	path := cmp.Or(to.path, r.URL.EscapedPath())
+	if to.prefix != "" && path == "/" {
+		path = to.prefix + "/"
+	} else {
+		path = to.prefix + path
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == ".." || segment == "." {
+			return request.Malformed("the path would have a dot segment") // made of parts of a name
+		}
+	}
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return request.Malformed("the path would have a broken escape")
+	}
+	u := &url.URL{Path: decoded, RawPath: path, RawQuery: to.query}
+	if err := httpmsg.CleanPath(u); err != nil {
+		return err
+	}
+	r.URL.Path, r.URL.RawPath, r.URL.RawQuery, r.URL.ForceQuery = u.Path, u.RawPath, u.RawQuery, false
+	return nil
 }
 
 // stripPrefix takes a prefix off a path, and reports whether it was there. What

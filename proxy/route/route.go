@@ -39,10 +39,11 @@ type route struct {
 	inFlight    []*inFlight  // likewise
 	certificate bool         // the client needs one
 
-	request  *headerChanges // nil: none
-	response *headerChanges
-
+	request     *headerChanges // nil: none
+	response    *headerChanges
 	compression *forward.Compression // nil: none
+	rewrite     *rewrite             // nil: none
+	groups      expressions          // of its path_regexp, and of those around it
 }
 
 // New returns the routes of a configuration. backend returns a backend by its
@@ -85,8 +86,13 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	}
 	r.certificate = around.certificate || c.ClientCertificate == "required"
 	r.limits, r.inFlight = slices.Clip(around.limits), slices.Clip(around.inFlight)
-	r.request = newHeaderChanges(&c.Headers.Request, around.request)
-	r.response = newHeaderChanges(&c.Headers.Response, around.response)
+	r.groups = around.groups
+	if r.match.paths != nil && r.match.paths.regexp != nil {
+		r.groups = append(expressions{r.match.paths.regexp}, around.groups...)
+	}
+	r.request = newHeaderChanges(&c.Headers.Request, around.request, r.groups)
+	r.response = newHeaderChanges(&c.Headers.Response, around.response, r.groups)
+	r.rewrite = newRewrite(c.Rewrite, r.groups)
 	r.compression = forward.NewCompression(c.Compress)
 	if c.RateLimit != nil {
 		r.limits = append(r.limits, b.old.takeLimit(c, outer))
@@ -96,9 +102,9 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	}
 	switch {
 	case c.Redirect != nil:
-		r.target, r.backend = "redirect", &redirect{c.Redirect.To, c.Redirect.Status}
+		r.target, r.backend = "redirect", &redirect{newTemplate(c.Redirect.To, asURL, r.groups), c.Redirect.Status}
 	case c.Respond != nil:
-		r.target, r.backend = "respond", &respond{c.Respond.Status, c.Respond.Body}
+		r.target, r.backend = "respond", newRespond(c.Respond, r.groups)
 	case len(c.Routes) > 0:
 		r.target, r.backend = "routes", nothing{}
 	default:
@@ -168,9 +174,9 @@ func httpsPort(cfg *config.Config) int {
 func (rt *route) serve(w request.Response, r *request.Request) error {
 	r.Record.Route, r.Record.Backend = rt.name, rt.target
 	r.Timeout, r.EncodedSlashes = rt.cfg.Timeout, rt.cfg.EncodedSlashes
-	if rt.response != nil {
-		w.ChangeHeader(rt.response.apply)
-		r.Overridden = rt.response.overridden
+	if changes := rt.response.expand(r); changes != nil {
+		w.ChangeHeader(changes.apply)
+		r.Overridden = changes.overridden
 	}
 	if rt.certificate && !r.Cert.Verified() {
 		return request.ErrNoCertificate
@@ -200,7 +206,9 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 	if rt.compression != nil {
 		coding = rt.compression.Choose(r.Header) // before the backend's view of it
 	}
-	rt.rewrite(r)
+	if err := rt.change(r); err != nil {
+		return err
+	}
 	r.StartTimeout()
 	if rt.compression != nil {
 		return rt.compression.Compress(w, r, rt.backend, coding)

@@ -1,0 +1,75 @@
+package route
+
+import (
+	"io"
+	"mime"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"mkd/proxy/request"
+)
+
+// maxPage is the largest page, in bytes.
+const maxPage = 1 << 20
+
+// page is a file that is kept in memory, and read anew when it changes. It is safe for
+// use by several goroutines.
+type page struct {
+	path        string
+	contentType string
+
+	mu       sync.Mutex
+	content  string
+	modified time.Time
+	size     int64
+}
+
+// newPage returns the page of a file. contentType is that of its extension if it is "".
+func newPage(path, contentType string) *page {
+	if contentType == "" {
+		contentType = mime.TypeByExtension(filepath.Ext(path))
+	}
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	return &page{path: path, contentType: contentType}
+}
+
+// read returns the content of the file.
+func (p *page) read() (string, error) {
+	info, err := os.Stat(p.path)
+	if err != nil {
+		return "", err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if info.Size() == p.size && info.ModTime().Equal(p.modified) && p.size > 0 {
+		return p.content, nil
+	}
+	f, err := os.Open(p.path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxPage+1))
+	if err != nil {
+		return "", err
+	}
+	if len(content) > maxPage {
+		return "", request.Errorf(request.Fault, "the page %s is larger than 1 MiB; serve it by a files backend", p.path)
+	}
+	p.content, p.modified, p.size = string(content), info.ModTime(), info.Size()
+	return p.content, nil
+}
+
+// respond writes the page as the response.
+func (p *page) respond(w request.Response, status int) error {
+	content, err := p.read()
+	if err != nil {
+		return request.Errorf(request.Fault, "reading a page of the configuration: %w", err)
+	}
+	w.Header().Set("Content-Type", p.contentType)
+	return request.RespondText(w, status, content)
+}
