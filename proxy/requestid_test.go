@@ -67,6 +67,25 @@ trusted_proxies: []
 	}
 }
 
+// TestRequestIDOfRawMessage: the access line of a raw message has the id that the
+// backend got.
+func TestRequestIDOfRawMessage(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, log := start(t, load(t, strings.Replace(`
+listeners: {app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}}
+backends: {up: {http: {upstreams: [{url: URL}]}}}
+routes: [{raw: {path: /raw}, backend: up}]
+`, "URL", rec.URL, 1)))
+	if got, err := client(t, p, "app").Send(t.Context(), []byte("\x00a message")); err != nil || string(got) != "ok" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	id := rec.take()[0].id
+	if len(id) != 32 {
+		t.Errorf("the upstream got the id %q", id)
+	}
+	awaitLog(t, log, `"request_id":"`+id+`"`)
+}
+
 // TestWorkerInLog: the access line of a PHP script names the process, and the script
 // sees the id.
 func TestWorkerInLog(t *testing.T) {

@@ -43,13 +43,13 @@ func (h *Handler) end(w request.Response, r *request.Request) {
 		if r.Message != nil {
 			line.Proto = "Megaki/1"
 		}
-		agent, id := h.logs.Wants(line.Failed)
-		if agent {
-			line.Agent, line.Referer = first(r.Header["User-Agent"]), first(r.Header["Referer"])
-		}
-		if id {
-			line.ID = r.GivenID()
-		}
+	}
+	agent, id := h.logs.Wants(line.Failed)
+	if agent && !r.Raw {
+		line.Agent, line.Referer = first(r.Header["User-Agent"]), first(r.Header["Referer"])
+	}
+	if id {
+		line.ID = r.GivenID()
 	}
 	if !r.Record.Unlisted {
 		h.logs.Access(&line)
