@@ -45,6 +45,8 @@ type Daemon struct {
 
 	failed  chan error
 	serving sync.WaitGroup
+	running context.Context // ends when Shutdown begins
+	stop    context.CancelFunc
 	ctx     context.Context
 	cut     context.CancelFunc // cuts requests off
 }
@@ -61,6 +63,7 @@ func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 		keys:   keys.Open(filepath.Join(cfg.Storage.Path, keys.LedgerFile)),
 	}
 	d.ctx, d.cut = context.WithCancel(context.Background())
+	d.running, d.stop = context.WithCancel(d.ctx)
 	d.saving, d.stopSave = context.WithCancel(d.ctx)
 	if err := d.shareCertificates(&cfg.Storage); err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Position("storage"), err)
@@ -171,6 +174,7 @@ func (d *Daemon) Shutdown(ctx context.Context) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	d.stopped = true
+	d.stop()
 	defer d.cut()
 	d.phase.CompareAndSwap(phaseServing, phaseStopping)
 	stop := context.AfterFunc(ctx, d.cut)

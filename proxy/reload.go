@@ -222,13 +222,19 @@ func (d *Daemon) swap(c *change) {
 }
 
 // drain closes a listener that the configuration doesn't have any more. Its requests
-// enter the last generation that had it.
+// enter the last generation that had it. A client may be about to send, and nobody knows
+// when tunnels would end by themselves: until shutdown_timeout is over, or the daemon
+// stops, connections are closed only after a response.
 func (d *Daemon) drain(o *openListener, last *generation) {
 	defer last.release()
 	ctx, cancel := context.WithTimeout(d.ctx, last.cfg.ShutdownTimeout)
 	defer cancel()
+	unhurried, stop := context.WithCancel(ctx)
+	defer context.AfterFunc(d.running, stop)()
+	o.Drain(unhurried)
+	stop()
 	if err := o.Shutdown(ctx); err != nil {
-		d.logs.Main.Sugar().Warnw("requests of a removed listener were cut off at the end of shutdown_timeout", "listener", o.config().Name, "error", err)
+		d.logs.Main.Sugar().Warnw("connections of a removed listener were cut off at the end of shutdown_timeout", "listener", o.config().Name, "error", err)
 	}
 	d.logs.Main.Sugar().Infow("a removed listener was closed", "listener", o.config().Name)
 }

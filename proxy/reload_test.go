@@ -45,30 +45,37 @@ func newReloadSite(t *testing.T) *reloadSite {
 	t.Helper()
 	s := &reloadSite{t: t, dir: t.TempDir()}
 	for i := range s.upstreams {
-		u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Upgrade") == "" {
-				io.Copy(io.Discard, r.Body)
-				fmt.Fprintf(w, "upstream %d %s", i, r.Header.Get("X-Megaki-Session"))
-				return
-			}
-			w.Header().Set("Connection", "Upgrade")
-			w.Header().Set("Upgrade", "echo")
-			w.WriteHeader(http.StatusSwitchingProtocols)
-			c, buffered, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				return
-			}
-			defer c.Close()
-			io.Copy(c, buffered)
-		}))
-		t.Cleanup(u.Close)
-		s.upstreams[i] = u.URL
+		s.upstreams[i] = tunnelUpstream(t, i)
 	}
 	s.certificate(0)
 	s.write("kept.php", `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn() => getmypid() . ' ' . arca::$request];`)
 	s.write("changing.php", `<?php $ARCANGELO_USERSPACE = ['on_http' => fn (arca\Request $r) => 'php ' . getenv('NUMBER') . ' ' . $r->body()];`)
 	s.daemon, _ = start(t, s.load(s.text(0)))
 	return s
+}
+
+// tunnelUpstream returns the URL of a server that responds with a number and the
+// client's session, or changes to another protocol and echoes.
+func tunnelUpstream(t *testing.T, number int) string {
+	t.Helper()
+	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			io.Copy(io.Discard, r.Body)
+			fmt.Fprintf(w, "upstream %d %s", number, r.Header.Get("X-Megaki-Session"))
+			return
+		}
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "echo")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		c, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		io.Copy(c, buffered)
+	}))
+	t.Cleanup(u.Close)
+	return u.URL
 }
 
 func (s *reloadSite) write(name, text string) {
