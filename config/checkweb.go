@@ -46,6 +46,13 @@ func (w *walker) checkHTTP(h *HTTPBackend) {
 		}
 		first[same] = i
 	}
+	switch t := &h.TLS; {
+	case !w.sound(&t.Cert, &t.Key):
+	case t.Cert == "" && t.Key != "":
+		w.wrong(&t.Key, "cert and key go together; give cert too")
+	case t.Cert != "" && t.Key == "":
+		w.wrong(&t.Cert, "cert and key go together; give key too")
+	}
 	w.checkHealth(h.Health)
 }
 
@@ -53,6 +60,7 @@ func (w *walker) checkHealth(h *Health) {
 	if h == nil {
 		return
 	}
+	w.checkTwice(&h.Headers)
 	if status := &h.Status; w.sound(status) && *status > 0 && *status < 200 {
 		w.wrong(status, "got %d; want 200 to 599, or 0 for any from 200 to 399", *status)
 	}

@@ -88,7 +88,7 @@ type FastCGI struct {
 	SendFile *SendFile `yaml:"send_file" example:"{root: VALUE}|private"`
 }
 
-// SendFile lets scripts have mkd send a file.
+// SendFile lets an application have mkd send a file.
 type SendFile struct {
 	// The folder of the files. X-Sendfile may name it as it is here, or free of
 	// symlinks.

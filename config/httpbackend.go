@@ -48,8 +48,18 @@ type HTTPBackend struct {
 	// the server itself are always rewritten.
 	RewriteCookies bool `yaml:"rewrite_cookies" default:"false"`
 
-	// How servers with an https URL are trusted.
+	// How servers with an https URL are trusted, and mkd's own certificate for them.
 	TLS UpstreamTLS `yaml:"tls"`
+
+	// Whether mkd receives a whole request before it connects to a server, and takes
+	// the response as fast as the server sends it. Clients that are slow then hold no
+	// connection of a small server, as of Gunicorn or Unicorn. What waits is kept
+	// within the bounds of `limits.spool`. Streams, as server-sent events, stay
+	// streams.
+	Buffer bool `yaml:"buffer" default:"false"`
+
+	// Lets servers have mkd send a file, by X-Accel-Redirect or X-Sendfile.
+	SendFile *SendFile `yaml:"send_file" example:"{root: VALUE}|private"`
 }
 
 // Upstream is a server of a backend.
@@ -89,6 +99,9 @@ type Health struct {
 	// What is asked for, by GET: a path, and a query if need be.
 	Path string `yaml:"path" default:"/" format:"target"`
 
+	// Fields of the request, as `Host`.
+	Headers map[string]string `yaml:"headers" format:"set-header" example:"{Host: app.example.org}"`
+
 	// Between two requests.
 	Interval time.Duration `yaml:"interval" default:"5s" range:"100ms..24h"`
 
@@ -105,8 +118,8 @@ type Health struct {
 	Fall int `yaml:"fall" default:"3" range:"1..1000"`
 }
 
-// UpstreamTLS configures how servers with an https URL are trusted. They need TLS 1.2
-// at least.
+// UpstreamTLS configures how servers with an https URL are trusted, and how mkd shows
+// them who it is. They need TLS 1.2 at least.
 type UpstreamTLS struct {
 	// A PEM file with the certificates of the authorities that are trusted.
 	// Empty: those of this machine.
@@ -119,4 +132,12 @@ type UpstreamTLS struct {
 	// Whether any certificate is taken. Whoever sits between mkd and the server
 	// can then read and change everything.
 	Insecure bool `yaml:"insecure" default:"false"`
+
+	// A PEM file with mkd's own certificate, for servers that ask for one, and after
+	// it those that lead to its authority. It and `key` are read at the start and by
+	// `mkd reload`.
+	Cert string `yaml:"cert" default:"" path:"file"`
+
+	// A PEM file with the private key of `cert`.
+	Key string `yaml:"key" default:"" path:"tlskey"`
 }

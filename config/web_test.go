@@ -123,7 +123,7 @@ backends:
     http:
       upstreams: [{url: "http://a:1", weight: 2}, {url: "https://[::1]"}, {url: "unix:run/api.sock"}]
       balance: {by: least_conn, max_fails: 1, fail_timeout: 1m}
-      health: {path: "/up?x=1", interval: 1s, timeout: 2s, status: 204, rise: 3, fall: 4}
+      health: {path: "/up?x=1", interval: 1s, timeout: 2s, status: 204, rise: 3, fall: 4, headers: {Host: a.example.org}}
       dial_timeout: 1s
       response_timeout: 2s
       read_timeout: 3s
@@ -133,7 +133,9 @@ backends:
       queue_timeout: 7s
       host: upstream
       rewrite_cookies: true
-      tls: {ca: ca.pem, server_name: a.example.org, insecure: false}
+      tls: {ca: ca.pem, server_name: a.example.org, insecure: false, cert: c.pem, key: k.pem}
+      buffer: true
+      send_file: {root: b.dir, prefix: /protected}
 routes:
   - match:
       listeners: [plain, secure]
@@ -197,7 +199,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 	backends := []Backend{{Name: "api", HTTP: &HTTPBackend{
 		Upstreams:       []Upstream{{URL: "http://a:1", Weight: 2}, {URL: "https://[::1]", Weight: 1}, {URL: "unix:run/api.sock", Weight: 1}},
 		Balance:         Balance{By: "least_conn", MaxFails: 1, FailTimeout: time.Minute},
-		Health:          &Health{Path: "/up?x=1", Interval: time.Second, Timeout: 2 * time.Second, Status: 204, Rise: 3, Fall: 4},
+		Health:          &Health{Path: "/up?x=1", Interval: time.Second, Timeout: 2 * time.Second, Status: 204, Rise: 3, Fall: 4, Headers: map[string]string{"Host": "a.example.org"}},
 		DialTimeout:     time.Second,
 		ResponseTimeout: 2 * time.Second,
 		ReadTimeout:     3 * time.Second,
@@ -207,7 +209,9 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		QueueTimeout:    7 * time.Second,
 		Host:            "upstream",
 		RewriteCookies:  true,
-		TLS:             UpstreamTLS{CA: "ca.pem", ServerName: "a.example.org"},
+		TLS:             UpstreamTLS{CA: "ca.pem", ServerName: "a.example.org", Cert: "c.pem", Key: "k.pem"},
+		Buffer:          true,
+		SendFile:        &SendFile{Root: "b.dir", Prefix: "/protected"},
 	}}}
 	routes := []Route{
 		{
@@ -352,6 +356,12 @@ func TestWebErrors(t *testing.T) {
 		{"health's host", upstreams(`upstreams: [{url: http://a}], health: {path: //a/b}`), `3:71: backends.site.http.health.path: got "//a/b"; want a path, as in /healthz or /search?q=1`},
 		{"health's status", upstreams(`upstreams: [{url: http://a}], health: {status: 100}`), "3:73: backends.site.http.health.status: got 100; want 200 to 599, or 0 for any from 200 to 399"},
 		{"server's name", upstreams(`upstreams: [{url: http://a}], tls: {server_name: "*.a.b"}`), `3:75: backends.site.http.tls.server_name: got "*.a.b"; want the name itself; a wildcard certificate for it will do`},
+
+		{"tls cert alone", upstreams(`upstreams: [{url: https://a}], tls: {cert: c.pem}`), `3:69: backends.site.http.tls.cert: cert and key go together; give key too`},
+		{"tls key alone", upstreams(`upstreams: [{url: https://a}], tls: {key: k.pem}`), `3:68: backends.site.http.tls.key: cert and key go together; give cert too`},
+		{"health's field", upstreams(`upstreams: [{url: http://a}], health: {headers: {Upgrade: x}}`), `3:75: backends.site.http.health.headers.Upgrade: it can't be changed: it frames the message or concerns the connection`},
+		{"health's field twice", upstreams(`upstreams: [{url: http://a}], health: {headers: {a: x, A: y}}`), `3:74: backends.site.http.health.headers: the field a is given twice; upper and lower case don't differ`},
+		{"send_file of http", upstreams(`upstreams: [{url: http://a}], send_file: {root: missing}`), `3:74: backends.site.http.send_file.root: missing doesn't exist; relative paths start at the folder of the configuration file`},
 
 		// Storage.
 		{"storage", minimal + "storage: file", "5:10: storage: file isn't a folder"},

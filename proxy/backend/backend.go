@@ -103,12 +103,18 @@ func Section(b *config.Backend) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if b.HTTP != nil && b.HTTP.TLS.CA != "" {
-		ca, err := os.ReadFile(b.HTTP.TLS.CA)
-		if err != nil {
-			return "", fmt.Errorf("reading tls.ca: %w", err)
+	if b.HTTP == nil {
+		return string(text), nil
+	}
+	for _, file := range []struct{ key, path string }{{"ca", b.HTTP.TLS.CA}, {"cert", b.HTTP.TLS.Cert}, {"key", b.HTTP.TLS.Key}} {
+		if file.path == "" {
+			continue
 		}
-		text = append(text, ca...)
+		content, err := os.ReadFile(file.path)
+		if err != nil {
+			return "", fmt.Errorf("reading tls.%s: %w", file.key, err)
+		}
+		text = append(text, content...)
 	}
 	return string(text), nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"mkd/config"
@@ -65,6 +66,13 @@ const maxHealthBody = 64 << 10
 func checkHealth(ctx context.Context, server http.RoundTripper, u *url.URL, c *config.Health) error {
 	r := (&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"User-Agent": {"mkd (health check)"}}}).WithContext(ctx)
+	for name, value := range c.Headers {
+		if strings.EqualFold(name, "Host") {
+			r.Host = value
+		} else {
+			r.Header.Set(name, value)
+		}
+	}
 	resp, err := server.RoundTrip(r)
 	if err != nil {
 		return err

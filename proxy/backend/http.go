@@ -23,6 +23,7 @@ import (
 // httpBackend forwards requests to HTTP servers.
 type httpBackend struct {
 	forward.Forwarder
+	cfg      *config.HTTPBackend
 	balancer *balance.Balancer
 	servers  map[*balance.Upstream]*server
 }
@@ -40,7 +41,7 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &httpBackend{servers: make(map[*balance.Upstream]*server)}
+	h := &httpBackend{cfg: c, servers: make(map[*balance.Upstream]*server)}
 	h.balancer = newBalancer(&c.Balance, c.Health, d.Logger)
 	for i := range c.Upstreams {
 		s := newServer(c, c.Upstreams[i].URL, trust)
@@ -51,19 +52,25 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 		}
 		h.balancer.Upstreams = append(h.balancer.Upstreams, u)
 	}
-	h.Forwarder = forward.Forwarder{Spool: d.Spool, Upgrade: true, Logger: d.Logger, Rewrite: func(r *request.Request, header http.Header) {
-		if !revealing(header, c.RewriteCookies) {
-			return
-		}
-		in := &inside{asked: r.Asked, prefix: r.Prefix, upstream: upstreamOf(r.Record.Upstream), seen: parseHostPort(r.Request.Host)}
-		if r.Request.Host == "" || c.Host == "upstream" && !r.HostSet {
-			if in.seen = in.upstream; in.upstream == (hostPort{}) {
-				in.seen.host = "localhost" // of a socket
-			}
-		}
-		in.header(header, c.RewriteCookies)
-	}}
+	h.Forwarder = forward.Forwarder{Spool: d.Spool, Upgrade: true, Logger: d.Logger, Rewrite: h.rewrite, SendFile: forward.NewSendFile(c.SendFile)}
+	if c.Buffer {
+		h.Relay = d.Spool
+	}
 	return h, nil
+}
+
+// rewrite makes the header of a response lead to mkd where it leads to the upstream.
+func (h *httpBackend) rewrite(r *request.Request, header http.Header) {
+	if !revealing(header, h.cfg.RewriteCookies) {
+		return
+	}
+	in := &inside{asked: r.Asked, prefix: r.Prefix, upstream: upstreamOf(r.Record.Upstream), seen: parseHostPort(r.Request.Host)}
+	if r.Request.Host == "" || h.cfg.Host == "upstream" && !r.HostSet {
+		if in.seen = in.upstream; in.upstream == (hostPort{}) {
+			in.seen.host = "localhost" // of a socket
+		}
+	}
+	in.header(header, h.cfg.RewriteCookies)
 }
 
 func newServer(c *config.HTTPBackend, address string, trust *tls.Config) *server {
@@ -106,6 +113,13 @@ func upstreamTLS(c *config.UpstreamTLS) (*tls.Config, error) {
 			return nil, fmt.Errorf("tls.ca: there is no PEM certificate in %s", c.CA)
 		}
 	}
+	if c.Cert != "" {
+		own, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("tls.cert %s and tls.key %s: %w", c.Cert, c.Key, err)
+		}
+		cfg.Certificates = []tls.Certificate{own}
+	}
 	return cfg, nil
 }
 
@@ -141,6 +155,7 @@ func (h *httpBackend) Shutdown(context.Context) error {
 	for _, s := range h.servers {
 		s.CloseIdleConnections()
 	}
+	h.SendFile.Close()
 	return nil
 }
 
@@ -174,5 +189,13 @@ func (h *httpBackend) Send(r *request.Request, out *http.Request, e roundtrip.Ev
 
 // Serve implements request.Backend.
 func (h *httpBackend) Serve(w request.Response, r *request.Request) error {
+	if h.cfg.Buffer {
+		body, err := h.Spool.Receive(r)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		r.StartTimeout() // the server isn't late if the client was
+	}
 	return balanceError(h.Forward(w, r, h))
 }

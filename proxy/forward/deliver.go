@@ -32,7 +32,11 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	if f.Relay != nil && !whole && !bodiless {
 		to := NewRelay(w, f.Relay)
 		to.Head(resp.StatusCode)
-		return to.Finish(copyBody(to, body, flushingOf(resp), to.Flush))
+		if err := to.Finish(copyBody(to, body, flushingOf(resp), to.Flush)); err != nil {
+			return err
+		}
+		setTrailers(h, resp, r.Overridden)
+		return nil
 	}
 	w.WriteHeader(resp.StatusCode)
 	if bodiless {
@@ -49,13 +53,18 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	if err := copyBody(w, body, when, flush); err != nil {
 		return err
 	}
-	// The listener drops trailers where the client's protocol has no place for them.
-	for _, name := range trailerNames(resp, r.Overridden) {
+	setTrailers(h, resp, r.Overridden)
+	return nil
+}
+
+// setTrailers sets the fields that came after the body. The listener drops them where
+// the client's protocol has no place for them.
+func setTrailers(h http.Header, resp *http.Response, overridden []string) {
+	for _, name := range trailerNames(resp, overridden) {
 		if values := resp.Trailer[name]; len(values) > 0 {
 			h[http.TrailerPrefix+name] = values
 		}
 	}
-	return nil
 }
 
 func noFlush() error { return nil }

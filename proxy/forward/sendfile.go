@@ -13,7 +13,7 @@ import (
 	"mkd/proxy/site"
 )
 
-// SendFile serves the files that scripts name in place of a response, with
+// SendFile serves the files that applications name in place of a response, with
 // X-Accel-Redirect or X-Sendfile.
 type SendFile struct {
 	root   string // as it is configured
@@ -41,7 +41,7 @@ func (s *SendFile) Close() {
 	}
 }
 
-// Intercept serves the file that the header of a script's response names. It
+// Intercept serves the file that the header of a response names. It
 // reports false, and writes nothing, if the header names none.
 func (s *SendFile) Intercept(w http.ResponseWriter, r *request.Request, h http.Header) (bool, error) {
 	if !s.Names(h) {
@@ -49,7 +49,7 @@ func (s *SendFile) Intercept(w http.ResponseWriter, r *request.Request, h http.H
 	}
 	name := s.path(h)
 	if name == "" {
-		return true, fmt.Errorf("the script names a file outside of send_file: %.100q", h.Get("X-Accel-Redirect")+h.Get("X-Sendfile"))
+		return true, fmt.Errorf("the response names a file outside of send_file: %.100q", h.Get("X-Accel-Redirect")+h.Get("X-Sendfile"))
 	}
 	to := w.Header()
 	for field, values := range h {
