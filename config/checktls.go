@@ -85,8 +85,8 @@ func (w *walker) checkHosts(s *CertificateSource, hosts []string, before map[str
 			w.wrong(host, "%s is a duplicate; take one out", *host)
 		case taken:
 			w.wrong(host, "%s has this name already, and a name has one certificate; take one out", at)
-		case s.ACME != nil && strings.HasPrefix(*host, "*."):
-			w.wrong(host, "an authority gives wildcard certificates only by dns-01, which mkd doesn't speak; list the names, or give cert and key")
+		case s.ACME != nil && s.ACME.DNS == nil && strings.HasPrefix(*host, "*.") && w.sound(&s.ACME.DNS):
+			w.wrong(host, "an authority gives wildcard certificates only by dns-01; give acme a dns block, as in dns: {rfc2136: {server: 192.0.2.53:53, key_file: tsig.key}}, or list the names")
 		}
 		own[*host] = true
 	}
@@ -101,6 +101,9 @@ func (w *walker) checkHosts(s *CertificateSource, hosts []string, before map[str
 func (w *walker) checkACME(a *ACME) {
 	if w.at(&a.AgreeTerms) != nil && w.sound(&a.AgreeTerms) && !a.AgreeTerms {
 		w.wrong(&a.AgreeTerms, "authorities give certificates only to those who agree to their terms of service; read them, and set agree_terms: true")
+	}
+	if d := a.DNS; d != nil && w.at(&d.Exec) != nil && w.at(&d.Exec).given && w.sound(&d.Exec) && (len(d.Exec) == 0 || d.Exec[0] == "") {
+		w.wrong(&d.Exec, "it is empty; give the program that changes the DNS")
 	}
 }
 

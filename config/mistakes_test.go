@@ -112,7 +112,7 @@ listeners: {web: {https: {address: ':443', hosts: [a.org], tls: {acme: {email: a
 `, `1:66: listeners.web.https.tls.acme.agree_terms: authorities give certificates only to those who agree to their terms of service; read them, and set agree_terms: true`},
 		{"a wildcard by acme", `
 listeners: {web: {https: {address: ':443', hosts: ['*.a.org'], tls: {acme: {agree_terms: true}}}}}
-`, `1:52: listeners.web.https.hosts[0]: an authority gives wildcard certificates only by dns-01, which mkd doesn't speak; list the names, or give cert and key`},
+`, `1:52: listeners.web.https.hosts[0]: an authority gives wildcard certificates only by dns-01; give acme a dns block, as in dns: {rfc2136: {server: 192.0.2.53:53, key_file: tsig.key}}, or list the names`},
 		{"tls as a word", `
 listeners: {web: {https: {address: ':443', tls: internal}}}
 `, `1:49: listeners.web.https.tls: got "internal"; want keys with values, as in {cert: c.pem, key: k.pem}`},

@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // TLS configures the certificates of a listener, and who may connect. It has one source
 // itself, for the listener's `hosts`: `acme`, `cert` with `key`, or `internal: true`; or
 // it has `certificates`; or both.
@@ -78,7 +80,8 @@ type ClientAuth struct {
 // ACME is about a certificate authority that gives certificates to those who
 // control a name (RFC 8555). It asks the machine that the name leads to: on
 // port 443, which must lead to this listener (tls-alpn-01), or on port 80, which
-// must lead to an `http` listener (http-01). One of them is enough.
+// must lead to an `http` listener (http-01). One of them is enough. With `dns` it looks
+// into the DNS instead (dns-01).
 type ACME struct {
 	// The mail address that the authority can reach you by. Most do without.
 	Email string `yaml:"email" default:"" format:"email"`
@@ -92,4 +95,52 @@ type ACME struct {
 	// A PEM file with the certificates that the authority's own server is
 	// trusted by. Empty: those of this machine.
 	CARoot string `yaml:"ca_root" default:"" path:"file"`
+
+	// Has the authority look for a record in the DNS, which mkd sets. Wildcards need it;
+	// the machine needn't be reachable from outside.
+	DNS *ACMEDNS `yaml:"dns" example:"{exec: [VALUE]}|/usr/local/bin/dns-hook"`
+}
+
+// ACMEDNS sets the TXT record `_acme-challenge.NAME`, and deletes it after the authority
+// has seen it. It has exactly one of the kinds below.
+type ACMEDNS struct {
+	// Dynamic updates, as BIND, Knot, PowerDNS and Windows servers take them.
+	RFC2136 *RFC2136 `yaml:"rfc2136,kind" example:"{server: VALUE, key_file: tsig.key}|192.0.2.53:53"`
+
+	// A program and its first arguments, for any other DNS. It is called with three
+	// more: `present`, the whole name with a dot at its end, and the value, to add a TXT
+	// record; `cleanup` and the same to delete it. There may be two records of a name.
+	// It has mkd's environment, and two minutes. An exit status other than 0 is a
+	// failure, and its output is logged.
+	Exec []string `yaml:"exec,kind"`
+
+	// A libdns provider that was built in.
+	Provider *DNSProvider `yaml:"provider,kind" example:"{name: VALUE, options: {api_token: {file: token}}}|cloudflare"`
+
+	// Servers that are asked for the zone of a name, and for the record before the
+	// authority is. Default: those of this machine are asked for the zone, and the
+	// servers of the zone for the record.
+	Resolvers []string `yaml:"resolvers" format:"address 53"`
+
+	// How long to wait until the record is seen.
+	Timeout time.Duration `yaml:"timeout" default:"2m" range:"1s..1h"`
+}
+
+// RFC2136 has the primary server of a zone change it (RFC 2136), over TCP.
+type RFC2136 struct {
+	// The server.
+	Server string `yaml:"server,required" format:"address 53"`
+
+	// A file with the key that signs updates (TSIG), as `tsig-keygen` prints it. Empty:
+	// they aren't signed.
+	KeyFile string `yaml:"key_file" default:"" path:"secret"`
+}
+
+// DNSProvider is a libdns provider.
+type DNSProvider struct {
+	// Its name. Which are built in depends on how mkd was built: by default none.
+	Name string `yaml:"name,required"`
+
+	// Its options, by the names that its documentation has for JSON.
+	Options map[string]string `yaml:"options"`
 }

@@ -91,7 +91,7 @@ func (w *walker) warnHTTPS(h *HTTPS, cfg *Config) {
 }
 
 // warnPublic warns of names that no public authority knows, and reports whether such
-// an authority is asked.
+// an authority will come to the listeners.
 func (w *walker) warnPublic(s *CertificateSource, hosts []string) bool {
 	if s.ACME == nil || w.at(&s.ACME.CA).given { // an authority of one's own may do all this
 		return false
@@ -101,7 +101,7 @@ func (w *walker) warnPublic(s *CertificateSource, hosts []string) bool {
 			w.odd(&hosts[i], "a public authority gives no certificate for this, as it isn't a name of the public DNS; see internal: true for development")
 		}
 	}
-	return true
+	return s.ACME.DNS == nil
 }
 
 // warnHTTP looks for options that do nothing.

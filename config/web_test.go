@@ -296,9 +296,14 @@ func TestWebErrors(t *testing.T) {
 		{"acme without anything", https(`tls: {acme: {}}`), "2:19: listeners.web.https.hosts: which names are the certificates for? List them, as in hosts: [example.org]\n" +
 			"2:50: listeners.web.https.tls.acme.agree_terms: authorities give certificates only to those who agree to their terms of service; read them, and set agree_terms: true"},
 		{"acme with a wildcard", https(`tls: {acme: {agree_terms: true}}, hosts: [example.org, "*.example.org"]`),
-			"2:99: listeners.web.https.hosts[1]: an authority gives wildcard certificates only by dns-01, which mkd doesn't speak; list the names, or give cert and key"},
+			"2:99: listeners.web.https.hosts[1]: an authority gives wildcard certificates only by dns-01; give acme a dns block, as in dns: {rfc2136: {server: 192.0.2.53:53, key_file: tsig.key}}, or list the names"},
 		{"acme with an error in it", https(`tls: {acme: {emial: x}}, hosts: [example.org]`), "2:50: listeners.web.https.tls.acme.agree_terms: authorities give certificates only to those who agree to their terms of service; read them, and set agree_terms: true\n" +
 			`2:57: listeners.web.https.tls.acme.emial: unknown key; did you mean "email"?`},
+		{"dns without a kind", https(`tls: {acme: {agree_terms: true, dns: {}}}, hosts: ["*.a.b"]`), "2:76: listeners.web.https.tls.acme.dns: its kind is missing; it must have one of the keys: rfc2136, exec, provider"},
+		{"dns with two kinds", https(`tls: {acme: {agree_terms: true, dns: {exec: [a], rfc2136: {server: "a:1"}}}}, hosts: ["*.a.b"]`), "2:93: listeners.web.https.tls.acme.dns: it has both exec and rfc2136; keep one of them"},
+		{"dns without a program", https(`tls: {acme: {agree_terms: true, dns: {exec: []}}}, hosts: ["*.a.b"]`), "2:88: listeners.web.https.tls.acme.dns.exec: it is empty; give the program that changes the DNS"},
+		{"dns server", https(`tls: {acme: {agree_terms: true, dns: {rfc2136: {server: 192.0.2.53}}}}, hosts: ["*.a.b"]`), `2:100: listeners.web.https.tls.acme.dns.rfc2136.server: got "192.0.2.53"; the port is missing; write 192.0.2.53:53`},
+		{"dns server as a word", https(`tls: {acme: {agree_terms: true, dns: {rfc2136: "ns:53"}}}, hosts: ["*.a.b"]`), `2:91: listeners.web.https.tls.acme.dns.rfc2136: got "ns:53"; want keys with values, as in {server: "ns:53", key_file: tsig.key}`},
 		{"email", acme("mailto:me@example.org", "https://a/b"), `2:97: listeners.web.https.tls.acme.email: got "mailto:me@example.org"; want a mail address, as in me@example.org`},
 		{"no host of email", acme("me@", "https://a/b"), `2:97: listeners.web.https.tls.acme.email: got "me@"; want a mail address, as in me@example.org`},
 		{"ca", acme("", "acme.example.org"), `2:105: listeners.web.https.tls.acme.ca: got "acme.example.org"; want an address, as in https://example.org/directory`},

@@ -8,6 +8,7 @@ import (
 
 	"mkd/config"
 	"mkd/proxy/certs"
+	"mkd/proxy/dnsprovider"
 	"mkd/proxy/listener"
 )
 
@@ -54,6 +55,7 @@ func tlsOptions(cfg *config.Config, l *config.Listener) (o certs.Options) {
 				CARoot:      a.CARoot,
 				TLSAddress:  l.HTTPS.Address,
 				HTTPAddress: plainAddress(cfg),
+				DNS:         dnsOptions(a.DNS),
 			}
 		}
 		if a := c.ClientAuth; a != nil {
@@ -62,6 +64,21 @@ func tlsOptions(cfg *config.Config, l *config.Listener) (o certs.Options) {
 		o.Certificates = append(o.Certificates, made)
 	}
 	return o
+}
+
+// dnsOptions returns how records of the DNS are set.
+func dnsOptions(c *config.ACMEDNS) *certs.DNS {
+	if c == nil {
+		return nil
+	}
+	d := &certs.DNS{Exec: c.Exec, Resolvers: c.Resolvers, Timeout: c.Timeout}
+	if c.RFC2136 != nil {
+		d.RFC2136 = &dnsprovider.RFC2136{Server: c.RFC2136.Server, KeyFile: c.RFC2136.KeyFile}
+	}
+	if c.Provider != nil {
+		d.Provider, d.Options = c.Provider.Name, c.Provider.Options
+	}
+	return d
 }
 
 // plainAddress returns where http-01 challenges arrive: the address of the

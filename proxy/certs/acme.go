@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -59,6 +60,10 @@ type ACME struct {
 	// HTTPChallengeHandler. The CA comes to port 80, for http-01. Default: there
 	// is none, and http-01 isn't used.
 	HTTPAddress string
+
+	// DNS has the CA look for a record in the DNS instead of coming to the listeners.
+	// Wildcards need it. Default: the CA comes to the listeners.
+	DNS *DNS
 
 	disableTLSALPN bool // for tests of http-01
 }
@@ -114,7 +119,7 @@ func (set *Set) addACME(old *listed, e *entry, log *zap.Logger) (*acmeSource, er
 	for _, host := range e.hosts.list {
 		if other := set.byHost[host]; other == nil {
 			hosts = append(hosts, host)
-		} else if other.opts.Email != o.Email || other.opts.CA != o.CA || other.opts.CARoot != o.CARoot {
+		} else if !other.opts.issuesAs(&o) {
 			return nil, fmt.Errorf("host %s: another listener has its certificate by other settings of ACME", host)
 		}
 	}
@@ -133,6 +138,11 @@ func (set *Set) addACME(old *listed, e *entry, log *zap.Logger) (*acmeSource, er
 		set.byHost[host] = s
 	}
 	return s, nil
+}
+
+// issuesAs reports whether certificates are issued in the same way.
+func (o *ACME) issuesAs(other *ACME) bool {
+	return o.Email == other.Email && o.CA == other.CA && o.CARoot == other.CARoot && reflect.DeepEqual(o.DNS, other.DNS)
 }
 
 func (m *Manager) newACMESource(o ACME, hosts []string, template certmagic.ACMEIssuer, log *zap.Logger) *acmeSource {
@@ -185,8 +195,8 @@ func (o *ACME) template(hosts []string) (certmagic.ACMEIssuer, error) {
 	}
 	for _, host := range hosts {
 		switch {
-		case strings.HasPrefix(host, "*."):
-			return t, fmt.Errorf("host %s: a CA issues wildcards by dns-01 only, which mkd doesn't support; list each name, or use a certificate from a file", host)
+		case strings.HasPrefix(host, "*.") && o.DNS == nil:
+			return t, fmt.Errorf("host %s: a CA issues wildcards by dns-01 only; give acme a dns block, list each name, or use a certificate from a file", host)
 		case isAddress(host):
 			return t, fmt.Errorf("host %s: certificates by ACME are for names, not for addresses", host)
 		case o.CA == certmagic.LetsEncryptProductionCA && !certmagic.SubjectQualifiesForPublicCert(host):
@@ -202,6 +212,11 @@ func (o *ACME) template(hosts []string) (certmagic.ACMEIssuer, error) {
 		if !t.TrustedRoots.AppendCertsFromPEM(pem) {
 			return t, fmt.Errorf("ca_root: %s has no certificates in PEM", o.CARoot)
 		}
+	}
+
+	if o.DNS != nil {
+		t.DNS01Solver, err = o.DNS.solver()
+		return t, err
 	}
 
 	// certmagic opens sockets for challenges, unless there already are some at its
@@ -345,7 +360,7 @@ func (s *acmeSource) failed(host string, err error, field zap.Field) {
 		err = problem // what wraps it repeats the host
 	}
 	s.faults.set(host, err)
-	s.log.Error("no certificate could be obtained", zap.String("host", host), zap.Error(err), zap.String("check", advice(host, err)), field)
+	s.log.Error("no certificate could be obtained", zap.String("host", host), zap.Error(err), zap.String("check", advice(host, err, s.opts.DNS != nil)), field)
 }
 
 // certificate returns the certificate of a host, or the one of a challenge (RFC

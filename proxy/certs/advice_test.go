@@ -36,8 +36,14 @@ func TestAdvice(t *testing.T) {
 		{&fs.PathError{Op: "open", Path: "/none", Err: fs.ErrPermission}, "written"},
 		{errors.New("something else"), "the error"},
 	} {
-		if got := advice("example.org", fmt.Errorf("obtaining: %w", test.err)); !strings.Contains(got, test.want) {
+		if got := advice("example.org", fmt.Errorf("obtaining: %w", test.err), false); !strings.Contains(got, test.want) {
 			t.Errorf("%v: %q, want %q", test.err, got, test.want)
 		}
+	}
+	if got := advice("*.example.org", problem("unauthorized"), true); !strings.Contains(got, "the zone of _acme-challenge.example.org delegated") {
+		t.Errorf("by dns-01: %q", got)
+	}
+	if got := advice("*.example.org", problem("caa"), true); !strings.Contains(got, "CAA") {
+		t.Errorf("by dns-01: %q", got)
 	}
 }

@@ -35,13 +35,19 @@ type Server struct {
 // the test. Pebble refuses a nonce now and then, as it does.
 func Start(t testing.TB, httpPort, tlsPort int, life time.Duration) *Server {
 	t.Helper()
+	return StartWithDNS(t, httpPort, tlsPort, life, nameServer(t))
+}
+
+// StartWithDNS is Start with a DNS server that listens on TCP at an address.
+func StartWithDNS(t testing.TB, httpPort, tlsPort int, life time.Duration, dnsServer string) *Server {
+	t.Helper()
 	os.Setenv("PEBBLE_VA_NOSLEEP", "1") // Pebble has no other way to set this
 	os.Setenv("PEBBLE_AUTHZREUSE", "0")
 	quiet := log.New(io.Discard, "", 0)
 	store := db.NewMemoryStore()
 	profiles := map[string]ca.Profile{"default": {ValidityPeriod: uint64(life.Seconds())}}
 	authority := ca.New(quiet, store, "", "ecdsa", 0, 1, profiles)
-	validation := va.New(quiet, httpPort, tlsPort, false, nameServer(t), store)
+	validation := va.New(quiet, httpPort, tlsPort, false, dnsServer, store)
 	front := wfe.New(quiet, store, validation, authority, []string{"pebble.letsencrypt.org"}, false, false, 1, 1)
 
 	s := &Server{RootFile: filepath.Join(t.TempDir(), "root.pem"), Roots: x509.NewCertPool()}
