@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,39 @@ func metricNames(t *testing.T) map[string]bool {
 	return names
 }
 
+// metricLabels returns the labels of each metric.
+func metricLabels(t *testing.T) map[string][]string {
+	t.Helper()
+	families, err := newRegistry(&fakeSource{st: fullStatus()}).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := make(map[string][]string)
+	for _, f := range families {
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels[f.GetName()] = append(labels[f.GetName()], l.GetName())
+		}
+	}
+	return labels
+}
+
+var (
+	selector = regexp.MustCompile(`\b(mkd_\w+)\{([^}]*)\}`)
+	matcher  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
+)
+
+// selectsByLabels checks that an expression selects by labels that its metrics have.
+func selectsByLabels(t *testing.T, where, expr string, labels map[string][]string) {
+	t.Helper()
+	for _, s := range selector.FindAllStringSubmatch(expr, -1) {
+		for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
+			if have := labels[strings.TrimSuffix(s[1], "_bucket")]; m[1] != "instance" && !slices.Contains(have, m[1]) {
+				t.Errorf("%s selects %s by %s; its labels are %q", where, s[1], m[1], have)
+			}
+		}
+	}
+}
+
 // TestMetricsAreDocumented: docs/operation.md has each metric, and what it, the rules
 // and the dashboard name exists.
 func TestMetricsAreDocumented(t *testing.T) {
@@ -55,8 +89,20 @@ func TestMetricsAreDocumented(t *testing.T) {
 			}
 		}
 	}
-	if !json.Valid([]byte(dashboard)) {
-		t.Error("the dashboard isn't JSON")
+	var panels struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(dashboard), &panels); err != nil {
+		t.Fatalf("the dashboard: %v", err)
+	}
+	labels := metricLabels(t)
+	for _, p := range panels.Panels {
+		for _, target := range p.Targets {
+			selectsByLabels(t, "the panel "+p.Title, target.Expr, labels)
+		}
 	}
 	var parsed struct {
 		Groups []struct {
@@ -76,6 +122,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			if !strings.Contains(doc, "| "+r.Alert+" |") {
 				t.Errorf("docs/operation.md doesn't have the alert %s", r.Alert)
 			}
+			selectsByLabels(t, "the alert "+r.Alert, r.Expr, labels)
 			if r.Expr == "" || r.Annotations["summary"] == "" {
 				t.Errorf("the alert %s is incomplete", r.Alert)
 			}

@@ -275,8 +275,8 @@ func TestLongStatusPage(t *testing.T) {
 	}
 }
 
-// TestLongStatusPageActions reaches the unix socket as through ssh -L, and restarts a
-// pool's workers, after it was asked to confirm.
+// TestLongStatusPageActions reaches the unix socket as through ssh -L, restarts a pool's
+// workers, reloads and drains, each after it was asked to confirm.
 func TestLongStatusPageActions(t *testing.T) {
 	w := startWatched(t)
 	forwarded, err := net.Listen("tcp", "127.0.0.1:0")
@@ -323,9 +323,34 @@ func TestLongStatusPageActions(t *testing.T) {
 	press("#yes")
 	awaitText(t, ctx, "#result", contains("were replaced"))
 	awaitText(t, ctx, "#backends .workers tbody", func(s string) bool { return s != "" && !strings.Contains(s, pid) })
-	if f := faults(); len(f) > 0 {
-		t.Errorf("the console shows %q", f)
+
+	press(`[data-action="reload"]`)
+	awaitText(t, ctx, "#confirm", contains("Reload the configuration?"))
+	press("#yes")
+	awaitText(t, ctx, "#result", contains("the configuration was reloaded"))
+	awaitText(t, ctx, "#about", contains("configuration 2"))
+	file := filepath.Join(w.dir, "config.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := os.WriteFile(file, bytes.Replace(text, []byte("routes:"), []byte("rotues:"), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	press(`[data-action="reload"]`)
+	press("#yes")
+	awaitText(t, ctx, "#result", contains(`rotues: unknown key; did you mean "routes"?`))
+	for _, f := range faults() { // the refused reload has the status 422
+		if !strings.Contains(f, "422") {
+			t.Errorf("the console shows %q", f)
+		}
+	}
+
+	press(`[data-action="drain"]`)
+	awaitText(t, ctx, "#confirm", contains("Drain and stop mkd?"))
+	press("#yes")
+	awaitText(t, ctx, "#result", contains("mkd drains"))
+	awaitText(t, ctx, "#state", func(s string) bool { return s == "no connection" })
 }
 
 func port(l net.Listener) string {

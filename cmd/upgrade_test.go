@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mkd/admin"
 )
 
 // upgraded is an mkd whose binary is replaced while it serves.
@@ -222,8 +224,10 @@ func (l *load) end(t *testing.T, n int64) {
 // upgrades has the binary take over n times under load, and once a binary that fails.
 func upgrades(t *testing.T, n int, sessions string) {
 	u := newUpgraded(t, sessions)
+	idle := u.use()
 	l := u.load()
 	defer l.stop()
+	var earlier []int // processes
 	for i := range n {
 		if i == n/2 {
 			u.fail()
@@ -233,12 +237,83 @@ func upgrades(t *testing.T, n int, sessions string) {
 		if u.pid == old {
 			t.Error("the same process serves")
 		}
+		earlier = append(earlier, old)
 	}
 	l.end(t, 100)
+	for _, pid := range earlier {
+		eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !runs(pid) })
+	}
+	var now use
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if now = u.use(); now.children == idle.children && now.descriptors <= idle.descriptors+lazily && now.goroutines <= idle.goroutines+lazily {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("the process has %+v; the first one had %+v", now, idle)
+			break
+		}
+	}
+	t.Logf("in the first process %+v, in the last %+v", idle, now)
 	out, err := u.command("workers", "restart") // the socket is that of the process that serves
 	if err != nil {
 		t.Errorf("mkd workers restart: %q, %v", out, err)
 	}
+}
+
+// use is what a process has of what could be left over.
+type use struct{ descriptors, children, goroutines int }
+
+// lazily is how many descriptors and goroutines may be there that are made when they are
+// first needed.
+const lazily = 6
+
+// use returns what the process that serves has.
+func (u *upgraded) use() (now use) {
+	u.t.Helper()
+	body, err := (&admin.Client{Socket: filepath.Join(u.daemon.dir, "mkd.sock")}).Get(u.t.Context(), "/metrics")
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	for name, n := range map[string]*int{"process_open_fds": &now.descriptors, "go_goroutines": &now.goroutines} {
+		found := regexp.MustCompile(`(?m)^` + name + ` (\d+)$`).FindSubmatch(text)
+		if found == nil {
+			u.t.Fatalf("no %s in\n%s", name, text)
+		}
+		*n, _ = strconv.Atoi(string(found[1]))
+	}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		if _, parent := processState(file); parent == u.pid {
+			now.children++
+		}
+	}
+	return now
+}
+
+// runs reports whether a process runs: one that has ended can wait for its parent.
+func runs(pid int) bool {
+	state, _ := processState(fmt.Sprintf("/proc/%d/stat", pid))
+	return state != "" && state != "Z"
+}
+
+// processState returns the state of a process and its parent, "" if there is none.
+func processState(file string) (state string, parent int) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", 0
+	}
+	_, after, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(after)
+	if len(fields) < 2 {
+		return "", 0
+	}
+	parent, _ = strconv.Atoi(fields[1])
+	return fields[0], parent
 }
 
 // fail attempts upgrades to binaries that can't serve.
