@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
-	"syscall"
 	"time"
+
+	"mkd/rawio"
 )
 
 // patience is how long a call goes on before its context is watched: most calls
@@ -14,41 +15,26 @@ const patience = 100 * time.Millisecond
 
 // pipe is the two pipes of a worker, with the deadline and the context of a call.
 type pipe struct {
-	in, out *os.File // calls to the worker; frames from it
-	raw     syscall.RawConn
+	in, out *os.File    // calls to the worker; frames from it
+	raw     *rawio.Pipe // both
 
 	ctx      context.Context
 	deadline time.Time
 	watching bool
 	unwatch  func()
 
-	quiet bool // the result of look
-	look  func(fd uintptr) bool
+	peeked [1]byte // for idle; a local variable would be allocated
 }
 
 func newPipe(in, out *os.File) *pipe {
-	p := &pipe{in: in, out: out}
-	p.raw, _ = out.SyscallConn()
-	p.look = func(fd uintptr) bool {
-		var b [1]byte
-		for {
-			_, err := syscall.Read(int(fd), b[:])
-			if err == syscall.EINTR {
-				continue
-			}
-			p.quiet = err == syscall.EAGAIN
-			return true
-		}
-	}
-	return p
+	return &pipe{in: in, out: out, raw: rawio.NewPipe(out, in)}
 }
 
 // idle reports whether the worker is quiet, as it must be between calls. If it has
 // ended or written a byte, it can't be used.
 func (p *pipe) idle() bool {
-	p.quiet = false
-	err := p.raw.Read(p.look)
-	return err == nil && p.quiet
+	_, err := p.raw.TryRead(p.peeked[:])
+	return err == rawio.ErrNothing
 }
 
 // begin bounds reads and writes by a deadline and a context, until end.
@@ -134,7 +120,7 @@ func (p *pipe) cause() error {
 
 func (p *pipe) Read(b []byte) (int, error) {
 	for {
-		n, err := p.out.Read(b)
+		n, err := p.raw.Read(b)
 		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.goesOn() {
 			continue
 		}
@@ -145,7 +131,7 @@ func (p *pipe) Read(b []byte) (int, error) {
 func (p *pipe) Write(b []byte) (int, error) {
 	total := 0
 	for {
-		n, err := p.in.Write(b[total:])
+		n, err := p.raw.Write(b[total:])
 		total += n
 		if errors.Is(err, os.ErrDeadlineExceeded) && p.goesOn() {
 			continue

@@ -5,6 +5,7 @@ package rawio
 import (
 	"errors"
 	"net"
+	"os"
 )
 
 // Conn is a socket. Here its calls are those of package net.
@@ -15,3 +16,18 @@ func New(net.Conn) *Conn { return nil }
 
 // TryRead isn't there.
 func (*Conn) TryRead([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// Pipe is two pipes. Here its calls are those of package os.
+type Pipe struct{ rd, wr *os.File }
+
+// NewPipe returns a Pipe that reads from rd, and writes to wr.
+func NewPipe(rd, wr *os.File) *Pipe { return &Pipe{rd, wr} }
+
+// Read reads what has come, at least a byte.
+func (p *Pipe) Read(b []byte) (int, error) { return p.rd.Read(b) }
+
+// Write writes all of b.
+func (p *Pipe) Write(b []byte) (int, error) { return p.wr.Write(b) }
+
+// TryRead isn't there.
+func (*Pipe) TryRead([]byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -1,4 +1,4 @@
-// Package rawio reads and writes sockets by raw system calls.
+// Package rawio reads and writes sockets and pipes by raw system calls.
 //
 // Package net makes a system call that Go's scheduler knows of, so that other
 // goroutines can run if the call blocks: the scheduler's monitor wakes up, and may

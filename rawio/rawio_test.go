@@ -257,3 +257,68 @@ func BenchmarkEcho(b *testing.B) {
 		})
 	}
 }
+
+func TestPipe(t *testing.T) {
+	theirs, wr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rd, back, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPipe(rd, wr)
+	b := make([]byte, 8)
+	if n, err := p.TryRead(b); n != 0 || err != ErrNothing {
+		t.Errorf("with nothing to be read: %d, %v", n, err)
+	}
+	rd.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	if _, err := p.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("at the deadline: %v", err)
+	}
+	rd.SetReadDeadline(time.Time{})
+	go io.Copy(back, theirs)
+	for _, size := range []int{1, 4096, Most, Most + 1, 1 << 20} {
+		sent := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
+		go p.Write(sent)
+		got := make([]byte, size)
+		if _, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, sent) {
+			t.Fatalf("%d bytes didn't come back: %v", size, err)
+		}
+	}
+	wr.Close()
+	if _, err := p.Write([]byte("x")); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("writing after Close: %v", err)
+	}
+	time.AfterFunc(10*time.Millisecond, func() { rd.Close() })
+	if _, err := p.Read(b); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("closed during a read: %v", err)
+	}
+	if _, err := NewPipe(rd, wr).Read(b); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("of a closed file: %v", err)
+	}
+	theirs.Close()
+	back.Close()
+}
+
+func TestPipeEnds(t *testing.T) {
+	theirs, wr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rd, back, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPipe(rd, wr)
+	theirs.Close()
+	back.Close()
+	if _, err := p.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the writer has gone: %v", err)
+	}
+	if _, err := p.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("the reader has gone: %v", err)
+	}
+	rd.Close()
+	wr.Close()
+}

@@ -29,7 +29,7 @@ var house = map[string]struct{ own, modules []string }{
 	"histogram":            {nil, nil},
 	"rawio":                {nil, nil},
 	"config":               {[]string{"httptoken"}, []string{"gopkg.in/yaml.v3"}},
-	"php":                  {[]string{"histogram", "httptoken", "php/internal/process", "spill"}, nil},
+	"php":                  {[]string{"histogram", "httptoken", "php/internal/process", "rawio", "spill"}, nil},
 	"php/cgi":              {[]string{"php/internal/process"}, nil},
 	"php/internal/process": {nil, nil},
 	"proxy/balance":        {[]string{"proxy/roundtrip"}, nil},
