@@ -43,6 +43,7 @@ func (w *walker) checkFastCGI(b *Backend) {
 	if f.Spawn != nil {
 		w.checkIdentity(&f.Spawn.User, &f.Spawn.Group)
 	}
+	w.checkBalance(&f.Balance)
 	w.checkHealth(f.Health)
 }
 

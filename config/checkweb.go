@@ -46,6 +46,7 @@ func (w *walker) checkHTTP(h *HTTPBackend) {
 		}
 		first[same] = i
 	}
+	w.checkBalance(&h.Balance)
 	switch t := &h.TLS; {
 	case !w.sound(&t.Cert, &t.Key):
 	case t.Cert == "" && t.Key != "":
@@ -54,6 +55,17 @@ func (w *walker) checkHTTP(h *HTTPBackend) {
 		w.wrong(&t.Cert, "cert and key go together; give key too")
 	}
 	w.checkHealth(h.Health)
+}
+
+// checkBalance checks that a field is given where it decides, and only there.
+func (w *walker) checkBalance(b *Balance) {
+	switch {
+	case !w.sound(&b.By, &b.Header):
+	case b.By == "header" && b.Header == "":
+		w.wrong(&b.By, "whose value decides? Give header, as in {by: header, header: X-Tenant}")
+	case b.By != "header" && b.Header != "":
+		w.wrong(&b.Header, "it decides only with by: header; take it out, or set that")
+	}
 }
 
 func (w *walker) checkHealth(h *Health) {

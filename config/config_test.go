@@ -142,6 +142,7 @@ func TestDefaults(t *testing.T) {
 func TestTags(t *testing.T) {
 	formats := []string{"", "env", "ini", "address", "address 53", "address 80", "address 443", "address 6379", "network", "host", "name", "server", "email", "url", "upstream",
 		"path", "prefix", "target", "location", "method", "value", "media-range", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
+		"hashed-field", "cookie",
 		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret",
 		"regexp", "query", "template", "rewritten-path", "rewritten-query", "media-type"}
 	var walk func(reflect.Type)

@@ -56,6 +56,10 @@ func checkFormat(format, s string) error {
 		return checkMethod(s)
 	case "removed-field":
 		return checkRemovedField(s)
+	case "hashed-field":
+		return checkHashedField(s)
+	case "cookie":
+		return checkCookieName(s)
 	case "client-field":
 		return checkClientField(s)
 	case "route":

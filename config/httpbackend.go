@@ -10,6 +10,9 @@ type HTTPBackend struct {
 	// How requests are shared among the servers.
 	Balance Balance `yaml:"balance" example:"{by: VALUE}|least_conn"`
 
+	// Sends a client to the server that it had first, by a cookie.
+	Sticky *Sticky `yaml:"sticky" example:"{cookie: VALUE}|server"`
+
 	// Asks the servers whether they are well. Without it a server counts as
 	// down only for a while after it couldn't be reached or broke off.
 	Health *Health `yaml:"health" example:"{path: VALUE}|/healthz"`
@@ -77,8 +80,14 @@ type Upstream struct {
 type Balance struct {
 	// `round_robin`: in turn; `least_conn`: to the one with the fewest requests
 	// in flight; `random_two`: to the less busy of two that are picked at
-	// random.
-	By string `yaml:"by" default:"round_robin" oneof:"round_robin least_conn random_two"`
+	// random; `ip_hash`: those of a client address (IPv6: of a /64) to the same one;
+	// `header`: those with the same value of `header` to the same one. If servers come
+	// or go, only the clients or values of these move.
+	By string `yaml:"by" default:"round_robin" oneof:"round_robin least_conn random_two ip_hash header"`
+
+	// The field whose value decides, with `by: header`. Requests without it are
+	// shared in turn.
+	Header string `yaml:"header" default:"" format:"hashed-field"`
 
 	// How many failures within `fail_timeout` take a server out. It counts if a
 	// server isn't reached, and apart from that, if a response doesn't begin in
@@ -91,6 +100,21 @@ type Balance struct {
 	// server is taken out: 1s at first, and twice as long each time that it
 	// still fails then. While all are out, each is tried every second.
 	FailTimeout time.Duration `yaml:"fail_timeout" default:"10s" range:"1s..1h"`
+}
+
+// Sticky sends a client to the server that it had first, as long as that is up; then
+// to another, which it keeps. Clients without the cookie are shared by `balance`.
+type Sticky struct {
+	// The name of the cookie. It lasts until the browser is closed, is HttpOnly and
+	// SameSite=Lax, and is Secure if the client came by TLS. Its value is a keyed hash
+	// of the server's URL, which reveals nothing about it.
+	Cookie string `yaml:"cookie,required" format:"cookie"`
+
+	// A file with the secret for these hashes: 32 random bytes at least, as
+	// `openssl rand -hex 32` prints them. Nodes with the same secret send a client to
+	// the same server. Empty: the secret is random, and clients may move to another
+	// server when mkd restarts.
+	SecretFile string `yaml:"secret_file" default:"" path:"secret"`
 }
 
 // Health configures health checks of servers. A server counts as healthy until

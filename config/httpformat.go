@@ -203,6 +203,26 @@ func checkHostField(s string) error {
 	return nil
 }
 
+// checkHashedField checks the name of a field whose value decides which server gets a
+// request.
+func checkHashedField(s string) error {
+	if strings.EqualFold(s, "Host") {
+		return nil
+	}
+	return checkMatchedField(s)
+}
+
+// checkCookieName checks the name of a cookie (RFC 6265, section 4.1.1).
+func checkCookieName(s string) error {
+	switch {
+	case !httptoken.Valid(s):
+		return errors.New("the name of a cookie has letters, digits, - and _, as in server")
+	case strings.HasPrefix(s, "__"):
+		return errors.New("names that begin with __ are for cookies with rules of their own; use another")
+	}
+	return nil
+}
+
 // checkClientField checks the name of the field with a client's address.
 func checkClientField(s string) error {
 	switch {

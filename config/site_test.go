@@ -152,7 +152,7 @@ func TestSiteErrors(t *testing.T) {
 		{"stream_body", at(`stream_body: "no"`), `3:75: backends.site.fastcgi.stream_body: got "no"; want true or false`},
 		{"send_file without a root", at(`send_file: {prefix: /x}`), "3:62: backends.site.fastcgi.send_file.root: the key is missing, and must be given"},
 		{"send_file's prefix", at(`send_file: {root: b.dir, prefix: x/}`), `3:95: backends.site.fastcgi.send_file.prefix: got "x/"; want a path without a / or * at its end, as in /api`},
-		{"balance", at(`balance: {by: ip_hash}`), `3:76: backends.site.fastcgi.balance.by: got "ip_hash"; want round_robin, least_conn or random_two`},
+		{"balance", at(`balance: {by: hash}`), `3:76: backends.site.fastcgi.balance.by: got "hash"; want round_robin, least_conn, random_two, ip_hash or header`},
 		{"health's status", at(`health: {path: /ping, status: 100}`), "3:92: backends.site.fastcgi.health.status: got 100; want 200 to 599, or 0 for any from 200 to 399"},
 		{"types", at(`types: {.a: "a/b\nc"}`), `3:70: backends.site.fastcgi.types..a: want a media type, as in text/plain; charset=utf-8`},
 		{"mistyped", at(`keepalive: 1`), `3:62: backends.site.fastcgi.keepalive: unknown key; did you mean "keep_alive"?`},

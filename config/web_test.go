@@ -122,7 +122,7 @@ backends:
   api:
     http:
       upstreams: [{url: "http://a:1", weight: 2}, {url: "https://[::1]"}, {url: "unix:run/api.sock"}]
-      balance: {by: least_conn, max_fails: 1, fail_timeout: 1m}
+      balance: {by: header, header: X-Tenant, max_fails: 1, fail_timeout: 1m}
       health: {path: "/up?x=1", interval: 1s, timeout: 2s, status: 204, rise: 3, fall: 4, headers: {Host: a.example.org}}
       dial_timeout: 1s
       response_timeout: 2s
@@ -135,6 +135,7 @@ backends:
       rewrite_cookies: true
       tls: {ca: ca.pem, server_name: a.example.org, insecure: false, cert: c.pem, key: k.pem}
       buffer: true
+      sticky: {cookie: server, secret_file: s.key}
       send_file: {root: b.dir, prefix: /protected}
 routes:
   - match:
@@ -198,7 +199,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 	}
 	backends := []Backend{{Name: "api", HTTP: &HTTPBackend{
 		Upstreams:       []Upstream{{URL: "http://a:1", Weight: 2}, {URL: "https://[::1]", Weight: 1}, {URL: "unix:run/api.sock", Weight: 1}},
-		Balance:         Balance{By: "least_conn", MaxFails: 1, FailTimeout: time.Minute},
+		Balance:         Balance{By: "header", Header: "X-Tenant", MaxFails: 1, FailTimeout: time.Minute},
 		Health:          &Health{Path: "/up?x=1", Interval: time.Second, Timeout: 2 * time.Second, Status: 204, Rise: 3, Fall: 4, Headers: map[string]string{"Host": "a.example.org"}},
 		DialTimeout:     time.Second,
 		ResponseTimeout: 2 * time.Second,
@@ -211,6 +212,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		RewriteCookies:  true,
 		TLS:             UpstreamTLS{CA: "ca.pem", ServerName: "a.example.org", Cert: "c.pem", Key: "k.pem"},
 		Buffer:          true,
+		Sticky:          &Sticky{Cookie: "server", SecretFile: "s.key"},
 		SendFile:        &SendFile{Root: "b.dir", Prefix: "/protected"},
 	}}}
 	routes := []Route{
@@ -356,12 +358,18 @@ func TestWebErrors(t *testing.T) {
 		{"long socket", url("unix:/" + strings.Repeat("x", 107)), `3:44: backends.site.http.upstreams[0].url: the path of the socket has 108 bytes; 107 are the most`},
 		{"same upstream", upstreams(`upstreams: [{url: http://a}, {url: http://b}, {url: "http://A:80/"}]`), "3:78: backends.site.http.upstreams[2].url: it is the same server as upstreams[0]; for a larger share give that one a weight"},
 		{"same socket", upstreams(`upstreams: [{url: "unix:a"}, {url: "unix:./x/../a"}]`), "3:61: backends.site.http.upstreams[1].url: it is the same server as upstreams[0]; for a larger share give that one a weight"},
-		{"balance", upstreams(`upstreams: [{url: http://a}], balance: {by: roundrobin}`), `3:70: backends.site.http.balance.by: got "roundrobin"; want round_robin, least_conn or random_two; did you mean "round_robin"?`},
+		{"balance", upstreams(`upstreams: [{url: http://a}], balance: {by: roundrobin}`), `3:70: backends.site.http.balance.by: got "roundrobin"; want round_robin, least_conn, random_two, ip_hash or header; did you mean "round_robin"?`},
 		{"health's path", upstreams(`upstreams: [{url: http://a}], health: {path: healthz}`), `3:71: backends.site.http.health.path: got "healthz"; want a path, as in /healthz or /search?q=1`},
 		{"health's host", upstreams(`upstreams: [{url: http://a}], health: {path: //a/b}`), `3:71: backends.site.http.health.path: got "//a/b"; want a path, as in /healthz or /search?q=1`},
 		{"health's status", upstreams(`upstreams: [{url: http://a}], health: {status: 100}`), "3:73: backends.site.http.health.status: got 100; want 200 to 599, or 0 for any from 200 to 399"},
 		{"server's name", upstreams(`upstreams: [{url: http://a}], tls: {server_name: "*.a.b"}`), `3:75: backends.site.http.tls.server_name: got "*.a.b"; want the name itself; a wildcard certificate for it will do`},
 
+		{"balance by no field", upstreams(`upstreams: [{url: http://a}], balance: {by: header}`), `3:70: backends.site.http.balance.by: whose value decides? Give header, as in {by: header, header: X-Tenant}`},
+		{"balance's idle field", upstreams(`upstreams: [{url: http://a}], balance: {header: X-A}`), `3:74: backends.site.http.balance.header: it decides only with by: header; take it out, or set that`},
+		{"balance's field", upstreams(`upstreams: [{url: http://a}], balance: {by: header, header: Connection}`), `3:86: backends.site.http.balance.header: got "Connection"; it can never match: fields about the connection, and those with _ or . in their names, are removed before routes match`},
+		{"sticky without a cookie", upstreams(`upstreams: [{url: http://a}], sticky: {}`), `3:56: backends.site.http.sticky.cookie: the key is missing, and must be given`},
+		{"sticky's cookie", upstreams(`upstreams: [{url: http://a}], sticky: {cookie: "a b"}`), `3:73: backends.site.http.sticky.cookie: got "a b"; the name of a cookie has letters, digits, - and _, as in server`},
+		{"sticky's prefix", upstreams(`upstreams: [{url: http://a}], sticky: {cookie: __Host-a}`), `3:73: backends.site.http.sticky.cookie: got "__Host-a"; names that begin with __ are for cookies with rules of their own; use another`},
 		{"tls cert alone", upstreams(`upstreams: [{url: https://a}], tls: {cert: c.pem}`), `3:69: backends.site.http.tls.cert: cert and key go together; give key too`},
 		{"tls key alone", upstreams(`upstreams: [{url: https://a}], tls: {key: k.pem}`), `3:68: backends.site.http.tls.key: cert and key go together; give cert too`},
 		{"health's field", upstreams(`upstreams: [{url: http://a}], health: {headers: {Upgrade: x}}`), `3:75: backends.site.http.health.headers.Upgrade: it can't be changed: it frames the message or concerns the connection`},

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -31,6 +32,7 @@ type Daemon struct {
 	saving    context.Context // of keys
 	stopSave  context.CancelFunc
 	tally     tally.Tally
+	secret    [32]byte // of cookies that need no other
 	phase     atomic.Int32
 	current   atomic.Pointer[generation]
 	retired   sync.WaitGroup                                              // generations that requests still hold, and listeners that drain
@@ -62,6 +64,7 @@ func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 		failed: make(chan error, 1),
 		keys:   keys.Open(filepath.Join(cfg.Storage.Path, keys.LedgerFile)),
 	}
+	rand.Read(d.secret[:]) // it never fails
 	d.ctx, d.cut = context.WithCancel(context.Background())
 	d.running, d.stop = context.WithCancel(d.ctx)
 	d.saving, d.stopSave = context.WithCancel(d.ctx)

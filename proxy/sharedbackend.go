@@ -27,7 +27,7 @@ func (b *sharedBackend) share(c *config.Backend, d *Daemon) (*sharedBackend, err
 	}
 	if b == nil || b.section != section {
 		b = &sharedBackend{section: section}
-		if b.Backend, err = backend.New(c, backend.Daemon{Spool: d.spool, Logger: d.logs.Backend(c.Name)}); err != nil {
+		if b.Backend, err = backend.New(c, backend.Daemon{Spool: d.spool, Logger: d.logs.Backend(c.Name), Secret: d.secret[:]}); err != nil {
 			return nil, err
 		}
 	}

@@ -72,6 +72,7 @@ type Spawner interface {
 type Daemon struct {
 	Spool  *forward.Spool
 	Logger *slog.Logger // for this backend
+	Secret []byte       // random, and the same as long as the daemon runs
 }
 
 // kinds is the table of the kinds of backends.
@@ -106,13 +107,19 @@ func Section(b *config.Backend) (string, error) {
 	if b.HTTP == nil {
 		return string(text), nil
 	}
-	for _, file := range []struct{ key, path string }{{"ca", b.HTTP.TLS.CA}, {"cert", b.HTTP.TLS.Cert}, {"key", b.HTTP.TLS.Key}} {
+	sticky := new(config.Sticky)
+	if b.HTTP.Sticky != nil {
+		sticky = b.HTTP.Sticky
+	}
+	for _, file := range []struct{ key, path string }{
+		{"tls.ca", b.HTTP.TLS.CA}, {"tls.cert", b.HTTP.TLS.Cert}, {"tls.key", b.HTTP.TLS.Key}, {"sticky.secret_file", sticky.SecretFile},
+	} {
 		if file.path == "" {
 			continue
 		}
 		content, err := os.ReadFile(file.path)
 		if err != nil {
-			return "", fmt.Errorf("reading tls.%s: %w", file.key, err)
+			return "", fmt.Errorf("reading %s: %w", file.key, err)
 		}
 		text = append(text, content...)
 	}

@@ -34,6 +34,32 @@ func balanceError(err error) error {
 	return err
 }
 
+// keyOf returns what a request is hashed by, 0 if nothing.
+func keyOf(c *config.Balance, r *request.Request) uint64 {
+	switch c.By {
+	case "ip_hash":
+		addr := r.Client.Addr().Unmap()
+		if !addr.IsValid() {
+			return 0
+		}
+		if addr.Is4() {
+			ip := addr.As4()
+			return balance.Key(ip[:])
+		}
+		ip := addr.As16()
+		return balance.Key(ip[:8]) // a /64
+	case "header":
+		value := r.Request.Host
+		if !strings.EqualFold(c.Header, "Host") {
+			value = r.Header.Get(c.Header)
+		}
+		if value != "" {
+			return balance.Key([]byte(value))
+		}
+	}
+	return 0
+}
+
 // newBalancer returns a balancer without upstreams.
 func newBalancer(c *config.Balance, health *config.Health, log *slog.Logger) *balance.Balancer {
 	maxFails := c.MaxFails

@@ -140,7 +140,7 @@ func (s *script) Send(r *request.Request, out *http.Request, e roundtrip.Events)
 	if r.Session != nil {
 		params.Session = r.Session.String()
 	}
-	return s.balancer.Do(out, func(u *balance.Upstream, out *http.Request) (*http.Response, error) {
+	return s.balancer.DoFor(out, balance.Wish{Key: keyOf(&s.cfg.Balance, r)}, func(u *balance.Upstream, out *http.Request) (*http.Response, error) {
 		r.Record.Upstream = u.Name
 		return s.servers[u].Do(out, &fastcgi.Call{
 			Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return params.AppendParams(dst, out), nil },

@@ -26,6 +26,7 @@ type httpBackend struct {
 	cfg      *config.HTTPBackend
 	balancer *balance.Balancer
 	servers  map[*balance.Upstream]*server
+	sticky   *sticky // nil: clients don't keep their server
 }
 
 // server is one of the HTTP servers of a backend.
@@ -52,6 +53,9 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 		}
 		h.balancer.Upstreams = append(h.balancer.Upstreams, u)
 	}
+	if h.sticky, err = newSticky(c.Sticky, d.Secret, h.balancer.Upstreams); err != nil {
+		return nil, err
+	}
 	h.Forwarder = forward.Forwarder{Spool: d.Spool, Upgrade: true, Logger: d.Logger, Rewrite: h.rewrite, SendFile: forward.NewSendFile(c.SendFile)}
 	if c.Buffer {
 		h.Relay = d.Spool
@@ -59,8 +63,17 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 	return h, nil
 }
 
-// rewrite makes the header of a response lead to mkd where it leads to the upstream.
+// rewrite changes the header of a response for the client.
 func (h *httpBackend) rewrite(r *request.Request, header http.Header) {
+	h.hideUpstream(r, header)
+	if h.sticky != nil {
+		h.sticky.remember(r, header)
+	}
+}
+
+// hideUpstream makes the header of a response lead to mkd where it leads to the
+// upstream.
+func (h *httpBackend) hideUpstream(r *request.Request, header http.Header) {
 	if !revealing(header, h.cfg.RewriteCookies) {
 		return
 	}
@@ -129,6 +142,8 @@ func policy(by string) balance.Policy {
 		return balance.LeastConn
 	case "random_two":
 		return balance.RandomTwo
+	case "ip_hash", "header":
+		return balance.Hash
 	}
 	return balance.RoundRobin
 }
@@ -175,7 +190,11 @@ func (h *httpBackend) Prepare(r *request.Request) {
 
 // Send implements forward.Origin.
 func (h *httpBackend) Send(r *request.Request, out *http.Request, e roundtrip.Events) (*http.Response, error) {
-	return h.balancer.Do(out, func(u *balance.Upstream, out *http.Request) (*http.Response, error) {
+	wish := balance.Wish{Key: keyOf(&h.cfg.Balance, r)}
+	if h.sticky != nil {
+		wish.Upstream = h.sticky.wished(out)
+	}
+	return h.balancer.DoFor(out, wish, func(u *balance.Upstream, out *http.Request) (*http.Response, error) {
 		r.Record.Upstream = u.Name
 		s := h.servers[u]
 		if out.Host == "" || s.override && !r.HostSet {

@@ -105,9 +105,14 @@ func (b *Balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 // if none was reached, with an *UnreachableError; else with the error of the last
 // try.
 func (b *Balancer) Do(r *http.Request, send func(*Upstream, *http.Request) (*http.Response, error)) (*http.Response, error) {
+	return b.DoFor(r, Wish{}, send)
+}
+
+// DoFor is Do for a request of which more is known.
+func (b *Balancer) DoFor(r *http.Request, wish Wish, send func(*Upstream, *http.Request) (*http.Response, error)) (*http.Response, error) {
 	b.init()
-	t := try{b: b, r: r, out: r, send: send}
-	u, trial, wait := b.pick(nil)
+	t := try{b: b, r: r, wish: wish, out: r, send: send}
+	u, trial, wait := b.pick(wish, nil)
 	if u == nil {
 		closeBody(r)
 		return nil, &DownError{RetryAfter: wait}

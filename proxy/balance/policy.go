@@ -2,6 +2,7 @@ package balance
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -21,7 +22,35 @@ const (
 	// with fewer requests in flight for its weight. It is for several proxies in
 	// front of the same upstreams, which then don't all choose the same one.
 	RandomTwo
+	// Hash sends requests with the same Wish.Key to the same upstream, as long as it
+	// may be tried. If upstreams come or go, only the keys of these move (rendezvous
+	// hashing), and several proxies with the same upstreams agree.
+	Hash
 )
+
+// Wish is what is known of where a request should go. Its zero value is nothing.
+type Wish struct {
+	// Upstream gets the request if it may be tried, whatever the policy. nil: none.
+	Upstream *Upstream
+	// Key is for Hash. 0: the request has none, and goes by RoundRobin.
+	Key uint64
+}
+
+// Key returns the key of a text, which isn't 0.
+func Key(text []byte) uint64 {
+	h := uint64(14695981039346656037) // FNV-1a
+	for _, c := range text {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return max(1, mix(h))
+}
+
+// mix spreads the bits of x over all of it, as the generator SplitMix64 does.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
 
 func (p Policy) String() string {
 	switch p {
@@ -31,22 +60,28 @@ func (p Policy) String() string {
 		return "least_conn"
 	case RandomTwo:
 		return "random_two"
+	case Hash:
+		return "hash"
 	}
 	return fmt.Sprintf("Policy(%d)", int(p))
 }
 
 // pick returns an upstream that may be tried and isn't in tried, and whether it
 // is on trial; or none, and the time until there is one.
-func (b *Balancer) pick(tried []*state) (u *state, trial bool, wait time.Duration) {
+func (b *Balancer) pick(wish Wish, tried []*state) (u *state, trial bool, wait time.Duration) {
 	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lastResort := !b.anyUp(nil)
 	usable := func(s *state) bool { return s.mayTry(now, lastResort) && !slices.Contains(tried, s) }
-	switch b.By {
-	case LeastConn:
+	switch wished := b.wished(wish, usable); {
+	case wished != nil:
+		u = wished
+	case b.By == Hash && wish.Key != 0:
+		u = b.hash(wish.Key, usable)
+	case b.By == LeastConn:
 		u = b.leastConn(usable)
-	case RandomTwo:
+	case b.By == RandomTwo:
 		u = b.randomTwo(usable)
 	default:
 		u = b.turn(usable)
@@ -55,6 +90,40 @@ func (b *Balancer) pick(tried []*state) (u *state, trial bool, wait time.Duratio
 		return nil, false, b.wait(now)
 	}
 	return u, u.begin(now), 0
+}
+
+// wished returns the upstream that a request should go to, nil if there is none that
+// is usable.
+func (b *Balancer) wished(wish Wish, usable func(*state) bool) *state {
+	if wish.Upstream == nil {
+		return nil
+	}
+	for _, s := range b.states {
+		if s.Upstream == wish.Upstream && usable(s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// hash returns the usable upstream with the highest score for a key. The scores have
+// the distribution that gives each upstream its weight's share of the keys (Schindelhauer
+// and Schomaker, "Weighted distributed hash tables", 2005).
+func (b *Balancer) hash(key uint64, usable func(*state) bool) (best *state) {
+	highest := 0.0
+	for _, s := range b.states {
+		if !usable(s) {
+			continue
+		}
+		if s.key == 0 {
+			s.key = Key([]byte(s.Name))
+		}
+		uniform := (float64(mix(key^s.key)>>11) + 0.5) / (1 << 53) // between 0 and 1
+		if score := -float64(s.weight) / math.Log(uniform); best == nil || score > highest {
+			best, highest = s, score
+		}
+	}
+	return best
 }
 
 // pickAgain returns u if it may be tried.

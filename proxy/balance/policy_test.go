@@ -21,7 +21,7 @@ func picks(b *Balancer, n int) string {
 	b.init()
 	var s strings.Builder
 	for range n {
-		u, _, _ := b.pick(nil)
+		u, _, _ := b.pick(Wish{}, nil)
 		s.WriteString(u.Name)
 	}
 	return s.String()
@@ -50,11 +50,11 @@ func TestRoundRobinWithout(t *testing.T) {
 	if got := picks(b, 4); got != "acac" {
 		t.Error(got)
 	}
-	u, _, _ := b.pick(b.states[:1])
+	u, _, _ := b.pick(Wish{}, b.states[:1])
 	if u != b.states[2] {
 		t.Error(u.Name)
 	}
-	if u, _, _ := b.pick(b.states); u != nil {
+	if u, _, _ := b.pick(Wish{}, b.states); u != nil {
 		t.Error(u.Name)
 	}
 }
@@ -64,7 +64,7 @@ func TestLeastConn(t *testing.T) {
 	b.init()
 	var got strings.Builder
 	for range 8 { // none ends
-		u, _, _ := b.pick(nil)
+		u, _, _ := b.pick(Wish{}, nil)
 		u.active.Add(1)
 		got.WriteString(u.Name)
 	}
@@ -132,6 +132,74 @@ func TestAllocations(t *testing.T) {
 		r, _ := http.NewRequest("GET", "http://example.org/", nil)
 		if n := testing.AllocsPerRun(1000, func() { b.RoundTrip(r) }); n > 1 {
 			t.Errorf("%v: %v allocations", by, n)
+		}
+	}
+}
+
+// TestHash sends keys to the same upstream until it is down, by the shares of weights.
+func TestHash(t *testing.T) {
+	b := &Balancer{Upstreams: named(1, 2, 1), By: Hash}
+	b.init()
+	const n = 40_000
+	first := make([]*state, n)
+	count := make(map[*state]int)
+	for i := range n {
+		u, _, _ := b.pick(Wish{Key: Key([]byte{byte(i), byte(i >> 8)})}, nil)
+		first[i] = u
+		count[u]++
+	}
+	for i, s := range b.states {
+		if want := n * s.weight / 4; math.Abs(float64(count[s]-want)) > float64(want)/10 {
+			t.Errorf("upstream %d has %d keys, want about %d", i, count[s], want)
+		}
+	}
+	b.states[1].checks.down = true
+	moved := 0
+	for i := range n {
+		u, _, _ := b.pick(Wish{Key: Key([]byte{byte(i), byte(i >> 8)})}, nil)
+		if first[i] == b.states[1] {
+			moved++
+		} else if u != first[i] {
+			t.Fatalf("key %d moved although its upstream is up", i)
+		}
+	}
+	if moved != count[b.states[1]] {
+		t.Errorf("%d keys moved", moved)
+	}
+	b.states[1].checks.down = false
+	if u, _, _ := b.pick(Wish{Key: 7}, nil); u != nil {
+		if again, _, _ := b.pick(Wish{Key: 7}, []*state{u}); again == u || again == nil {
+			t.Errorf("after %s failed: %v", u.Name, again)
+		}
+	}
+	if got := picks(b, 4); strings.Count(got, "b") != 2 {
+		t.Errorf("without keys: %s", got)
+	}
+	if Key(nil) == 0 || Key([]byte("a")) == Key([]byte("b")) {
+		t.Error("keys")
+	}
+}
+
+// TestWish sends a request to the upstream that it should go to, unless that is down.
+func TestWish(t *testing.T) {
+	for _, by := range []Policy{RoundRobin, LeastConn, RandomTwo, Hash} {
+		b := &Balancer{Upstreams: named(1, 1, 1), By: by}
+		b.init()
+		wish := Wish{Upstream: b.Upstreams[2], Key: 5}
+		for range 5 {
+			if u, _, _ := b.pick(wish, nil); u != b.states[2] {
+				t.Errorf("%v: %s", by, u.Name)
+			}
+		}
+		if u, _, _ := b.pick(wish, []*state{b.states[2]}); u == b.states[2] || u == nil {
+			t.Errorf("%v: %v is tried twice", by, u)
+		}
+		b.states[2].checks.down = true
+		if u, _, _ := b.pick(wish, nil); u == b.states[2] || u == nil {
+			t.Errorf("%v: %v, which is down", by, u)
+		}
+		if u, _, _ := b.pick(Wish{Upstream: &Upstream{}}, nil); u == nil {
+			t.Errorf("%v: an upstream that isn't there", by)
 		}
 	}
 }

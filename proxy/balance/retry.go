@@ -12,6 +12,7 @@ import (
 type try struct {
 	b       *Balancer
 	r       *http.Request // the caller's
+	wish    Wish
 	send    func(*Upstream, *http.Request) (*http.Response, error)
 	out     *http.Request // what is sent: r, or a copy with another body
 	body    *body         // of the request, if it has no GetBody; otherwise nil
@@ -44,7 +45,7 @@ func (t *try) next(u *state, err error) (next *state, trial bool) {
 		return nil, false
 	}
 	t.tried = append(t.tried, u)
-	next, trial, _ = t.b.pick(t.tried)
+	next, trial, _ = t.b.pick(t.wish, t.tried)
 	if next == nil && f.stale && !t.again {
 		t.again = true
 		if next, trial = t.b.pickAgain(u); next != nil {

@@ -35,6 +35,7 @@ type state struct {
 	// What follows is guarded by Balancer.mu.
 	credit    int           // for turn
 	load      int           // for leastConn
+	key       uint64        // of the name, for hash; 0: not known yet
 	connects  recent        // failures to connect
 	responses recent        // failures of responses since the last one that succeeded
 	ejected   bool          // left out until a trial succeeds
