@@ -166,14 +166,3 @@ func startForward(t *testing.T, p *Daemon, local string) {
 		return err == nil
 	})
 }
-
-// freeAddress returns an address that is free just now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
