@@ -67,3 +67,23 @@ func TestLongSentinelFailover(t *testing.T) {
 	})
 	stop()
 }
+
+// Nodes share the sessions of a Redis Cluster, each of which begins with another of its
+// servers.
+func TestLongClusterSessions(t *testing.T) {
+	servers := redisserver.Cluster(t, 3)
+	node := func(server *redisserver.Server) string {
+		d, _ := start(t, sessionsIn(t, strings.Replace(inRedis(server.Addr), "{redis: {", "{redis: {cluster: true, ", 1), "a"))
+		return d.Addr("app").String()
+	}
+	a, b, client := node(servers[0]), node(servers[1]), clientConfig(t)
+	for range 30 {
+		s, err := resume(t.Context(), b, client, newSession(t, a, client))
+		if err == nil {
+			_, err = resume(t.Context(), a, client, s)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

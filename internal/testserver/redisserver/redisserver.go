@@ -4,10 +4,12 @@ package redisserver
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -119,9 +121,19 @@ func (s *Server) Restart() {
 
 // Do sends a command, and returns the first line of the response.
 func (s *Server) Do(args ...string) (string, error) {
+	lines, err := s.lines(args...)
+	if len(lines) == 0 {
+		return "", err
+	}
+	return lines[0], err
+}
+
+// lines sends a command, and returns the lines of the response: those of a text, if it
+// is one, after the line with its length.
+func (s *Server) lines(args ...string) (lines []string, err error) {
 	c, err := net.DialTimeout("tcp", s.Addr, time.Second)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
@@ -129,9 +141,23 @@ func (s *Server) Do(args ...string) (string, error) {
 	for _, a := range args {
 		fmt.Fprintf(c, "$%d\r\n%s\r\n", len(a), a)
 	}
-	line, err := bufio.NewReader(c).ReadString('\n')
-	if err == nil && strings.HasPrefix(line, "-") {
-		err = fmt.Errorf("redis-server: %s", line)
+	from := bufio.NewReader(c)
+	line, err := from.ReadString('\n')
+	if err != nil {
+		return nil, err
 	}
-	return strings.TrimSpace(line), err
+	lines = []string{strings.TrimSpace(line)}
+	if strings.HasPrefix(line, "-") {
+		return lines, fmt.Errorf("redis-server: %s", line)
+	}
+	if length, err := strconv.Atoi(strings.TrimPrefix(lines[0], "$")); err == nil && line[0] == '$' && length > 0 {
+		text := make([]byte, length)
+		if _, err := io.ReadFull(from, text); err != nil {
+			return lines, err
+		}
+		for l := range strings.Lines(string(text)) {
+			lines = append(lines, strings.TrimSpace(l))
+		}
+	}
+	return lines, nil
 }
