@@ -17,6 +17,7 @@ func (w *walker) checkTLS(h *HTTPS) {
 	} else if len(h.Hosts) > 0 && !alone && !w.hasSource(&t.CertificateSource) && w.sound(&h.Hosts, t) {
 		w.wrong(&h.Hosts, "tls itself has no certificate that is for them; move them to those in tls.certificates")
 	}
+	w.checkOnDemand(h)
 	names := make(map[string]string) // the paths of those before
 	w.checkHosts(&t.CertificateSource, h.Hosts, names)
 	for i := range t.Certificates {
@@ -68,7 +69,8 @@ func (w *walker) checkSource(s *CertificateSource, block any, needed bool) bool 
 
 // checkHostsNeeded checks that the names are known where no file has them.
 func (w *walker) checkHostsNeeded(s *CertificateSource, hosts *[]string) {
-	if (w.at(&s.ACME).given || s.Internal) && len(*hosts) == 0 && w.sound(hosts) {
+	onDemand := s.ACME != nil && (s.ACME.OnDemand != nil || !w.sound(&s.ACME.OnDemand))
+	if (w.at(&s.ACME).given || s.Internal) && !onDemand && len(*hosts) == 0 && w.sound(hosts) {
 		w.wrong(hosts, "which names are the certificates for? List them, as in hosts: [example.org]")
 	}
 }
@@ -93,6 +95,24 @@ func (w *walker) checkHosts(s *CertificateSource, hosts []string, before map[str
 	for i := range hosts {
 		if _, taken := before[hosts[i]]; !taken && w.sound(&hosts[i]) {
 			before[hosts[i]] = w.at(&hosts[i]).path
+		}
+	}
+}
+
+// checkOnDemand checks that it is clear which authority is asked for any other name.
+func (w *walker) checkOnDemand(h *HTTPS) {
+	sources := []*CertificateSource{&h.TLS.CertificateSource}
+	for i := range h.TLS.Certificates {
+		sources = append(sources, &h.TLS.Certificates[i].CertificateSource)
+	}
+	first := ""
+	for _, s := range sources {
+		switch {
+		case s.ACME == nil || s.ACME.OnDemand == nil:
+		case first != "":
+			w.wrong(&s.ACME.OnDemand, "%s is there already, and a name that is in no hosts has one certificate; remove one", first)
+		default:
+			first = w.at(&s.ACME.OnDemand).path
 		}
 	}
 }

@@ -99,6 +99,25 @@ type ACME struct {
 	// Has the authority look for a record in the DNS, which mkd sets. Wildcards need it;
 	// the machine needn't be reachable from outside.
 	DNS *ACMEDNS `yaml:"dns" example:"{exec: [VALUE]}|/usr/local/bin/dns-hook"`
+
+	// Gets certificates for names that aren't in `hosts`, which may be left out, when a
+	// client first asks for one of them. Off by default: without a check, anybody could
+	// have certificates made for any name. One certificate of a listener may have it.
+	OnDemand *OnDemand `yaml:"on_demand" example:"{ask: VALUE}|http://127.0.0.1:9000/ask"`
+}
+
+// OnDemand decides which names get certificates on demand. A client that asks for a new
+// name waits for its certificate, as long as `header_timeout` lets it; one that comes
+// later finds it.
+type OnDemand struct {
+	// A URL that is asked by GET with the query `domain=NAME`. The status 200 allows
+	// the name; any other refuses it, as does an error, or no response in 5 seconds.
+	// Refusals and failures are remembered for 5 minutes. 16 names are asked for at
+	// once; a name more is refused. Renewals are asked for too.
+	Ask string `yaml:"ask,required" format:"url"`
+
+	// How many certificates the authority is asked for in an hour. Renewals don't count.
+	PerHour int `yaml:"per_hour" default:"60" range:"1..100000"`
 }
 
 // ACMEDNS sets the TXT record `_acme-challenge.NAME`, and deletes it after the authority

@@ -57,6 +57,9 @@ func tlsOptions(cfg *config.Config, l *config.Listener) (o certs.Options) {
 				HTTPAddress: plainAddress(cfg),
 				DNS:         dnsOptions(a.DNS),
 			}
+			if d := a.OnDemand; d != nil {
+				made.ACME.OnDemand = &certs.OnDemand{Ask: d.Ask, PerHour: d.PerHour}
+			}
 		}
 		if a := c.ClientAuth; a != nil {
 			made.ClientAuth = &certs.ClientAuth{CA: a.CA, Optional: a.Mode == "verify_if_given"}

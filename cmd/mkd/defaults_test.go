@@ -106,6 +106,7 @@ func TestDefaults(t *testing.T) {
 		"httpclient.DefaultMaxQueue":    {httpclient.DefaultMaxQueue},
 		"httpclient.DefaultIdleTimeout": {httpclient.DefaultIdleTimeout},
 
+		"certs.DefaultPerHour":        {certs.DefaultPerHour, cfg.Listeners[1].HTTPS.TLS.ACME.OnDemand.PerHour},
 		"certs.DefaultCA":             {certs.DefaultCA, cfg.Listeners[1].HTTPS.TLS.ACME.CA},
 		"listen.DefaultHeaderTimeout": {listen.DefaultHeaderTimeout},
 	}
@@ -145,7 +146,7 @@ func minimalConfig(t *testing.T) *config.Config {
 	for name, text := range map[string]string{"config.yaml": `
 listeners:
   a: {megaki: {address: ":6363", keys: [key]}}
-  b: {https: {address: ":443", hosts: [example.org], tls: {acme: {agree_terms: true}}}}
+  b: {https: {address: ":443", hosts: [example.org], tls: {acme: {agree_terms: true, on_demand: {ask: "http://127.0.0.1/ask"}}}}}
 backends:
   workers: {php: {script: script.php}}
   http: {http: {upstreams: [{url: "http://127.0.0.1:9000"}], health: {}}}

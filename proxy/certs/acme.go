@@ -65,6 +65,10 @@ type ACME struct {
 	// Wildcards need it. Default: the CA comes to the listeners.
 	DNS *DNS
 
+	// OnDemand has certificates obtained for names besides Hosts. Default: it isn't
+	// done. One of the certificates of a listener may have it.
+	OnDemand *OnDemand
+
 	disableTLSALPN bool // for tests of http-01
 }
 
@@ -77,6 +81,7 @@ type acmeManager struct {
 
 	mu     sync.RWMutex
 	byHost map[string]*acmeSource
+	demand []*acmeSource // with certificates on demand
 }
 
 // acmeSource is a source of certificates from one CA.
@@ -92,6 +97,10 @@ type acmeSource struct {
 	serve      *certmagic.Config // the same, quiet about what clients do
 	firstRetry time.Duration
 
+	names  *hosts  // those of the listener, which aren't on demand
+	demand *demand // nil: none
+
+	mu   sync.Mutex
 	ctx  context.Context // of obtaining certificates; nil before it begins
 	stop context.CancelFunc
 }
@@ -132,7 +141,12 @@ func (set *Set) addACME(old *listed, e *entry, log *zap.Logger) (*acmeSource, er
 		}
 	}
 	if s == nil {
-		s = m.newACMESource(o, hosts, template, log)
+		if s, err = m.newACMESource(o, e.hosts, hosts, template, log); err != nil {
+			return nil, err
+		}
+	}
+	if s.demand != nil {
+		set.demand = append(set.demand, s)
 	}
 	for _, host := range hosts {
 		set.byHost[host] = s
@@ -145,14 +159,14 @@ func (o *ACME) issuesAs(other *ACME) bool {
 	return o.Email == other.Email && o.CA == other.CA && o.CARoot == other.CARoot && reflect.DeepEqual(o.DNS, other.DNS)
 }
 
-func (m *Manager) newACMESource(o ACME, hosts []string, template certmagic.ACMEIssuer, log *zap.Logger) *acmeSource {
+func (m *Manager) newACMESource(o ACME, names *hosts, hosts []string, template certmagic.ACMEIssuer, log *zap.Logger) (*acmeSource, error) {
 	m.mu.Lock()
 	if m.acme == nil {
 		m.acme = newACMEManager(m.sharedStorage(), m.renewCheck, m.log)
 	}
 	a := m.acme
 	m.mu.Unlock()
-	s := &acmeSource{opts: o, hosts: hosts, storage: m.storage, cache: a.cache, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
+	s := &acmeSource{opts: o, names: names, hosts: hosts, storage: m.storage, cache: a.cache, log: log.With(zap.String("ca", o.CA)), firstRetry: m.firstRetry}
 
 	config := certmagic.Config{
 		Issuers: []certmagic.Issuer{}, // not its default one
@@ -170,14 +184,29 @@ func (m *Manager) newACMESource(o ACME, hosts []string, template certmagic.ACMEI
 	config.Issuers = s.manage.Issuers
 	config.Logger = a.log.WithOptions(zap.WrapCore(lowered(nothing)))
 	s.serve = certmagic.New(a.cache, config)
-	return s
+	if o.OnDemand != nil {
+		var err error
+		if s.demand, err = newDemand(s, o.OnDemand); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // begin returns the context of obtaining certificates, until stop.
 func (s *acmeSource) begin(parent context.Context) context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ctx == nil {
 		s.ctx, s.stop = context.WithCancel(parent)
 	}
+	return s.ctx
+}
+
+// context returns the context of obtaining certificates, nil before it begins.
+func (s *acmeSource) context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.ctx
 }
 
@@ -277,14 +306,22 @@ func newACMEManager(storage certmagic.Storage, renewCheck time.Duration, log *za
 func (a *acmeManager) source(host string) *acmeSource {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	return a.byHost[host]
+	if s := a.byHost[host]; s != nil {
+		return s
+	}
+	for _, s := range a.demand {
+		if s.demand.knows(host) {
+			return s
+		}
+	}
+	return nil
 }
 
 // use puts other sources in the place of those that are in use.
-func (a *acmeManager) use(byHost map[string]*acmeSource) {
+func (a *acmeManager) use(set *Set) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.byHost = byHost
+	a.byHost, a.demand = set.byHost, set.demand
 }
 
 // forget stops renewing the certificate of a host.
@@ -339,6 +376,11 @@ func (s *acmeSource) event(ctx context.Context, event string, data map[string]an
 	renewal, _ := data["renewal"].(bool)
 	switch event {
 	case "cert_obtaining":
+		if s.demand != nil && !s.names.set[host] {
+			if err := s.demand.before(ctx, host, renewal); err != nil {
+				return err
+			}
+		}
 		s.log.Info("obtaining a certificate", zap.String("host", host), zap.Bool("renewal", renewal))
 	case "cert_obtained":
 		s.faults.set(host, nil)
@@ -354,13 +396,13 @@ func (s *acmeSource) event(ctx context.Context, event string, data map[string]an
 	return nil
 }
 
-func (s *acmeSource) failed(host string, err error, field zap.Field) {
+func (s *acmeSource) failed(host string, err error, fields ...zap.Field) {
 	var problem acme.Problem
 	if errors.As(err, &problem) {
 		err = problem // what wraps it repeats the host
 	}
 	s.faults.set(host, err)
-	s.log.Error("no certificate could be obtained", zap.String("host", host), zap.Error(err), zap.String("check", advice(host, err, s.opts.DNS != nil)), field)
+	s.log.With(fields...).Error("no certificate could be obtained", zap.String("host", host), zap.Error(err), zap.String("check", advice(host, err, s.opts.DNS != nil)))
 }
 
 // certificate returns the certificate of a host, or the one of a challenge (RFC
@@ -370,6 +412,10 @@ func (s *acmeSource) certificate(name string, hello *tls.ClientHelloInfo) (*tls.
 		named := *hello
 		named.ServerName = name
 		hello = &named
+	}
+	challenge := len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmeProtocol
+	if s.demand != nil && !challenge && !s.names.has(name) {
+		return s.demand.certificate(name, hello)
 	}
 	return s.serve.GetCertificate(hello)
 }

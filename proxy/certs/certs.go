@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,6 +117,7 @@ func (m *Manager) Add(listener string, o Options) (*tls.Config, error) {
 	next := m.NewSet()
 	next.list = append(next.list, m.set.list...)
 	maps.Copy(next.byHost, m.set.byHost)
+	next.demand = append(next.demand, m.set.demand...)
 	made, err := next.Add(listener, o)
 	if err != nil {
 		return nil, err
@@ -174,7 +176,7 @@ func (m *Manager) Start(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ctx = ctx
-	m.obtain(nil, m.set.byHost)
+	m.obtain(m.NewSet(), m.set)
 }
 
 // Use puts other certificates in the place of those that are in use. Connections, and
@@ -185,27 +187,39 @@ func (m *Manager) Use(next *Set) {
 	old := m.set
 	m.set = next
 	if m.acme != nil {
-		m.acme.use(next.byHost)
+		m.acme.use(next)
 	}
 	if m.ctx != nil {
-		m.obtain(old.byHost, next.byHost)
+		m.obtain(old, next)
 	}
 }
 
 // obtain begins to obtain the certificates of hosts that are new, and forgets those
 // of hosts that are gone. The caller holds the mutex.
-func (m *Manager) obtain(old, next map[string]*acmeSource) {
-	for host, s := range next {
-		if old[host] != s {
+func (m *Manager) obtain(old, next *Set) {
+	for _, s := range next.demand {
+		s.begin(m.ctx)
+	}
+	for _, s := range old.demand {
+		if !slices.Contains(next.demand, s) {
+			s.stop()
+			m.tasks.Go(s.demand.close)
+			for _, name := range s.demand.list() {
+				m.acme.forget(name) // another source has it loaded when a client asks
+			}
+		}
+	}
+	for host, s := range next.byHost {
+		if old.byHost[host] != s {
 			ctx := s.begin(m.ctx)
 			m.tasks.Go(func() { s.obtain(ctx, host) })
 		}
 	}
-	for host, s := range old {
-		if next[host] != s {
+	for host, s := range old.byHost {
+		if next.byHost[host] != s {
 			s.stop()
 		}
-		if next[host] == nil {
+		if next.byHost[host] == nil {
 			m.acme.forget(host)
 		}
 	}
@@ -220,6 +234,9 @@ func (m *Manager) Close() {
 	m.tasks.Wait()
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	for _, s := range m.set.demand {
+		s.demand.close()
+	}
 	if m.acme != nil {
 		m.acme.close()
 	}

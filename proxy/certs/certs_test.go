@@ -254,6 +254,8 @@ func TestOptions(t *testing.T) {
 		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CA = "ca.example" })}, "https://HOST/PATH"},
 		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CARoot = dir + "/none" })}, "ca_root"},
 		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.CARoot = good.Key })}, "no certificates"},
+		{storage, Certificate{ACME: acme(func(a *ACME) { a.OnDemand = &OnDemand{Ask: "http://127.0.0.1/ask"} })}, ""},
+		{storage, Certificate{ACME: acme(func(a *ACME) { a.OnDemand = &OnDemand{Ask: "127.0.0.1/ask"} })}, "on_demand.ask"},
 		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.TLSAddress = "" })}, "address"},
 		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.TLSAddress = ":0" })}, "port"},
 		{storage, Certificate{Hosts: example, ACME: acme(func(a *ACME) { a.HTTPAddress = ":none" })}, "port"},

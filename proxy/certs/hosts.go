@@ -75,11 +75,13 @@ func (h *hosts) choose(serverName string) (string, bool) {
 	if name == "" {
 		return h.list[0], true
 	}
-	if h.set[name] {
-		return name, true
-	}
+	return name, h.has(name)
+}
+
+// has reports whether a name is one of the list, or one of its wildcards takes it.
+func (h *hosts) has(name string) bool {
 	_, parent, _ := strings.Cut(name, ".")
-	return name, h.set["*."+parent]
+	return h.set[name] || h.set["*."+parent]
 }
 
 // isAddress reports whether a host is an IP address.

@@ -16,6 +16,7 @@ type Set struct {
 	manager *Manager
 	list    []*listed
 	byHost  map[string]*acmeSource // whose certificates come by ACME
+	demand  []*acmeSource          // whose certificates come on demand, too
 }
 
 // listed is a listener of a Set.
@@ -78,7 +79,13 @@ func (s *Set) addEntry(old, l *listed, o *Certificate, log *zap.Logger) (*entry,
 	if err != nil {
 		return nil, err
 	}
-	if len(o.Files) == 0 && len(h.list) == 0 {
+	onDemand := o.ACME != nil && o.ACME.OnDemand != nil
+	for _, other := range l.entries {
+		if onDemand && other.options.ACME != nil && other.options.ACME.OnDemand != nil {
+			return nil, errors.New("another certificate of this listener is obtained on demand already")
+		}
+	}
+	if len(o.Files) == 0 && len(h.list) == 0 && !onDemand {
 		return nil, errors.New("no hosts: which names are the certificates for?")
 	}
 	e := &entry{options: *o, hosts: h}

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"slices"
 	"sync"
 	"time"
 )
@@ -87,7 +88,13 @@ func (s *internal) status() []Status {
 }
 
 func (s *acmeSource) status() (all []Status) {
-	for _, host := range s.hosts {
+	hosts := s.hosts
+	if s.demand != nil {
+		onDemand := s.demand.list()
+		slices.Sort(onDemand)
+		hosts = slices.Concat(hosts, onDemand)
+	}
+	for _, host := range hosts {
 		var cert *tls.Certificate
 		for _, c := range s.cache.AllMatchingCertificates(host) {
 			cert = &c.Certificate

@@ -124,6 +124,11 @@ func (l *listed) find(serverName string, hello *tls.ClientHelloInfo) (*entry, st
 			return first, name
 		}
 	}
+	for _, e := range l.entries {
+		if a := e.options.ACME; a != nil && a.OnDemand != nil {
+			return e, name
+		}
+	}
 	return nil, ""
 }
 
