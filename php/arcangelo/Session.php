@@ -67,12 +67,9 @@ final class Session
     /** @return list<array{string, string}> fields about the session that a response hasn't got itself */
     public static function fields(Response $response): array
     {
-        if (!self::$there) {
-            return [];
-        }
-        $id = session_id();
+        $id = self::$there ? session_id() : '';
         $fresh = $id !== '' && $id !== self::sent();
-        if (!isset($_SESSION) && !$fresh) {
+        if (!$fresh && !isset($_SESSION)) {
             return [];
         }
         $fields = [];
