@@ -310,9 +310,16 @@ func (w *Response) ReadFrom(r io.Reader) (total int64, err error) {
 	if err := out.flush(); err != nil {
 		return 0, err
 	}
+	// Package net looks for a file below one LimitedReader, not below two.
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: r, N: w.length}
+	}
 	for w.size < w.length {
 		out.arm()
-		n, err := socket.ReadFrom(io.LimitReader(r, min(sendAtOnce, w.length-w.size)))
+		step := io.LimitedReader{R: limited.R, N: min(sendAtOnce, w.length-w.size, limited.N)}
+		n, err := socket.ReadFrom(&step)
+		limited.N -= n
 		w.size += n
 		total += n
 		if err != nil {

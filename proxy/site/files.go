@@ -59,6 +59,7 @@ type Files struct {
 	Precompressed []string
 
 	tree    tree
+	known   knownFiles
 	buffers sync.Pool // of *[32 << 10]byte
 }
 
@@ -207,6 +208,7 @@ type opened struct {
 	name     string // its path below the root
 	file     *os.File
 	info     fs.FileInfo // of the descriptor, so that the file that was checked is served
+	known    *known      // about the file; nil: nothing
 	coding   string      // of the file; "": none
 	redirect bool        // file is nil: the path needs a slash at its end
 	folder   bool        // file is a folder to list
@@ -263,15 +265,18 @@ func (f *Files) open(r *release, p string) (opened, error) {
 	}
 	info, err := file.Stat()
 	if err != nil {
-		err = classify(p, err)
-	} else {
-		err = f.mayServe(r, p, info)
-	}
-	if err != nil {
 		file.Close()
-		return opened{}, err
+		return opened{}, classify(p, err)
 	}
-	return opened{name: p, file: file, info: info}, nil
+	found := f.known.get(p, info)
+	if found == nil {
+		if err := f.mayServe(r, p, info); err != nil {
+			file.Close()
+			return opened{}, err
+		}
+		found = f.remember(p, info)
+	}
+	return opened{name: p, file: file, info: info, known: found}, nil
 }
 
 // mayServe returns an error for an open file that must not be served.

@@ -27,7 +27,7 @@ func (f *Files) choose(r *release, h *http.Request, o *opened) {
 			beside.file.Close()
 		default:
 			o.file.Close()
-			o.file, o.info, o.coding = beside.file, beside.info, coding
+			o.file, o.info, o.known, o.coding = beside.file, beside.info, nil, coding
 			return
 		}
 		offered = without(offered, coding)

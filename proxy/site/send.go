@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
@@ -23,15 +24,17 @@ func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
 		delete(h, field)
 	}
 	if h.Get("Content-Type") == "" {
-		f.setType(h, o.name)
+		f.setType(h, o)
 	}
 	if f.CacheControl != "" && h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", f.CacheControl)
 	}
-	modified := o.info.ModTime()
-	if s := modified.Unix(); s == 0 || s == 1 {
-		modified = time.Time{} // set by a builder, not by a change
-	} else {
+	modified := modifiedAt(o.info)
+	switch {
+	case modified.IsZero():
+	case o.known != nil:
+		h.Set("Etag", o.known.etag)
+	default:
 		h.Set("Etag", entityTag(modified, o.info.Size(), time.Now(), o.coding))
 	}
 	if f.Precompressed != nil {
@@ -41,11 +44,68 @@ func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
 		}
 	}
 	a := &responseWriter{ResponseWriter: w, files: f, head: r.Method == http.MethodHead, length: o.info.Size()}
-	http.ServeContent(a, plain(r), "", modified, o.file)
+	switch r = plain(r); {
+	case o.known != nil && !isConditional(r.Header):
+		f.sendWhole(a, o)
+	default:
+		http.ServeContent(a, r, "", modified, o.file)
+	}
 	return a.result(o.name)
 }
 
-func (f *Files) setType(h http.Header, name string) {
+// sendWhole does what http.ServeContent does for a known file and a request without
+// conditions and ranges.
+func (f *Files) sendWhole(a *responseWriter, o *opened) {
+	h := a.Header()
+	if o.known.lastModified != "" {
+		h.Set("Last-Modified", o.known.lastModified)
+	}
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Length", strconv.FormatInt(o.info.Size(), 10))
+	a.WriteHeader(http.StatusOK)
+	if !a.head {
+		a.body = io.LimitedReader{R: o.file, N: o.info.Size()}
+		a.ReadFrom(&a.body)
+	}
+}
+
+// isConditional reports whether a request has conditions or ranges (RFC 9110,
+// sections 13.1 and 14.2).
+func isConditional(h http.Header) bool {
+	return h["Range"] != nil || h["If-None-Match"] != nil || h["If-Modified-Since"] != nil || h["If-Match"] != nil ||
+		h["If-Unmodified-Since"] != nil || h["If-Range"] != nil
+}
+
+// modifiedAt returns when the content of a file last changed; zero: unknown, since a
+// builder has set the time.
+func modifiedAt(info fs.FileInfo) time.Time {
+	modified := info.ModTime()
+	if s := modified.Unix(); s == 0 || s == 1 {
+		return time.Time{}
+	}
+	return modified
+}
+
+// mediaKind is what a response says of the media type of a file.
+type mediaKind struct {
+	mime    string
+	unknown bool // clients mustn't guess
+}
+
+func (f *Files) setType(h http.Header, o *opened) {
+	var kind mediaKind
+	if o.known != nil {
+		kind = o.known.kind
+	} else {
+		kind = f.kindOf(o.name)
+	}
+	h.Set("Content-Type", kind.mime)
+	if kind.unknown {
+		h.Set("X-Content-Type-Options", "nosniff")
+	}
+}
+
+func (f *Files) kindOf(name string) mediaKind {
 	extension := strings.ToLower(path.Ext(name))
 	mime, ok := f.Types[extension]
 	if !ok {
@@ -56,17 +116,19 @@ func (f *Files) setType(h http.Header, name string) {
 		}
 	}
 	if mime == "" {
-		mime = unknownType
-		h.Set("X-Content-Type-Options", "nosniff")
+		return mediaKind{unknownType, true}
 	}
-	h.Set("Content-Type", mime)
+	return mediaKind{mime, false}
 }
+
+// young is how long after a change another one could have the same time.
+const young = 2 * time.Second
 
 // entityTag returns the ETag of a file that was last changed at the given time. Those
 // of a file and of its encoded variants differ.
 func entityTag(modified time.Time, size int64, now time.Time, coding string) string {
 	buf := make([]byte, 0, 40)
-	if now.Sub(modified) < 2*time.Second {
+	if now.Sub(modified) < young {
 		buf = append(buf, "W/"...)
 	}
 	buf = append(buf, '"')
@@ -116,6 +178,7 @@ type responseWriter struct {
 	refused int   // the status of a refusal, which wasn't written; 0: none
 	written int64 // of the content
 	err     error
+	body    io.LimitedReader // of sendWhole
 }
 
 func (a *responseWriter) WriteHeader(status int) {

@@ -1,0 +1,117 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestKnown compares the responses for files that are too young to be remembered
+// with those for the same files when they are remembered.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	plant(t, dir, "a.css", "index.html", "sub/index.html", "noext", "page.txt", "empty.js", "x.php", "alias.txt -> page.txt", "outside.txt -> /etc/passwd")
+	if err := errors.Join(os.Truncate(filepath.Join(dir, "empty.js"), 0), os.Chtimes(filepath.Join(dir, "empty.js"), old, old)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(filepath.Join(dir, "noext"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	f := &Files{Root: dir, CacheControl: "max-age=60"}
+	defer f.Close()
+	type response struct {
+		status int
+		header http.Header
+		body   string
+	}
+	ask := func() map[string]response {
+		found := map[string]response{}
+		for _, target := range []string{"/a.css", "/", "/sub/", "/sub", "/noext", "/page.txt", "/alias.txt", "/empty.js", "/x.php", "/outside.txt", "/none"} {
+			for _, method := range []string{"GET", "HEAD", "POST"} {
+				for _, field := range []string{"X: y", "Range: bytes=2-4", `If-None-Match: "no"`, "If-Modified-Since: Mon, 02 Jan 2120 15:04:05 GMT"} {
+					r := get(t, f, method, target, field)
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						t.Fatal(err)
+					}
+					found[method+" "+target+" "+field] = response{r.StatusCode, r.Header, string(body)}
+				}
+			}
+		}
+		return found
+	}
+	unknown := ask()
+	if n := len(f.known.files); n != 0 {
+		t.Fatalf("%d files are remembered that have just changed", n)
+	}
+	time.Sleep(young + 100*time.Millisecond)
+	for range 2 { // the second time, all are remembered before
+		for request, r := range ask() {
+			if !reflect.DeepEqual(r, unknown[request]) {
+				t.Errorf("%s: the response is %+v,\nbefore it was remembered %+v", request, r, unknown[request])
+			}
+		}
+	}
+	var names []string
+	for name := range f.known.files {
+		names = append(names, name)
+	}
+	if all := strings.Join(names, " "); len(names) != 7 || strings.Contains(all, "php") || strings.Contains(all, "outside") {
+		t.Errorf("remembered: %s", all)
+	}
+
+	// What was remembered is no longer right.
+	for _, step := range []struct {
+		name   string
+		change func() error
+		status int
+		body   string
+	}{
+		{"the content", func() error { return os.WriteFile(filepath.Join(dir, "page.txt"), []byte("new and longer"), 0o644) }, 200, "new and longer"},
+		{"the file is now a script, and a symlink leads to it", func() error {
+			if err := os.Rename(filepath.Join(dir, "page.txt"), filepath.Join(dir, "page.php")); err != nil {
+				return err
+			}
+			return os.Symlink("page.php", filepath.Join(dir, "page.txt"))
+		}, 404, ""},
+		{"another file by its name", func() error {
+			if err := os.Remove(filepath.Join(dir, "page.txt")); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, "page.txt"), []byte("another"), 0o644)
+		}, 200, "another"},
+		{"a folder by its name", func() error {
+			if err := os.Remove(filepath.Join(dir, "page.txt")); err != nil {
+				return err
+			}
+			return os.Mkdir(filepath.Join(dir, "page.txt"), 0o755)
+		}, 404, ""},
+	} {
+		if err := step.change(); err != nil {
+			t.Fatal(err)
+		}
+		r := get(t, f, "GET", "/page.txt")
+		body, _ := io.ReadAll(r.Body)
+		if r.StatusCode != step.status || string(body) != step.body {
+			t.Errorf("%s: got %d %q, want %d %q", step.name, r.StatusCode, body, step.status, step.body)
+		}
+	}
+}
+
+func TestKnownIsBounded(t *testing.T) {
+	var k knownFiles
+	for i := range 3 * maxKnown {
+		k.put(fmt.Sprint("/", i), &known{})
+		if len(k.files) > maxKnown {
+			t.Fatalf("%d files are remembered", len(k.files))
+		}
+	}
+}
