@@ -54,6 +54,11 @@ type HTTPBackend struct {
 	// How servers with an https URL are trusted, and mkd's own certificate for them.
 	TLS UpstreamTLS `yaml:"tls"`
 
+	// Has each connection to a server begin with the header of the PROXY protocol, in
+	// version `v1` or `v2`, which has the client's address. A connection then serves
+	// one request.
+	ProxyProtocol string `yaml:"proxy_protocol" oneof:"v1 v2"`
+
 	// Whether mkd receives a whole request before it connects to a server, and takes
 	// the response as fast as the server sends it. Clients that are slow then hold no
 	// connection of a small server, as of Gunicorn or Unicorn. What waits is kept

@@ -113,6 +113,9 @@ func (w *walker) warnHTTP(h *HTTPBackend) {
 			}
 		}
 	}
+	if h.ProxyProtocol != "" && w.at(&h.IdleTimeout).given {
+		w.odd(&h.IdleTimeout, "it has no effect with proxy_protocol: no connection is kept")
+	}
 	secure := false
 	for i := range h.Upstreams {
 		secure = secure || strings.HasPrefix(h.Upstreams[i].URL, "https:")

@@ -135,6 +135,7 @@ backends:
       rewrite_cookies: true
       tls: {ca: ca.pem, server_name: a.example.org, insecure: false, cert: c.pem, key: k.pem}
       buffer: true
+      proxy_protocol: v2
       sticky: {cookie: server, secret_file: s.key}
       send_file: {root: b.dir, prefix: /protected}
 routes:
@@ -212,6 +213,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		RewriteCookies:  true,
 		TLS:             UpstreamTLS{CA: "ca.pem", ServerName: "a.example.org", Cert: "c.pem", Key: "k.pem"},
 		Buffer:          true,
+		ProxyProtocol:   "v2",
 		Sticky:          &Sticky{Cookie: "server", SecretFile: "s.key"},
 		SendFile:        &SendFile{Root: "b.dir", Prefix: "/protected"},
 	}}}
@@ -373,6 +375,8 @@ func TestWebErrors(t *testing.T) {
 		{"sticky without a cookie", upstreams(`upstreams: [{url: http://a}], sticky: {}`), `3:56: backends.site.http.sticky.cookie: the key is missing, and must be given`},
 		{"sticky's cookie", upstreams(`upstreams: [{url: http://a}], sticky: {cookie: "a b"}`), `3:73: backends.site.http.sticky.cookie: got "a b"; the name of a cookie has letters, digits, - and _, as in server`},
 		{"sticky's prefix", upstreams(`upstreams: [{url: http://a}], sticky: {cookie: __Host-a}`), `3:73: backends.site.http.sticky.cookie: got "__Host-a"; names that begin with __ are for cookies with rules of their own; use another`},
+		{"upstream's PROXY protocol", upstreams(`upstreams: [{url: http://a}], proxy_protocol: true`), `3:72: backends.site.http.proxy_protocol: got true; want a string; put it in quotes`},
+		{"upstream's PROXY version", upstreams(`upstreams: [{url: http://a}], proxy_protocol: v3`), `3:72: backends.site.http.proxy_protocol: got "v3"; want v1 or v2; did you mean "v1"?`},
 		{"tls cert alone", upstreams(`upstreams: [{url: https://a}], tls: {cert: c.pem}`), `3:69: backends.site.http.tls.cert: cert and key go together; give key too`},
 		{"tls key alone", upstreams(`upstreams: [{url: https://a}], tls: {key: k.pem}`), `3:68: backends.site.http.tls.key: cert and key go together; give cert too`},
 		{"health's field", upstreams(`upstreams: [{url: http://a}], health: {headers: {Upgrade: x}}`), `3:75: backends.site.http.health.headers.Upgrade: it can't be changed: it frames the message or concerns the connection`},

@@ -50,7 +50,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/tally":          {[]string{"histogram"}, nil},
 	"proxy/forward":        {[]string{"config", "proxy/httpmsg", "proxy/logs", "proxy/request", "proxy/roundtrip", "proxy/site", "share", "spill"}, []string{"github.com/andybalholm/brotli", "github.com/klauspost/compress"}},
 	"proxy/backend": {[]string{"config", "megaki", "php", "php/cgi", "share", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/logs",
-		"proxy/request", "proxy/roundtrip", "proxy/site", "proxy/upstream", "proxy/watch"}, nil},
+		"proxy/request", "proxy/roundtrip", "proxy/site", "proxy/upstream", "proxy/watch"}, []string{"github.com/pires/go-proxyproto"}},
 	"proxy/route":    {[]string{"config", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/tally"}, nil},
 	"proxy/listener": {[]string{"config", "megaki", "share", "proxy/keys", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, nil},
 	"proxy":          {[]string{"admin", "php", "proxy/listen", "proxy/keys", "sessions", "sessions/file", "sessions/handover", "sessions/redis", "megaki", "config", "proxy/backend", "proxy/certs", "proxy/dnsprovider", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally"}, nil},

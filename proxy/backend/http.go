@@ -34,6 +34,7 @@ type server struct {
 	*upstream.Transport
 	host     string // of its URL
 	override bool   // whether it sees that instead of what the client asked for
+	proxy    byte   // the version of the PROXY protocol; 0: none
 }
 
 func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
@@ -96,7 +97,7 @@ func newServer(c *config.HTTPBackend, address string, trust *tls.Config) *server
 		Queue:           c.Queue,
 		QueueTimeout:    c.QueueTimeout,
 	}
-	s := &server{Transport: t, override: c.Host == "upstream"}
+	s := &server{Transport: t, override: c.Host == "upstream", proxy: proxyVersion(c.ProxyProtocol)}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		t.Network, t.Address, s.host = "unix", path, "localhost"
 		return s
@@ -155,7 +156,7 @@ func (s *server) check(ctx context.Context, c *config.Health) error {
 		return err
 	}
 	u.Host = s.host
-	return checkHealth(ctx, s.Transport, u, c)
+	return checkHealth(ctx, s, u, c)
 }
 
 // Start implements Backend.
@@ -202,7 +203,7 @@ func (h *httpBackend) Send(r *request.Request, out *http.Request, e roundtrip.Ev
 			copied.Host = s.host
 			out = &copied
 		}
-		return s.Do(out, e)
+		return s.send(r, out, e)
 	})
 }
 

@@ -78,7 +78,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 				}
 				return time.Since(start)
 			}
-			nc, err := (&Transport{Address: s.address}).connect(b.Context())
+			nc, err := (&Transport{Address: s.address}).connect(b.Context(), nil)
 			if err != nil {
 				b.Fatal(err)
 			}

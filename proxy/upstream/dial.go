@@ -33,18 +33,27 @@ func (t *Transport) dial(rt *roundTrip) (*conn, error) {
 		unwatch()
 	})
 	defer late.Stop()
-	c, err := t.connect(dialing)
+	c, err := t.connect(dialing, rt.preface)
 	if err != nil && rt.Ended() {
 		err = rt.Cause()
 	}
 	return c, err
 }
 
-func (t *Transport) connect(ctx context.Context) (*conn, error) {
+func (t *Transport) connect(ctx context.Context, preface []byte) (*conn, error) {
 	var dialer net.Dialer
 	nc, err := dialer.DialContext(ctx, cmp.Or(t.Network, "tcp"), t.Address)
 	if err != nil {
 		return nil, err
+	}
+	if len(preface) > 0 {
+		if until, ok := ctx.Deadline(); ok {
+			nc.SetWriteDeadline(until)
+		}
+		if _, err := nc.Write(preface); err != nil {
+			nc.Close()
+			return nil, err
+		}
 	}
 	c := newConn(nc)
 	if t.TLS == nil {

@@ -18,6 +18,7 @@ type roundTrip struct {
 	t         *Transport
 	r         *http.Request
 	events    roundtrip.Events
+	preface   []byte  // of a connection of its own; nil: it may take any
 	conn      *conn   // nil: none yet
 	head      *[]byte // what is sent first: the head, and a short body
 	length    int64   // of the request's body in bytes; -1: unknown
@@ -85,7 +86,10 @@ func (rt *roundTrip) do() (*http.Response, error) {
 
 // open takes a kept connection, or makes a new one.
 func (rt *roundTrip) open() error {
-	c := rt.t.kept(time.Now())
+	var c *conn
+	if rt.preface == nil {
+		c = rt.t.kept(time.Now())
+	}
 	if c == nil {
 		var err error
 		if c, err = rt.t.dial(rt); err != nil {
@@ -177,7 +181,7 @@ func (rt *roundTrip) giveBack(complete, intact bool) {
 		} else {
 			keep = keep && !rt.Sent()
 		}
-		if keep {
+		if keep && rt.preface == nil {
 			rt.t.keep(c, hint)
 		} else {
 			c.Conn.Close()

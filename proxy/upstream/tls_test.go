@@ -157,7 +157,7 @@ func TestTLSTickets(t *testing.T) {
 	})
 	cache := &countingCache{ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	tr.TLS.ClientSessionCache = cache
-	c, err := tr.connect(t.Context())
+	c, err := tr.connect(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

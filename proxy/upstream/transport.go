@@ -106,6 +106,15 @@ func (t *Transport) Do(r *http.Request, e roundtrip.Events) (*http.Response, err
 	return rt.do()
 }
 
+// DoOn is Do on a connection of its own, which is closed after the response. It begins
+// with a preface, as the header of the PROXY protocol, which is written before the
+// handshake of TLS.
+func (t *Transport) DoOn(preface []byte, r *http.Request, e roundtrip.Events) (*http.Response, error) {
+	t.active.Add(1)
+	rt := &roundTrip{t: t, r: r, events: e, preface: preface}
+	return rt.do()
+}
+
 // Active returns the number of requests in flight: they wait for a connection or
 // a response, or the body of their response is neither read to its end nor closed.
 func (t *Transport) Active() int { return int(t.active.Load()) }
