@@ -109,7 +109,7 @@ func checkLocation(s string) error {
 	if err != nil {
 		return err
 	}
-	absolute := strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
+	absolute := strings.HasPrefix(plain, "http://") || strings.HasPrefix(plain, "https://")
 	u, err := url.Parse(plain)
 	switch {
 	case s == "{path}", s == "{uri}":

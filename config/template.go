@@ -90,7 +90,7 @@ func fill(s string, samples map[string]string) (string, error) {
 }
 
 // samples are what placeholders become in an address.
-var samples = map[string]string{"host": "h", "path": "/", "uri": "/"}
+var samples = map[string]string{"host": "h", "path": "/", "uri": "/", "scheme": "https"}
 
 // checkPathTemplate checks the path that a request gets.
 func checkPathTemplate(s string) error {

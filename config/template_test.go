@@ -22,4 +22,5 @@ func TestTemplateErrors(t *testing.T) {
 	}
 	inner := "[{match: {path_regexp: '(?P<a>x)'}, routes: [{match: {path_regexp: y}, respond: {body: '{re.a} {re.0} {\"b\": {}} {{re.b}'}}]}]"
 	mustParse(t, routes(inner))
+	mustParse(t, routes("[{match: {path_regexp: ^(/.*)x}, redirect: {to: '{scheme}://{host}{re.1}'}}]"))
 }

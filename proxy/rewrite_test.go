@@ -23,6 +23,7 @@ func TestRewritesThroughAllListeners(t *testing.T) {
   - {match: {paths: [/json]}, respond: {body: '{"a": "{header.X-A}", "b": {}}', content_type: application/json, status: 203}}
   - {match: {paths: [/page]}, respond: {file: `+page+`, status: 410}}
   - {match: {paths: [/go]}, redirect: {to: 'https://{host}/new?next={uri}'}}
+  - {match: {paths: [/moved]}, redirect: {to: '/there?{query}'}}
   - {backend: api}
 `)
 	for _, c := range []struct {
@@ -33,6 +34,8 @@ func TestRewritesThroughAllListeners(t *testing.T) {
 		{"GET /u/%7Bhost%7D", "X-Asked: /u/%7Bhost%7D", "GET /users/%7Bhost%7D?by=127.0.0.1", "X-User: %7Bhost%7D\n"},
 		{"GET /json", "203|Content-Type: application/json|" + `{"a": "\"{path}", "b": {}}`, "", ""},
 		{"GET /page", "410|Content-Type: text/html|<p>{host}", "", ""},
+		{"GET /moved?a", "Location: /there?a\r\n", "", ""},
+		{"GET /moved", "Location: /there\r\n", "", ""},
 		{"GET /go?a=b&c", "Location: https://example.org/new?next=%2Fgo%3Fa%3Db%26c", "", ""},
 	} {
 		for _, way := range allWays {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"mkd/config"
 	"mkd/proxy/request"
@@ -20,7 +21,7 @@ func (d *redirect) Serve(w request.Response, r *request.Request) error {
 	if r.Host == "" && d.to.uses("host") {
 		return request.Malformed("the request has no Host, so there is nowhere to redirect it to")
 	}
-	to := d.to.expand(r)
+	to := strings.TrimSuffix(d.to.expand(r), "?") // of a query that is empty
 	w.Header().Set("Location", to)
 	return request.RespondText(w, d.status, fmt.Sprintf("%d %s\n\n%s\n", d.status, http.StatusText(d.status), to))
 }
