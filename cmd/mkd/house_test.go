@@ -58,6 +58,9 @@ var house = map[string]struct{ own, modules []string }{
 	"admin/console":  {[]string{"admin"}, []string{"golang.org/x/term"}},
 	"service":        {[]string{"admin", "config", "megaki", "proxy", "proxy/listen", "proxy/logs", "sessions/handover", "systemd"}, nil},
 	"systemd":        {nil, []string{"github.com/coreos/go-systemd", "golang.org/x/sys"}},
+	"migrate":        {[]string{"migrate/nginxconf"}, []string{"gopkg.in/yaml.v3"}},
+
+	"migrate/nginxconf": {nil, nil},
 	// For packaging: linked only with the tag man.
 	"internal/manpages": {nil, []string{"github.com/spf13/cobra"}},
 	// For tests.
@@ -68,7 +71,7 @@ var house = map[string]struct{ own, modules []string }{
 	"internal/testserver/testca":      {nil, nil},
 	"internal/testserver/storetest":   {[]string{"megaki"}, nil},
 
-	"cmd/mkd":                {[]string{"admin/console", "proxy/keys", "admin", "proxy", "proxy/logs", "config", "megaki", "megaki/privatekey", "php", "service", "internal/manpages"}, []string{"github.com/spf13/cobra"}},
+	"cmd/mkd":                {[]string{"migrate", "admin/console", "proxy/keys", "admin", "proxy", "proxy/logs", "config", "megaki", "megaki/privatekey", "php", "service", "internal/manpages"}, []string{"github.com/spf13/cobra"}},
 	"bench":                  {[]string{"megaki"}, nil},
 	"cmd/sazukari":           {[]string{"megaki", "megaki/conformance", "megaki/httpclient", "internal/manpages"}, []string{"github.com/spf13/cobra"}},
 	"examples/http-upstream": {nil, nil},

@@ -4,15 +4,6 @@ declare(strict_types=1);
 
 namespace arca;
 
-use function bin2hex;
-use function count;
-use function explode;
-use function in_array;
-use function microtime;
-use function strlen;
-use function strpos;
-use function substr;
-
 /**
  * Makes a Request from the frames of mkd, and sets the superglobals for each HTTP
  * request. They are cleared after it.
@@ -37,8 +28,6 @@ final class Globals
     private const FIELDS = 12;
     private const FIRST_FIELD = 13;
 
-    private const NO_SESSION = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-
     /** Methods whose forms are parsed. PHP itself knows POST alone, and so do $_POST and $_FILES. */
     private const FORM_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
@@ -53,8 +42,7 @@ final class Globals
     private static bool $set = false;
     /** @var array<string, list<string>> the header of the request */
     private static array $headers = [];
-    /** @var list<string> what $_REQUEST consists of: G, P and C in the order of php.ini */
-    private static array $order = [];
+    private static string $order = 'GP';
 
     /** Keeps what each request begins with. */
     public static function keep(string $script): void
@@ -67,7 +55,7 @@ final class Globals
             'SERVER_SOFTWARE' => 'mkd (like nginx)', // a name that WordPress knows as a server that can rewrite
             'GATEWAY_INTERFACE' => 'CGI/1.1',
         ];
-        self::$order = str_split(strtoupper(ini_get('request_order') ?: ini_get('variables_order') ?: 'GP'));
+        self::$order = strtoupper(ini_get('request_order') ?: ini_get('variables_order') ?: 'GP');
     }
 
     /**
@@ -77,8 +65,7 @@ final class Globals
     public static function set(string $block, int $flags, mixed $body, int $length): Request
     {
         $v = explode("\0", $block);
-        $mark = strpos($v[self::TARGET], '?');
-        $query = $mark === false ? '' : substr($v[self::TARGET], $mark + 1);
+        [, $query] = explode('?', $v[self::TARGET], 2) + [1 => ''];
         $server = self::$common;
         $server['SCRIPT_NAME'] = $server['PHP_SELF'] = $server['DOCUMENT_URI'] = $v[self::SCRIPT_NAME];
         $server['REQUEST_METHOD'] = $v[self::METHOD];
@@ -96,7 +83,7 @@ final class Globals
         $server['SERVER_PORT'] = $v[self::SERVER_PORT];
         $server['REMOTE_ADDR'] = Userspace::$client_ip;
         $server['REMOTE_PORT'] = (string) Userspace::$client_port;
-        $session = Userspace::$token === self::NO_SESSION ? null : Userspace::$token;
+        $session = trim(Userspace::$token, "\0") === '' ? null : Userspace::$token;
         if ($session !== null) {
             $server['MEGAKI_SESSION'] = bin2hex($session);
         }
@@ -110,49 +97,53 @@ final class Globals
         $headers = $v[self::HOST] !== '' ? ['Host' => [$v[self::HOST]]] : [];
         $end = self::FIRST_FIELD + 2 * (int) $v[self::FIELDS];
         for ($i = self::FIRST_FIELD; $i < $end; $i += 2) {
-            $field = $v[$i];
-            $value = $v[$i + 1];
-            $headers[$field][] = $value;
-            $name = self::$names[$field] ?? self::name($field);
+            $headers[$v[$i]][] = $v[$i + 1];
+            $name = self::$names[$v[$i]] ?? self::name($v[$i]);
             $server[$name] = isset($server[$name])
-                ? $server[$name] . ($name === 'HTTP_COOKIE' ? '; ' : ', ') . $value
-                : $value;
+                ? $server[$name] . ($name === 'HTTP_COOKIE' ? '; ' : ', ') . $v[$i + 1]
+                : $v[$i + 1];
         }
+        $type = $server['CONTENT_TYPE'] ?? '';
         $method = $v[self::METHOD];
-        self::$headers = $headers;
         if ($v[self::LENGTH] > 0) {
             $server['CONTENT_LENGTH'] = $v[self::LENGTH];
-        } elseif ($length > 0 || $method === 'POST' || $method === 'PUT' || $method === 'PATCH') {
+        } elseif ($length > 0 || in_array($method, ['POST', 'PUT', 'PATCH'], true)) {
             $server['CONTENT_LENGTH'] = (string) $length;
         }
+        self::$headers = $headers;
         if (isset($server['CONTENT_LENGTH'])) {
             self::$headers['Content-Length'] = [$server['CONTENT_LENGTH']];
         }
         if (isset($server['HTTP_AUTHORIZATION'])) {
             $server += self::credentials($server['HTTP_AUTHORIZATION']);
         }
-        $now = microtime(true);
-        $server['REQUEST_TIME_FLOAT'] = $now;
-        $server['REQUEST_TIME'] = (int) $now;
+        $server['REQUEST_TIME_FLOAT'] = microtime(true);
+        $server['REQUEST_TIME'] = (int) $server['REQUEST_TIME_FLOAT'];
 
-        $get = $form = $files = $uploads = [];
+        $get = $form = $cookies = $files = [];
         if ($query !== '') {
             parse_str($query, $get);
         }
-        $cookies = isset($server['HTTP_COOKIE']) ? Cookies::parse($server['HTTP_COOKIE']) : [];
+        if (isset($server['HTTP_COOKIE'])) {
+            $cookies = Cookies::parse($server['HTTP_COOKIE']);
+        }
         if ($flags & Wire::FORM) {
             parse_str($body, $form);
             $body = '';
-            $files = self::files(array_chunk(array_slice($v, $end, -1), 6), $uploads);
-        } elseif ($length > 0 && in_array($method, self::FORM_METHODS, true) && self::isForm($server['CONTENT_TYPE'] ?? '')) {
+            $files = array_chunk(array_slice($v, $end, -1), 6);
+        } elseif ($length > 0 && in_array($method, self::FORM_METHODS, true) && self::isForm($type)) {
             parse_str(str_replace("\0", '%00', self::text($body, $length)), $form); // parse_str would end there
         }
         self::$set = true;
         $_SERVER = $server;
         $_GET = $get;
-        $_COOKIE = $cookies;
         $_POST = $method === 'POST' ? $form : [];
-        $_FILES = $method === 'POST' ? $files : [];
+        $_COOKIE = $cookies;
+        $uploads = [];
+        $_FILES = $files ? self::files($files, $uploads) : [];
+        if ($method !== 'POST') {
+            $_FILES = [];
+        }
         $_REQUEST = self::merged();
 
         return new Request(
@@ -263,16 +254,14 @@ final class Globals
     private static function merged(): array
     {
         $all = [];
-        foreach (self::$order as $letter) {
+        foreach (str_split(self::$order) as $letter) {
             $some = match ($letter) {
                 'G' => $_GET,
                 'P' => $_POST,
                 'C' => $_COOKIE,
                 default => [],
             };
-            if ($some !== []) {
-                $all = $all ? array_replace_recursive($all, $some) : $some;
-            }
+            $all = $all ? array_replace_recursive($all, $some) : $some;
         }
         return $all;
     }

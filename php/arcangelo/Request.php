@@ -4,9 +4,6 @@ declare(strict_types=1);
 
 namespace arca;
 
-use function strpos;
-use function substr;
-
 /** An HTTP request, the argument of on_http. */
 final class Request
 {
@@ -42,8 +39,7 @@ final class Request
         /** The 16 bytes of the Megaki session; null on other listeners. It identifies; it is no credential. */
         public readonly ?string $session = null,
     ) {
-        $mark = strpos($target, '?');
-        $this->path = $mark === false ? $target : substr($target, 0, $mark);
+        $this->path = explode('?', $target, 2)[0];
     }
 
     /** Returns the URL. */

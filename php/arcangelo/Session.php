@@ -4,9 +4,6 @@ declare(strict_types=1);
 
 namespace arca;
 
-use function ini_get;
-use function session_id;
-
 /**
  * Makes PHP's sessions (session_start and the others) work without a web server: PHP
  * takes the id from $_COOKIE, and the cookie goes into the response.
@@ -67,9 +64,12 @@ final class Session
     /** @return list<array{string, string}> fields about the session that a response hasn't got itself */
     public static function fields(Response $response): array
     {
-        $id = self::$there ? session_id() : '';
+        if (!self::$there) {
+            return [];
+        }
+        $id = session_id();
         $fresh = $id !== '' && $id !== self::sent();
-        if (!$fresh && !isset($_SESSION)) {
+        if (!isset($_SESSION) && !$fresh) {
             return [];
         }
         $fields = [];
@@ -102,11 +102,10 @@ final class Session
         }
     }
 
-    /** Stores and closes the session, if there is one. */
+    /** Stores and closes the session, if there is one, and puts the settings back. */
     public static function close(): void
     {
-        self::$cookies = [];
-        if (!self::$there || session_id() === '' && !isset($_SESSION)) {
+        if (!self::$there) {
             return;
         }
         try {
@@ -115,19 +114,14 @@ final class Session
             }
         } finally {
             unset($GLOBALS['_SESSION']);
-            self::putBack();
+            self::$cookies = [];
+            foreach (self::$settings as $name => $value) {
+                if (ini_get($name) !== $value) {
+                    ini_set($name, $value);
+                }
+            }
             if (session_id() !== '') {
                 self::forget();
-            }
-        }
-    }
-
-    /** Puts back the settings of sessions that a request has changed. */
-    public static function putBack(): void
-    {
-        foreach (self::$settings as $name => $value) {
-            if (ini_get($name) !== $value) {
-                ini_set($name, $value);
             }
         }
     }

@@ -4,15 +4,6 @@ declare(strict_types=1);
 
 namespace arca;
 
-use function fread;
-use function getmypid;
-use function memory_get_usage;
-use function ord;
-use function pack;
-use function strlen;
-use function substr;
-use function unpack;
-
 /**
  * The frames between mkd and this worker, see docs/worker-frames.md: calls come from
  * descriptor 3, responses go to descriptor 4.
@@ -106,13 +97,11 @@ final class Wire
     /** Returns how much memory the script keeps, as END has it. It collects garbage when this has grown. */
     public static function memory(): string
     {
-        $taken = memory_get_usage(true);
-        if ($taken > self::$taken) {
+        if (memory_get_usage(true) > self::$taken) {
             gc_collect_cycles();
             gc_mem_caches();
-            $taken = memory_get_usage(true);
         }
-        self::$taken = $taken;
+        self::$taken = memory_get_usage(true);
         return pack('J', self::$taken);
     }
 
@@ -232,33 +221,26 @@ final class Wire
         if ($header === null) {
             return null;
         }
-        if (ord($header[0]) !== self::VERSION) {
+        $f = unpack('Cversion/Ctype/nhead/Nbody', $header);
+        if ($f['version'] !== self::VERSION) {
             self::refuse();
         }
-        $type = ord($header[1]);
-        $id = substr($header, 8);
-        ['head' => $head, 'body' => $body] = unpack('nhead/Nbody', $header, 2);
-        if ($type === self::CALL || $type === self::HTTP) { // it may be too large for the memory
+        if ($f['type'] === self::CALL || $f['type'] === self::HTTP) { // it may be too large for the memory
             self::$doing = 'reading a message';
-            self::$id = $id;
+            self::$id = substr($header, 8);
         }
-        if ($body > self::COPY_LIMIT) {
-            return [$type, $id, self::read($head), self::read($body)];
-        }
-        $both = self::read($head + $body);
-        return [$type, $id, substr($both, 0, $head), substr($both, $head)];
+        return [$f['type'], substr($header, 8), self::read($f['head']), self::read($f['body'])];
     }
 
     private static function read(int $length, bool $orEnd = false): ?string
     {
         $data = '';
-        while (strlen($data) < $length) {
+        // A signal that the script handles interrupts a read.
+        while (strlen($data) < $length && !feof(self::$in)) {
             $left = $length - strlen($data);
-            $part = $left > self::COPY_LIMIT ? stream_get_contents(self::$in, $left) : fread(self::$in, $left);
-            if ((string) $part === '' && feof(self::$in)) { // otherwise a signal that the script handles has interrupted it
-                break;
-            }
-            $data .= $part;
+            $data .= $left > self::COPY_LIMIT
+                ? stream_get_contents(self::$in, $left)
+                : (string) fread(self::$in, $left);
         }
         if (strlen($data) < $length) {
             if ($orEnd && $data === '') {

@@ -4,10 +4,6 @@ declare(strict_types=1);
 
 namespace arca;
 
-use function ord;
-use function strlen;
-use function substr;
-
 /**
  * The life of a worker: it loads the userspace script, receives calls, and responds
  * to each of them.
@@ -156,22 +152,20 @@ final class Worker
 
     /**
      * Ends a call: the rest of the response, on_stop and what else comes after the
-     * response. Then what belongs to the call is cleared. The session is closed already.
+     * response. Then $clear clears what belongs to the call.
      */
-    public static function complete(?string $error, string &$rest, string $before): void
+    public static function complete(?string $error, string &$rest, string $before, callable $clear): void
     {
-        if (self::$responded && $error !== null) {
-            Wire::send(Wire::LOG, Wire::FAILURE, "after the response: $error");
-        }
-        if (self::$after || self::$on['on_stop']) {
-            if (!self::$responded) {
-                self::respond($error, $rest, $before);
+        if (self::$responded) {
+            if ($error !== null) {
+                Wire::send(Wire::LOG, Wire::FAILURE, "after the response: $error");
             }
-            self::stop();
-            Output::toLog();
+        } elseif (self::$after || self::$on['on_stop']) {
+            self::respond($error, $rest, $before);
         }
-        Userspace::$request = '';
-        Globals::clear();
+        self::stop();
+        Output::toLog();
+        $clear();
         if (self::$detectsLeaks) {
             Leaks::check();
         }

@@ -1,0 +1,269 @@
+package migrate
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// guards returns the routes that refuse requests by the client's address, in front of
+// r. denied reports that r itself refuses all.
+func (m *migration) guards(within *scope, r *route) (routes []*route, denied bool) {
+	rules := nearestOf(within, "allow", "deny")
+	any := within.word("satisfy") == "any" && within.word("auth_basic") != "" && within.word("auth_basic") != "off"
+	refuse := func(c match) *route {
+		return &route{match: c, action: entry{key: "respond", value: flowOf("status", 403)}}
+	}
+	var allowed, refused []string
+	for _, d := range rules {
+		who := last(d.Args)
+		switch {
+		case who == "all" && d.Name == "allow":
+			return append(routes, deniedTo(r, refused, refuse)...), false
+		case who == "all":
+			routes = append(routes, deniedTo(r, refused, refuse)...)
+			if len(allowed) == 0 {
+				return routes, !any
+			}
+			if any {
+				r.comments = append(r.comments, "the password is asked of all but these: "+strings.Join(allowed, ", "))
+				return routes, false
+			}
+			c := r.match
+			if c.not.empty() {
+				c.not.from = allowed
+				return append(routes, refuse(c)), false
+			}
+			r.match.from = allowed
+			return routes, false
+		case !isNetwork(who):
+			r.comments = append(r.comments, m.comment(d, "from has addresses and networks"))
+		case d.Name == "allow":
+			allowed = append(allowed, networks([]string{who})...)
+		default:
+			refused = append(refused, networks([]string{who})...)
+		}
+	}
+	return append(routes, deniedTo(r, refused, refuse)...), false
+}
+
+func deniedTo(r *route, from []string, refuse func(match) *route) []*route {
+	if len(from) == 0 {
+		return nil
+	}
+	c := r.match
+	c.from = from
+	return []*route{refuse(c)}
+}
+
+// nearestOf returns the directives of two names of the innermost block that has one of
+// them, in their order.
+func nearestOf(s *scope, names ...string) (found []*directive) {
+	for ; s != nil && len(found) == 0; s = s.outer {
+		for _, d := range s.own {
+			if slices.Contains(names, d.Name) {
+				s.m.done[d] = true
+				found = append(found, d)
+			}
+		}
+	}
+	return found
+}
+
+// options adds the options of a route that has a backend.
+func (m *migration) options(s *site, l *location, r *route) {
+	m.responseFields(l, r)
+	if !r.serves {
+		return
+	}
+	if l.scope.word("gzip") == "on" {
+		l.scope.nearest("gzip_types")
+		l.scope.nearest("gzip_min_length")
+		r.options.set("compress", true)
+	}
+	if d := l.scope.last("client_max_body_size"); d != nil {
+		switch n := size(d.Arg(0)); n {
+		case "":
+			r.comments = append(r.comments, m.comment(d, "it isn't a size"))
+		case "0B":
+			r.options.set("max_body", 0)
+		case "100MiB":
+		default:
+			r.options.set("max_body", n)
+		}
+	}
+	m.rateLimit(l, r)
+	m.auth(l, r)
+	m.errorPages(s, l, r)
+}
+
+// auth asks for a password.
+func (m *migration) auth(l *location, r *route) {
+	realm, file := l.scope.word("auth_basic"), l.scope.word("auth_basic_user_file")
+	if realm == "" || realm == "off" || file == "" {
+		return
+	}
+	for _, d := range l.scope.nearest("auth_basic") {
+		r.comments = append(r.comments, m.comment(d, "mkd asks for no passwords yet; all requests are refused"))
+	}
+	r.action = entry{key: "respond", value: flowOf("status", 403)}
+}
+
+// rateLimit limits the rate of requests.
+func (m *migration) rateLimit(l *location, r *route) {
+	for i, d := range l.scope.nearest("limit_req") {
+		burst, name := 0, ""
+		for _, arg := range d.Args {
+			if v, ok := strings.CutPrefix(arg, "burst="); ok {
+				burst, _ = strconv.Atoi(v)
+			}
+			if v, ok := strings.CutPrefix(arg, "zone="); ok {
+				name = v
+			}
+		}
+		zone := m.zones[name]
+		if zone == nil || i > 0 {
+			r.comments = append(r.comments, m.comment(d, "a route has one rate limit, of a zone that is defined"))
+			continue
+		}
+		rate := 0.0
+		for _, arg := range zone.Args {
+			if v, ok := strings.CutPrefix(arg, "rate="); ok {
+				number, minute := strings.CutSuffix(v, "r/m")
+				rate, _ = strconv.ParseFloat(strings.TrimSuffix(number, "r/s"), 64)
+				if minute {
+					rate /= 60
+				}
+			}
+		}
+		by := map[string]string{"$binary_remote_addr": "client", "$remote_addr": "client", "$server_name": "all", "$host": "all"}[zone.Arg(0)]
+		if by == "" || rate <= 0 {
+			r.comments = append(r.comments, m.comment(d, "a rate limit is by the client's address, or for all requests of a route"))
+			continue
+		}
+		b := &block{flow: true}
+		if whole := int(rate); float64(whole) == rate {
+			b.set("rate", whole)
+		} else {
+			b.set("rate", float64(int(rate*10000+0.5))/10000)
+		}
+		if burst > 0 {
+			b.set("burst", burst+1)
+		}
+		if by != "client" {
+			b.set("by", by)
+		}
+		r.options.set("rate_limit", b)
+		l.scope.nearest("limit_req_status")
+		l.scope.nearest("limit_req_log_level")
+	}
+}
+
+// cacheControl returns the Cache-Control of files, as expires and add_header have it.
+func (m *migration) cacheControl(l *location, r *route) string {
+	var parts []string
+	if d := l.scope.last("expires"); d != nil {
+		if text := expires(last(d.Args)); text != "" {
+			parts = append(parts, text)
+		} else if last(d.Args) != "off" {
+			r.comments = append(r.comments, m.comment(d, "mkd has no variables of one's own, and no times that begin with the change of a file"))
+		}
+	}
+	for _, d := range l.scope.nearest("add_header") {
+		if len(d.Args) < 2 || !strings.EqualFold(d.Arg(0), "Cache-Control") {
+			continue
+		}
+		if strings.Contains(d.Arg(1), "$") {
+			r.comments = append(r.comments, m.comment(d, "cache_control has no variables"))
+			continue
+		}
+		parts = append(parts, d.Arg(1))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// expires returns the Cache-Control of expires, "" if there is none for it.
+func expires(when string) string {
+	switch when {
+	case "off":
+		return ""
+	case "max":
+		return "max-age=315360000"
+	case "epoch", "-1":
+		return "no-cache"
+	}
+	t, err := time.ParseDuration(duration(strings.TrimPrefix(when, "+")))
+	if err != nil {
+		return ""
+	}
+	return "max-age=" + strconv.Itoa(int(t.Seconds()))
+}
+
+// responseFields adds the fields of add_header, and removes those of
+// proxy_hide_header and fastcgi_hide_header.
+func (m *migration) responseFields(l *location, r *route) {
+	set, add := &block{flow: true}, &block{flow: true}
+	files := r.serves && !l.passes()
+	for _, d := range l.scope.nearest("add_header") {
+		if len(d.Args) < 2 || d.Arg(1) == "" {
+			continue
+		}
+		name := d.Arg(0)
+		if strings.EqualFold(name, "Cache-Control") && files || strings.EqualFold(name, "Content-Type") && !r.serves {
+			continue
+		}
+		if strings.EqualFold(name, "Alt-Svc") && strings.Contains(d.Arg(1), "h3=") {
+			continue // of http3
+		}
+		value, err := expandVariables(d.Arg(1), l)
+		if err != nil {
+			r.comments = append(r.comments, m.comment(d, err.Error()))
+			continue
+		}
+		if set.get(name) != nil || add.get(name) != nil {
+			r.comments = append(r.comments, m.note(d, "it is given twice; the last counts"))
+			set.remove(name)
+		}
+		set.set(name, value)
+	}
+	if d := l.scope.last("expires"); d != nil && r.serves && !files {
+		if text := expires(last(d.Args)); text != "" {
+			set.set("Cache-Control", text)
+		}
+	}
+	var remove []string
+	for _, name := range []string{"proxy_hide_header", "fastcgi_hide_header"} {
+		remove = append(remove, args(l.scope.nearest(name))...)
+	}
+	response := &block{}
+	if len(set.entries) > 0 {
+		set.flow = len(set.entries) < 3
+		response.set("set", set)
+	}
+	if len(remove) > 0 {
+		response.set("remove", remove)
+	}
+	if len(response.entries) == 0 {
+		return
+	}
+	response.flow = set.flow || len(set.entries) == 0
+	if h := r.options.get("headers"); h != nil {
+		both := &block{entries: append(slices.Clone(h.value.(*block).entries), entry{key: "response", value: response})}
+		h.value = both
+		return
+	}
+	r.options.set("headers", &block{flow: response.flow, entries: []entry{{key: "response", value: response}}})
+}
+
+// passes reports whether a location has all its responses from a server.
+func (l *location) passes() bool {
+	return slices.ContainsFunc(l.scope.own, func(d *directive) bool { return d.Name == "proxy_pass" || d.Name == "grpc_pass" })
+}
+
+// errorPages adds pages for errors.
+func (m *migration) errorPages(s *site, l *location, r *route) {
+	for _, d := range l.scope.nearest("error_page") {
+		r.comments = append(r.comments, m.comment(d, "see error_pages"))
+	}
+}

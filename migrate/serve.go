@@ -1,0 +1,367 @@
+package migrate
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"mkd/migrate/nginxconf"
+)
+
+// siteRoutes returns the routes of a server, in an order in which the first that matches
+// does what nginx does.
+func (m *migration) siteRoutes(s *site) []*route {
+	rules, done := m.rules(s, s.scope, match{}, nil)
+	if done {
+		return rules
+	}
+	routes := rules
+	var pending []string
+	for _, l := range s.ordered() {
+		if l.kind == byRegexp && l.re == nil {
+			pending = append(pending, l.comments...)
+			m.forget(l.d)
+			continue
+		}
+		made := m.location(s, l)
+		if len(made) > 0 {
+			made[0].comments = append(pending, made[0].comments...)
+			pending = nil
+		}
+		routes = append(routes, made...)
+	}
+	for _, l := range s.locations {
+		if l.kind == byName {
+			s.comments = append(s.comments, l.scope.leftovers()...)
+		}
+	}
+	return withoutRedundant(routes)
+}
+
+// forget takes all that a directive has in it for done: a comment was made of the
+// whole.
+func (m *migration) forget(d *nginxconf.Directive) {
+	m.done[d] = true
+	for _, below := range d.Block {
+		m.forget(below)
+	}
+}
+
+// withoutRedundant leaves out routes that do the same as the last one, which takes all
+// that is left, if those between them have other paths.
+func withoutRedundant(routes []*route) []*route {
+	end := routes[len(routes)-1]
+	if !end.match.empty() {
+		return routes
+	}
+	for i := len(routes) - 2; i >= 0; i-- {
+		r := routes[i]
+		apart := !slices.ContainsFunc(routes[i+1:len(routes)-1], func(other *route) bool { return !apart(&r.match, &other.match) })
+		if r.same(end) && apart {
+			end.comments = append(r.comments, end.comments...)
+			routes = slices.Delete(routes, i, i+1)
+		}
+	}
+	return routes
+}
+
+// location returns the routes of a location: those of its conditions and guards, and
+// the one for all else.
+func (m *migration) location(s *site, l *location) []*route {
+	r := &route{match: s.match(l)}
+	if l.d == nil {
+		return m.finish(s, l, r, nil)
+	}
+	routes, done := m.rules(s, l.scope, r.match, l)
+	r.comments = l.comments
+	if done {
+		end := routes[len(routes)-1]
+		end.comments = append(append(l.comments, end.comments...), l.scope.leftovers()...)
+		return routes
+	}
+	if len(l.scope.here("internal")) > 0 {
+		m.internal(s, l, r)
+		r.comments = append(r.comments, l.scope.leftovers()...)
+		return append(routes, r)
+	}
+	return m.finish(s, l, r, routes)
+}
+
+// finish adds a location's guards, and the route for requests that pass them.
+func (m *migration) finish(s *site, l *location, r *route, routes []*route) []*route {
+	guards, denied := m.guards(l.scope, r)
+	routes = append(routes, guards...)
+	if denied {
+		r.action = entry{key: "respond", value: flowOf("status", 403)}
+	} else {
+		before := m.serve(s, l, r)
+		routes = append(routes, before...)
+		m.options(s, l, r)
+	}
+	if l.d != nil {
+		r.comments = append(r.comments, l.scope.leftovers()...)
+	}
+	return append(routes, r)
+}
+
+// serve gives a route its backend. It returns routes that must come before it.
+func (m *migration) serve(s *site, l *location, r *route) []*route {
+	for _, d := range l.scope.own {
+		switch d.Name {
+		case "fastcgi_pass":
+			m.done[d] = true
+			m.fastcgi(s, l, l, r, nil)
+			return nil
+		case "proxy_pass":
+			m.done[d] = true
+			m.proxy(s, l, d, r)
+			return nil
+		case "grpc_pass", "uwsgi_pass", "scgi_pass", "memcached_pass":
+			r.comments = append(r.comments, m.comment(d, reasonFor(d)))
+			r.action = entry{key: "respond", value: flowOf("status", 502)}
+			return nil
+		}
+	}
+	return m.static(s, l, r)
+}
+
+// static serves files, and scripts where files lead to one.
+func (m *migration) static(s *site, l *location, r *route) []*route {
+	try, script, named := m.tryFiles(s, l, r)
+	if named != nil { // a location that asks a server
+		d := l.scope.here("try_files")[0]
+		if pass := named.scope.here("proxy_pass"); len(pass) > 0 {
+			r.comments = append(r.comments, m.note(d, "mkd doesn't look for a file before it asks a server; give folders of files a route to a files backend"))
+			m.proxy(s, named, pass[0], r)
+			return nil
+		}
+		r.comments = append(r.comments, m.comment(d, "try ends with a path or =404, not with "+last(d.Args)))
+	}
+	root, strip, ok := m.root(l, r)
+	if !ok {
+		return nil
+	}
+	r.options.strip(strip)
+	if php := s.scriptsOf(l, script); php != nil {
+		m.fastcgi(s, l, php, r, try)
+		return s.unlessGeneric(l, php)
+	}
+	if other := s.find(script); script != "" && other != nil && other != l && other.kind != byRegexp {
+		r.comments = append(r.comments, m.note(l.scope.here("try_files")[0], "nginx serves %s by a location of its own, with the fields of that", script))
+	}
+	b := &block{}
+	b.set("root", root)
+	index := slices.DeleteFunc(m.index(l), func(name string) bool { return strings.HasSuffix(name, ".php") })
+	if l.kind == byPrefix && len(index) > 0 && !slices.Equal(index, []string{"index.html"}) {
+		b.set("index", index)
+	}
+	if len(try) > 0 && !slices.Equal(try, []string{"{path}", "{path}/"}) {
+		b.set("try", try)
+	}
+	if l.scope.word("autoindex") == "on" {
+		b.set("browse", true)
+	}
+	if l.scope.word("gzip_static") == "on" {
+		b.set("precompressed", []string{"gzip"})
+	}
+	m.fileOptions(l, b, r)
+	name := "files"
+	if b.get("cache_control") != nil {
+		name = "assets"
+	}
+	r.backend(m.add(s, "files", name, b))
+	r.onlyFiles = true
+	return nil
+}
+
+// backend leads a route to a backend.
+func (r *route) backend(name string) {
+	r.action = entry{key: "backend", value: name}
+	r.serves = true
+}
+
+func (b *block) strip(prefix string) {
+	if prefix != "" {
+		b.set("strip_prefix", prefix)
+	}
+}
+
+// fileOptions adds what concerns the responses with files.
+func (m *migration) fileOptions(l *location, b *block, r *route) {
+	if c := m.cacheControl(l, r); c != "" {
+		b.set("cache_control", c)
+	}
+	if c := l.scope.word("charset"); c != "" && c != "off" {
+		b.set("charset", c)
+	}
+}
+
+// index returns the index of a location.
+func (m *migration) index(l *location) []string {
+	d := l.scope.last("index")
+	if d == nil {
+		return []string{"index.html"}
+	}
+	var names []string
+	for _, name := range d.Args {
+		if !strings.ContainsAny(name, "$/") && !strings.HasSuffix(name, ".htm") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// root returns the folder of a location, and the prefix that isn't a part of paths in
+// it. It reports false if there is none, and has let the route respond then.
+func (m *migration) root(l *location, r *route) (root, strip string, ok bool) {
+	refuse := func(comment string) (string, string, bool) {
+		r.comments = append(r.comments, comment)
+		r.action = entry{key: "respond", value: flowOf("status", 404)}
+		return "", "", false
+	}
+	for _, d := range l.scope.here("alias") {
+		alias := last(d.Args)
+		switch {
+		case l.kind == byRegexp, strings.ContainsRune(alias, '$'):
+			return refuse(m.comment(d, "a backend has one folder, and no variables"))
+		case l.kind == byPrefix:
+			return cleanFolder(alias), strings.TrimSuffix(l.pattern, "/"), true
+		case path.Base(alias) == path.Base(l.pattern):
+			return path.Dir(alias), strings.TrimSuffix(path.Dir(l.pattern), "/"), true
+		}
+		r.comments = append(r.comments, m.note(d, "the file has another name than the path"))
+		r.action = entry{key: "respond", value: flowOf("file", alias)}
+		return "", "", false
+	}
+	d := l.scope.last("root")
+	switch {
+	case d == nil:
+		return refuse("no root is set; nginx serves the folder that it was built with")
+	case strings.ContainsRune(last(d.Args), '$'):
+		return refuse(m.comment(d, "a backend has one folder, and no variables"))
+	}
+	return cleanFolder(last(d.Args)), "", true
+}
+
+func cleanFolder(folder string) string {
+	if folder == "/" {
+		return folder
+	}
+	return strings.TrimRight(folder, "/")
+}
+
+// tryFiles returns the entries of try_files in mkd's form, the script among them, and
+// the named location at its end, if there is one.
+func (m *migration) tryFiles(s *site, l *location, r *route) (try []string, script string, named *location) {
+	lines := l.scope.here("try_files")
+	if len(lines) == 0 && l.d == nil {
+		return nil, "", nil
+	}
+	if len(lines) == 0 {
+		return m.tryIf(s, l)
+	}
+	d := lines[0]
+	for i, arg := range d.Args {
+		end := i == len(d.Args)-1
+		plain, _, _ := strings.Cut(arg, "?")
+		plain = strings.TrimSuffix(plain, "$is_args$args")
+		switch {
+		case plain == "$uri" || plain == "$document_root$uri":
+			try = append(try, "{path}")
+		case plain == "$uri/":
+			try = append(try, "{path}/")
+		case strings.HasPrefix(plain, "$uri") && !strings.ContainsAny(plain[1:], "$/"):
+			try = append(try, "{path}"+plain[len("$uri"):])
+		case end && arg == "=404":
+			if !slices.Contains(try, "{path}/") {
+				try = append(try, arg)
+			}
+		case end && strings.HasPrefix(arg, "="):
+			r.comments = append(r.comments, m.comment(d, "the end of try is =404 or a path"))
+		case end && strings.HasPrefix(arg, "@"):
+			named = s.named(arg)
+			if script = m.namedScript(named); script != "" {
+				try, named = append(try, script), nil
+			} else if named == nil {
+				r.comments = append(r.comments, m.comment(d, "there is no location "+arg))
+			}
+		case strings.HasPrefix(plain, "/") && strings.TrimSuffix(plain, "$request_uri") == strings.ReplaceAll(plain, "$request_uri", "") && !strings.Contains(strings.TrimSuffix(plain, "$request_uri"), "$"):
+			if rest, ok := strings.CutSuffix(plain, "$request_uri"); ok {
+				plain = rest
+				r.comments = append(r.comments, m.note(d, "the script has the path in REQUEST_URI, and no PATH_INFO"))
+			}
+			try = append(try, plain)
+			if end {
+				script = plain
+				if q := arg[strings.IndexByte(arg+"?", '?'):]; strings.Contains(q, "=") {
+					r.comments = append(r.comments, m.note(d, "requests keep their own query; REQUEST_URI has the path"))
+				}
+			}
+		default:
+			r.comments = append(r.comments, m.comment(d, "try has no such entry: "+arg))
+		}
+	}
+	return try, script, named
+}
+
+// tryIf reads the older form of try_files: if (!-e $request_filename) { rewrite ... }.
+func (m *migration) tryIf(s *site, l *location) (try []string, script string, named *location) {
+	for _, d := range l.scope.own {
+		if d.Name != "if" || len(d.Args) != 2 || d.Arg(1) != "$request_filename)" || len(d.Block) != 1 || d.Block[0].Name != "rewrite" {
+			continue
+		}
+		to := rewriteScript(d.Block[0])
+		switch d.Arg(0) {
+		case "(!-e":
+			try = []string{"{path}", "{path}/"}
+		case "(!-f":
+			try = []string{"{path}"}
+		}
+		if len(try) > 0 && to != "" {
+			m.done[d] = true
+			return append(try, to), to, nil
+		}
+	}
+	return nil, "", nil
+}
+
+// namedScript returns the script that a named location runs, "" if it does anything
+// else.
+func (m *migration) namedScript(l *location) string {
+	if l == nil {
+		return ""
+	}
+	for _, d := range l.scope.own {
+		switch d.Name {
+		case "rewrite":
+			if to := rewriteScript(d); to != "" {
+				m.done[d] = true
+				return to
+			}
+		case "fastcgi_param":
+			if len(d.Args) == 2 && d.Arg(0) == "SCRIPT_FILENAME" {
+				if name, ok := strings.CutPrefix(d.Arg(1), "$document_root"); ok && !strings.Contains(name, "$") {
+					m.done[d] = true
+					return name
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// rewriteScript returns the path that a rewrite of all paths leads to, without its
+// query.
+func rewriteScript(d *nginxconf.Directive) string {
+	if len(d.Args) < 2 || !rewritesAll[d.Arg(0)] {
+		return ""
+	}
+	if len(d.Args) > 2 && (d.Arg(2) == "permanent" || d.Arg(2) == "redirect") {
+		return ""
+	}
+	to, _, _ := strings.Cut(d.Arg(1), "?")
+	if strings.Contains(to, "$") || !strings.HasPrefix(to, "/") {
+		return ""
+	}
+	return to
+}
