@@ -51,12 +51,18 @@ func (k *knownFiles) put(p string, found *known) {
 	k.files[p] = found
 }
 
-// remember remembers a file that may be served, unless it has changed so recently
-// that another change could have the same time.
-func (f *Files) remember(p string, info fs.FileInfo) *known {
+// unchanged returns the identity of a file. It reports false if it has none, or if
+// the file has changed so recently that another change could have the same time.
+func unchanged(info fs.FileInfo, now time.Time) (identity, bool) {
 	id, ok := identify(info)
+	return id, ok && now.Sub(id.changed()) >= young && now.Sub(info.ModTime()) >= young
+}
+
+// remember remembers a file that may be served, if it is unchanged.
+func (f *Files) remember(p string, info fs.FileInfo) *known {
 	now := time.Now()
-	if !ok || now.Sub(id.changed()) < young || now.Sub(info.ModTime()) < young {
+	id, ok := unchanged(info, now)
+	if !ok {
 		return nil
 	}
 	found := &known{id: id}

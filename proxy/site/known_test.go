@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -114,4 +115,49 @@ func TestKnownIsBounded(t *testing.T) {
 			t.Fatalf("%d files are remembered", len(k.files))
 		}
 	}
+}
+
+// TestStraight remembers that no symlink leads to a script, as long as that is so.
+func TestStraight(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	plant(t, dir, "r1/index.php", "r1/app/x.php", "r1/link.php -> app/x.php", "now -> r1")
+	s := &Scripts{Files: &Files{Root: filepath.Join(dir, "now")}}
+	defer s.Files.Close()
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(target, file string) {
+		t.Helper()
+		for range 2 {
+			if found, err := s.Find(&url.URL{Path: target}); err != nil || found.Filename != filepath.Join(real, file) {
+				t.Fatalf("%s: %+v, %v; want %s", target, found, err, file)
+			}
+		}
+	}
+	all := func() {
+		t.Helper()
+		want("/index.php", "r1/index.php")
+		want("/app/x.php", "r1/app/x.php")
+		want("/link.php", "r1/app/x.php")
+	}
+	all()
+	time.Sleep(young + 100*time.Millisecond)
+	all()
+	if n := len(s.Files.tree.now.straight.files); n != 2 {
+		t.Errorf("%d paths are remembered, want those of index.php and app/x.php", n)
+	}
+	// A release whose files are the same ones, as rsync --link-dest makes it.
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(filepath.Join(dir, "r2/app"), 0o755))
+	must(os.Link(filepath.Join(dir, "r1/index.php"), filepath.Join(dir, "r2/index.php")))
+	must(os.Symlink("r2", filepath.Join(dir, "next")))
+	must(os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "now")))
+	want("/index.php", "r2/index.php")
 }

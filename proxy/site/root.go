@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // tree is a root folder that stays open between requests, until its path leads to
@@ -22,6 +23,8 @@ type release struct {
 	path string // absolute and free of symlinks; "" for /
 	info fs.FileInfo
 	uses int // by requests, and one by the tree while it is current; guarded by the tree's mu
+
+	straight knownFiles // those to whose paths no symlink belongs
 }
 
 // with calls look with the folder to which the path of the root leads now. If look
@@ -116,6 +119,9 @@ func below(p string) string {
 // when info was taken. If another file is there by now, the error is errMoved.
 func (r *release) real(p string, info fs.FileInfo) (string, error) {
 	path := r.path + p
+	if r.straight.get(p, info) != nil {
+		return path, nil
+	}
 	links := false
 	for end := len(r.path) + 1; end <= len(path) && !links; end++ {
 		if end < len(path) && path[end] != '/' {
@@ -128,6 +134,9 @@ func (r *release) real(p string, info fs.FileInfo) (string, error) {
 		case at.Mode()&fs.ModeSymlink != 0:
 			links = true
 		case end == len(path) && os.SameFile(at, info):
+			if id, ok := unchanged(info, time.Now()); ok {
+				r.straight.put(p, &known{id: id})
+			}
 			return path, nil
 		}
 	}
