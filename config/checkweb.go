@@ -46,6 +46,7 @@ func (w *walker) checkHTTP(h *HTTPBackend) {
 		}
 		first[same] = i
 	}
+	w.checkHTTP2(h)
 	w.checkBalance(&h.Balance)
 	switch t := &h.TLS; {
 	case !w.sound(&t.Cert, &t.Key):
@@ -55,6 +56,33 @@ func (w *walker) checkHTTP(h *HTTPBackend) {
 		w.wrong(&t.Cert, "cert and key go together; give key too")
 	}
 	w.checkHealth(h.Health)
+}
+
+// checkHTTP2 checks that servers speak the same version of HTTP, and that what is
+// asked of a connection can be had if requests share it.
+func (w *walker) checkHTTP2(h *HTTPBackend) {
+	two := false
+	for i := range h.Upstreams {
+		u := &h.Upstreams[i].URL
+		if !w.sound(u) || !w.sound(&h.Upstreams[0].URL) {
+			return
+		}
+		if two = SpeaksHTTP2(*u); two != SpeaksHTTP2(h.Upstreams[0].URL) {
+			w.wrong(u, "it speaks another version of HTTP than upstreams[0]; make a backend of its own for each version")
+			return
+		}
+	}
+	if !two {
+		return
+	}
+	for _, option := range []any{&h.MaxConnections, &h.Queue, &h.QueueTimeout} {
+		if w.at(option).given {
+			w.wrong(option, "requests share the connections of HTTP/2; take it out, and bound them by max_in_flight of the route")
+		}
+	}
+	if h.ProxyProtocol != "" && w.sound(&h.ProxyProtocol) {
+		w.wrong(&h.ProxyProtocol, "clients share the connections of HTTP/2; take it out: servers have the client's address in X-Forwarded-For")
+	}
 }
 
 // checkBalance checks that a field is given where it decides, and only there.

@@ -286,7 +286,7 @@ func checkURL(s string) error {
 // maxSocket is the longest path of a unix socket, in bytes (unix(7)).
 const maxSocket = 107
 
-// checkUpstream checks http://host:port, https://host:port and unix:path.
+// checkUpstream checks http://host:port, also with https, h2c and h2, and unix:path.
 func checkUpstream(s string) error {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		if path == "" || strings.HasPrefix(path, "//") || strings.HasSuffix(path, "/") {
@@ -298,8 +298,8 @@ func checkUpstream(s string) error {
 	switch {
 	case !strings.Contains(s, "://") && checkAddress(s, "8080") == nil && !strings.HasPrefix(s, ":"):
 		return fmt.Errorf("write http://%s", s)
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return errors.New("want http://host:port, https://host:port, or unix:/path for a socket")
+	case err != nil || schemePort(u.Scheme) == "" || u.Hostname() == "":
+		return errors.New("want http://host:port, https://host:port, unix:/path for a socket, or, for HTTP/2, h2c://host:port, h2://host:port")
 	case u.User != nil:
 		return errors.New("a user and a password aren't allowed; set an Authorization field in the headers of the route")
 	case u.Path != "" && u.Path != "/" || strings.ContainsAny(s, "?#"):
@@ -326,7 +326,19 @@ func sameUpstream(s string) string {
 	}
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		port = schemePort(u.Scheme)
 	}
 	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// schemePort returns the default port of a scheme that upstreams may have, "" for
+// others.
+func schemePort(scheme string) string {
+	switch scheme {
+	case "http", "h2c":
+		return "80"
+	case "https", "h2":
+		return "443"
+	}
+	return ""
 }

@@ -1,8 +1,11 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
-// HTTPBackend is a backend of one or more servers that speak HTTP/1.1.
+// HTTPBackend is a backend of one or more servers that speak HTTP/1.1 or HTTP/2.
 type HTTPBackend struct {
 	// The servers.
 	Upstreams []Upstream `yaml:"upstreams,required" example:"{url: VALUE}|http://127.0.0.1:9000"`
@@ -51,7 +54,7 @@ type HTTPBackend struct {
 	// the server itself are always rewritten.
 	RewriteCookies bool `yaml:"rewrite_cookies" default:"false"`
 
-	// How servers with an https URL are trusted, and mkd's own certificate for them.
+	// How servers with an https or h2 URL are trusted, and mkd's own certificate for them.
 	TLS UpstreamTLS `yaml:"tls"`
 
 	// Has each connection to a server begin with the header of the PROXY protocol, in
@@ -73,8 +76,11 @@ type HTTPBackend struct {
 // Upstream is a server of a backend.
 type Upstream struct {
 	// Where it is: `http://host:port`, `https://host:port`, or `unix:/path` of
-	// a socket. Without a port it is 80, or 443. A name is resolved for each new
-	// connection. A socket needn't exist yet; its path has 107 bytes at most.
+	// a socket, for HTTP/1.1; `h2c://host:port` for HTTP/2 without TLS, and
+	// `h2://host:port` for HTTP/2 over TLS, as gRPC needs it. Servers of one backend
+	// speak the same version. Without a port it is 80, or 443 with TLS. A name is
+	// resolved for each new connection. A socket needn't exist yet; its path has 107
+	// bytes at most.
 	URL string `yaml:"url,required" format:"upstream"`
 
 	// Its share of the requests, in proportion to the weights of the others.
@@ -105,6 +111,11 @@ type Balance struct {
 	// server is taken out: 1s at first, and twice as long each time that it
 	// still fails then. While all are out, each is tried every second.
 	FailTimeout time.Duration `yaml:"fail_timeout" default:"10s" range:"1s..1h"`
+}
+
+// SpeaksHTTP2 reports whether the server with a checked URL speaks HTTP/2.
+func SpeaksHTTP2(url string) bool {
+	return strings.HasPrefix(url, "h2:") || strings.HasPrefix(url, "h2c:")
 }
 
 // Sticky sends a client to the server that it had first, as long as that is up; then
@@ -147,7 +158,7 @@ type Health struct {
 	Fall int `yaml:"fall" default:"3" range:"1..1000"`
 }
 
-// UpstreamTLS configures how servers with an https URL are trusted, and how mkd shows
+// UpstreamTLS configures how servers with an https or h2 URL are trusted, and how mkd shows
 // them who it is. They need TLS 1.2 at least.
 type UpstreamTLS struct {
 	// A PEM file with the certificates of the authorities that are trusted.

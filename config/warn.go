@@ -118,12 +118,12 @@ func (w *walker) warnHTTP(h *HTTPBackend) {
 	}
 	secure := false
 	for i := range h.Upstreams {
-		secure = secure || strings.HasPrefix(h.Upstreams[i].URL, "https:")
+		secure = secure || strings.HasPrefix(h.Upstreams[i].URL, "https:") || strings.HasPrefix(h.Upstreams[i].URL, "h2:")
 	}
 	switch t := &h.TLS; {
 	case *t == (UpstreamTLS{}):
 	case !secure:
-		w.odd(t, "it has no effect: no upstream has an https URL")
+		w.odd(t, "it has no effect: no upstream has an https or h2 URL")
 	case t.Insecure && (t.CA != ""):
 		w.odd(&t.CA, "it has no effect beside insecure: true, with which any certificate is taken")
 	}

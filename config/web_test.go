@@ -269,7 +269,7 @@ func TestWebErrors(t *testing.T) {
 	acme := func(email, ca string) string {
 		return https(`hosts: [a.b], tls: {acme: {agree_terms: true, email: "` + email + `", ca: "` + ca + `"}}`)
 	}
-	const notURL = "want http://host:port, https://host:port, or unix:/path for a socket"
+	const notURL = "want http://host:port, https://host:port, unix:/path for a socket, or, for HTTP/2, h2c://host:port, h2://host:port"
 	for _, c := range []struct{ name, text, want string }{
 		// Where certificates come from.
 		{"no tls", https(``), "2:19: listeners.web.https.tls: the key is missing, and must be given"},
@@ -377,6 +377,10 @@ func TestWebErrors(t *testing.T) {
 		{"sticky's prefix", upstreams(`upstreams: [{url: http://a}], sticky: {cookie: __Host-a}`), `3:73: backends.site.http.sticky.cookie: got "__Host-a"; names that begin with __ are for cookies with rules of their own; use another`},
 		{"upstream's PROXY protocol", upstreams(`upstreams: [{url: http://a}], proxy_protocol: true`), `3:72: backends.site.http.proxy_protocol: got true; want a string; put it in quotes`},
 		{"upstream's PROXY version", upstreams(`upstreams: [{url: http://a}], proxy_protocol: v3`), `3:72: backends.site.http.proxy_protocol: got "v3"; want v1 or v2; did you mean "v1"?`},
+		{"two versions", upstreams(`upstreams: [{url: http://a}, {url: h2c://b}]`), `3:61: backends.site.http.upstreams[1].url: it speaks another version of HTTP than upstreams[0]; make a backend of its own for each version`},
+		{"h2's connections", upstreams(`upstreams: [{url: h2://a}], max_connections: 5`), `3:71: backends.site.http.max_connections: requests share the connections of HTTP/2; take it out, and bound them by max_in_flight of the route`},
+		{"h2's PROXY protocol", upstreams(`upstreams: [{url: h2c://a}], proxy_protocol: v2`), `3:71: backends.site.http.proxy_protocol: clients share the connections of HTTP/2; take it out: servers have the client's address in X-Forwarded-For`},
+		{"same h2", upstreams(`upstreams: [{url: h2://a}, {url: "h2://A:443"}]`), "3:59: backends.site.http.upstreams[1].url: it is the same server as upstreams[0]; for a larger share give that one a weight"},
 		{"tls cert alone", upstreams(`upstreams: [{url: https://a}], tls: {cert: c.pem}`), `3:69: backends.site.http.tls.cert: cert and key go together; give key too`},
 		{"tls key alone", upstreams(`upstreams: [{url: https://a}], tls: {key: k.pem}`), `3:68: backends.site.http.tls.key: cert and key go together; give cert too`},
 		{"health's field", upstreams(`upstreams: [{url: http://a}], health: {headers: {Upgrade: x}}`), `3:75: backends.site.http.health.headers.Upgrade: it can't be changed: it frames the message or concerns the connection`},
@@ -441,7 +445,7 @@ func TestWebWarnings(t *testing.T) {
 			"3:63: backends.site.http.queue: it has no effect without max_connections: no request waits for a connection\n" +
 				"3:81: backends.site.http.queue_timeout: it has no effect without max_connections: no request waits for a connection"},
 		{"queue with connections", upstreams(`upstreams: [{url: http://a}], queue: 5, max_connections: 1`), ""},
-		{"tls", upstreams(`upstreams: [{url: http://a}], tls: {insecure: true}`), "3:61: backends.site.http.tls: it has no effect: no upstream has an https URL"},
+		{"tls", upstreams(`upstreams: [{url: http://a}], tls: {insecure: true}`), "3:61: backends.site.http.tls: it has no effect: no upstream has an https or h2 URL"},
 		{"ca beside insecure", upstreams(`upstreams: [{url: https://a}], tls: {insecure: true, ca: c}`), "3:83: backends.site.http.tls.ca: it has no effect beside insecure: true, with which any certificate is taken"},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantWarnings(t, c.text, c.want) })

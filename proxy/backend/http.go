@@ -32,9 +32,10 @@ type httpBackend struct {
 // server is one of the HTTP servers of a backend.
 type server struct {
 	*upstream.Transport
-	host     string // of its URL
-	override bool   // whether it sees that instead of what the client asked for
-	proxy    byte   // the version of the PROXY protocol; 0: none
+	http2    *upstream.HTTP2 // in its place; nil: the server speaks HTTP/1
+	host     string          // of its URL
+	override bool            // whether it sees that instead of what the client asked for
+	proxy    byte            // the version of the PROXY protocol; 0: none
 }
 
 func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
@@ -48,6 +49,9 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 	for i := range c.Upstreams {
 		s := newServer(c, c.Upstreams[i].URL, trust)
 		u := &balance.Upstream{Name: c.Upstreams[i].URL, Weight: c.Upstreams[i].Weight, Active: s.Active}
+		if s.http2 != nil {
+			u.Active = s.http2.Active
+		}
 		h.servers[u] = s
 		if c.Health != nil {
 			u.Check = func(ctx context.Context) error { return s.check(ctx, c.Health) }
@@ -60,7 +64,10 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 	h.Forwarder = forward.Forwarder{Spool: d.Spool, Upgrade: true, Logger: d.Logger, Rewrite: h.rewrite, SendFile: forward.NewSendFile(c.SendFile)}
 	if c.Buffer {
 		h.Relay = d.Spool
+	} else if config.SpeaksHTTP2(c.Upstreams[0].URL) {
+		h.Forwarder.Spool = nil // a client of gRPC may await the server before it sends anything
 	}
+	h.Upgrade = !config.SpeaksHTTP2(c.Upstreams[0].URL)
 	return h, nil
 }
 
@@ -105,13 +112,16 @@ func newServer(c *config.HTTPBackend, address string, trust *tls.Config) *server
 	u, _ := url.Parse(address) // checked with the configuration
 	s.host = u.Host
 	port := u.Port()
-	if u.Scheme == "https" {
+	if u.Scheme == "https" || u.Scheme == "h2" {
 		t.TLS = trust
 	}
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		port = defaultPort(u.Scheme)
 	}
 	t.Network, t.Address = "tcp", net.JoinHostPort(u.Hostname(), port)
+	if config.SpeaksHTTP2(address) {
+		s.http2 = &upstream.HTTP2{Address: t.Address, TLS: t.TLS, DialTimeout: c.DialTimeout, ResponseTimeout: c.ResponseTimeout, ReadTimeout: c.ReadTimeout, IdleTimeout: c.IdleTimeout}
+	}
 	return s
 }
 
@@ -170,6 +180,9 @@ func (h *httpBackend) Shutdown(context.Context) error {
 	h.balancer.Close()
 	for _, s := range h.servers {
 		s.CloseIdleConnections()
+		if s.http2 != nil {
+			s.http2.CloseIdleConnections()
+		}
 	}
 	h.SendFile.Close()
 	return nil
@@ -217,5 +230,11 @@ func (h *httpBackend) Serve(w request.Response, r *request.Request) error {
 		defer body.Close()
 		r.StartTimeout() // the server isn't late if the client was
 	}
-	return balanceError(h.Forward(w, r, h))
+	err := balanceError(h.Forward(w, r, h))
+	if err != nil && w.Status() == 0 && isGRPC(r.Request) {
+		r.Record.Err = err
+		respondGRPC(w, r, err)
+		return nil
+	}
+	return err
 }

@@ -42,7 +42,7 @@ func upstreamOf(address string) hostPort {
 }
 
 func defaultPort(scheme string) string {
-	if scheme == "https" {
+	if scheme == "https" || scheme == "h2" {
 		return "443"
 	}
 	return "80"

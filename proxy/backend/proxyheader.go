@@ -24,7 +24,10 @@ func proxyVersion(s string) byte {
 // send sends a request of a client. With the PROXY protocol it has a connection of its
 // own, so that no client's requests pass for those of another.
 func (s *server) send(r *request.Request, out *http.Request, e roundtrip.Events) (*http.Response, error) {
-	if s.proxy == 0 {
+	switch {
+	case s.http2 != nil:
+		return s.http2.Do(out, e)
+	case s.proxy == 0:
 		return s.Do(out, e)
 	}
 	header, err := proxyHeader(s.proxy, r.Client, r.Local)
@@ -36,7 +39,10 @@ func (s *server) send(r *request.Request, out *http.Request, e roundtrip.Events)
 
 // RoundTrip implements http.RoundTripper for requests of mkd itself.
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
-	if s.proxy == 0 {
+	switch {
+	case s.http2 != nil:
+		return s.http2.RoundTrip(r)
+	case s.proxy == 0:
 		return s.Transport.RoundTrip(r)
 	}
 	header, err := proxyHeader(s.proxy, netip.AddrPort{}, netip.AddrPort{})

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,11 +38,14 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 		h.Body = nil
 	} else {
 		body = &http2Body{body: h.Body, control: control, pace: http1.Pace{Timeout: l.cfg.BodyTimeout, MinRate: int64(l.cfg.MinRate)}, expected: h.Header["Expect"] != nil}
-		h.Body = body
+		h.Body, resp.body = body, body
 	}
 	r.Begin(h, l.daemon.Enter())
+	// A call of gRPC may end with its header, which no end could be sent with after a
+	// flush; its clients know that the rest isn't wanted.
+	grpc := strings.HasPrefix(h.Header.Get("Content-Type"), "application/grpc")
 	linger := func() {
-		if body != nil && !body.ended.Load() {
+		if body != nil && !body.ended.Load() && !grpc {
 			resp.FlushError()
 			body.linger(l.stopping)
 		}
@@ -64,6 +68,10 @@ func (l *httpsListener) refusedHTTP2(h *http.Request) error {
 	return nil
 }
 
+// streamIdle is how long a client may send nothing in a stream whose response has
+// begun: a client of gRPC mostly listens then. It is that of other tunnels.
+const streamIdle = time.Hour
+
 // http2Body is the body of an HTTP/2 request, under the listener's deadlines.
 type http2Body struct {
 	body     io.ReadCloser
@@ -72,6 +80,7 @@ type http2Body struct {
 	expected bool        // the client may wait for 100 (Continue), which the first Read sends
 	closed   atomic.Bool // by the handler
 	ended    atomic.Bool
+	both     atomic.Bool // the response has begun: messages go both ways
 
 	reading  sync.Mutex // held by Read
 	received int64
@@ -90,13 +99,29 @@ func (b *http2Body) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	began := time.Now()
-	n, err := b.read(p, began.Add(b.pace.Patience(b.received, b.waited)))
+	until := began.Add(streamIdle)
+	if !b.both.Load() {
+		until = began.Add(b.pace.Patience(b.received, b.waited))
+	}
+	n, err := b.read(p, until)
 	b.waited += time.Since(began)
 	return n, err
 }
 
+// goBothWays is called when the response begins. The client may take its time with the
+// rest of the body from then on.
+func (b *http2Body) goBothWays() {
+	if b != nil && !b.both.Swap(true) && !b.ended.Load() {
+		b.control.SetReadDeadline(time.Now().Add(streamIdle))
+	}
+}
+
 func (b *http2Body) read(p []byte, until time.Time) (int, error) {
+	both := b.both.Load()
 	b.control.SetReadDeadline(until)
+	if !both && b.both.Load() { // the response began at this moment
+		b.control.SetReadDeadline(time.Now().Add(streamIdle))
+	}
 	n, err := b.body.Read(p)
 	b.received += int64(n)
 	switch {
@@ -148,6 +173,7 @@ type http2Response struct {
 	change  func(http.Header)
 	status  int
 	size    int64
+	body    *http2Body // of the request; nil: none
 }
 
 // Status implements request.Response.
@@ -183,6 +209,7 @@ func (w *http2Response) WriteHeader(status int) {
 			return
 		}
 		w.status = status
+		w.body.goBothWays()
 		if w.change != nil {
 			w.change(w.Header())
 		}

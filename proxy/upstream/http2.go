@@ -1,0 +1,271 @@
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mkd/proxy/roundtrip"
+)
+
+// HTTP2 is an http.RoundTripper to one HTTP/2 server, whatever the host of a request's
+// URL. Requests share connections. It is made for gRPC: the body of a request is sent
+// while that of the response is read, each part as it comes, and trailers come after
+// it. Its fields must not change once it is used, and it must not be copied.
+//
+// It speaks HTTP/2 by net/http's Transport. That sends a request anew only if the
+// server has announced that it didn't handle it (RFC 9113, section 8.7).
+type HTTP2 struct {
+	Address string // HOST:PORT
+
+	// TLS is the configuration for TLS, by which the server must choose h2. nil: there
+	// is no TLS, and the server has to know that the client speaks HTTP/2 (h2c).
+	TLS *tls.Config
+
+	// The timeouts are those of Transport. ReadTimeout doesn't run while a part of the
+	// request's body is awaited.
+	DialTimeout     time.Duration
+	ResponseTimeout time.Duration
+	ReadTimeout     time.Duration
+	IdleTimeout     time.Duration // of a connection without requests
+
+	active atomic.Int64
+	once   sync.Once
+	over   *http.Transport
+}
+
+// Times of pings, by which a connection is found dead.
+const (
+	pingAfter   = 15 * time.Second // without a byte from the server
+	pingTimeout = 15 * time.Second
+)
+
+func (t *HTTP2) init() {
+	dialer := &net.Dialer{Timeout: roundtrip.Timeout(t.DialTimeout, DefaultDialTimeout)}
+	t.over = &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", t.Address)
+		},
+		TLSHandshakeTimeout:    roundtrip.Timeout(t.DialTimeout, DefaultDialTimeout),
+		ResponseHeaderTimeout:  roundtrip.Timeout(t.ResponseTimeout, DefaultResponseTimeout),
+		IdleConnTimeout:        cmp.Or(t.IdleTimeout, DefaultIdleTimeout),
+		MaxResponseHeaderBytes: DefaultMaxHeader,
+		DisableCompression:     true,
+		Protocols:              new(http.Protocols),
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+	}
+	if t.TLS == nil {
+		t.over.Protocols.SetUnencryptedHTTP2(true)
+		return
+	}
+	t.over.Protocols.SetHTTP2(true)
+	t.over.TLSClientConfig = t.TLS.Clone()
+	t.over.TLSClientConfig.NextProtos = []string{"h2"}
+	t.over.TLSClientConfig.VerifyConnection = func(s tls.ConnectionState) error {
+		if s.NegotiatedProtocol != "h2" {
+			return errors.New("the server doesn't speak HTTP/2 over TLS")
+		}
+		return nil
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *HTTP2) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.Do(r, roundtrip.NoEvents)
+}
+
+// Active returns the number of requests in flight.
+func (t *HTTP2) Active() int { return int(t.active.Load()) }
+
+// CloseIdleConnections closes the connections without requests.
+func (t *HTTP2) CloseIdleConnections() {
+	t.once.Do(t.init)
+	t.over.CloseIdleConnections()
+}
+
+// Do is RoundTrip, and calls the events of the request. Its errors are of type
+// *roundtrip.Error.
+func (t *HTTP2) Do(r *http.Request, e roundtrip.Events) (*http.Response, error) {
+	t.once.Do(t.init)
+	t.active.Add(1)
+	s := &stream{t: t, read: roundtrip.Timeout(t.ReadTimeout, DefaultReadTimeout)}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	s.ctx, s.cancel = ctx, cancel
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) {
+			s.connected.Store(true)
+			s.reused.Store(i.Reused)
+		},
+		GotFirstResponseByte: func() { s.responded.Store(true) },
+		Got1xxResponse: func(status int, header textproto.MIMEHeader) error {
+			return e.Inform(status, http.Header(header))
+		},
+	})
+	resp, err := t.over.RoundTrip(s.request(ctx, r))
+	if err != nil {
+		s.end()
+		return nil, s.fail("sending the request", err)
+	}
+	if resp.Body == http.NoBody {
+		s.end()
+		return resp, nil
+	}
+	s.body, s.late = resp.Body, time.AfterFunc(time.Hour, s.overdue)
+	s.late.Stop()
+	resp.Body = s
+	return resp, nil
+}
+
+// stream is a request and its response. It is the response's body.
+type stream struct {
+	t      *HTTP2
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	sent   *sentBody // nil: the request has no body
+	body   io.ReadCloser
+	read   time.Duration // how long a Read of the response may take; 0: for ever
+	late   *time.Timer   // runs during a Read
+	ended  sync.Once
+
+	connected, reused, responded atomic.Bool
+}
+
+// request returns the request for net/http's Transport.
+func (s *stream) request(ctx context.Context, r *http.Request) *http.Request {
+	out := r.WithContext(ctx)
+	u := *r.URL
+	u.Scheme, u.Host = "http", s.t.Address
+	if s.t.TLS != nil {
+		u.Scheme = "https"
+	}
+	out.URL, out.Host, out.GetBody, out.RequestURI = &u, cmp.Or(r.Host, r.URL.Host), nil, ""
+	out.Header = maps.Clone(r.Header)
+	for _, name := range [...]string{"Connection", "Expect", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"} {
+		delete(out.Header, name)
+	}
+	out.Header["Te"] = []string{"trailers"} // this side takes them, and gRPC asks for it
+	if out.Header["User-Agent"] == nil {
+		out.Header["User-Agent"] = []string{""} // not that of net/http
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		s.sent = &sentBody{body: r.Body}
+		out.Body = s.sent
+	}
+	return out
+}
+
+// Read reads the body of the response. io.EOF means that it is complete.
+func (s *stream) Read(p []byte) (int, error) {
+	if s.read > 0 {
+		s.late.Reset(s.read)
+		defer s.late.Stop()
+	}
+	n, err := s.body.Read(p)
+	switch {
+	case err == io.EOF:
+		s.end()
+	case err != nil:
+		s.end()
+		err = s.fail("reading the response", err)
+	}
+	return n, err
+}
+
+// overdue ends a Read that takes too long, unless the client is awaited.
+func (s *stream) overdue() {
+	if s.sent != nil && s.sent.reading.Load() {
+		s.late.Reset(s.read)
+		return
+	}
+	s.cancel(roundtrip.ErrTimeout)
+}
+
+// Close ends the stream. If the response isn't complete, the server sees a reset.
+func (s *stream) Close() error {
+	s.cancel(roundtrip.ErrClosed)
+	err := s.body.Close()
+	s.end()
+	return err
+}
+
+// end gives back what the stream has. The request's body isn't read any more.
+func (s *stream) end() {
+	s.ended.Do(func() {
+		if s.sent != nil {
+			s.sent.finish()
+		}
+		s.t.active.Add(-1)
+		s.cancel(roundtrip.ErrClosed)
+	})
+}
+
+// fail returns the error of a step.
+func (s *stream) fail(op string, err error) error {
+	if cause := context.Cause(s.ctx); cause != nil && cause != roundtrip.ErrClosed {
+		err = cause
+	} else if s.sent != nil {
+		if failed, _ := s.sent.err.Load().(error); failed != nil {
+			err = fmt.Errorf("%w: %w", roundtrip.ErrBody, failed)
+		}
+	}
+	if !s.connected.Load() {
+		op = "connecting"
+	}
+	return &roundtrip.Error{Protocol: "HTTP/2", Address: s.t.Address, Op: op, Sent: s.connected.Load(), Responded: s.responded.Load(), Reused: s.reused.Load(), Err: err}
+}
+
+// sentBody is the body of a request. After finish nothing reads it.
+type sentBody struct {
+	body    io.ReadCloser
+	reading atomic.Bool  // a Read waits
+	err     atomic.Value // why a Read failed
+
+	mu     sync.Mutex // held by Read
+	closed atomic.Bool
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.reading.Store(true)
+	defer b.reading.Store(false)
+	n, err := b.body.Read(p)
+	if err != nil && err != io.EOF && !b.closed.Load() {
+		b.err.CompareAndSwap(nil, &readError{err})
+	}
+	return n, err
+}
+
+// readError has one type for all errors, as atomic.Value needs it.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error { return e.error }
+
+// Close makes a Read in flight return.
+func (b *sentBody) Close() error {
+	if b.closed.Swap(true) {
+		return nil
+	}
+	return b.body.Close()
+}
+
+// finish closes the body, and waits for a Read in flight.
+func (b *sentBody) finish() {
+	b.Close()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+}

@@ -1,0 +1,256 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"mkd/proxy/roundtrip"
+)
+
+// newHTTP2 starts a server of HTTP/2 without TLS, and returns a client of it.
+func newHTTP2(t *testing.T, h http.HandlerFunc) *HTTP2 {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	c := &HTTP2{Address: s.Listener.Addr().String()}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+func http2Request(t *testing.T, method string, body io.Reader) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "/a%2Fb?c=d", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "asked.example"
+	return r
+}
+
+// informed notes informational responses.
+type informed struct{ statuses []int }
+
+func (i *informed) Inform(status int, _ http.Header) error {
+	i.statuses = append(i.statuses, status)
+	return nil
+}
+func (i *informed) Excess() {}
+
+func TestHTTP2(t *testing.T) {
+	c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("X-Saw", strings.Join([]string{r.Proto, r.Host, r.RequestURI, r.Header.Get("Te"), r.Header.Get("User-Agent"), r.Header.Get("Accept-Encoding"), r.Header.Get("Connection")}, "|"))
+		io.WriteString(w, string(body))
+		w.Header().Set(http.TrailerPrefix+"X-End", "yes")
+	})
+	var events informed
+	r := http2Request(t, "POST", strings.NewReader("body"))
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "x")
+	resp, err := c.Do(r, &events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Active() != 1 {
+		t.Errorf("%d are active", c.Active())
+	}
+	body, err := io.ReadAll(resp.Body)
+	if string(body) != "body" || err != nil || resp.Trailer.Get("X-End") != "yes" || len(events.statuses) != 1 {
+		t.Errorf("%q, %v, %v, %v", body, err, resp.Trailer, events.statuses)
+	}
+	if got := resp.Header.Get("X-Saw"); got != "HTTP/2.0|asked.example|/a%2Fb?c=d|trailers|||" {
+		t.Errorf("it saw %s", got)
+	}
+	if r.Header.Get("Upgrade") != "x" || r.Header.Get("Te") != "" {
+		t.Errorf("the caller's header changed: %v", r.Header)
+	}
+	resp.Body.Close()
+	if c.Active() != 0 {
+		t.Errorf("%d are active", c.Active())
+	}
+	if resp, err = c.RoundTrip(http2Request(t, "HEAD", nil)); err != nil || resp.StatusCode != 200 {
+		t.Fatalf("HEAD: %v, %v", resp, err)
+	}
+	if resp.Body.Close(); c.Active() != 0 {
+		t.Errorf("%d are active", c.Active())
+	}
+}
+
+// http2Failure returns the *roundtrip.Error that err is.
+func http2Failure(t *testing.T, err error) *roundtrip.Error {
+	t.Helper()
+	var e *roundtrip.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("%T %v", err, err)
+	}
+	return e
+}
+
+func TestHTTP2Failures(t *testing.T) {
+	release := make(chan bool)
+	c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("X-Do") {
+		case "hang":
+			<-release
+		case "stall":
+			io.WriteString(w, "begun")
+			http.NewResponseController(w).Flush()
+			<-release
+		case "break":
+			io.WriteString(w, "begun")
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		default:
+			io.Copy(io.Discard, r.Body)
+		}
+	})
+	c.ResponseTimeout, c.ReadTimeout = 200*time.Millisecond, 200*time.Millisecond
+	defer close(release)
+	do := func(what string, body io.Reader) (*http.Response, error) {
+		r := http2Request(t, "POST", body)
+		r.Header.Set("X-Do", what)
+		return c.RoundTrip(r)
+	}
+	if _, err := do("hang", nil); err == nil || !http2Failure(t, err).Timeout() || !http2Failure(t, err).Sent {
+		t.Errorf("no response: %v", err)
+	}
+	for what, timeout := range map[string]bool{"stall": true, "break": false} {
+		resp, err := do(what, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if string(body) != "begun" || err == nil || http2Failure(t, err).Timeout() != timeout || !http2Failure(t, err).Responded {
+			t.Errorf("%s: %q, %v", what, body, err)
+		}
+		resp.Body.Close()
+	}
+	mine := errors.New("mine")
+	if _, err := do("", io.MultiReader(strings.NewReader("a"), &failingReader{mine})); !errors.Is(err, roundtrip.ErrBody) || !errors.Is(err, mine) {
+		t.Errorf("a body that fails: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	r := http2Request(t, "POST", nil).WithContext(ctx)
+	r.Header.Set("X-Do", "hang")
+	c2 := &HTTP2{Address: c.Address}
+	defer c2.CloseIdleConnections()
+	if _, err := c2.RoundTrip(r); !errors.Is(err, context.Canceled) {
+		t.Errorf("a client that left: %v", err)
+	}
+	if n := c.Active() + c2.Active(); n != 0 {
+		t.Errorf("%d are active", n)
+	}
+}
+
+type failingReader struct{ err error }
+
+func (f *failingReader) Read([]byte) (int, error) { return 0, f.err }
+
+// TestHTTP2AwaitsTheClient: ReadTimeout doesn't run while the server awaits a message.
+func TestHTTP2AwaitsTheClient(t *testing.T) {
+	c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(200)
+		http.NewResponseController(w).Flush()
+		io.Copy(w, r.Body)
+	})
+	c.ReadTimeout = 300 * time.Millisecond
+	body, message := io.Pipe()
+	resp, err := c.RoundTrip(http2Request(t, "POST", body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	time.AfterFunc(time.Second, func() {
+		io.WriteString(message, "late")
+		message.Close()
+	})
+	if got, err := io.ReadAll(resp.Body); string(got) != "late" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestHTTP2Connecting(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	_, err = (&HTTP2{Address: l.Addr().String()}).RoundTrip(http2Request(t, "GET", nil))
+	if e := http2Failure(t, err); e.Sent || e.Op != "connecting" || !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("%+v", e)
+	}
+	// A server over TLS that speaks HTTP/1.1 only.
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	_, err = (&HTTP2{Address: s.Listener.Addr().String(), TLS: &tls.Config{InsecureSkipVerify: true}}).RoundTrip(http2Request(t, "GET", nil))
+	if e := http2Failure(t, err); e.Sent || e.Op != "connecting" {
+		t.Errorf("%+v", e)
+	}
+	s = httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	c := &HTTP2{Address: s.Listener.Addr().String(), TLS: &tls.Config{InsecureSkipVerify: true}}
+	defer c.CloseIdleConnections()
+	if resp, err := c.RoundTrip(http2Request(t, "GET", nil)); err != nil || resp.StatusCode != 404 || resp.ProtoMajor != 2 {
+		t.Errorf("%v, %v", resp, err)
+	} else {
+		resp.Body.Close()
+	}
+}
+
+// TestHTTP2LeavesTheBody: nothing reads a request's body once the response is over.
+func TestHTTP2LeavesTheBody(t *testing.T) {
+	c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "early") })
+	for range 50 {
+		body := &watchedBody{reads: make(chan bool), closed: make(chan bool)}
+		resp, err := c.RoundTrip(http2Request(t, "POST", body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(resp.Body); string(got) != "early" || err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+		resp.Body.Close()
+		select {
+		case <-body.closed:
+		default:
+			t.Fatal("the body isn't closed")
+		}
+		if body.reading {
+			t.Fatal("the body is still read")
+		}
+	}
+}
+
+// watchedBody is a body that never comes. Its fields are for the race detector.
+type watchedBody struct {
+	reads, closed chan bool
+	reading       bool
+}
+
+func (b *watchedBody) Read([]byte) (int, error) {
+	b.reading = true
+	<-b.closed
+	b.reading = false
+	return 0, io.ErrClosedPipe
+}
+
+func (b *watchedBody) Close() error {
+	close(b.closed)
+	return nil
+}
