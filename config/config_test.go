@@ -144,7 +144,8 @@ func TestTags(t *testing.T) {
 		"path", "prefix", "target", "location", "method", "value", "media-range", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
 		"hashed-field", "cookie",
 		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret",
-		"regexp", "query", "template", "rewritten-path", "rewritten-query", "media-type"}
+		"regexp", "query", "template", "rewritten-path", "rewritten-query", "media-type",
+		"realm", "claim"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {

@@ -36,6 +36,8 @@ func checkFormat(format, s string) error {
 		return checkUpstream(s)
 	case "path":
 		return checkPathPattern(s)
+	case "realm":
+		return checkRealm(s)
 	case "template":
 		return checkTemplate(s)
 	case "rewritten-path":
@@ -120,9 +122,9 @@ func checkText(format, key, value string) error {
 		return checkFieldTemplate(value)
 	case "type":
 		return checkType(key, value)
-	case "query":
+	case "query", "claim":
 		if key == "" {
-			return errors.New("want the name of a parameter")
+			return errors.New("want a name")
 		}
 		return nil
 	}

@@ -34,4 +34,11 @@ func (w *walker) notePositions(cfg *Config) {
 	for i := range cfg.Backends {
 		note(&cfg.Backends[i])
 	}
+	for r := range cfg.EachRoute() {
+		if a := r.Auth; a != nil && a.Basic != nil {
+			note(&a.Basic.UsersFile)
+		} else if a != nil && a.JWT != nil {
+			note(&a.JWT.Key)
+		}
+	}
 }

@@ -23,8 +23,8 @@ type Route struct {
 
 	// Routes inside this one, for requests that match this one too. They have this
 	// route's options where they don't set their own, and what restricts a request
-	// applies once for each: `rate_limit`, `max_in_flight`, `client_certificate`,
-	// `headers`. A request that matches none of them gets 404: it doesn't go on to the
+	// applies once for each: `auth`, `rate_limit`, `max_in_flight`,
+	// `client_certificate`, `headers`. A request that matches none of them gets 404: it doesn't go on to the
 	// routes below. Paths are whole paths here too.
 	Routes []Route `yaml:"routes,kind" example:"{backend: VALUE}|site"`
 
@@ -80,6 +80,11 @@ type Route struct {
 	// With `required`, a client needs a certificate, which the `client_auth` of the
 	// listener has verified; one without gets 403.
 	ClientCertificate string `yaml:"client_certificate" oneof:"required"`
+
+	// Lets only clients pass that prove who they are. Such a route takes no raw
+	// messages. Those of routes inside of each other add up. The response to others is
+	// 401.
+	Auth *Auth `yaml:"auth" example:"{basic: {users_file: VALUE}}|users"`
 
 	// Limits the rate of requests; those beyond it get 429.
 	RateLimit *RateLimit `yaml:"rate_limit" example:"{rate: VALUE, burst: 50}|10"`

@@ -302,7 +302,10 @@ func TestPanic(t *testing.T) {
 	rec := newRecorder(t, nil)
 	p, log := listenersTo(t, rec.URL, "", "", "")
 	cfg := p.current.Load().cfg
-	routes := route.New(cfg, func(string) request.Backend { return panicking{} }, p.logs, &p.tally, nil)
+	routes, err := route.New(cfg, func(string) request.Backend { return panicking{} }, p.logs, &p.tally, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	g := &generation{cfg: cfg, entries: make(map[string]*entry), over: make(chan struct{})}
 	g.users.Store(1)
 	for i := range cfg.Listeners {

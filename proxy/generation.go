@@ -61,7 +61,11 @@ func newGeneration(cfg *config.Config, d *Daemon) (*generation, error) {
 	if err := errors.Join(errs...); err != nil {
 		return g, err
 	}
-	g.routes = route.New(cfg, func(name string) request.Backend { return g.backends[name].Backend }, d.logs, &d.tally, old.routes)
+	var err error
+	g.routes, err = route.New(cfg, func(name string) request.Backend { return g.backends[name].Backend }, d.logs, &d.tally, old.routes)
+	if err != nil {
+		return g, err
+	}
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
 		g.entries[l.Name] = &entry{g.routes.Handler(l), g, l}

@@ -22,6 +22,8 @@ const (
 	Broken          Kind = iota // the backend broke off, or what it sent isn't a response
 	BadRequest                  // the request is malformed
 	Misdirected                 // the connection was opened for a name with other rules
+	Unauthorized                // the client hasn't proven who it is
+	Forbidden                   // the client has proven who it is, and may not do this
 	NoCertificate               // the route needs a client's certificate, and there is none
 	NoRoute                     // no route takes the request
 	NotFound                    // there is nothing at this path
@@ -54,7 +56,8 @@ func Kinds() (all []Kind) {
 // String returns the kind as it is named in metrics.
 func (k Kind) String() string {
 	return [numKinds]string{
-		Broken: "broken_response", BadRequest: "bad_request", Misdirected: "misdirected", NoCertificate: "no_certificate", NoRoute: "no_route", NotFound: "not_found", BadMethod: "bad_method",
+		Broken: "broken_response", BadRequest: "bad_request", Misdirected: "misdirected", Unauthorized: "unauthorized", Forbidden: "forbidden", NoCertificate: "no_certificate",
+		NoRoute: "no_route", NotFound: "not_found", BadMethod: "bad_method",
 		SlowBody: "slow_body", NoLength: "no_length", FailedCondition: "failed_condition", TooLarge: "too_large",
 		BadRange: "bad_range", TooMany: "rate_limit", ClientGone: "client_gone", Failed: "script_failed", Fault: "fault_in_mkd",
 		Busy: "busy", Down: "backend_down", Stopping: "stopping", TimedOut: "timed_out", DiskFull: "disk_full",
@@ -69,6 +72,8 @@ type Error struct {
 	Hint string
 	// RetryAfter is when the client may try again; 0: the kind decides.
 	RetryAfter time.Duration
+	// Challenge is the WWW-Authenticate field of a 401 or 403; "": none.
+	Challenge string
 }
 
 func (e *Error) Error() string { return e.Err.Error() }

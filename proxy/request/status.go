@@ -22,6 +22,8 @@ var statuses = [...]int{
 	Broken:          http.StatusBadGateway,
 	BadRequest:      http.StatusBadRequest,
 	Misdirected:     http.StatusMisdirectedRequest,
+	Unauthorized:    http.StatusUnauthorized,
+	Forbidden:       http.StatusForbidden,
 	NoCertificate:   http.StatusForbidden,
 	NoRoute:         http.StatusNotFound,
 	NotFound:        http.StatusNotFound,
@@ -89,6 +91,10 @@ func RespondError(w Response, err error) {
 	status := Status(err)
 	if after := retryAfter(err, status); after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+	}
+	var e *Error
+	if errors.As(err, &e) && e.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", e.Challenge)
 	}
 	text := hint(err)
 	if text != "" {

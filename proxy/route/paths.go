@@ -107,6 +107,6 @@ func (l *loosePath) of(path string) string {
 // with an encoded slash, with parameters. For other routes such a path is just
 // another one.
 func guards(c *config.Route) bool {
-	return c.ClientCertificate == "required" || c.Respond != nil && (c.Respond.Status == 401 || c.Respond.Status == 403) ||
+	return c.Auth != nil || c.ClientCertificate == "required" || c.Respond != nil && (c.Respond.Status == 401 || c.Respond.Status == 403) ||
 		slices.ContainsFunc(c.Routes, func(inner config.Route) bool { return guards(&inner) })
 }

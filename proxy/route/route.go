@@ -2,6 +2,7 @@ package route
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 
 	"mkd/config"
+	"mkd/proxy/auth"
 	"mkd/proxy/forward"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
@@ -23,6 +25,7 @@ type Routes struct {
 	clients *forward.Clients
 	logs    *logs.Logs
 	tally   *tally.Tally
+	auth    *auth.State
 }
 
 // route is one of the configuration's.
@@ -35,6 +38,7 @@ type route struct {
 	outer   *route   // nil: none
 	inner   []*route // if there are some, this one has no backend
 
+	guards      []auth.Guard // those of the routes around it first
 	limits      []*rateLimit // those of the routes around it first
 	inFlight    []*inFlight  // likewise
 	certificate bool         // the client needs one
@@ -47,23 +51,29 @@ type route struct {
 }
 
 // New returns the routes of a configuration. backend returns a backend by its
-// name. Requests are counted in t.
-func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.Logs, t *tally.Tally, old *Routes) *Routes {
+// name. Requests are counted in t. Its error has all that is wrong.
+func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.Logs, t *tally.Tally, old *Routes) (*Routes, error) {
 	rs := &Routes{
 		cfg:     cfg,
 		clients: &forward.Clients{Trusted: networks(cfg.TrustedProxies), Field: http.CanonicalHeaderKey(cfg.ClientIPField)},
 		logs:    l,
 		tally:   t,
 	}
-	b := builder{rs, old, backend}
+	if old != nil {
+		rs.auth = old.auth
+	} else {
+		rs.auth = auth.NewState(l.Main.Sugar().Warnf)
+	}
+	b := builder{rs: rs, old: old, backend: backend}
 	rs.top = b.routes(cfg.Routes, nil, "")
-	return rs
+	return rs, errors.Join(b.errs...)
 }
 
 // builder builds the routes of a configuration.
 type builder struct {
 	rs, old *Routes
 	backend func(name string) request.Backend
+	errs    []error
 }
 
 // routes builds the routes inside of outer, which is nil for those of the file.
@@ -85,6 +95,14 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 		around = outer
 	}
 	r.certificate = around.certificate || c.ClientCertificate == "required"
+	r.guards = slices.Clip(around.guards)
+	if c.Auth != nil {
+		g, err := auth.New(c.Auth, b.rs.auth, func(key string) string { return b.rs.cfg.Position(index + ".auth." + key) })
+		if err != nil {
+			b.errs = append(b.errs, err)
+		}
+		r.guards = append(r.guards, g)
+	}
 	r.limits, r.inFlight = slices.Clip(around.limits), slices.Clip(around.inFlight)
 	r.groups = around.groups
 	if r.match.paths != nil && r.match.paths.regexp != nil {
@@ -186,6 +204,11 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 			return err
 		}
 	}
+	if len(rt.guards) > 0 {
+		if passed, err := rt.guard(w, r); err != nil || !passed {
+			return err
+		}
+	}
 	for _, l := range rt.inFlight {
 		if err := l.take(); err != nil {
 			return err
@@ -214,4 +237,20 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 		return rt.compression.Compress(w, r, rt.backend, coding)
 	}
 	return rt.backend.Serve(w, r)
+}
+
+// guard has the guards of a route decide, one after the other.
+func (rt *route) guard(w request.Response, r *request.Request) (passed bool, err error) {
+	for _, g := range rt.guards {
+		g.Strip(r.Header)
+	}
+	for _, g := range rt.guards {
+		if passed, err := g.Check(w, r); err != nil || !passed {
+			return false, err
+		}
+	}
+	if rt.response != nil && rt.response.dynamic {
+		w.ChangeHeader(rt.response.expand(r).apply) // {user} is known now
+	}
+	return true, nil
 }

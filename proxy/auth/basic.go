@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"strings"
+
+	"mkd/config"
+	"mkd/proxy/request"
+)
+
+// maxCredentials is how long a field Authorization may be, in bytes.
+const maxCredentials = 8 << 10
+
+// basic asks for a name and a password (RFC 7617).
+type basic struct {
+	state     *State
+	file      *usersFile
+	challenge string
+}
+
+func newBasic(c *config.BasicAuth, s *State) (*basic, error) {
+	file, err := newUsersFile(c.UsersFile, s.Logf)
+	if err != nil {
+		return nil, err
+	}
+	return &basic{s, file, `Basic realm="` + c.Realm + `", charset="UTF-8"`}, nil
+}
+
+// Strip implements Guard.
+func (b *basic) Strip(http.Header) {}
+
+// Check implements Guard. A name that doesn't exist takes as long as one that does: its
+// password is compared with some user's hash, always with the same.
+func (b *basic) Check(_ request.Response, r *request.Request) (bool, error) {
+	given := r.Header["Authorization"]
+	if len(given) == 0 {
+		return false, unauthorized(b.challenge, "no name and password")
+	}
+	name, password, ok := parseBasic(given)
+	if !ok {
+		return false, unauthorized(b.challenge, "the field Authorization has no name and password")
+	}
+	users := b.file.users()
+	hash, known := users.hashes[name]
+	if !known {
+		which := keyOf(b.state.secret[:], name)
+		hash = users.all[binary.BigEndian.Uint64(which[:])%uint64(len(users.all))]
+	}
+	key := keyOf(b.state.secret[:], name, password, hash.text)
+	if known && b.state.cache.has(key) {
+		r.User = name
+		return true, nil
+	}
+	succeeded, err := b.state.attempt(r)
+	if err != nil {
+		return false, err
+	}
+	matches, err := b.state.hashing.hash(r.Context(), func() bool { return hash.matches(password) })
+	switch {
+	case err != nil:
+		succeeded() // it wasn't looked at
+		return false, err
+	case !matches || !known:
+		return false, unauthorized(b.challenge, "the name or the password is wrong")
+	}
+	succeeded()
+	b.state.cache.add(key)
+	r.User = name
+	return true, nil
+}
+
+// parseBasic returns the name and the password of a field Authorization.
+func parseBasic(lines []string) (name, password string, ok bool) {
+	if len(lines) != 1 || len(lines[0]) > maxCredentials {
+		return "", "", false
+	}
+	scheme, text, _ := strings.Cut(lines[0], " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", "", false
+	}
+	decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil || strings.ContainsRune(string(decoded), 0) {
+		return "", "", false
+	}
+	return strings.Cut(string(decoded), ":")
+}

@@ -1,0 +1,128 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"mkd/config"
+	"mkd/proxy/forward"
+	"mkd/proxy/request"
+)
+
+// maxAuthBody is the longest response of the server that reaches a client, in bytes.
+const maxAuthBody = 1 << 20
+
+// forwarded asks a server about each request.
+type forwarded struct {
+	url    *url.URL
+	copied []string // fields, in their canonical form
+	client *http.Client
+}
+
+func newForward(c *config.ForwardAuth) (*forwarded, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	f := &forwarded{url: u}
+	for _, name := range c.Copy {
+		f.copied = append(f.copied, http.CanonicalHeaderKey(name))
+	}
+	f.client = &http.Client{
+		Timeout:       c.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+			DisableCompression: true, TLSHandshakeTimeout: c.Timeout, ForceAttemptHTTP2: true,
+		},
+	}
+	return f, nil
+}
+
+// Strip implements Guard. Fields that Connection names, and those with underscores, which
+// some servers take for the same, are gone before.
+func (f *forwarded) Strip(h http.Header) {
+	for _, name := range f.copied {
+		delete(h, name)
+	}
+}
+
+// Check implements Guard.
+func (f *forwarded) Check(w request.Response, r *request.Request) (bool, error) {
+	resp, err := f.client.Do(f.question(r))
+	if err != nil {
+		if errors.Is(r.Context().Err(), context.Canceled) {
+			return false, r.Context().Err()
+		}
+		return false, request.Errorf(request.Down, "asking the auth server: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return false, relay(w, resp)
+	}
+	io.CopyN(io.Discard, resp.Body, 16<<10) // so that the connection can be used again
+	for _, name := range f.copied {
+		if lines := resp.Header[name]; len(lines) > 0 {
+			r.Header[name] = lines
+		}
+	}
+	for _, name := range []string{"Remote-User", "X-Auth-Request-User", "X-Forwarded-User"} {
+		if user := resp.Header.Get(name); user != "" {
+			r.User = user
+			break
+		}
+	}
+	return true, nil
+}
+
+// question returns the request to the server.
+func (f *forwarded) question(r *request.Request) *http.Request {
+	h := r.Header.Clone()
+	for name := range h {
+		if strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "If-") || name == "Range" || name == "Expect" || name == "Transfer-Encoding" {
+			delete(h, name)
+		}
+	}
+	proto := "http"
+	if r.Secure {
+		proto = "https"
+	}
+	h.Set("X-Forwarded-Method", r.Method)
+	h.Set("X-Forwarded-Proto", proto)
+	h.Set("X-Forwarded-Host", r.Asked)
+	h.Set("X-Forwarded-Uri", r.URL.RequestURI()) // in its clean form: what the backend gets
+	h.Set("X-Forwarded-For", r.Client.Addr().String())
+	q := &http.Request{Method: http.MethodGet, URL: f.url, Header: h, Host: f.url.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	return q.WithContext(r.Context())
+}
+
+// relay writes the server's response to the client.
+func relay(w request.Response, resp *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAuthBody+1))
+	if err != nil {
+		return request.Errorf(request.Down, "reading the auth server's response: %w", err)
+	}
+	if len(body) > maxAuthBody {
+		return request.Errorf(request.Down, "the auth server's response is longer than 1 MiB")
+	}
+	forward.DropHopByHop(resp.Header)
+	h := w.Header()
+	for name, lines := range resp.Header {
+		h[name] = lines
+	}
+	delete(h, "Content-Length")
+	if len(body) == 0 {
+		w.WriteHeader(resp.StatusCode)
+		return nil
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(resp.StatusCode)
+	_, err = w.Write(body)
+	return err
+}

@@ -1,0 +1,180 @@
+package auth
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"mkd/config"
+	"mkd/proxy/request"
+)
+
+func argonOf(password string) string {
+	enc := base64.RawStdEncoding.EncodeToString
+	return "$argon2id$v=19$m=64,t=1,p=1$" + enc([]byte("somesalt")) + "$" + enc(argon2.IDKey([]byte(password), []byte("somesalt"), 1, 64, 1, 32))
+}
+
+// from returns a request of a client with an Authorization field.
+func from(client, authorization string) *request.Request {
+	h, _ := http.NewRequestWithContext(context.Background(), "GET", "http://example.org/", nil)
+	if authorization != "" {
+		h.Header.Set("Authorization", authorization)
+	}
+	return &request.Request{Request: h, Client: netip.AddrPortFrom(netip.MustParseAddr(client), 1)}
+}
+
+func basicOf(name, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
+}
+
+func testState(t *testing.T) *State {
+	return NewState(func(format string, args ...any) { t.Logf(format, args...) })
+}
+
+func newTestBasic(t *testing.T, s *State, users string) Guard {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(file, []byte(users), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(&config.Auth{Basic: &config.BasicAuth{UsersFile: file, Realm: "r"}}, s, func(key string) string { return key })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// TestBasic counts how often passwords are hashed: a name that doesn't exist takes as
+// many as a wrong password, and one that was right takes none again.
+func TestBasic(t *testing.T) {
+	s := testState(t)
+	g := newTestBasic(t, s, "ann:"+byBcrypt+"\nbob:"+argonOf("secret"))
+	for i, c := range []struct {
+		name, authorization string
+		passes              bool
+		hashes              int64
+	}{
+		{"nothing", "", false, 0},
+		{"right", basicOf("ann", "secret"), true, 1},
+		{"right again", basicOf("ann", "secret"), true, 0},
+		{"by Argon2id", basicOf("bob", "secret"), true, 1},
+		{"wrong", basicOf("ann", "Secret"), false, 1},
+		{"wrong again", basicOf("ann", "Secret"), false, 1},
+		{"unknown name", basicOf("eve", "secret"), false, 1},
+		{"unknown name again", basicOf("eve", "secret"), false, 1},
+		{"another's password", basicOf("bob", ""), false, 1},
+		{"name in capitals", basicOf("ANN", "secret"), false, 1},
+		{"scheme in capitals", strings.Replace(basicOf("ann", "secret"), "Basic", "BASIC", 1), true, 0},
+		{"bearer", "Bearer x", false, 0},
+		{"no base64", "Basic %%%", false, 0},
+		{"no colon", "Basic " + base64.StdEncoding.EncodeToString([]byte("ann")), false, 0},
+		{"NUL", basicOf("ann", "secret\x00"), false, 0},
+		{"long", "Basic " + strings.Repeat("A", maxCredentials), false, 0},
+	} {
+		before := s.Hashes()
+		r := from(fmt.Sprintf("192.0.2.%d", i), c.authorization)
+		passed, err := g.Check(nil, r)
+		if passed != c.passes || (err == nil) != c.passes || err != nil && request.Status(err) != 401 {
+			t.Errorf("%s: %v, %v", c.name, passed, err)
+		}
+		if n := s.Hashes() - before; n != c.hashes {
+			t.Errorf("%s: %d hashes, want %d", c.name, n, c.hashes)
+		}
+		if c.passes && !strings.EqualFold(r.User, "ann") && r.User != "bob" {
+			t.Errorf("%s: the user is %q", c.name, r.User)
+		}
+	}
+	r := from("192.0.2.100", basicOf("ann", "secret"))
+	r.Header.Add("Authorization", basicOf("ann", "secret"))
+	if passed, err := g.Check(nil, r); passed || request.Status(err) != 401 {
+		t.Errorf("two fields: %v, %v", passed, err)
+	}
+}
+
+// TestBruteForce: after some failures an address is refused, without a hash; who has
+// given the right password before, and other addresses, are not.
+func TestBruteForce(t *testing.T) {
+	s := testState(t)
+	g := newTestBasic(t, s, "ann:"+byBcrypt)
+	if _, err := g.Check(nil, from("192.0.2.1", basicOf("ann", "secret"))); err != nil {
+		t.Fatal(err)
+	}
+	s.hashing.used.Store(0)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	for i := range 50 { // at once
+		wg.Go(func() {
+			_, err := g.Check(nil, from("192.0.2.1", basicOf("ann", fmt.Sprint(i))))
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[request.Status(err)]++
+		})
+	}
+	wg.Wait()
+	if n := s.Hashes(); n < maxFailures || n > maxFailures+2 || statuses[429] != 50-int(n) || statuses[401] != int(n) {
+		t.Errorf("%d hashes, statuses %v", s.Hashes(), statuses)
+	}
+	_, err := g.Check(nil, from("192.0.2.1", basicOf("ann", "x")))
+	var e *request.Error
+	if e, _ = err.(*request.Error); e == nil || e.Kind != request.TooMany || e.RetryAfter <= 0 || e.RetryAfter > failureRate {
+		t.Errorf("the next is refused with %v", err)
+	}
+	if _, err := g.Check(nil, from("192.0.2.1", basicOf("ann", "secret"))); err != nil {
+		t.Errorf("who has given the right password before gets %v", err)
+	}
+	if _, err := g.Check(nil, from("192.0.2.2", basicOf("ann", "x"))); request.Status(err) != 401 {
+		t.Errorf("another address gets %v", err)
+	}
+	if _, err := g.Check(nil, from("192.0.2.1", "")); request.Status(err) != 401 {
+		t.Errorf("without a password: %v", err)
+	}
+}
+
+// TestHashingIsBounded: no more passwords are hashed at once than there are slots, and
+// no more wait than may.
+func TestHashingIsBounded(t *testing.T) {
+	s := newSlots()
+	most := cap(s.free)
+	running, release := make(chan bool, most), make(chan bool)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	hash := func(ctx context.Context) {
+		s.hash(ctx, func() bool { running <- true; <-release; return true })
+	}
+	for range most {
+		wg.Go(func() { hash(context.Background()) })
+	}
+	for range most {
+		<-running
+	}
+	for range maxWaiting {
+		wg.Go(func() { hash(ctx) })
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for s.waiting.Load() < maxWaiting {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d wait", s.waiting.Load())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := s.hash(ctx, func() bool { return true }); request.Status(err) != 503 {
+		t.Errorf("one more gets %v", err)
+	}
+	cancel()
+	close(release)
+	wg.Wait()
+	if n := s.waiting.Load(); n != 0 {
+		t.Errorf("%d still wait", n)
+	}
+}
