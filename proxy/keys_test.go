@@ -213,7 +213,7 @@ func TestKeyListIsForMessages(t *testing.T) {
 	}
 	cfg := load(t, strings.Replace(g.configuration, "routes:\n", "routes:\n  - {match: {payload: raw}, backend: site}\n", 1))
 	g.sign(t, cfg, 1)
-	d, _ := start(t, cfg)
+	d, log := start(t, cfg)
 	resp, err := http.Get("http://" + d.Addr("web").String() + megaki.KeyListPath)
 	if err != nil {
 		t.Fatal(err)
@@ -238,6 +238,8 @@ func TestKeyListIsForMessages(t *testing.T) {
 			t.Errorf("%q: %q", request, got)
 		}
 	}
+	awaitLog(t, log, `"method":"GET","host":"a","path":"`+megaki.KeyListPath+`","backend":"key_list","status":200,`)
+	awaitLog(t, log, `"method":"POST","host":"a","path":"`+megaki.KeyListPath+`","backend":"key_list","status":405,`)
 	os.Remove(filepath.Join(g.dir, "keys.json"))
 	if got, err := c.Send(t.Context(), []byte("GET "+megaki.KeyListPath+" HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 500 ") {
 		t.Errorf("without the file: %q, %v", got, err)

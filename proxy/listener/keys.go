@@ -49,7 +49,8 @@ func loadKeys(m *config.Megaki) (*keyRing, error) {
 }
 
 // serveKeyList responds with the signed list of keys.
-func (l *megakiListener) serveKeyList(w *message, r *request.Request) error {
+func (l *megakiListener) serveKeyList(w request.Response, r *request.Request) error {
+	r.Record.Backend = "key_list"
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		return request.RespondText(w, http.StatusMethodNotAllowed, "use GET\n")
@@ -62,8 +63,6 @@ func (l *megakiListener) serveKeyList(w *message, r *request.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(list)))
 	w.WriteHeader(http.StatusOK)
-	if _, err := w.Write(list); err != nil {
-		return err
-	}
-	return w.Finish()
+	_, err = w.Write(list)
+	return err
 }

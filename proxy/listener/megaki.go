@@ -95,7 +95,7 @@ func (l *megakiListener) ServeMegaki(out *megaki.ResponseWriter, m *megaki.Reque
 		}
 	}()
 	if refused == nil && !raw && l.cfg.KeyList != "" && h.URL.Path == megaki.KeyListPath {
-		return l.serveKeyList(&s.response, r)
+		r.Own = l.serveKeyList
 	}
 	return r.Handle(&s.response, refused)
 }

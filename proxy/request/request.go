@@ -30,6 +30,8 @@ type Request struct {
 	Remote   netip.AddrPort // the other end of the connection
 	Started  time.Time
 	Stopping context.Context // ends when the listener closes, which ends tunnels; nil: there are none
+	// Own responds in place of a route, at a path of the listener's own; nil: a route does.
+	Own func(Response, *Request) error
 
 	// What the header shows, once the route handler has read it.
 	Client  netip.AddrPort // the client's address, as far as trusted proxies know it
@@ -126,7 +128,7 @@ func (r *Request) Open(parent, base context.Context) context.Context {
 // arguments give and Started; the lease ends with Leave.
 func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Request, r.lease, r.Started = h, l, time.Now()
-	r.Raw, r.Message, r.Session, r.Secure, r.Cert, r.Exempt, r.Stopping = false, nil, nil, false, nil, false, nil
+	r.Raw, r.Message, r.Session, r.Secure, r.Cert, r.Exempt, r.Stopping, r.Own = false, nil, nil, false, nil, false, nil, nil
 	r.Local, r.Remote, r.Client = netip.AddrPort{}, netip.AddrPort{}, netip.AddrPort{}
 	r.Listener, r.Key, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix, r.User, r.askedURI = "", "", "", "", "", "", "", "", "", ""
 	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record = 0, false, false, nil, Record{}

@@ -97,6 +97,9 @@ func (h *Handler) serve(w request.Response, r *request.Request) error {
 			return err
 		}
 	}
+	if r.Own != nil {
+		return r.Own(w, r)
+	}
 	r.Exempt = share.Contains(h.clients.Trusted, r.Client.Addr())
 	rt := h.find(r)
 	switch {
