@@ -3,8 +3,10 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -59,6 +61,48 @@ routes:
 			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s: connection %d of 20 of a trusted proxy is not open: %v", w.name, i, err)
 			}
+		}
+	}
+}
+
+// TestHealthChecksLeaveNoLines: a load balancer connects every second, with or without
+// a PROXY header, and closes. That isn't logged.
+func TestHealthChecksLeaveNoLines(t *testing.T) {
+	p, log := start(t, load(t, `
+listeners:
+  behind: {megaki: {address: "127.0.0.1:0", keys: [KEY], proxy_protocol: {from: [127.0.0.1]}}}
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+routes: [{respond: {body: ok}}]
+`))
+	const v2 = "\r\n\r\n\x00\r\nQUIT\n"
+	for listener, texts := range map[string][]string{
+		"behind": {"", v2 + "\x20\x00\x00\x00", v2 + "\x21\x11\x00\x0c\x0a\x00\x00\x01\x0a\x00\x00\x02\x00\x01\x00\x02"},
+		"app":    {""},
+		"web":    {""},
+	} {
+		for _, text := range texts {
+			conn, err := net.Dial("tcp", p.Addr(listener).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(conn, text)
+			conn.(*net.TCPConn).CloseWrite()
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			io.Copy(io.Discard, conn) // until mkd has closed it
+			conn.Close()
+		}
+	}
+	for _, l := range p.open() {
+		await(t, "the connections have ended", func() bool { return l.Connections() == 0 })
+	}
+	if got, err := client(t, p, "app").Send(t.Context(), []byte("GET /last HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil || status(t, got) != 200 {
+		t.Fatalf("%q, %v", got, err)
+	}
+	lines := awaitLog(t, log, `"path":"/last"`)
+	for line := range strings.Lines(lines) {
+		if !strings.Contains(line, `"msg":"listening"`) && !strings.Contains(line, `"path":"/last"`) && !strings.Contains(line, `"msg":"try it`) {
+			t.Errorf("logged: %s", line)
 		}
 	}
 }
