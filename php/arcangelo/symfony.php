@@ -113,6 +113,9 @@ function fromSymfony(SymfonyResponse $from): Response
         })();
     }
     $response = new Response($content, $from->getStatusCode());
+    if ($from->headers->has('X-Sendfile') || $from->headers->has('X-Accel-Redirect')) {
+        $from->headers->remove('Content-Length'); // that of the file, which mkd sends
+    }
     foreach ($from->headers->allPreserveCaseWithoutCookies() as $name => $values) {
         $response->header((string) $name, array_map(strval(...), $values));
     }
