@@ -35,7 +35,8 @@ TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:
              $(CLIENT_NEEDS) redis-server:redis-server haproxy:haproxy dokuwiki:dokuwiki $(C_NEEDS)
 CLIENT_NEEDS = node:nodejs python3:python3 /usr/lib/python3/dist-packages/cryptography:python3-cryptography \
              Psr/Http/Client:php-psr-http-client
-CLIENT_LONG = tsc:node-typescript mypy:mypy
+CLIENT_LONG = tsc:node-typescript mypy:mypy npm:npm composer:composer /usr/lib/python3/dist-packages/pip:python3-pip \
+             /usr/lib/python3/dist-packages/setuptools:python3-setuptools /usr/lib/python3/dist-packages/wheel:python3-wheel
 C_NEEDS    = gcc:gcc g++:g++ /usr/include/openssl/evp.h:libssl-dev
 C_LONG     = valgrind:valgrind clang:clang /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a:libclang-rt-14-dev $(JAVA_NEEDS)
 MAVEN_PLUGINS = /usr/share/maven-repo/org/apache/maven/plugins/maven
