@@ -33,6 +33,11 @@ type HTTPBackend struct {
 	// How long a connection without a request is kept.
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"30s" range:"1ms..24h"`
 
+	// How often the names of servers are looked up, while there are requests. New
+	// connections are spread over all addresses of a name, and those to an address that
+	// is gone aren't used again. If a look-up fails, the last addresses stay.
+	ResolveInterval time.Duration `yaml:"resolve_interval" default:"10s" range:"1s..1h"`
+
 	// Connections to each server at once. 0: no limit.
 	MaxConnections int `yaml:"max_connections" default:"0" range:"0..1000000"`
 
@@ -78,9 +83,8 @@ type Upstream struct {
 	// Where it is: `http://host:port`, `https://host:port`, or `unix:/path` of
 	// a socket, for HTTP/1.1; `h2c://host:port` for HTTP/2 without TLS, and
 	// `h2://host:port` for HTTP/2 over TLS, as gRPC needs it. Servers of one backend
-	// speak the same version. Without a port it is 80, or 443 with TLS. A name is
-	// resolved for each new connection. A socket needn't exist yet; its path has 107
-	// bytes at most.
+	// speak the same version. Without a port it is 80, or 443 with TLS. A socket
+	// needn't exist yet; its path has 107 bytes at most.
 	URL string `yaml:"url,required" format:"upstream"`
 
 	// Its share of the requests, in proportion to the weights of the others.

@@ -63,6 +63,7 @@ routes:
 		ResponseTimeout: time.Minute,
 		ReadTimeout:     time.Minute,
 		IdleTimeout:     30 * time.Second,
+		ResolveInterval: 10 * time.Second,
 		Queue:           1024,
 		QueueTimeout:    10 * time.Second,
 		Host:            "pass",
@@ -128,6 +129,7 @@ backends:
       response_timeout: 2s
       read_timeout: 3s
       idle_timeout: 4s
+      resolve_interval: 5s
       max_connections: 5
       queue: 6
       queue_timeout: 7s
@@ -206,6 +208,7 @@ func TestEverythingOfTheWeb(t *testing.T) {
 		ResponseTimeout: 2 * time.Second,
 		ReadTimeout:     3 * time.Second,
 		IdleTimeout:     4 * time.Second,
+		ResolveInterval: 5 * time.Second,
 		MaxConnections:  5,
 		Queue:           6,
 		QueueTimeout:    7 * time.Second,

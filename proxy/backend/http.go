@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -119,8 +120,11 @@ func newServer(c *config.HTTPBackend, address string, trust *tls.Config) *server
 		port = defaultPort(u.Scheme)
 	}
 	t.Network, t.Address = "tcp", net.JoinHostPort(u.Hostname(), port)
+	if _, err := netip.ParseAddr(u.Hostname()); err != nil {
+		t.Resolve = c.ResolveInterval
+	}
 	if config.SpeaksHTTP2(address) {
-		s.http2 = &upstream.HTTP2{Address: t.Address, TLS: t.TLS, DialTimeout: c.DialTimeout, ResponseTimeout: c.ResponseTimeout, ReadTimeout: c.ReadTimeout, IdleTimeout: c.IdleTimeout}
+		s.http2 = &upstream.HTTP2{Address: t.Address, TLS: t.TLS, Resolve: t.Resolve, DialTimeout: c.DialTimeout, ResponseTimeout: c.ResponseTimeout, ReadTimeout: c.ReadTimeout, IdleTimeout: c.IdleTimeout}
 	}
 	return s
 }

@@ -16,6 +16,9 @@ type conn struct {
 	stream   io.ReadWriter // the conn itself, or TLS over it
 	tls      *tls.Conn     // nil: none
 
+	address string // of the server
+	version int64  // of the server's addresses when this one was among them
+
 	rt     *roundTrip // in flight; nil: none
 	ended  bool       // the socket has no more to read
 	reused bool

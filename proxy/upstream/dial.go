@@ -42,7 +42,14 @@ func (t *Transport) dial(rt *roundTrip) (*conn, error) {
 
 func (t *Transport) connect(ctx context.Context, preface []byte) (*conn, error) {
 	var dialer net.Dialer
-	nc, err := dialer.DialContext(ctx, cmp.Or(t.Network, "tcp"), t.Address)
+	var nc net.Conn
+	var err error
+	address, version := t.Address, int64(0)
+	if names := t.resolved(); names != nil {
+		nc, address, version, err = names.dial(ctx)
+	} else {
+		nc, err = dialer.DialContext(ctx, cmp.Or(t.Network, "tcp"), t.Address)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +63,7 @@ func (t *Transport) connect(ctx context.Context, preface []byte) (*conn, error) 
 		}
 	}
 	c := newConn(nc)
+	c.address, c.version = address, version
 	if t.TLS == nil {
 		return c, nil
 	}

@@ -33,6 +33,11 @@ type HTTP2 struct {
 	// is no TLS, and the server has to know that the client speaks HTTP/2 (h2c).
 	TLS *tls.Config
 
+	// Resolve and Lookup are those of Transport. If an address is gone, requests that
+	// come are sent on new connections.
+	Resolve time.Duration
+	Lookup  func(ctx context.Context, host string) ([]string, error)
+
 	// The timeouts are those of Transport. ReadTimeout doesn't run while a part of the
 	// request's body is awaited.
 	DialTimeout     time.Duration
@@ -42,7 +47,8 @@ type HTTP2 struct {
 
 	active atomic.Int64
 	once   sync.Once
-	over   *http.Transport
+	names  *names // nil: Address is taken as it is
+	over   atomic.Pointer[http.Transport]
 }
 
 // Times of pings, by which a connection is found dead.
@@ -52,11 +58,32 @@ const (
 )
 
 func (t *HTTP2) init() {
-	dialer := &net.Dialer{Timeout: roundtrip.Timeout(t.DialTimeout, DefaultDialTimeout)}
-	t.over = &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", t.Address)
-		},
+	if t.Resolve > 0 {
+		t.names = newNames(t.Address, t.Resolve, t.Lookup, t.renew)
+	}
+	t.over.Store(t.transport())
+}
+
+// renew has further requests take new connections. The others are closed when their
+// requests have ended.
+func (t *HTTP2) renew() { t.over.Swap(t.transport()).CloseIdleConnections() }
+
+func (t *HTTP2) dial(ctx context.Context) (net.Conn, error) {
+	if wait := roundtrip.Timeout(t.DialTimeout, DefaultDialTimeout); wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	if t.names == nil {
+		return new(net.Dialer).DialContext(ctx, "tcp", t.Address)
+	}
+	nc, _, _, err := t.names.dial(ctx)
+	return nc, err
+}
+
+func (t *HTTP2) transport() *http.Transport {
+	over := &http.Transport{
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) },
 		TLSHandshakeTimeout:    roundtrip.Timeout(t.DialTimeout, DefaultDialTimeout),
 		ResponseHeaderTimeout:  roundtrip.Timeout(t.ResponseTimeout, DefaultResponseTimeout),
 		IdleConnTimeout:        cmp.Or(t.IdleTimeout, DefaultIdleTimeout),
@@ -66,18 +93,19 @@ func (t *HTTP2) init() {
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	if t.TLS == nil {
-		t.over.Protocols.SetUnencryptedHTTP2(true)
-		return
+		over.Protocols.SetUnencryptedHTTP2(true)
+		return over
 	}
-	t.over.Protocols.SetHTTP2(true)
-	t.over.TLSClientConfig = t.TLS.Clone()
-	t.over.TLSClientConfig.NextProtos = []string{"h2"}
-	t.over.TLSClientConfig.VerifyConnection = func(s tls.ConnectionState) error {
+	over.Protocols.SetHTTP2(true)
+	over.TLSClientConfig = t.TLS.Clone()
+	over.TLSClientConfig.NextProtos = []string{"h2"}
+	over.TLSClientConfig.VerifyConnection = func(s tls.ConnectionState) error {
 		if s.NegotiatedProtocol != "h2" {
 			return errors.New("the server doesn't speak HTTP/2 over TLS")
 		}
 		return nil
 	}
+	return over
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -91,13 +119,14 @@ func (t *HTTP2) Active() int { return int(t.active.Load()) }
 // CloseIdleConnections closes the connections without requests.
 func (t *HTTP2) CloseIdleConnections() {
 	t.once.Do(t.init)
-	t.over.CloseIdleConnections()
+	t.over.Load().CloseIdleConnections()
 }
 
 // Do is RoundTrip, and calls the events of the request. Its errors are of type
 // *roundtrip.Error.
 func (t *HTTP2) Do(r *http.Request, e roundtrip.Events) (*http.Response, error) {
 	t.once.Do(t.init)
+	t.names.refresh(time.Now())
 	t.active.Add(1)
 	s := &stream{t: t, read: roundtrip.Timeout(t.ReadTimeout, DefaultReadTimeout)}
 	ctx, cancel := context.WithCancelCause(r.Context())
@@ -112,7 +141,7 @@ func (t *HTTP2) Do(r *http.Request, e roundtrip.Events) (*http.Response, error) 
 			return e.Inform(status, http.Header(header))
 		},
 	})
-	resp, err := t.over.RoundTrip(s.request(ctx, r))
+	resp, err := t.over.Load().RoundTrip(s.request(ctx, r))
 	if err != nil {
 		s.end()
 		return nil, s.fail("sending the request", err)

@@ -99,6 +99,7 @@ func (t *Transport) release() {
 
 // kept returns an idle connection that can be used, or nil.
 func (t *Transport) kept(now time.Time) *conn {
+	t.resolved().refresh(now)
 	for {
 		t.mu.Lock()
 		n := len(t.idle)
@@ -127,7 +128,7 @@ func (t *Transport) keep(c *conn, hint time.Duration) {
 		wait = min(wait, hint-time.Second)
 	}
 	most := cmp.Or(t.MaxIdle, DefaultMaxIdle)
-	if wait <= 0 || most < 0 {
+	if wait <= 0 || most < 0 || !t.resolved().keeps(c.address, &c.version) {
 		c.close()
 		return
 	}
@@ -183,6 +184,23 @@ func (t *Transport) sweep() {
 	}
 	t.mu.Unlock()
 	for _, c := range due {
+		c.close()
+	}
+}
+
+// closeGone closes the idle connections to addresses that the server no longer has.
+func (t *Transport) closeGone() {
+	var gone []*conn
+	t.mu.Lock()
+	t.idle = slices.DeleteFunc(t.idle, func(c *conn) bool {
+		if t.names.keeps(c.address, &c.version) {
+			return false
+		}
+		gone = append(gone, c)
+		return true
+	})
+	t.mu.Unlock()
+	for _, c := range gone {
 		c.close()
 	}
 }

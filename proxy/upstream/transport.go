@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"net/http"
 	"sync"
@@ -51,7 +52,15 @@ const (
 // hasn't responded for a second. Other 1xx responses go to Events.Inform: see Do.
 type Transport struct {
 	Network string // tcp or unix; default: tcp
-	Address string // HOST:PORT, or the socket's path. The name is resolved at each dial
+	Address string // HOST:PORT, or the socket's path
+
+	// Resolve is how often the name in Address is looked up: in the background, while
+	// there are requests. New connections are spread over its addresses, and kept ones
+	// to an address that is gone are closed; if a look-up fails, the last addresses
+	// stay. 0: it is looked up at each dial.
+	Resolve time.Duration
+	// Lookup looks a name up. Default: the system's resolver.
+	Lookup func(ctx context.Context, host string) ([]string, error)
 
 	// TLS is the configuration for TLS; nil: none. ServerName is by default the
 	// host of Address. ALPN offers http/1.1 only.
@@ -90,6 +99,9 @@ type Transport struct {
 	sweeper *time.Timer     // closes idle connections
 	sweepAt time.Time       // when sweeper runs next; zero: it doesn't
 
+	named sync.Once
+	names *names // nil: Address is taken as it is
+
 	config  atomic.Pointer[tls.Config] // TLS, completed
 	buffers roundtrip.Buffers
 }
@@ -124,6 +136,15 @@ func (t *Transport) Waiting() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.waiters)
+}
+
+// resolved returns the names of the server, nil if its address is taken as it is.
+func (t *Transport) resolved() *names {
+	if t.Resolve <= 0 {
+		return nil
+	}
+	t.named.Do(func() { t.names = newNames(t.Address, t.Resolve, t.Lookup, t.closeGone) })
+	return t.names
 }
 
 func (t *Transport) maxHeader() int { return cmp.Or(t.MaxHeader, DefaultMaxHeader) }
