@@ -18,6 +18,9 @@ func (w *walker) checkTLS(h *HTTPS) {
 		w.wrong(&h.Hosts, "tls itself has no certificate that is for them; move them to those in tls.certificates")
 	}
 	w.checkOnDemand(h)
+	if h.HTTP3 && len(h.ProxyProtocol.From) > 0 && w.sound(&h.HTTP3, &h.ProxyProtocol.From) {
+		w.wrong(&h.HTTP3, "HTTP/3 has no PROXY header, so that the load balancers of proxy_protocol can't pass the client's address on; remove http3")
+	}
 	names := make(map[string]string) // the paths of those before
 	w.checkHosts(&t.CertificateSource, h.Hosts, names)
 	for i := range t.Certificates {

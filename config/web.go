@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// HTTPS is a listener that speaks HTTP/1.1 and HTTP/2 over TLS.
+// HTTPS is a listener that speaks HTTP/1.1 and HTTP/2 over TLS, and HTTP/3 with `http3`.
 type HTTPS struct {
 	// Where to listen, as `host:port`. Without a host, as in `:443`, it is all
 	// addresses of the machine. Port 0 takes any free port.
@@ -17,6 +17,12 @@ type HTTPS struct {
 
 	// Where certificates come from, and what else TLS needs.
 	TLS TLS `yaml:"tls,required" example:"{cert: c.pem, key: k.pem}"`
+
+	// Whether the listener speaks HTTP/3 as well, over UDP at the same address and port.
+	// Clients learn that from the field Alt-Svc of its other responses. All limits hold
+	// for the connections of both together; those of UDP don't wait beyond
+	// `max_connections`, but are refused.
+	HTTP3 bool `yaml:"http3" default:"false"`
 
 	Web
 }

@@ -71,6 +71,12 @@ func load(t testing.TB, text string) *config.Config {
 // it returns.
 func start(t *testing.T, cfg *config.Config) (p *Daemon, log string) {
 	t.Helper()
+	return startWith(t, cfg, nil)
+}
+
+// startWith is start with sockets of another daemon.
+func startWith(t *testing.T, cfg *config.Config, sockets []Socket) (p *Daemon, log string) {
+	t.Helper()
 	log = filepath.Join(t.TempDir(), "log")
 	out, err := os.Create(log)
 	if err != nil {
@@ -83,6 +89,7 @@ func start(t *testing.T, cfg *config.Config) (p *Daemon, log string) {
 	if p, err = New(cfg, logs); err != nil {
 		t.Fatal(err)
 	}
+	p.Inherit(sockets)
 	if err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

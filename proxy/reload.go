@@ -139,10 +139,13 @@ func (d *Daemon) prepare(ctx context.Context, c *change) error {
 		errs = append(errs, err)
 	}
 	for _, o := range c.listeners {
-		if c.settings[o] == nil {
-			if err := d.openBeside(o); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", c.generation.cfg.Position("listeners."+o.config().Name), err))
-			}
+		if s := c.settings[o]; s != nil {
+			err = o.OpenHTTP3(s)
+		} else {
+			err = d.openBeside(o)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.generation.cfg.Position("listeners."+o.config().Name), err))
 		}
 	}
 	return errors.Join(append(errs, c.generation.start(ctx))...)
@@ -181,7 +184,9 @@ func (d *Daemon) abandon(c *change) error {
 		f.Close()
 	}
 	for _, o := range c.listeners {
-		if c.settings[o] == nil {
+		if s := c.settings[o]; s != nil {
+			s.Abandon()
+		} else {
 			o.Shutdown(ctx)
 		}
 	}

@@ -113,6 +113,11 @@ func (w *Response) WriteHeader(status int) {
 	if w.change != nil {
 		w.change(w.header)
 	}
+	if f := w.conn.server.AltSvc; f != nil {
+		if v := f(); v != nil {
+			w.header["Alt-Svc"] = v
+		}
+	}
 	w.writeHead()
 }
 

@@ -62,6 +62,10 @@ type Server struct {
 	// once BodyTimeout has passed. 0: any.
 	MinRate int64
 
+	// AltSvc returns the value of Alt-Svc in responses (RFC 7838), whatever the handler
+	// has there; nil: it stays as it is. Default: it does.
+	AltSvc func() []string
+
 	// Limits bound the head of a request.
 	Limits httpmsg.Limits
 

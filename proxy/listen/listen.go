@@ -245,6 +245,22 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
+// Take counts a connection from addr that comes in by another socket, as those of QUIC,
+// for the same bounds. It doesn't wait, and reports false if there is no slot, or the
+// client has its share. Otherwise release gives the slot back; it is called once.
+func (l *Listener) Take(addr netip.Addr) (release func(), ok bool) {
+	if !l.slots.tryReserve() {
+		l.slots.refuse(addr)
+		return nil, false
+	}
+	s := l.slots.take(addr)
+	if s == nil {
+		l.slots.free()
+		return nil, false
+	}
+	return s.release, true
+}
+
 // Close stops listening. Accepted connections stay as they are.
 func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.closed) })

@@ -58,13 +58,7 @@ func (s *slots) configure(o *Options) {
 // it got one. One goroutine at a time may wait.
 func (s *slots) reserve(closed <-chan struct{}) bool {
 	for {
-		s.mu.Lock()
-		free := s.limit == 0 || s.used < s.limit
-		if free {
-			s.used++
-		}
-		s.mu.Unlock()
-		if free {
+		if s.tryReserve() {
 			return true
 		}
 		select {
@@ -73,6 +67,17 @@ func (s *slots) reserve(closed <-chan struct{}) bool {
 			return false
 		}
 	}
+}
+
+// tryReserve reserves a slot if one is free.
+func (s *slots) tryReserve() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	free := s.limit == 0 || s.used < s.limit
+	if free {
+		s.used++
+	}
+	return free
 }
 
 // free gives a reserved slot back.

@@ -26,11 +26,16 @@ func (l *httpsListener) http2Context(ctx context.Context, c net.Conn) context.Co
 func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 	l.streams.Add(1)
 	defer l.streams.Done()
+	l.serveStream(w, h, true)
+}
+
+// serveStream handles a request that has a stream of HTTP/2 or HTTP/3 for itself.
+func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, lingers bool) {
 	conn := h.Context().Value(http2Key{}).(*peer)
 	client := l.join(conn.remote) // for the request: it may outlive its connection
 	defer client.Leave()
 	control := http.NewResponseController(w)
-	resp := &http2Response{ResponseWriter: w, control: control, timeout: l.cfg.WriteTimeout, head: h.Method == http.MethodHead}
+	resp := &http2Response{ResponseWriter: w, control: control, timeout: l.cfg.WriteTimeout, head: h.Method == http.MethodHead, altSvc: l.altSvc()}
 	r := new(request.Request)
 	h = h.WithContext(r.Open(h.Context(), l.daemon.Base))
 	var body *http2Body
@@ -45,7 +50,7 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 	// flush; its clients know that the rest isn't wanted.
 	grpc := strings.HasPrefix(h.Header.Get("Content-Type"), "application/grpc")
 	linger := func() {
-		if body != nil && !body.ended.Load() && !grpc {
+		if lingers && body != nil && !body.ended.Load() && !grpc {
 			resp.FlushError()
 			body.linger(l.stopping)
 		}
@@ -171,6 +176,7 @@ type http2Response struct {
 	head    bool          // the response has no body
 	armed   time.Time     // when the deadline was set
 	change  func(http.Header)
+	altSvc  []string // the field Alt-Svc; nil: none of the listener's own
 	status  int
 	size    int64
 	body    *http2Body // of the request; nil: none
@@ -212,6 +218,9 @@ func (w *http2Response) WriteHeader(status int) {
 		w.body.goBothWays()
 		if w.change != nil {
 			w.change(w.Header())
+		}
+		if w.altSvc != nil {
+			w.Header()["Alt-Svc"] = w.altSvc
 		}
 		if h := w.Header(); h["Content-Type"] == nil {
 			h["Content-Type"] = nil // the type isn't guessed

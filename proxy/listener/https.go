@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -25,11 +26,19 @@ type httpsListener struct {
 	handshakes sync.WaitGroup
 	failures   atomic.Uint64  // of handshakes
 	streams    sync.WaitGroup // requests of HTTP/2 in flight
+	http3      *http3Server   // nil: none
+	altSvc     func() []string
 }
 
 func newHTTPS(l *config.Listener, d *Daemon, sh *shared) (server, error) {
 	h := &httpsListener{web: newWeb(l.Name, &l.HTTPS.Web, d, sh), tls: d.TLS}
 	h.secure = true
+	h.altSvc = func() []string { return nil }
+	if l.HTTPS.HTTP3 {
+		h.http3 = newHTTP3(h)
+		h.altSvc = sh.altSvc
+		h.http1.AltSvc = sh.altSvc
+	}
 	h.http2Conns = newHandover()
 	h.http2 = &http.Server{
 		Handler:        http.HandlerFunc(h.serveHTTP2),
@@ -113,6 +122,7 @@ func (l *httpsListener) status() Status { return Status{TLSFailures: l.failures.
 // drain implements server.
 func (l *httpsListener) drain() {
 	l.http1.Drain()
+	l.http3.drain()
 	go func() {
 		l.handshakes.Wait()
 		l.http2.Shutdown(l.stopping) // asks clients for no more streams (RFC 9113, section 6.8)
@@ -125,9 +135,10 @@ func (l *httpsListener) shutdown(ctx context.Context) error {
 	l.stop()
 	l.handshakes.Wait()
 	l.http2Conns.Close()
-	var first, second error
+	var first, second, third error
 	var wg sync.WaitGroup
 	wg.Go(func() { first = l.http1.Shutdown(ctx) })
+	wg.Go(func() { third = l.http3.shutdown(ctx) })
 	wg.Go(func() {
 		if second = l.http2.Shutdown(ctx); second != nil {
 			l.http2.Close()
@@ -135,10 +146,7 @@ func (l *httpsListener) shutdown(ctx context.Context) error {
 		l.streams.Wait()
 	})
 	wg.Wait()
-	if first != nil {
-		return first
-	}
-	return second
+	return cmp.Or(first, second, third)
 }
 
 // handover is a net.Listener of connections that were accepted elsewhere.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"mkd/config"
@@ -110,6 +111,7 @@ type Listener struct {
 	ended  chan struct{} // closed when Serve has accepted the last connection; nil before Serve
 
 	mu      sync.Mutex
+	quic    *quicSocket // nil: no HTTP/3
 	current *serving
 	earlier map[*serving]struct{} // of earlier settings, with connections that are open
 	gone    Status                // what settings have counted that have ended
@@ -126,6 +128,8 @@ type Settings struct {
 	server  server
 	shared  func() // moves the limits that all settings share
 	options listen.Options
+	http3   bool
+	quic    *quicSocket // opened by OpenHTTP3, and not in use yet
 }
 
 // New returns a listener with the settings of its section. It reads the key files,
@@ -151,6 +155,7 @@ func (l *Listener) Prepare(c *config.Listener, d *Daemon) (*Settings, error) {
 		return &Settings{
 			server: made,
 			shared: func() { l.shared.configure(c) },
+			http3:  c.HTTPS != nil && c.HTTPS.HTTP3,
 			options: listen.Options{
 				Address:             c.Address(),
 				MaxConnections:      c.MaxConnections(),
@@ -167,6 +172,28 @@ func (l *Listener) Prepare(c *config.Listener, d *Daemon) (*Settings, error) {
 // Open opens the socket, or takes over that of file if it isn't nil. The file stays
 // the caller's.
 func (l *Listener) Open(file *os.File) (err error) {
+	for range anyPortTries {
+		err = l.open(file)
+		_, port, _ := net.SplitHostPort(l.address())
+		if port != "0" || !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
+	return err
+}
+
+// anyPortTries is how often a free port is taken that turns out to be in use for UDP.
+const anyPortTries = 10
+
+// address returns the address of settings that aren't open yet, "" if there are none.
+func (l *Listener) address() string {
+	if l.first == nil {
+		return ""
+	}
+	return l.first.options.Address
+}
+
+func (l *Listener) open(file *os.File) (err error) {
 	if file != nil {
 		l.socket, err = listen.FromFile(file, l.first.options)
 	} else {
@@ -175,9 +202,37 @@ func (l *Listener) Open(file *os.File) (err error) {
 	if err != nil {
 		return err
 	}
-	l.first.shared()
-	l.current, l.first = &serving{server: l.first.server}, nil
-	return nil
+	first := l.first
+	first.shared()
+	l.current, l.first = &serving{server: first.server}, nil
+	if !first.http3 {
+		return nil
+	}
+	if l.quic, err = newQUIC(l, l.log, file != nil); err != nil {
+		l.socket.Close()
+		l.socket, l.current, l.first = nil, nil, first
+	}
+	return err
+}
+
+// OpenHTTP3 opens the UDP socket that settings need, if the listener, which is open,
+// doesn't have it.
+func (l *Listener) OpenHTTP3(s *Settings) (err error) {
+	l.mu.Lock()
+	have := l.quic != nil
+	l.mu.Unlock()
+	if s.http3 && !have {
+		s.quic, err = newQUIC(l, l.log, true)
+	}
+	return err
+}
+
+// Abandon closes what OpenHTTP3 has opened, for settings that don't come into use.
+func (s *Settings) Abandon() {
+	if s.quic != nil {
+		s.quic.drain()
+		s.quic.close()
+	}
 }
 
 // Addr returns the address of the socket, nil before Open.
@@ -203,6 +258,12 @@ func (l *Listener) Use(s *Settings) {
 	l.mu.Lock()
 	old := l.current
 	l.current = &serving{server: s.server}
+	quic := l.quic
+	if s.quic != nil {
+		l.quic = s.quic
+	} else if !s.http3 {
+		l.quic = nil
+	}
 	if old.connections > 0 {
 		l.earlier[old] = struct{}{}
 		old = nil
@@ -210,6 +271,14 @@ func (l *Listener) Use(s *Settings) {
 		l.gone.add(old.status())
 	}
 	l.mu.Unlock()
+	if quic != nil && !s.http3 {
+		quic.drain()
+		for _, s := range l.servers() {
+			if h, ok := s.server.(*httpsListener); ok {
+				h.http3.drain()
+			}
+		}
+	}
 	if old != nil {
 		old.end()
 	}
@@ -276,8 +345,11 @@ func (l *Listener) close() {
 	}
 	l.socket.Close()
 	l.mu.Lock()
-	ended := l.ended
+	ended, quic := l.ended, l.quic
 	l.mu.Unlock()
+	if quic != nil {
+		quic.drain()
+	}
 	if ended != nil {
 		<-ended
 	}
@@ -365,6 +437,12 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 		wg.Go(func() { errs[i] = s.shutdown(ctx) })
 	}
 	wg.Wait()
+	l.mu.Lock()
+	quic := l.quic
+	l.mu.Unlock()
+	if quic != nil {
+		quic.close()
+	}
 	for _, err := range errs {
 		if err != nil {
 			return err
@@ -384,7 +462,7 @@ func Networks(list []string) []netip.Prefix {
 
 // addrPort returns the address of one end of a connection.
 func addrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
+	t, ok := a.(interface{ AddrPort() netip.AddrPort }) // of TCP and UDP
 	if !ok {
 		return netip.AddrPort{}
 	}

@@ -13,6 +13,15 @@ import (
 type shared struct {
 	requests   *share.Pool // in flight, of HTTP and HTTPS listeners
 	handshakes atomic.Pointer[handshakeLimit]
+	http3      atomic.Pointer[[]string] // the field Alt-Svc while HTTP/3 is served; nil: it isn't
+}
+
+// altSvc returns the field Alt-Svc that announces HTTP/3, nil while it isn't served.
+func (s *shared) altSvc() []string {
+	if v := s.http3.Load(); v != nil {
+		return *v
+	}
+	return nil
 }
 
 // handshakeLimit is a limit of handshakes for each client.
