@@ -193,6 +193,9 @@ func (s *schemaWriter) scalar(t *testing.T, typ reflect.Type, f field) *schema {
 		list := &schema{}
 		for _, word := range f.oneOf {
 			list.Enum = append(list.Enum, word)
+			if typ == reflect.TypeFor[TLSVersion]() { // which YAML takes for a number
+				list.Enum = append(list.Enum, json.Number(word))
+			}
 		}
 		return &schema{AnyOf: []*schema{list, byVariable}}
 	}
@@ -276,6 +279,7 @@ func TestJSONSchemaRefuses(t *testing.T) {
 		{"log: {access_rate: [1]}", "access_rate"},
 		{"sessions: {store: {disk: {}}}", "disk"},
 		{"storage: {path: 1}", "storage"},
+		{"listeners: {a: {https: {address: \":1\", tls: {internal: true, min_version: 1.1}}}}", "min_version"},
 	} {
 		if err := schema.Validate(instance(t, test.text)); err == nil || !strings.Contains(err.Error(), test.at) {
 			t.Errorf("%s: got %v, want an error about %s", test.text, err, test.at)
@@ -295,6 +299,8 @@ func TestJSONSchemaRefuses(t *testing.T) {
 		"limits: {message_memory: 1048576}\nlog: {output: {file: mkd.log, mode: 0640}, access: false}",
 		"listeners: {a: {megaki: {address: \":1\", keys: [k, {file: b, sunset: 2027-06-30}]}}}",
 		"backends: {s: {php: {script: a, env: {A: 1, B: {file: b}}}}}",
+		"listeners: {a: {https: {address: \":1\", tls: {internal: true, min_version: 1.3}}}}",
+		"routes: [{match: {not: {paths: [/a]}}, routes: [{routes: [{backend: s}]}]}]",
 	} {
 		if err := schema.Validate(instance(t, text)); err != nil {
 			t.Errorf("%s: %v", text, err)

@@ -69,7 +69,7 @@ var reasons = []struct{ prefix, reason string }{
 	{"stream", "mkd forwards requests, not connections"},
 	{"uwsgi", "mkd doesn't speak uwsgi; let the server speak HTTP"},
 	{"scgi", "mkd doesn't speak SCGI; let the server speak HTTP"},
-	{"grpc", "see h2c:// URLs of an http backend"},
+	{"grpc", "mkd has no such setting; see h2c:// URLs of an http backend"},
 	{"memcached", "mkd doesn't ask memcached"},
 	{"mirror", "mkd sends a request to one server"},
 	{"secure_link", "mkd has no signed links of its own"},

@@ -113,7 +113,8 @@ func (l *location) matches(path string) bool {
 // find returns the location that nginx chooses for a path.
 func (s *site) find(path string) *location {
 	for _, l := range s.ordered() {
-		if l.matches(path) {
+		longer := func(prefix string) bool { return strings.HasPrefix(path, prefix) }
+		if l.matches(path) && !slices.ContainsFunc(s.within(l), longer) {
 			return l
 		}
 	}
@@ -161,7 +162,7 @@ func (s *site) ordered() []*location {
 }
 
 // within returns the longer prefixes that nginx would choose in place of a preferred
-// one, and which regular expressions precede.
+// one, and that regular expressions precede.
 func (s *site) within(l *location) (longer []string) {
 	if !l.first {
 		return nil

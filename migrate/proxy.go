@@ -71,6 +71,27 @@ func (b *block) front(key string, value any) {
 	b.entries = append([]entry{{key: key, value: value}}, b.entries...)
 }
 
+// grpc leads a route to servers of gRPC.
+func (m *migration) grpc(s *site, d *directive, r *route) {
+	scheme, authority := "h2c", strings.TrimPrefix(d.Args[0], "grpc://")
+	if rest, ok := strings.CutPrefix(authority, "grpcs://"); ok {
+		scheme, authority = "h2", rest
+	}
+	if strings.ContainsAny(authority, "$/") {
+		r.comments = append(r.comments, m.comment(d, "the URL of a server has no variables"))
+		r.action = entry{key: "respond", value: flowOf("status", 502)}
+		return
+	}
+	b := &block{}
+	if u := m.upstreams[authority]; u != nil {
+		u.used = true
+		b.set("upstreams", u.urls(scheme))
+	} else {
+		b.set("upstreams", []*block{flowOf("url", scheme+"://"+authority)})
+	}
+	r.backend(m.add(s, "http", "grpc", b))
+}
+
 // serverTLS configures how a server's certificate is checked.
 func (m *migration) serverTLS(l *location, d *directive, b *block, r *route) {
 	tls := &block{flow: true}

@@ -116,7 +116,11 @@ func (m *migration) serve(s *site, l *location, r *route) []*route {
 			m.done[d] = true
 			m.proxy(s, l, d, r)
 			return nil
-		case "grpc_pass", "uwsgi_pass", "scgi_pass", "memcached_pass":
+		case "grpc_pass":
+			m.done[d] = true
+			m.grpc(s, d, r)
+			return nil
+		case "uwsgi_pass", "scgi_pass", "memcached_pass":
 			r.comments = append(r.comments, m.comment(d, reasonFor(d)))
 			r.action = entry{key: "respond", value: flowOf("status", 502)}
 			return nil
