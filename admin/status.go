@@ -227,6 +227,7 @@ type Certificate struct {
 	NotAfter time.Time `json:"not_after,omitzero"` // zero: there is none yet
 	Error    string    `json:"error,omitempty"`    // of the last attempt to load, obtain or renew it
 	ErrorAt  time.Time `json:"error_at,omitzero"`
+	NextTry  time.Time `json:"next_try,omitzero"` // after an error, if it is known
 }
 
 // Memory is what bounded amounts of memory are in use.

@@ -67,7 +67,7 @@ func (d *Daemon) Status() *admin.Status {
 	}
 	for _, c := range d.certs.Status() {
 		st.Certificates = append(st.Certificates, admin.Certificate{
-			Listener: c.Listener, Source: c.Source, Name: c.Name, Hosts: c.Hosts, NotAfter: utc(c.NotAfter), Error: c.Error, ErrorAt: utc(c.ErrorAt),
+			Listener: c.Listener, Source: c.Source, Name: c.Name, Hosts: c.Hosts, NotAfter: utc(c.NotAfter), Error: c.Error, ErrorAt: utc(c.ErrorAt), NextTry: utc(c.NextTry),
 		})
 	}
 	st.Memory = admin.Memory{Messages: d.memory.InUse(), MessagesLimit: int64(g.cfg.Limits.MessageMemory), SpoolLimit: int64(g.cfg.Limits.Spool.MaxTotal), Resident: resident()}

@@ -27,7 +27,7 @@ func busy() *admin.Status {
 			{Name: "api", Kind: "http", Up: true, Upstreams: []admin.Upstream{{Name: "http://a", Up: true, Since: now}, {Name: "http://b", Why: "connection refused", Since: now.Add(-time.Minute)}}},
 		},
 		Sessions:     admin.Sessions{Live: 2, Resumable: 8, Capacity: 100},
-		Certificates: []admin.Certificate{{Listener: "web", Source: "acme", Name: "example.org", NotAfter: now.Add(30 * 24 * time.Hour), Error: "no such host"}},
+		Certificates: []admin.Certificate{{Listener: "web", Source: "acme", Name: "example.org", NotAfter: now.Add(30 * 24 * time.Hour), Error: "no such host", NextTry: now.Add(4 * time.Minute)}},
 	}
 }
 
@@ -42,7 +42,7 @@ func TestStatus(t *testing.T) {
 		"! api: http://b is down: connection refused",
 		"! certificate example.org: no such host",
 		"backend php (php), up; 3 of 4 workers, 1 requests wait",
-		"ef01 (retired)", "never", "1.5 s", "1.0 %", "3.0 GiB", "in 30 days",
+		"ef01 (retired)", "never", "1.5 s", "1.0 %", "3.0 GiB", "in 30 days", "in 4 min",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("without %q:\n%s", want, &b)

@@ -193,7 +193,7 @@ func certificates(out io.Writer, st *admin.Status) {
 		return
 	}
 	fmt.Fprintln(out)
-	t := newTable(out, "CERTIFICATE", "LISTENER", "FROM", "EXPIRES", "LAST ERROR")
+	t := newTable(out, "CERTIFICATE", "LISTENER", "FROM", "EXPIRES", "NEXT TRY", "LAST ERROR")
 	for _, c := range st.Certificates {
 		expires := "–"
 		if !c.NotAfter.IsZero() {
@@ -202,7 +202,15 @@ func certificates(out io.Writer, st *admin.Status) {
 				expires = "has expired"
 			}
 		}
-		t.row(c.Name, c.Listener, c.Source, expires, c.Error)
+		next := ""
+		switch wait := c.NextTry.Sub(st.Now); {
+		case c.NextTry.IsZero():
+		case wait <= 0:
+			next = "now"
+		default:
+			next = "in " + span(wait.Seconds())
+		}
+		t.row(c.Name, c.Listener, c.Source, expires, next, c.Error)
 	}
 	t.end()
 }

@@ -360,7 +360,7 @@ func (s *acmeSource) obtain(ctx context.Context, host string) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		s.failed(host, err, zap.Duration("retry_in", delay))
+		s.failed(host, err, time.Now().Add(delay), zap.Duration("retry_in", delay))
 		attempts++
 		select {
 		case <-time.After(delay):
@@ -388,7 +388,7 @@ func (s *acmeSource) event(ctx context.Context, event string, data map[string]an
 	case "cert_failed":
 		if ctx.Value(certmagic.AttemptsCtxKey) == nil { // else obtain logs it
 			err, _ := data["error"].(error)
-			s.failed(host, err, zap.Any("remaining", data["remaining"]))
+			s.failed(host, err, time.Time{}, zap.Any("remaining", data["remaining"]))
 		}
 	case "cert_ocsp_revoked":
 		s.log.Error("a certificate was revoked by the CA; it is replaced", zap.Any("hosts", data["subjects"]))
@@ -396,12 +396,18 @@ func (s *acmeSource) event(ctx context.Context, event string, data map[string]an
 	return nil
 }
 
-func (s *acmeSource) failed(host string, err error, fields ...zap.Field) {
+// failed notes and logs that there is no certificate. next is when it is tried again, if
+// that is known.
+func (s *acmeSource) failed(host string, err error, next time.Time, fields ...zap.Field) {
 	var problem acme.Problem
-	if errors.As(err, &problem) {
-		err = problem // what wraps it repeats the host
+	var request *url.Error
+	switch { // what wraps them repeats the host
+	case errors.As(err, &problem):
+		err = problem
+	case errors.As(err, &request):
+		err = request
 	}
-	s.faults.set(host, err)
+	s.faults.setNext(host, err, next)
 	s.log.With(fields...).Error("no certificate could be obtained", zap.String("host", host), zap.Error(err), zap.String("check", advice(host, err, s.opts.DNS != nil)))
 }
 

@@ -188,7 +188,7 @@ func (d *demand) obtain(ctx context.Context, name string) error {
 	case errors.Is(err, errLimit):
 		d.source.log.Sugar().Warnw("no certificate is obtained on demand: the limit of an hour is reached", "host", name)
 	case err != nil && ctx.Err() == nil:
-		d.source.failed(name, err)
+		d.source.failed(name, err, time.Now().Add(refusedFor))
 	}
 	return err
 }

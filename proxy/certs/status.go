@@ -16,6 +16,7 @@ type Status struct {
 	NotAfter time.Time // zero: there is no certificate yet
 	Error    string    // why it couldn't be loaded, obtained or renewed last; "": it could
 	ErrorAt  time.Time
+	NextTry  time.Time // when it is tried again after Error; zero: that isn't known
 }
 
 // Status returns the state of the certificates of all listeners, in their order.
@@ -36,7 +37,7 @@ func (m *Manager) Status() (all []Status) {
 
 // certStatus returns the state of a certificate that may be nil.
 func certStatus(source, name string, cert *tls.Certificate, f fault) Status {
-	st := Status{Source: source, Name: name, Error: f.text, ErrorAt: f.at}
+	st := Status{Source: source, Name: name, Error: f.text, ErrorAt: f.at, NextTry: f.next}
 	if cert != nil && cert.Leaf != nil {
 		st.NotAfter, st.Hosts = cert.Leaf.NotAfter, cert.Leaf.DNSNames
 	}
@@ -47,6 +48,7 @@ func certStatus(source, name string, cert *tls.Certificate, f fault) Status {
 type fault struct {
 	text string
 	at   time.Time
+	next time.Time // attempt; zero: unknown
 }
 
 // faults are the last failures by the name of a certificate. It is safe for use by
@@ -57,7 +59,10 @@ type faults struct {
 }
 
 // set notes how the last attempt ended.
-func (f *faults) set(name string, err error) {
+func (f *faults) set(name string, err error) { f.setNext(name, err, time.Time{}) }
+
+// setNext is set with the time of the next attempt.
+func (f *faults) setNext(name string, err error, next time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
@@ -67,7 +72,7 @@ func (f *faults) set(name string, err error) {
 	if f.names == nil {
 		f.names = make(map[string]fault)
 	}
-	f.names[name] = fault{err.Error(), time.Now()}
+	f.names[name] = fault{err.Error(), time.Now(), next}
 }
 
 func (f *faults) get(name string) fault {
@@ -87,11 +92,15 @@ func (s *internal) status() []Status {
 	return []Status{certStatus("internal", s.certFile, s.cert.Load(), s.faults.get(s.certFile))}
 }
 
+// maxListed bounds the certificates on demand in the status.
+const maxListed = 1000
+
 func (s *acmeSource) status() (all []Status) {
 	hosts := s.hosts
 	if s.demand != nil {
 		onDemand := s.demand.list()
 		slices.Sort(onDemand)
+		onDemand = onDemand[:min(len(onDemand), maxListed)]
 		hosts = slices.Concat(hosts, onDemand)
 	}
 	for _, host := range hosts {
