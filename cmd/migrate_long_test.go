@@ -245,7 +245,7 @@ type seen struct {
 
 // matter are the header fields that are compared.
 var matter = []string{"Content-Type", "Location", "Cache-Control", "Content-Encoding", "Content-Range", "WWW-Authenticate", "Set-Cookie", "Allow", "Upgrade",
-	"X-App", "X-Powered-By", "X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy", "X-Permitted-Cross-Domain-Policies", "X-Robots-Tag"}
+	"X-Powered-By", "X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy", "X-Permitted-Cross-Domain-Policies", "X-Robots-Tag"}
 
 // ask sends a request.
 func (p peer) ask(t *testing.T, request string) seen {
@@ -317,12 +317,12 @@ func (p peer) ask(t *testing.T, request string) seen {
 
 // differ returns what two responses differ in.
 func (s seen) differ(other seen) (what []string) {
-	for _, name := range append([]string{"status", "body"}, matter...) {
+	for _, name := range append([]string{"status", "from", "body"}, matter...) {
 		if s.show(name) == other.show(name) {
 			continue
 		}
 		what = append(what, name)
-		if name == "status" {
+		if name == "status" || name == "from" {
 			return what // all else differs with it
 		}
 	}
@@ -341,6 +341,14 @@ func (s seen) show(what string) string {
 			return ""
 		}
 		return s.body
+	case "from":
+		switch {
+		case s.fields.Get("X-App") != "":
+			return s.fields.Get("X-App")
+		case own:
+			return "mkd" // or nginx: the server itself
+		}
+		return "a file"
 	case "Content-Type":
 		if own {
 			return ""
@@ -393,8 +401,10 @@ func (d differences) explain(site, request, what, nginx, mkd string) bool {
 	return false
 }
 
-// matchesCell compares a text with a cell, in which ... is any text.
+// matchesCell compares a text with a cell, in which ... is any text, and a blank any
+// space.
 func matchesCell(cell, text string) bool {
+	text = strings.Join(strings.Fields(text), " ")
 	parts := strings.Split(cell, "...")
 	for i := range parts {
 		parts[i] = regexp.QuoteMeta(parts[i])

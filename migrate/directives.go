@@ -14,7 +14,7 @@ var needlessNames = words(`
 	client_header_buffer_size connection_pool_size daemon directio disable_symlinks etag events
 	fastcgi_buffer_size fastcgi_buffering fastcgi_buffers fastcgi_busy_buffers_size fastcgi_index fastcgi_max_temp_file_size
 	fastcgi_pass_header fastcgi_request_buffering fastcgi_send_timeout fastcgi_split_path_info fastcgi_temp_file_write_size
-	gunzip gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_proxied gzip_vary http2
+	gunzip http3 http3_hq http3_stream_buffer_size quic_gso quic_retry gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_proxied gzip_vary http2
 	http2_max_field_size http2_max_header_size if_modified_since ignore_invalid_headers include keepalive keepalive_disable keepalive_requests
 	large_client_header_buffers lingering_close lingering_time lingering_timeout load_module
 	log_not_found log_subrequest max_ranges merge_slashes msie_padding open_file_cache open_file_cache_errors
@@ -30,8 +30,8 @@ var needlessNames = words(`
 
 // reasons are why a directive isn't moved, by the beginning of its name.
 var reasons = []struct{ prefix, reason string }{
+	{"auth_basic", "no route asks for passwords of it"},
 	{"auth_jwt", "see auth: {jwt: ...} of a route"},
-	{"auth_request", "see auth: {forward: ...} of a route"},
 	{"fastcgi_cache", "mkd has no cache"},
 	{"proxy_cache", "mkd has no cache"},
 	{"proxy_store", "mkd has no cache"},

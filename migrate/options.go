@@ -94,20 +94,22 @@ func (m *migration) options(s *site, l *location, r *route) {
 		}
 	}
 	m.rateLimit(l, r)
-	m.auth(l, r)
+	m.auth(s, l, r)
 	m.errorPages(s, l, r)
 }
 
-// auth asks for a password.
-func (m *migration) auth(l *location, r *route) {
+// auth asks for a password, or another server.
+func (m *migration) auth(s *site, l *location, r *route) {
+	m.authRequest(s, l, r)
 	realm, file := l.scope.word("auth_basic"), l.scope.word("auth_basic_user_file")
 	if realm == "" || realm == "off" || file == "" {
 		return
 	}
-	for _, d := range l.scope.nearest("auth_basic") {
-		r.comments = append(r.comments, m.comment(d, "mkd asks for no passwords yet; all requests are refused"))
-	}
-	r.action = entry{key: "respond", value: flowOf("status", 403)}
+	basic := &block{flow: true}
+	basic.set("users_file", file)
+	basic.set("realm", realm)
+	r.options.set("auth", flowOf("basic", basic))
+	r.comments = append(r.comments, m.note(l.scope.last("auth_basic_user_file"), "mkd takes hashes by bcrypt and Argon2id alone, as of htpasswd -B"))
 }
 
 // rateLimit limits the rate of requests.

@@ -34,6 +34,9 @@ func (m *migration) proxy(s *site, l *location, d *directive, r *route) {
 		if balance := u.balance(); balance != nil {
 			b.set("balance", balance)
 		}
+		if u.sticky != "" {
+			b.set("sticky", flowOf("cookie", u.sticky))
+		}
 	} else {
 		url := flowOf("url", serverURL(t.scheme, t.authority))
 		b.set("upstreams", []*block{url})
@@ -149,6 +152,12 @@ func (m *migration) pathOf(l *location, d *directive, t target, r *route) {
 	}
 }
 
+// copies reports whether a variable is what a server that is asked about requests has
+// in its response.
+func (l *location) copies(variable string) bool {
+	return slices.ContainsFunc(l.scope.nearest("auth_request_set"), func(d *directive) bool { return d.Arg(0) == variable })
+}
+
 // requestFields returns the fields that proxy_set_header gives requests, but for those
 // that mkd sets by itself, the names of those that it removes, and the Host.
 func (m *migration) requestFields(l *location, r *route) (set *block, remove []string, host string) {
@@ -173,6 +182,9 @@ func (m *migration) requestFields(l *location, r *route) (set *block, remove []s
 		}
 		if value == "" {
 			remove = append(remove, name)
+			continue
+		}
+		if l.copies(value) {
 			continue
 		}
 		text, err := expandVariables(value, l)

@@ -80,6 +80,16 @@ func (m *migration) fastcgi(s *site, l, php *location, r *route, try []string) {
 	}
 	b := &block{}
 	b.set("addresses", addresses)
+	if u := m.upstreams[pass.Arg(0)]; u != nil {
+		r.comments = append(r.comments, u.comments...)
+		u.comments = nil
+		if balance := u.balance(); balance != nil {
+			b.set("balance", balance)
+		}
+		if slices.ContainsFunc(u.servers, func(s server) bool { return s.weight != 1 }) {
+			r.comments = append(r.comments, m.note(u.d, "the addresses of fastcgi have no weights"))
+		}
+	}
 	b.set("root", root)
 	if server := m.serverRoot(php, root); server != "" {
 		b.set("server_root", server)
@@ -190,6 +200,9 @@ func (m *migration) timeouts(l *location, b *block, prefix string, r *route) {
 func (m *migration) internal(s *site, l *location, r *route) {
 	r.action = entry{key: "respond", value: flowOf("status", 404)}
 	m.responseFields(l, r)
+	if asks(s.scope.own, l.pattern) {
+		m.forget(l.d)
+	}
 	if l.kind != byPrefix || len(s.sendFiles()) == 0 {
 		for _, d := range l.scope.own { // what an error page or a script within has
 			m.done[d] = m.done[d] || d.Name == "root" || d.Name == "fastcgi_pass" || d.Name == "try_files" || d.Name == "fastcgi_param" || d.Name == "alias" || d.Name == "fastcgi_split_path_info"

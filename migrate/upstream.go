@@ -12,6 +12,8 @@ type upstream struct {
 	d        *directive
 	servers  []server
 	by       string // balance.by, "" for the default
+	header   string // of by header
+	sticky   string // the name of its cookie
 	keep     int
 	fails    string // max_fails and fail_timeout of the servers
 	timeout  string
@@ -94,8 +96,7 @@ func (m *migration) readUpstream(d *directive) *upstream {
 			u.by = "random_two"
 		case "hash":
 			if field, ok := strings.CutPrefix(line.Arg(0), "$http_"); ok && field != "" {
-				u.by = "header"
-				u.comments = append(u.comments, m.note(line, "give the name of the field: balance: {by: header, header: %s}", fieldName(field)))
+				u.by, u.header = "header", fieldName(field)
 			} else if line.Arg(0) == "$remote_addr" || line.Arg(0) == "$binary_remote_addr" {
 				u.by = "ip_hash"
 			} else {
@@ -105,7 +106,9 @@ func (m *migration) readUpstream(d *directive) *upstream {
 			u.keep, _ = strconv.Atoi(line.Arg(0))
 		case "zone", "keepalive_timeout", "keepalive_requests", "keepalive_time", "resolver", "resolver_timeout":
 		case "sticky":
-			u.comments = append(u.comments, m.comment(line, "see sticky of an http backend"))
+			if u.sticky = line.Arg(1); line.Arg(0) != "cookie" || u.sticky == "" {
+				u.comments, u.sticky = append(u.comments, m.comment(line, "sticky is by a cookie")), ""
+			}
 		default:
 			u.comments = append(u.comments, m.comment(line, reasonFor(line)))
 		}
@@ -172,8 +175,11 @@ func (u *upstream) balance() *block {
 	if u.by != "" {
 		b.set("by", u.by)
 	}
+	if u.header != "" {
+		b.set("header", u.header)
+	}
 	if n, err := strconv.Atoi(u.fails); err == nil {
-		b.set("max_fails", n)
+		b.set("max_fails", min(n, 1000))
 	}
 	if u.timeout != "" && u.timeout != "10s" {
 		b.set("fail_timeout", u.timeout)

@@ -164,8 +164,8 @@ func movedFiles(t *testing.T, dir, text string) string {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"a.crt", "a.key", "ca.crt"} {
-		if err := os.WriteFile(filepath.Join(dir, "etc/ssl", file), nil, 0o600); err != nil {
+	for _, file := range []string{"etc/ssl/a.crt", "etc/ssl/a.key", "etc/ssl/ca.crt", "srv/private/htpasswd"} {
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
