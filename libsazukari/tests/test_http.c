@@ -3,6 +3,7 @@
 
 #include "http.h"
 #include "peer.h"
+#include "vectors.h"
 
 static void written(const szkr_request_t *r, const char *host, uint16_t port, const char *want)
 {
@@ -107,6 +108,41 @@ static void responses_are_read(void)
 	szkr_response_free(&r);
 }
 
+/* The responses that all clients read or refuse alike. */
+static void vectors_are_read_or_refused(void)
+{
+	char *json = json_read("http.json");
+	int count = 0;
+	for (;; count++) {
+		char path[32];
+		snprintf(path, sizeof path, "tests.%d", count);
+		const char *test = json_find(json, path);
+		if (test == NULL)
+			break;
+		size_t size;
+		byte *message = json_bytes(test, "message", &size);
+		szkr_response_t r;
+		int taken = read_bytes((char *)message, size, json_is(test, "method", "HEAD"), &r) == NULL;
+		free(message);
+		if (taken != json_is(test, "expect", "ok")) {
+			fprintf(stderr, "%s: %s\n", json_text(test, "name"), taken ? "taken" : "refused");
+			exit(1);
+		}
+		if (taken) {
+			CHECK_INT(r.status, json_number(test, "status"));
+			size_t body_size = 0;
+			byte *body = json_find(test, "body") != NULL ? json_bytes(test, "body", &body_size) : NULL;
+			CHECK_INT(r.body_length, body_size);
+			if (body_size > 0)
+				CHECK_BYTES(r.body, body, body_size);
+			free(body);
+			szkr_response_free(&r);
+		}
+	}
+	CHECK(count > 40);
+	free(json);
+}
+
 static void wrong_responses_are_refused(void)
 {
 	static const char *const wrong[] = {
@@ -199,6 +235,7 @@ void test_http(void)
 	requests_are_written();
 	no_request_can_be_smuggled();
 	responses_are_read();
+	vectors_are_read_or_refused();
 	wrong_responses_are_refused();
 	header_fields_are_bounded();
 	an_altered_length_is_seen();

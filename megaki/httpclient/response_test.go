@@ -2,9 +2,12 @@ package httpclient
 
 import (
 	"bytes"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 )
@@ -119,4 +122,44 @@ func FuzzParseResponse(f *testing.F) {
 			t.Fatalf("a byte after %q is taken", msg)
 		}
 	})
+}
+
+// TestHTTPVectors reads the responses that all clients read or refuse alike.
+func TestHTTPVectors(t *testing.T) {
+	data, err := os.ReadFile("../../vectors/http.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors struct {
+		Tests []struct {
+			Name, Method, Message, Expect, Body string // the message and the body in hex
+			Status                              int
+		}
+	}
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	if len(vectors.Tests) < 40 {
+		t.Errorf("only %d tests", len(vectors.Tests))
+	}
+	for _, v := range vectors.Tests {
+		message, err := hex.DecodeString(v.Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := ParseResponse(message, &http.Request{Method: v.Method})
+		if v.Expect != "ok" {
+			if err == nil {
+				t.Errorf("%s: it is taken", v.Name)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", v.Name, err)
+			continue
+		}
+		if body, err := io.ReadAll(response.Body); err != nil || hex.EncodeToString(body) != v.Body || response.StatusCode != v.Status {
+			t.Errorf("%s: %d %q, %v", v.Name, response.StatusCode, body, err)
+		}
+	}
 }

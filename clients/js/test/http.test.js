@@ -1,7 +1,9 @@
 // HTTP requests as they are written, responses as they are read.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { readResponse, writeRequest } from '../src/http.js';
 import { ProtocolError } from '../src/index.js';
 
@@ -43,6 +45,21 @@ test('responses are read', async () => {
   assert.equal(read('HTTP/1.0 204\r\n\r\n').status, 204);
   assert.equal(read('HTTP/1.1 304 x\r\nContent-Length: 9\r\n\r\n').status, 304);
   assert.equal(await read('HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n', 'HEAD').text(), '');
+});
+
+test('the responses of vectors/http.json are read or refused', async () => {
+  const folder = process.env.MEGAKI_VECTORS ?? fileURLToPath(new URL('../../../vectors', import.meta.url));
+  const { tests } = JSON.parse(readFileSync(`${folder}/http.json`, 'utf8'));
+  assert.ok(tests.length > 40);
+  for (const v of tests) {
+    const message = Buffer.from(v.message, 'hex').toString('latin1');
+    if (v.expect !== 'ok') {
+      assert.throws(() => read(message, v.method), ProtocolError, v.name);
+      continue;
+    }
+    const r = read(message, v.method);
+    assert.deepEqual([r.status, await r.text()], [v.status, Buffer.from(v.body ?? '', 'hex').toString()], v.name);
+  }
 });
 
 test('wrong responses are refused', () => {

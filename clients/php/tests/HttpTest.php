@@ -59,6 +59,26 @@ final class HttpTest extends TestCase
         $this->assertSame('', Response::parse("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", 'HEAD')->getBody());
     }
 
+    /** The responses that all clients read or refuse alike. */
+    public function vectors(): iterable
+    {
+        $folder = getenv('MEGAKI_VECTORS') ?: __DIR__ . '/../../../vectors';
+        $tests = json_decode(file_get_contents("$folder/http.json"), true, 16, JSON_THROW_ON_ERROR)['tests'];
+        foreach ($tests as $test) {
+            yield $test['name'] => [$test];
+        }
+    }
+
+    /** @dataProvider vectors */
+    public function testVectors(array $test): void
+    {
+        if ($test['expect'] !== 'ok') {
+            $this->expectException(ProtocolError::class);
+        }
+        $r = Response::parse(hex2bin($test['message']), $test['method']);
+        $this->assertSame([$test['status'], hex2bin($test['body'] ?? '')], [$r->getStatusCode(), $r->getBody()]);
+    }
+
     public function wrong(): iterable
     {
         $good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";

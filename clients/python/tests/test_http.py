@@ -1,8 +1,12 @@
 """HTTP requests as they are written, responses as they are read."""
 
+import json
+import os
 import sys
 import unittest
 from pathlib import Path
+
+VECTORS = Path(os.environ.get("MEGAKI_VECTORS", str(Path(__file__).resolve().parents[3] / "vectors"))) / "http.json"
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
@@ -45,6 +49,20 @@ class Responses(unittest.TestCase):
         self.assertEqual(read_response(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=latin1\r\nContent-Length: 1\r\n\r\n\xe4", "GET").text, "ä")
         with self.assertRaises(HTTPError):
             read_response(b"HTTP/1.1 404 Not Found\r\n\r\n", "GET").raise_for_status()
+
+    def test_vectors(self) -> None:
+        """The responses that all clients read or refuse alike."""
+        tests = json.loads(VECTORS.read_text())["tests"]
+        self.assertGreater(len(tests), 40)
+        for v in tests:
+            with self.subTest(v["name"]):
+                response = bytes.fromhex(v["message"])
+                if v["expect"] != "ok":
+                    with self.assertRaises(ProtocolError):
+                        read_response(response, v["method"])
+                    continue
+                r = read_response(response, v["method"])
+                self.assertEqual((r.status_code, r.content), (v["status"], bytes.fromhex(v.get("body", ""))))
 
     def test_wrong(self) -> None:
         good = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"

@@ -3,9 +3,12 @@ package dev.megaki;
 import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertNull;
+import static org.junit.Assert.assertTrue;
 import static org.junit.Assert.fail;
 
 import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
 import org.junit.Test;
 
 /** HTTP requests as they are written, responses as they are read. */
@@ -63,6 +66,28 @@ public class HttpTest {
         assertEquals(204, parse("HTTP/1.0 204\r\n\r\n", false).status());
         assertEquals(304, parse("HTTP/1.1 304 x\r\nContent-Length: 9\r\n\r\n", false).status());
         assertEquals(0, parse("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n", true).body().length);
+    }
+
+    /** The responses that all clients read or refuse alike. */
+    @Test
+    @SuppressWarnings("unchecked")
+    public void vectors() throws Exception {
+        List<Object> tests = (List<Object>) Json.read("http.json").get("tests");
+        assertTrue(tests.size() > 40);
+        for (Object o : tests) {
+            Map<String, Object> test = (Map<String, Object>) o;
+            String name = (String) test.get("name");
+            HttpResponse r;
+            try {
+                r = parse(new String(Json.hex(test.get("message")), "ISO-8859-1"), test.get("method").equals("HEAD"));
+            } catch (MegakiException e) {
+                assertEquals(name, "malformed", test.get("expect"));
+                continue;
+            }
+            assertEquals(name, "ok", test.get("expect"));
+            assertEquals(name, Integer.parseInt(test.get("status").toString()), r.status());
+            assertArrayEquals(name, test.containsKey("body") ? Json.hex(test.get("body")) : new byte[0], r.body());
+        }
     }
 
     @Test
