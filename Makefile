@@ -131,9 +131,13 @@ lint: ## check formatting, vet, staticcheck
 	$(GO) vet -tags long ./...
 	$(GO) tool staticcheck -tags long ./...
 
-bench: build ## compare mkd with nginx and PHP-FPM, or one line: make bench LINE=HTTPS
+CADDY := github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
+
+bench: build ## compare mkd with nginx, PHP-FPM and Caddy, or one line: make bench LINE=HTTPS
 	@.ci/install $(TEST_NEEDS) nginx:nginx-light
-	$(GO) run ./bench -line '$(LINE)'
+	@echo 'building Caddy, which takes minutes the first time'
+	GOBIN='$(CURDIR)/build/bench' $(GO) install $(CADDY)
+	$(GO) run ./bench -caddy build/bench/caddy -line '$(LINE)'
 
 pgo: build ## measure which code the compiler shall optimise most, by the load of bench: cmd/mkd/default.pgo
 	@.ci/install $(TEST_NEEDS) nginx:nginx-light

@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"sync"
+	"time"
 
 	"mkd/megaki"
 )
@@ -78,18 +81,30 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// megakiConfig returns the configuration of clients, which have one key in common.
+func megakiConfig(key string) (megaki.Config, error) {
+	pem, err := os.ReadFile(key)
+	if err != nil {
+		return megaki.Config{}, err
+	}
+	server, err := megaki.ParsePublicKey(pem)
+	if err != nil {
+		return megaki.Config{}, err
+	}
+	own, err := clientKey()
+	return megaki.Config{ServerKey: server, ClientKey: own, HandshakeTimeout: time.Minute}, err
+}
+
+var clientKey = sync.OnceValues(megaki.GenerateKey)
+
 // overMegaki sends a message in a session of its own.
 func overMegaki(address, key string, message []byte) func(context.Context) (func() error, func(), error) {
 	return func(ctx context.Context) (func() error, func(), error) {
-		pem, err := os.ReadFile(key)
+		config, err := megakiConfig(key)
 		if err != nil {
 			return nil, nil, err
 		}
-		server, err := megaki.ParsePublicKey(pem)
-		if err != nil {
-			return nil, nil, err
-		}
-		c := &megaki.Client{Address: address, Config: megaki.Config{ServerKey: server}}
+		c := &megaki.Client{Address: address, Config: config}
 		ask := func() error {
 			response, err := c.Send(ctx, message)
 			if err != nil {
@@ -101,5 +116,66 @@ func overMegaki(address, key string, message []byte) func(context.Context) (func
 			return nil
 		}
 		return ask, func() { c.Close() }, nil
+	}
+}
+
+// connectMegaki connects for each request, with a handshake or a resumption.
+func connectMegaki(address, key string, resume bool) func(context.Context) (func() error, func(), error) {
+	return func(ctx context.Context) (func() error, func(), error) {
+		config, err := megakiConfig(key)
+		if err != nil {
+			return nil, nil, err
+		}
+		ask := func() error {
+			c, err := megaki.Dial(ctx, "tcp", address, &config)
+			if err != nil {
+				return err
+			}
+			if resume {
+				if config.Session != nil && !c.Resumed() {
+					return errors.New("the server did a handshake in place of a resumption")
+				}
+				session := c.Session()
+				config.Session = &session
+			}
+			return c.Close()
+		}
+		return ask, func() {}, nil
+	}
+}
+
+// connectTLS does a TLS handshake for each request, without resumption.
+func connectTLS(address, target string) func(context.Context) (func() error, func(), error) {
+	return func(ctx context.Context) (func() error, func(), error) {
+		ask := func() error {
+			one, done, err := overHTTP(address, target, tlsConfig)(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
+			return one()
+		}
+		return ask, func() {}, nil
+	}
+}
+
+// connectOnly connects, sends a packet, and receives one.
+func connectOnly(address string) func(context.Context) (func() error, func(), error) {
+	return func(ctx context.Context) (func() error, func(), error) {
+		ask := func() error {
+			var d net.Dialer
+			c, err := d.DialContext(ctx, "tcp", address)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			packet := make([]byte, packetSize)
+			if _, err := c.Write(packet); err != nil {
+				return err
+			}
+			_, err = io.ReadFull(c, packet)
+			return err
+		}
+		return ask, func() {}, nil
 	}
 }

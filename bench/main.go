@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -28,6 +29,7 @@ type options struct {
 	duration time.Duration // of each round
 	rounds   int
 	conns    int
+	caddy    string // the binary; "": Caddy isn't compared
 	profile  string // file for a CPU profile of mkd, which then runs alone
 }
 
@@ -38,10 +40,14 @@ func run() error {
 	flag.DurationVar(&o.duration, "time", 3*time.Second, "`duration` of a round")
 	flag.IntVar(&o.rounds, "rounds", 5, "`number` of rounds")
 	flag.IntVar(&o.conns, "conns", 8, "`number` of connections")
+	flag.StringVar(&o.caddy, "caddy", "", "the Caddy `binary` to compare with; none if empty")
 	flag.StringVar(&o.profile, "profile", "", "run mkd alone, and write its CPU profile to `file`")
 	flag.Parse()
-	if args := flag.Args(); len(args) == 3 && args[0] == "relay" {
+	switch args := flag.Args(); {
+	case len(args) == 3 && args[0] == "relay":
 		return relay(args[1], args[2])
+	case len(args) == 2 && args[0] == "accept":
+		return accept(args[1])
 	}
 	pattern, err := regexp.Compile("(?i)" + o.pattern)
 	if err != nil {
@@ -54,6 +60,11 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if o.caddy != "" {
+		if o.caddy, err = filepath.Abs(o.caddy); err != nil {
+			return err
+		}
+	}
 	if o.profile != "" {
 		if o.profile, err = filepath.Abs(o.profile); err != nil {
 			return err
@@ -80,6 +91,17 @@ func run() error {
 		}
 		out.Flush()
 	}
+	if o.profile != "" {
+		return nil
+	}
+	for _, r := range p.reports() {
+		if pattern.MatchString(r.name) {
+			fmt.Printf("\n%s\n", r.name)
+			if err := r.run(ctx, &o, os.Stdout); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
+	}
 	return nil
 }
 
@@ -95,7 +117,11 @@ type contender struct {
 	name string
 	pids []int // whose CPU time counts, with their children's
 	// dial returns a function that makes one request and reads the response.
-	dial func(ctx context.Context) (ask func() error, close func(), err error)
+	dial  func(ctx context.Context) (ask func() error, close func(), err error)
+	conns int // 0: those of options
+
+	asks   []func() error // of the connections
+	closes []func()
 }
 
 func (l *line) names() string {
@@ -108,13 +134,19 @@ func (l *line) names() string {
 
 func (l *line) run(ctx context.Context, o *options, out *tabwriter.Writer) error {
 	rounds := make([][]round, len(l.servers))
+	for _, c := range l.servers {
+		if err := c.connect(ctx, cmp.Or(c.conns, o.conns)); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		defer c.close()
+	}
 	for i := range o.rounds + 1 {
 		for j, c := range l.servers {
 			duration := o.duration
 			if i == 0 {
 				duration = o.duration / 4 // to warm up
 			}
-			r, err := c.round(ctx, o.conns, duration)
+			r, err := c.round(ctx, duration)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}

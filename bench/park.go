@@ -21,10 +21,12 @@ type park struct {
 	Dir                                             string
 	Upstream, NginxHTTP, NginxTLS                   int // ports
 	MkdHTTP, MkdTLS, MkdMegaki, MkdRaw, Relay, User string
+	Accept, CaddyHTTP, CaddyTLS                     string
 	Body                                            string // of the upstream's response
 
 	procs                            []*exec.Cmd
 	upstream, nginx, fpm, mkd, relay int // process ids
+	accept, caddy                    int // caddy: 0 if it isn't there
 	key                              string
 }
 
@@ -37,14 +39,14 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 			p.stop()
 		}
 	}()
-	var ports [8]int
+	var ports [11]int
 	for i := range ports {
 		if ports[i], err = freePort(); err != nil {
 			return nil, err
 		}
 	}
 	p.Upstream, p.NginxHTTP, p.NginxTLS = ports[0], ports[1], ports[2]
-	for i, at := range []*string{&p.MkdHTTP, &p.MkdTLS, &p.MkdMegaki, &p.MkdRaw, &p.Relay} {
+	for i, at := range []*string{&p.MkdHTTP, &p.MkdTLS, &p.MkdMegaki, &p.MkdRaw, &p.Relay, &p.Accept, &p.CaddyHTTP, &p.CaddyTLS} {
 		*at = fmt.Sprintf("127.0.0.1:%d", ports[3+i])
 	}
 	if os.Getuid() != 0 {
@@ -93,12 +95,16 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 		{&p.fpm, []string{fpm, "-F", "-R", "-y", filepath.Join(dir, "fpm.conf")}, "unix:" + filepath.Join(dir, "fpm.sock")},
 		{&p.mkd, run, p.MkdHTTP},
 		{&p.relay, []string{self, "relay", p.Relay, fmt.Sprintf("127.0.0.1:%d", p.Upstream)}, p.Relay},
+		{&p.accept, []string{self, "accept", p.Accept}, p.Accept},
 	} {
 		if *s.pid, err = p.start(ctx, s.at, s.args...); err != nil {
 			return nil, err
 		}
 	}
-	return p, nil
+	if o.caddy != "" {
+		p.caddy, err = p.start(ctx, p.CaddyHTTP, o.caddy, "run", "--adapter", "caddyfile", "--config", filepath.Join(dir, "Caddyfile"))
+	}
+	return p, err
 }
 
 // start starts a server, and waits until it listens.
@@ -110,6 +116,7 @@ func (p *park) start(ctx context.Context, at string, args ...string) (pid int, e
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = p.Dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -187,6 +194,19 @@ http {
   }
 }
 `,
+		"Caddyfile": `{
+	admin off
+	persist_config off
+	auto_https off
+}
+http://{{.CaddyHTTP}} {
+	reverse_proxy 127.0.0.1:{{.Upstream}}
+}
+https://{{.CaddyTLS}} {
+	tls tls.crt tls.key
+	reverse_proxy 127.0.0.1:{{.Upstream}}
+}
+`,
 		"fpm.conf": `[global]
 error_log = {{.Dir}}/fpm.log
 [www]
@@ -244,25 +264,41 @@ log: {access: false}
 func (p *park) lines() []*line {
 	nginxHTTP, nginxTLS := fmt.Sprintf("127.0.0.1:%d", p.NginxHTTP), fmt.Sprintf("127.0.0.1:%d", p.NginxTLS)
 	mkd, nginx, both := []int{p.mkd}, []int{p.nginx}, []int{p.nginx, p.fpm}
+	http := []*contender{
+		{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/", nil)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/", nil)},
+		{name: "bare relay in Go", pids: []int{p.relay}, dial: overHTTP(p.Relay, "/", nil)}}
+	https := []*contender{
+		{name: "mkd", pids: mkd, dial: overHTTP(p.MkdTLS, "/", tlsConfig)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxTLS, "/", tlsConfig)}}
+	if p.caddy != 0 {
+		http = append(http, &contender{name: "Caddy", pids: []int{p.caddy}, dial: overHTTP(p.CaddyHTTP, "/", nil)})
+		https = append(https, &contender{name: "Caddy", pids: []int{p.caddy}, dial: overHTTP(p.CaddyTLS, "/", tlsConfig)})
+	}
+	raw := func(sessions, size int) *contender {
+		return &contender{name: fmt.Sprintf("mkd, %d sessions, %d B", sessions, size), pids: mkd,
+			dial: overMegaki(p.MkdRaw, p.key, []byte(strings.Repeat("m", size))), conns: sessions}
+	}
 	return []*line{
-		{"HTTP → upstream", []*contender{
-			{"mkd", mkd, overHTTP(p.MkdHTTP, "/", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/", nil)},
-			{"bare relay in Go", []int{p.relay}, overHTTP(p.Relay, "/", nil)}}},
-		{"HTTPS → upstream", []*contender{
-			{"mkd", mkd, overHTTP(p.MkdTLS, "/", tlsConfig)}, {"nginx", nginx, overHTTP(nginxTLS, "/", tlsConfig)}}},
+		{"HTTP → upstream", http},
+		{"HTTPS → upstream", https},
 		{"Megaki → upstream", []*contender{
-			{"mkd", mkd, overMegaki(p.MkdMegaki, p.key, request("/"))}, {"nginx, HTTPS", nginx, overHTTP(nginxTLS, "/", tlsConfig)}}},
+			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdMegaki, p.key, request("/"))}, {name: "nginx, HTTPS", pids: nginx, dial: overHTTP(nginxTLS, "/", tlsConfig)}}},
 		{"Megaki → PHP-FPM, not kept", []*contender{
-			{"mkd", mkd, overMegaki(p.MkdMegaki, p.key, request("/fpm"))}, {"nginx, HTTP", nginx, overHTTP(nginxHTTP, "/fpm", nil)}}},
+			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdMegaki, p.key, request("/fpm"))}, {name: "nginx, HTTP", pids: nginx, dial: overHTTP(nginxHTTP, "/fpm", nil)}}},
 		{"HTTP → PHP-FPM, not kept", []*contender{
-			{"mkd", mkd, overHTTP(p.MkdHTTP, "/fpm", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/fpm", nil)}}},
+			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/fpm", nil)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/fpm", nil)}}},
 		{"raw message → PHP worker, with PHP's CPU", []*contender{
-			{"mkd", mkd, overMegaki(p.MkdRaw, p.key, []byte(strings.Repeat("m", bodySize)))}, {"nginx, HTTP, FPM kept", both, overHTTP(nginxHTTP, "/kept", nil)}}},
+			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdRaw, p.key, []byte(strings.Repeat("m", bodySize)))}, {name: "nginx, HTTP, FPM kept", pids: both, dial: overHTTP(nginxHTTP, "/kept", nil)}}},
 		{"HTTP → on_http, with PHP's CPU", []*contender{
-			{"mkd", mkd, overHTTP(p.MkdHTTP, "/worker", nil)}, {"nginx, FPM kept", both, overHTTP(nginxHTTP, "/kept", nil)}}},
+			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/worker", nil)}, {name: "nginx, FPM kept", pids: both, dial: overHTTP(nginxHTTP, "/kept", nil)}}},
 		{"file of 1.4 KB over HTTP", []*contender{
-			{"mkd", mkd, overHTTP(p.MkdHTTP, "/files/small.css", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/files/small.css", nil)}}},
+			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/files/small.css", nil)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/files/small.css", nil)}}},
 		{"file of 1 MB over HTTP", []*contender{
-			{"mkd", mkd, overHTTP(p.MkdHTTP, "/files/large.bin", nil)}, {"nginx", nginx, overHTTP(nginxHTTP, "/files/large.bin", nil)}}},
+			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/files/large.bin", nil)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/files/large.bin", nil)}}},
+		{"full handshake", []*contender{
+			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, false)}, {name: "nginx, TLS 1.3", pids: nginx, dial: connectTLS(nginxTLS, "/")}}},
+		{"resumption", []*contender{
+			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, true)}, {name: "bare accept in Go", pids: []int{p.accept}, dial: connectOnly(p.Accept)}}},
+		{"raw message, in a crowd", []*contender{raw(1000, bodySize), raw(10, bodySize)}},
+		{"raw message, by size", []*contender{raw(8, 1<<20), raw(8, bodySize), raw(8, 1<<10), raw(8, 64<<10)}},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net"
 )
 
@@ -21,6 +22,31 @@ func relay(address, upstream string) error {
 		go relayConn(client, upstream)
 	}
 }
+
+// accept is the least that a server does for a connection with one small packet and
+// one small response: what it costs is the floor for a resumption.
+func accept(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	for {
+		client, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer client.Close()
+			buf := make([]byte, packetSize)
+			if _, err := io.ReadFull(client, buf); err == nil {
+				client.Write(buf)
+			}
+		}()
+	}
+}
+
+// packetSize is the size of the packets of a resumption, in bytes.
+const packetSize = 90
 
 // relayConn relays requests without bodies, each of which is read in one piece, and
 // so is its response.

@@ -20,20 +20,31 @@ type round struct {
 	cpu      time.Duration // of the server, for a request
 }
 
-// round has the connections ask one request after the other.
-func (c *contender) round(ctx context.Context, conns int, duration time.Duration) (round, error) {
-	asks := make([]func() error, conns)
-	for i := range asks {
+// connect makes the connections, and makes one request on each.
+func (c *contender) connect(ctx context.Context, conns int) error {
+	for range conns {
 		ask, done, err := c.dial(ctx)
 		if err != nil {
-			return round{}, err
+			return err
 		}
-		defer done()
+		c.asks, c.closes = append(c.asks, ask), append(c.closes, done)
 		if err := ask(); err != nil { // not counted: it may connect
-			return round{}, err
+			return err
 		}
-		asks[i] = ask
 	}
+	return nil
+}
+
+func (c *contender) close() {
+	for _, done := range c.closes {
+		done()
+	}
+	c.asks, c.closes = nil, nil
+}
+
+// round has the connections ask one request after the other.
+func (c *contender) round(ctx context.Context, duration time.Duration) (round, error) {
+	asks, conns := c.asks, len(c.asks)
 	before, err := cpuTime(c.pids)
 	if err != nil {
 		return round{}, err
@@ -57,11 +68,13 @@ func (c *contender) round(ctx context.Context, conns int, duration time.Duration
 	wg.Wait()
 	elapsed := time.Since(began)
 	after, err := cpuTime(c.pids)
-	if err := errors.Join(append(errs, err, ctx.Err())...); err != nil {
-		return round{}, err
+	for _, err := range append(errs, err, ctx.Err()) {
+		if err != nil {
+			return round{}, err
+		}
 	}
 	all := slices.Concat(took...)
-	if len(all) < 100 {
+	if len(all) < 20 {
 		return round{}, fmt.Errorf("only %d requests in %v", len(all), elapsed)
 	}
 	slices.Sort(all)

@@ -284,6 +284,7 @@ func (c *serverConn) respond(frame []byte, now time.Time) ([]byte, error) {
 	c.count++
 	c.messages.Store(int64(c.count))
 	c.markUsed(now)
+	c.srv.slots.busy(now)
 	if err := c.response.begin(); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // errBusy is returned if the queue for RSA work is full, or took too long.
@@ -14,9 +16,15 @@ var errBusy = errors.New("too many handshakes are waiting")
 
 const maxSlotQueue = 4096 // handshakes that may wait for RSA work, of all clients
 
+// quietAfter is how long after a message sessions are no longer busy.
+const quietAfter = 100 * time.Millisecond
+
 // slots bounds the RSA work done at once. Waiting clients are served in turn by
-// their network, so that a client that floods waits behind itself.
+// their network, so that a client that floods waits behind itself. While sessions are
+// busy one slot stays free, so that handshakes leave a processor to messages.
 type slots struct {
+	message atomic.Int64 // when a session last had one, in ns since the epoch
+
 	mu      sync.Mutex
 	limit   int // of waiting
 	size    int // how many there are
@@ -43,7 +51,7 @@ func newSlots() *slots {
 // acquire waits for a slot until ctx ends.
 func (s *slots) acquire(ctx context.Context, client netip.Prefix) error {
 	s.mu.Lock()
-	if s.free > 0 && s.waiting == 0 {
+	if s.free > s.reserved() && s.waiting == 0 {
 		s.free--
 		s.mu.Unlock()
 		return nil
@@ -74,18 +82,39 @@ func (s *slots) acquire(ctx context.Context, client netip.Prefix) error {
 	return fmt.Errorf("%w: %w", errBusy, context.Cause(ctx))
 }
 
+// busy is called for each message of a session.
+func (s *slots) busy(now time.Time) {
+	// Written seldom, since all connections share it.
+	if at := now.UnixNano(); at-s.message.Load() > int64(quietAfter/8) {
+		s.message.Store(at)
+	}
+}
+
+// reserved returns how many slots are kept for messages.
+func (s *slots) reserved() int {
+	if s.size > 1 && time.Now().UnixNano()-s.message.Load() < int64(quietAfter) {
+		return 1
+	}
+	return 0
+}
+
 func (s *slots) release() {
 	s.mu.Lock()
 	s.hand()
 	s.mu.Unlock()
 }
 
-// hand gives a slot to the next in turn, or makes it free.
+// hand makes a slot free, and gives those that are free to the next in turn.
 func (s *slots) hand() {
-	if len(s.turns) == 0 {
-		s.free++
-		return
+	s.free++
+	for len(s.turns) > 0 && s.free > s.reserved() {
+		s.free--
+		s.next().granted <- true
 	}
+}
+
+// next takes the next in turn from its queue.
+func (s *slots) next() *slotWaiter {
 	q := s.turns[0]
 	w := q.waiters[0]
 	s.turns = s.turns[1:]
@@ -95,7 +124,7 @@ func (s *slots) hand() {
 	} else {
 		delete(s.queues, q.client)
 	}
-	w.granted <- true
+	return w
 }
 
 // enqueue puts a client at the end of its network's queue. If too many wait,

@@ -336,3 +336,39 @@ func TestFloodOfHandshakes(t *testing.T) {
 		p.read(typeSYNACK)
 	}
 }
+
+// TestSlotForMessages keeps a slot free as long as sessions are busy.
+func TestSlotForMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(3, 100)
+		s.size = 3
+		s.busy(time.Now())
+		for range 2 {
+			if err := s.acquire(t.Context(), network("192.0.2.1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		granted, _ := queue(t, s, "192.0.2.2", "192.0.2.3", "192.0.2.4")
+		if got := granted(); len(got) != 0 || s.free != 1 {
+			t.Fatalf("with 2 of 3 slots taken while sessions are busy: granted %v, %d free", got, s.free)
+		}
+		s.release()
+		if got := granted(); len(got) != 1 || s.free != 1 {
+			t.Fatalf("one was released: granted %v, %d free", got, s.free)
+		}
+		time.Sleep(2 * quietAfter)
+		s.release()
+		if got := granted(); len(got) != 3 || s.free != 0 {
+			t.Fatalf("sessions are quiet: granted %v, %d free", got, s.free)
+		}
+		for range 3 {
+			s.release()
+		}
+		one := slotsOf(1, 100)
+		one.size = 1
+		one.busy(time.Now())
+		if err := one.acquire(t.Context(), network("192.0.2.1")); err != nil || one.free != 0 {
+			t.Errorf("the only slot: %v", err)
+		}
+	})
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mkd/megaki"
+)
+
+// report is a measurement that isn't a comparison of CPU times.
+type report struct {
+	name string
+	run  func(ctx context.Context, o *options, out io.Writer) error
+}
+
+func (p *park) reports() []*report {
+	return []*report{
+		{"memory of idle sessions", p.memory},
+		{"messages under a flood of handshakes", p.flood},
+	}
+}
+
+// settle is how long idle connections are left alone before their memory counts.
+const settle = 10 * time.Second
+
+// memory prints how much more resident memory servers have with idle connections than
+// when they began: sessions of mkd, TLS connections of nginx.
+func (p *park) memory(ctx context.Context, o *options, out io.Writer) error {
+	nginxTLS := fmt.Sprintf("127.0.0.1:%d", p.NginxTLS)
+	servers := []*contender{
+		{name: "mkd, Megaki", pids: []int{p.mkd}, dial: overMegaki(p.MkdMegaki, p.key, request("/"))},
+		{name: "nginx, HTTPS", pids: []int{p.nginx}, dial: overHTTP(nginxTLS, "/", tlsConfig)},
+	}
+	var began [2]int64
+	for i, c := range servers {
+		var err error
+		if began[i], err = resident(c.pids); err != nil {
+			return err
+		}
+	}
+	for _, n := range []int{1000, 8000} {
+		for i, c := range servers {
+			if err := c.connect(ctx, n); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			select {
+			case <-time.After(settle):
+			case <-ctx.Done():
+			}
+			after, err := resident(c.pids)
+			c.close()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "  %-12s  %5d connections  %5.1f KB each\n", c.name, n, float64(after-began[i])/1024/float64(n))
+		}
+	}
+	return nil
+}
+
+// resident returns the resident memory of processes and their children, in bytes.
+func resident(pids []int) (total int64, err error) {
+	for _, pid := range slices.Concat(pids, childrenOf(pids)) {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+		if err != nil {
+			return 0, err
+		}
+		var size, pages int64
+		if _, err := fmt.Sscan(string(data), &size, &pages); err != nil {
+			return 0, err
+		}
+		total += pages * int64(os.Getpagesize())
+	}
+	return total, nil
+}
+
+// childrenOf returns the children of processes, but not theirs.
+func childrenOf(pids []int) (children []int) {
+	for _, pid := range pids {
+		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		for _, field := range strings.Fields(string(data)) {
+			var child int
+			fmt.Sscan(field, &child)
+			children = append(children, child)
+		}
+	}
+	return children
+}
+
+// flood prints how long messages of 50 sessions take, each of which sends one every
+// 20 ms: quiet, and while attackers at many addresses begin 700 handshakes a second
+// with a SYN that was recorded.
+func (p *park) flood(ctx context.Context, o *options, out io.Writer) error {
+	const sessions, pause, syns = 50, 20 * time.Millisecond, 700
+	c := &contender{name: "mkd", pids: []int{p.mkd}, dial: overMegaki(p.MkdMegaki, p.key, request("/"))}
+	if err := c.connect(ctx, sessions); err != nil {
+		return err
+	}
+	defer c.close()
+	syn, err := recordSYN(ctx, p.key)
+	if err != nil {
+		return err
+	}
+	measure := func(name string) error {
+		began := time.Now()
+		took, errs := make([][]time.Duration, sessions), make([]error, sessions)
+		var wg sync.WaitGroup
+		for i, ask := range c.asks {
+			wg.Go(func() {
+				time.Sleep(pause * time.Duration(i) / sessions)
+				for time.Since(began) < o.duration*2 && errs[i] == nil && ctx.Err() == nil {
+					at := time.Now()
+					errs[i] = ask()
+					took[i] = append(took[i], time.Since(at))
+					time.Sleep(pause)
+				}
+			})
+		}
+		wg.Wait()
+		for _, err := range errs {
+			if err != nil {
+				return err
+			}
+		}
+		all := slices.Concat(took...)
+		slices.Sort(all)
+		fmt.Fprintf(out, "  %-34s  p50 %6.2f ms  p99 %6.2f ms\n", name, all[len(all)/2].Seconds()*1e3, all[len(all)*99/100].Seconds()*1e3)
+		return nil
+	}
+	if err := measure("quiet"); err != nil {
+		return err
+	}
+	flooding, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	var answered counted
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second / syns)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-flooding.Done():
+				return
+			case <-tick.C:
+				wg.Go(func() { answered.add(attack(flooding, p.MkdMegaki, i, syn)) })
+			}
+		}
+	})
+	began := time.Now()
+	err = measure(fmt.Sprintf("%d handshakes a second", syns))
+	rate := float64(answered.get()) / time.Since(began).Seconds()
+	stop()
+	wg.Wait()
+	fmt.Fprintf(out, "  of which %.0f a second were answered\n", rate)
+	return err
+}
+
+// attack begins a handshake from one of many addresses. It reports whether it was
+// answered.
+func attack(ctx context.Context, address string, i int, syn []byte) bool {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+i%100), byte(i/100%250), 1)}, Timeout: time.Second}
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.Write(syn)
+	_, err = io.ReadFull(c, make([]byte, 310)) // a SYN-ACK
+	return err == nil
+}
+
+// recordSYN returns what a client sends first.
+func recordSYN(ctx context.Context, key string) ([]byte, error) {
+	config, err := megakiConfig(key)
+	if err != nil {
+		return nil, err
+	}
+	client, server := net.Pipe()
+	defer server.Close()
+	go megaki.NewConn(ctx, client, &config)
+	buf := make([]byte, 64<<10)
+	n, err := server.Read(buf)
+	return buf[:n], err
+}
+
+// counted counts what was true.
+type counted struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counted) add(yes bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if yes {
+		c.n++
+	}
+}
+
+func (c *counted) get() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
