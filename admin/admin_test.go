@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,6 +39,9 @@ func (f *fakeDaemon) Alive(context.Context) error { return f.note("alive") }
 func (f *fakeDaemon) Drain() error { return f.note("drain") }
 
 func (f *fakeDaemon) Reopen() error { return f.note("reopen") }
+func (f *fakeDaemon) SetMaintenance(on bool) error {
+	return f.note("maintenance " + strconv.FormatBool(on))
+}
 
 func (f *fakeDaemon) RestartWorkers(_ context.Context, name string) error {
 	return f.note("restart " + name)
@@ -78,6 +82,8 @@ func TestActions(t *testing.T) {
 		func() (string, error) { return c.Upgrade(t.Context()) },
 		func() (string, error) { return c.Drain(t.Context()) },
 		func() (string, error) { return c.Reopen(t.Context()) },
+		func() (string, error) { return c.SetMaintenance(t.Context(), true) },
+		func() (string, error) { return c.SetMaintenance(t.Context(), false) },
 		func() (string, error) { return c.RestartWorkers(t.Context(), "") },
 		func() (string, error) { return c.RestartWorkers(t.Context(), "a&b=c") },
 	} {
@@ -85,7 +91,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("%q, %v", done, err)
 		}
 	}
-	if got, want := strings.Join(daemon.done, ", "), "reload, upgrade, drain, reopen, restart , restart a&b=c"; got != want {
+	if got, want := strings.Join(daemon.done, ", "), "reload, upgrade, drain, reopen, maintenance true, maintenance false, restart , restart a&b=c"; got != want {
 		t.Errorf("the daemon did %s, want %s", got, want)
 	}
 	daemon.err = errors.New("first\nsecond")

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -28,6 +29,11 @@ func (c *Client) Upgrade(ctx context.Context) (string, error) { return c.post(ct
 
 // Drain has the daemon drain and stop.
 func (c *Client) Drain(ctx context.Context) (string, error) { return c.post(ctx, "/drain", nil) }
+
+// SetMaintenance has all requests get 503 from now on, or no more.
+func (c *Client) SetMaintenance(ctx context.Context, on bool) (string, error) {
+	return c.post(ctx, "/maintenance", url.Values{"on": {strconv.FormatBool(on)}})
+}
 
 // Reopen has the log file opened anew.
 func (c *Client) Reopen(ctx context.Context) (string, error) { return c.post(ctx, "/reopen", nil) }

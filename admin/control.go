@@ -16,6 +16,8 @@ type Control interface {
 	// Drain fails the readiness check, and then stops the daemon as SIGTERM does. It
 	// doesn't wait for that.
 	Drain() error
+	// SetMaintenance has all requests get 503 from now on, or no more.
+	SetMaintenance(on bool) error
 	// Reopen opens the log file anew, after it was renamed.
 	Reopen() error
 	// RestartWorkers replaces the workers of a php backend one after the other, those

@@ -137,6 +137,15 @@ func (s *Server) actions(mux *http.ServeMux) {
 		return fmt.Sprintf("process %d serves; the old one ends after its last connection", pid), err
 	})
 	s.action(mux, "/drain", func(*http.Request) (string, error) { return "mkd drains, and then stops", s.Control.Drain() })
+	s.action(mux, "/maintenance", func(r *http.Request) (string, error) {
+		switch r.FormValue("on") {
+		case "true":
+			return "maintenance is on: all requests get 503", s.Control.SetMaintenance(true)
+		case "false":
+			return "maintenance is off", s.Control.SetMaintenance(false)
+		}
+		return "", errors.New("on must be true or false")
+	})
 	s.action(mux, "/reopen", func(*http.Request) (string, error) { return "the log file was reopened", s.Control.Reopen() })
 	s.action(mux, "/workers/restart", func(r *http.Request) (string, error) {
 		return "all workers were replaced", s.Control.RestartWorkers(r.Context(), r.FormValue("name"))

@@ -20,18 +20,20 @@ type Source interface {
 // UTC, durations in seconds, sizes in bytes. Counts are since the start of the
 // process. It has no query of a request, no whole token and no secret.
 type Status struct {
-	Version    string    `json:"version"`
-	Go         string    `json:"go"`
-	PID        int       `json:"pid"`
-	Config     string    `json:"config"` // the configuration file
-	Started    time.Time `json:"started"`
-	Now        time.Time `json:"now"`
-	State      string    `json:"state"`               // starting, ready, not ready, draining or stopping
-	NotReady   []string  `json:"not_ready,omitempty"` // why /readyz fails
-	Generation int       `json:"generation"`          // 1, and one more for each reload that succeeded
-	Reloads    Reloads   `json:"reloads"`
-	InFlight   int       `json:"in_flight"` // requests
-	Requests   uint64    `json:"requests"`
+	Version  string    `json:"version"`
+	Go       string    `json:"go"`
+	PID      int       `json:"pid"`
+	Config   string    `json:"config"` // the configuration file
+	Started  time.Time `json:"started"`
+	Now      time.Time `json:"now"`
+	State    string    `json:"state"`               // starting, ready, not ready, draining or stopping
+	NotReady []string  `json:"not_ready,omitempty"` // why /readyz fails
+	// Maintenance is whether all requests get 503.
+	Maintenance bool    `json:"maintenance"`
+	Generation  int     `json:"generation"` // 1, and one more for each reload that succeeded
+	Reloads     Reloads `json:"reloads"`
+	InFlight    int     `json:"in_flight"` // requests
+	Requests    uint64  `json:"requests"`
 
 	Listeners    []Listener        `json:"listeners"`
 	Routes       []Route           `json:"routes"`

@@ -68,6 +68,10 @@ func (w *walker) check(cfg *Config) {
 	for r := range cfg.EachRoute() {
 		w.checkCompress(r.Compress)
 	}
+	w.checkErrorPages(cfg.ErrorPages)
+	for r := range cfg.EachRoute() {
+		w.checkErrorPages(r.ErrorPages)
+	}
 	w.inherit(cfg.Routes)
 	w.checkRoutes(cfg)
 }

@@ -24,6 +24,10 @@ type Config struct {
 	// file, so that this file can end with a route for all else.
 	Include []string `yaml:"include"`
 
+	// Pages for errors, of all routes that don't have their own, and where no route
+	// matches.
+	ErrorPages *ErrorPages `yaml:"error_pages" example:"{pages: {5xx: VALUE}}|errors/5xx.html"`
+
 	// Limits of the whole daemon.
 	Limits Limits `yaml:"limits"`
 

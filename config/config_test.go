@@ -19,6 +19,7 @@ type fakeFile struct {
 }
 
 func (f fakeFile) Mode() fs.FileMode { return f.mode }
+func (f fakeFile) Size() int64       { return 0 }
 func (f fakeFile) IsDir() bool       { return f.mode.IsDir() }
 
 // fakeStat decides by a path's name what it is: "...missing..." or "storage"
@@ -145,7 +146,7 @@ func TestTags(t *testing.T) {
 		"hashed-field", "cookie",
 		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret",
 		"regexp", "query", "template", "rewritten-path", "rewritten-query", "media-type",
-		"realm", "claim"}
+		"realm", "claim", "status"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {

@@ -122,6 +122,8 @@ func checkText(format, key, value string) error {
 		return checkFieldTemplate(value)
 	case "type":
 		return checkType(key, value)
+	case "status":
+		return checkStatus(key)
 	case "query", "claim":
 		if key == "" {
 			return errors.New("want a name")

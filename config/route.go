@@ -81,6 +81,9 @@ type Route struct {
 	// listener has verified; one without gets 403.
 	ClientCertificate string `yaml:"client_certificate" oneof:"required"`
 
+	// Pages for errors, in place of the `error_pages` of the file.
+	ErrorPages *ErrorPages `yaml:"error_pages" example:"{pages: {5xx: VALUE}}|errors/5xx.html"`
+
 	// Lets only clients pass that prove who they are. Such a route takes no raw
 	// messages. Those of routes inside of each other add up. The response to others is
 	// 401.

@@ -46,6 +46,7 @@ func (d *Daemon) Status() *admin.Status {
 	for _, k := range request.Kinds() {
 		st.Failures[k.String()] = d.tally.Failures(int(k))
 	}
+	st.Maintenance = g.routes.Maintenance()
 	d.phaseStatus(st)
 	d.listenerStatus(st)
 	for i := range g.cfg.Backends {

@@ -258,6 +258,12 @@ func (s *service) Drain() error {
 	return nil
 }
 
+// SetMaintenance implements admin.Control.
+func (s *service) SetMaintenance(on bool) error {
+	s.daemon.SetMaintenance(on)
+	return nil
+}
+
 // RestartWorkers implements admin.Control.
 func (s *service) RestartWorkers(ctx context.Context, name string) error {
 	return s.daemon.RestartWorkers(ctx, name)

@@ -37,6 +37,9 @@ func problems(st *admin.Status) (all []string) {
 	for _, why := range st.NotReady {
 		add("not ready: %s", why)
 	}
+	if st.Maintenance {
+		add("maintenance is on: all requests get 503; mkd maintenance off ends it")
+	}
 	if st.Reloads.LastError != "" {
 		add("the last reload was refused: %s", strings.ReplaceAll(st.Reloads.LastError, "\n", "; "))
 	}

@@ -92,6 +92,22 @@ once.`,
 	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Drain(ctx) })
 }
 
+func maintenanceCommand() *cobra.Command {
+	return actionCommand(&cobra.Command{
+		Use:   "maintenance on|off",
+		Short: "Have the running daemon respond to all requests with 503",
+		Long: `Have the running daemon respond to all requests with 503 and Retry-After, and with
+the page for 503 in error_pages, until "mkd maintenance off". Raw messages close
+their connections. Requests in flight end as they would. Health checks, metrics and
+mkd status work on. A reload doesn't change it; a restart or an upgrade ends it.`,
+		Example:   "  mkd maintenance on",
+		ValidArgs: []string{"on", "off"},
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+	}, func(ctx context.Context, c *admin.Client, args []string) (string, error) {
+		return c.SetMaintenance(ctx, args[0] == "on")
+	})
+}
+
 func workersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "workers",

@@ -40,7 +40,7 @@ Start with a key and the configuration:
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate(versionText())
-	root.AddCommand(runCommand(), checkCommand(), reloadCommand(), upgradeCommand(), drainCommand(), reopenCommand(), workersCommand(), statusCommand(), topCommand(), sessionsCommand(), leaksCommand(), phpCommand(), keygenCommand(), keyCommand(), schemaCommand(), migrateCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand(), reloadCommand(), upgradeCommand(), drainCommand(), maintenanceCommand(), reopenCommand(), workersCommand(), statusCommand(), topCommand(), sessionsCommand(), leaksCommand(), phpCommand(), keygenCommand(), keyCommand(), schemaCommand(), migrateCommand(), versionCommand())
 	return root
 }
 

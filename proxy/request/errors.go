@@ -39,6 +39,7 @@ const (
 	Fault                       // mkd itself failed
 	Busy                        // all workers or connections are in use, or a limit of memory is reached
 	Down                        // no server of the backend can be reached
+	Maintenance                 // mkd maintenance on
 	Stopping                    // cut off at the end of shutdown_timeout
 	TimedOut                    // the backend took too long
 	DiskFull                    // there is no room for the body
@@ -60,7 +61,7 @@ func (k Kind) String() string {
 		NoRoute: "no_route", NotFound: "not_found", BadMethod: "bad_method",
 		SlowBody: "slow_body", NoLength: "no_length", FailedCondition: "failed_condition", TooLarge: "too_large",
 		BadRange: "bad_range", TooMany: "rate_limit", ClientGone: "client_gone", Failed: "script_failed", Fault: "fault_in_mkd",
-		Busy: "busy", Down: "backend_down", Stopping: "stopping", TimedOut: "timed_out", DiskFull: "disk_full",
+		Busy: "busy", Down: "backend_down", Maintenance: "maintenance", Stopping: "stopping", TimedOut: "timed_out", DiskFull: "disk_full",
 	}[k]
 }
 
@@ -88,6 +89,7 @@ func Errorf(k Kind, format string, args ...any) error {
 var (
 	ErrNoRoute       error = &Error{Kind: NoRoute, Err: errors.New("no route matches")}
 	ErrClientGone    error = &Error{Kind: ClientGone, Err: errors.New("the client left before its response was complete")}
+	ErrMaintenance   error = &Error{Kind: Maintenance, Err: errors.New("mkd is in maintenance"), RetryAfter: time.Minute}
 	ErrStopping      error = &Error{Kind: Stopping, Err: errors.New("cut off at the end of shutdown_timeout")}
 	ErrNoCertificate error = &Error{Kind: NoCertificate, Err: errors.New("the client has no certificate"), Hint: "A client certificate is needed here."}
 	ErrMisdirected   error = &Error{Kind: Misdirected, Err: errors.New("the TLS connection was opened for a name with other rules for certificates of clients")}

@@ -53,6 +53,7 @@ type Request struct {
 	// None of them may come after the body, either.
 	Overridden []string
 	Record     Record
+	Pages      Pages // for errors; nil: there are none
 
 	ctx      *Context // used again until somebody waits for its end
 	parent   context.Context
@@ -131,7 +132,7 @@ func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Raw, r.Message, r.Session, r.Secure, r.Cert, r.Exempt, r.Stopping, r.Own = false, nil, nil, false, nil, false, nil, nil
 	r.Local, r.Remote, r.Client = netip.AddrPort{}, netip.AddrPort{}, netip.AddrPort{}
 	r.Listener, r.Key, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix, r.User, r.askedURI = "", "", "", "", "", "", "", "", "", ""
-	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record = 0, false, false, nil, Record{}
+	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record, r.Pages = 0, false, false, nil, Record{}, nil
 	r.received.Store(0)
 	r.id, r.set = "", 0
 	r.ctx.reset(r.parent)

@@ -39,6 +39,7 @@ var statuses = [...]int{
 	Fault:           http.StatusInternalServerError,
 	Busy:            http.StatusServiceUnavailable,
 	Down:            http.StatusServiceUnavailable,
+	Maintenance:     http.StatusServiceUnavailable,
 	Stopping:        http.StatusServiceUnavailable,
 	TimedOut:        http.StatusGatewayTimeout,
 	DiskFull:        http.StatusInsufficientStorage,
@@ -86,8 +87,14 @@ func hint(err error) string {
 	return ""
 }
 
-// RespondError writes the response to a request that ended with err.
-func RespondError(w Response, err error) {
+// Pages are the bodies of errors.
+type Pages interface {
+	// Page returns the body for a status, and false if there is none.
+	Page(status int) (contentType, body string, ok bool)
+}
+
+// RespondError writes the response to a request that ended with err. pages may be nil.
+func RespondError(w Response, err error, pages Pages) {
 	status := Status(err)
 	if after := retryAfter(err, status); after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
@@ -95,6 +102,13 @@ func RespondError(w Response, err error) {
 	var e *Error
 	if errors.As(err, &e) && e.Challenge != "" {
 		w.Header().Set("WWW-Authenticate", e.Challenge)
+	}
+	if pages != nil {
+		if contentType, body, ok := pages.Page(status); ok {
+			w.Header().Set("Content-Type", contentType)
+			RespondText(w, status, body)
+			return
+		}
 	}
 	text := hint(err)
 	if text != "" {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 
 	"mkd/proxy/forward"
 	"mkd/proxy/httpmsg"
@@ -20,9 +21,12 @@ import (
 // the request, and writes the access line.
 type Handler struct {
 	routes   []listed
+	pages    *pages    // nil: there are none
 	redirect *redirect // all requests are redirected to HTTPS; nil: they aren't
 	clients  *forward.Clients
 	logs     *logs.Logs
+
+	maintenance *atomic.Bool
 
 	failures  *tally.Tally
 	unmatched *tally.Requests // counts the requests that no route takes
@@ -31,6 +35,9 @@ type Handler struct {
 // Handle implements request.Lease together with the generation's Release.
 func (h *Handler) Handle(w request.Response, r *request.Request, refused error) error {
 	defer h.end(w, r)
+	if h.pages != nil {
+		r.Pages = h.pages
+	}
 	err := h.respond(w, r, refused)
 	if err == nil {
 		return nil
@@ -39,7 +46,7 @@ func (h *Handler) Handle(w request.Response, r *request.Request, refused error) 
 		err = request.ErrStopping
 	}
 	r.Record.Err = err
-	if r.Raw || !respondError(w, err) {
+	if r.Raw || !respondError(w, err, r.Pages) {
 		return err
 	}
 	return nil
@@ -68,7 +75,7 @@ func (h *Handler) respond(w request.Response, r *request.Request, refused error)
 
 // respondError writes the response to a request that ended with err, and reports
 // false if it can't: a part of a response has been sent, or there is no room.
-func respondError(w request.Response, err error) bool {
+func respondError(w request.Response, err error, pages request.Pages) bool {
 	h := w.Header()
 	allow, contentRange := h["Allow"], h["Content-Range"] // of a 405, of a 416
 	for range 2 {
@@ -81,11 +88,12 @@ func respondError(w request.Response, err error) bool {
 		if contentRange != nil {
 			h["Content-Range"] = contentRange
 		}
-		request.RespondError(w, err)
+		request.RespondError(w, err, pages)
 		if w.Finish() == nil {
 			return true
 		}
-		w.ChangeHeader(nil) // perhaps the route's fields don't fit
+		w.ChangeHeader(nil) // perhaps the route's fields don't fit, or the page
+		pages = nil
 	}
 	return false
 }
@@ -108,10 +116,18 @@ func (h *Handler) serve(w request.Response, r *request.Request) error {
 		return errTrace
 	case h.redirect != nil:
 		return h.redirect.Serve(w, r)
+	case rt == nil && h.maintenance.Load():
+		return request.ErrMaintenance
 	case rt == nil:
 		return request.ErrNoRoute
 	}
 	r.Record.Tally = rt.tally
+	if h.maintenance.Load() {
+		if rt.pages != nil {
+			r.Pages = rt.pages
+		}
+		return request.ErrMaintenance
+	}
 	return rt.serve(w, r)
 }
 

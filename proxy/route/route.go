@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"mkd/config"
 	"mkd/proxy/auth"
@@ -26,6 +27,9 @@ type Routes struct {
 	logs    *logs.Logs
 	tally   *tally.Tally
 	auth    *auth.State
+	pages   *pages // nil: there are none
+
+	maintenance *atomic.Bool // of all configurations
 }
 
 // route is one of the configuration's.
@@ -46,6 +50,7 @@ type route struct {
 	request     *headerChanges // nil: none
 	response    *headerChanges
 	compression *forward.Compression // nil: none
+	pages       *pages               // nil: those of the file
 	rewrite     *rewrite             // nil: none
 	groups      expressions          // of its path_regexp, and of those around it
 }
@@ -60,10 +65,11 @@ func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.
 		tally:   t,
 	}
 	if old != nil {
-		rs.auth = old.auth
+		rs.auth, rs.maintenance = old.auth, old.maintenance
 	} else {
-		rs.auth = auth.NewState(l.Main.Sugar().Warnf)
+		rs.auth, rs.maintenance = auth.NewState(l.Main.Sugar().Warnf), new(atomic.Bool)
 	}
+	rs.pages = newPages(cfg.ErrorPages, l)
 	b := builder{rs: rs, old: old, backend: backend}
 	rs.top = b.routes(cfg.Routes, nil, "")
 	return rs, errors.Join(b.errs...)
@@ -111,6 +117,9 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	r.request = newHeaderChanges(&c.Headers.Request, around.request, r.groups)
 	r.response = newHeaderChanges(&c.Headers.Response, around.response, r.groups)
 	r.rewrite = newRewrite(c.Rewrite, r.groups)
+	if r.pages = newPages(c.ErrorPages, b.rs.logs); r.pages == nil {
+		r.pages = b.rs.pages
+	}
 	r.compression = forward.NewCompression(c.Compress)
 	if c.RateLimit != nil {
 		r.limits = append(r.limits, b.old.takeLimit(c, outer))
@@ -131,6 +140,13 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	return r
 }
 
+// SetMaintenance has all requests, those of later configurations too, get 503 from now on,
+// or no more.
+func (rs *Routes) SetMaintenance(on bool) { rs.maintenance.Store(on) }
+
+// Maintenance reports whether all requests get 503.
+func (rs *Routes) Maintenance() bool { return rs.maintenance.Load() }
+
 // Has reports whether there is a route of a name with a backend.
 func (rs *Routes) Has(name, backend string) bool {
 	return slices.ContainsFunc(rs.all, func(r *route) bool { return r.name == name && r.target == backend })
@@ -148,7 +164,7 @@ type listed struct {
 
 // Handler returns the handler of a listener.
 func (rs *Routes) Handler(l *config.Listener) *Handler {
-	h := &Handler{clients: rs.clients, logs: rs.logs, failures: rs.tally, unmatched: rs.tally.Requests(tally.Name{Listener: l.Name})}
+	h := &Handler{pages: rs.pages, maintenance: rs.maintenance, clients: rs.clients, logs: rs.logs, failures: rs.tally, unmatched: rs.tally.Requests(tally.Name{Listener: l.Name})}
 	h.routes = rs.list(rs.top, l.Name, false)
 	if l.HTTP != nil && l.HTTP.RedirectHTTPS {
 		h.redirect = toHTTPS(httpsPort(rs.cfg))
@@ -192,6 +208,9 @@ func httpsPort(cfg *config.Config) int {
 func (rt *route) serve(w request.Response, r *request.Request) error {
 	r.Record.Route, r.Record.Backend = rt.name, rt.target
 	r.Timeout, r.EncodedSlashes = rt.cfg.Timeout, rt.cfg.EncodedSlashes
+	if rt.pages != nil {
+		r.Pages = rt.pages
+	}
 	if changes := rt.response.expand(r); changes != nil {
 		w.ChangeHeader(changes.apply)
 		r.Overridden = changes.overridden
@@ -233,10 +252,10 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 		return err
 	}
 	r.StartTimeout()
-	if rt.compression != nil {
-		return rt.compression.Compress(w, r, rt.backend, coding)
+	if rt.pages != nil && rt.pages.intercept {
+		return rt.pages.serve(w, func(w request.Response) error { return rt.ask(w, r, coding) })
 	}
-	return rt.backend.Serve(w, r)
+	return rt.ask(w, r, coding)
 }
 
 // guard has the guards of a route decide, one after the other.
@@ -253,4 +272,12 @@ func (rt *route) guard(w request.Response, r *request.Request) (passed bool, err
 		w.ChangeHeader(rt.response.expand(r).apply) // {user} is known now
 	}
 	return true, nil
+}
+
+// ask has the backend respond.
+func (rt *route) ask(w request.Response, r *request.Request, coding string) error {
+	if rt.compression != nil {
+		return rt.compression.Compress(w, r, rt.backend, coding)
+	}
+	return rt.backend.Serve(w, r)
 }

@@ -1,0 +1,169 @@
+package route
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+
+	"mkd/config"
+	"mkd/proxy/logs"
+	"mkd/proxy/request"
+)
+
+// pages are the error_pages of a route.
+type pages struct {
+	files     map[string]*page // by status, as 404 or 5xx
+	intercept bool
+	logs      *logs.Logs
+}
+
+// newPages returns nil if there are none.
+func newPages(c *config.ErrorPages, l *logs.Logs) *pages {
+	if c == nil {
+		return nil
+	}
+	p := &pages{files: make(map[string]*page), intercept: c.Intercept, logs: l}
+	for status, path := range c.Pages {
+		p.files[status] = newPage(path, "")
+	}
+	return p
+}
+
+// of returns the page of a status, nil if there is none.
+func (p *pages) of(status int) *page {
+	if file := p.files[strconv.Itoa(status)]; file != nil {
+		return file
+	}
+	return p.files[strconv.Itoa(status/100)+"xx"]
+}
+
+// Page implements request.Pages.
+func (p *pages) Page(status int) (contentType, body string, ok bool) {
+	file := p.of(status)
+	if file == nil {
+		return "", "", false
+	}
+	body, err := file.read()
+	if err != nil {
+		p.logs.Main.Sugar().Warnw("an error page can't be read", "status", status, "error", err)
+		return "", "", false
+	}
+	return file.contentType, body, true
+}
+
+// keptFields are those of a response whose body is replaced that still say something.
+var keptFields = []string{"Allow", "Cache-Control", "Retry-After", "Set-Cookie", "Www-Authenticate"}
+
+// serve has a backend respond, and puts a page in place of a response with a status that
+// has one.
+func (p *pages) serve(w request.Response, ask func(request.Response) error) error {
+	in := &interceptor{Response: w, pages: p}
+	to := request.Response(in)
+	if m, ok := w.(request.Message); ok {
+		to = &interceptedMessage{in, m}
+	}
+	err := ask(to)
+	if in.status == 0 {
+		return err
+	}
+	kept := make(http.Header)
+	for _, name := range keptFields {
+		if lines := w.Header()[name]; lines != nil {
+			kept[name] = lines
+		}
+	}
+	if !w.Reset() {
+		return request.Errorf(request.Broken, "the response can't be replaced by an error page")
+	}
+	h := w.Header()
+	for name, lines := range kept {
+		h[name] = lines
+	}
+	h["Content-Type"] = []string{in.contentType}
+	return request.RespondText(w, in.status, in.body)
+}
+
+// interceptor is a response that isn't sent if its status has a page.
+type interceptor struct {
+	request.Response
+	pages *pages
+
+	status            int // of the response that is replaced; 0: none is
+	contentType, body string
+	begun             bool
+	dropped           int // bytes
+}
+
+// maxDropped is how much of a body is received that a page replaces, so that the
+// connection to the server can be used again.
+const maxDropped = 256 << 10
+
+var errDropped = errors.New("the response is replaced by an error page")
+
+// WriteHeader implements http.ResponseWriter.
+func (in *interceptor) WriteHeader(status int) {
+	if status >= 400 && !in.begun && in.status == 0 {
+		if contentType, body, ok := in.pages.Page(status); ok {
+			in.status, in.contentType, in.body = status, contentType, body
+			return
+		}
+	}
+	if in.begun = in.begun || status >= 200; in.status == 0 {
+		in.Response.WriteHeader(status)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (in *interceptor) Write(p []byte) (int, error) {
+	if in.status == 0 {
+		in.begun = true
+		return in.Response.Write(p)
+	}
+	if in.dropped += len(p); in.dropped > maxDropped {
+		return 0, errDropped
+	}
+	return len(p), nil
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (in *interceptor) ReadFrom(r io.Reader) (int64, error) {
+	if to, ok := in.Response.(io.ReaderFrom); ok && in.status == 0 {
+		in.begun = true
+		return to.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{in}, r)
+}
+
+// FlushError is for http.ResponseController.
+func (in *interceptor) FlushError() error {
+	if in.status != 0 {
+		return nil
+	}
+	return http.NewResponseController(in.Response).Flush()
+}
+
+// Unwrap is for http.ResponseController.
+func (in *interceptor) Unwrap() http.ResponseWriter { return in.Response }
+
+// SwitchProtocols implements request.Switcher, if the response does.
+func (in *interceptor) SwitchProtocols() (net.Conn, io.Reader, error) {
+	s, ok := in.Response.(request.Switcher)
+	if !ok {
+		return nil, nil, errors.ErrUnsupported
+	}
+	return s.SwitchProtocols()
+}
+
+// interceptedMessage is an interceptor of a Message, which it is itself.
+type interceptedMessage struct {
+	*interceptor
+	message request.Message
+}
+
+// SetReason implements request.Message.
+func (in *interceptedMessage) SetReason(status string) { in.message.SetReason(status) }
+
+// Verbatim implements request.Message.
+func (in *interceptedMessage) Verbatim() io.Writer { return in.message.Verbatim() }
