@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// identity tells a version of a file from others: each change of its content, its
+// identity distinguishes a version of a file from others: each change of its content, its
 // name or its mode sets the time of its last change.
 type identity struct {
 	device, inode uint64

@@ -86,7 +86,7 @@ func modifiedAt(info fs.FileInfo) time.Time {
 	return modified
 }
 
-// mediaKind is what a response says of the media type of a file.
+// mediaKind is the media type of a file, as a response has it.
 type mediaKind struct {
 	mime    string
 	unknown bool // clients mustn't guess
