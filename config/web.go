@@ -27,7 +27,7 @@ type HTTPS struct {
 	Web
 }
 
-// HTTP is a listener that speaks plain HTTP/1.1.
+// HTTP is a listener that speaks plain HTTP/1.1, and with `h2c` HTTP/2 too.
 type HTTP struct {
 	// Where to listen, as `host:port`. Without a host, as in `:80`, it is all
 	// addresses of the machine. Port 0 takes any free port.
@@ -37,6 +37,10 @@ type HTTP struct {
 	// address with `https://`; no route takes anything from this listener then.
 	// Authorities can still ask for certificates through it.
 	RedirectHTTPS bool `yaml:"redirect_https" default:"false"`
+
+	// Whether clients may speak HTTP/2 here without TLS, which they have to know (h2c
+	// with prior knowledge), as those of gRPC within a network.
+	H2C bool `yaml:"h2c" default:"false"`
 
 	Web
 }

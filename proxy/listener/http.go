@@ -136,6 +136,9 @@ func (c *httpConn) handle(w *http1.Response, h *http.Request, refused error) err
 type httpListener struct{ *web }
 
 func newHTTP(l *config.Listener, d *Daemon, sh *shared) (server, error) {
+	if l.HTTP.H2C {
+		return newCleartext(l, d, sh), nil
+	}
 	return &httpListener{newWeb(l.Name, &l.HTTP.Web, d, sh)}, nil
 }
 

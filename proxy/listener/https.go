@@ -31,15 +31,19 @@ type httpsListener struct {
 }
 
 func newHTTPS(l *config.Listener, d *Daemon, sh *shared) (server, error) {
-	h := &httpsListener{web: newWeb(l.Name, &l.HTTPS.Web, d, sh), tls: d.TLS}
-	h.secure = true
-	h.altSvc = func() []string { return nil }
+	h := newBothVersions(newWeb(l.Name, &l.HTTPS.Web, d, sh), d)
+	h.tls, h.secure = d.TLS, true
 	if l.HTTPS.HTTP3 {
 		h.http3 = newHTTP3(h)
 		h.altSvc = sh.altSvc
 		h.http1.AltSvc = sh.altSvc
 	}
-	h.http2Conns = newHandover()
+	return h, nil
+}
+
+// newBothVersions returns a listener of HTTP/1 and HTTP/2 that has no TLS yet.
+func newBothVersions(w *web, d *Daemon) *httpsListener {
+	h := &httpsListener{web: w, http2Conns: newHandover(), altSvc: func() []string { return nil }}
 	h.http2 = &http.Server{
 		Handler:        http.HandlerFunc(h.serveHTTP2),
 		ConnContext:    h.http2Context,
@@ -57,7 +61,7 @@ func newHTTPS(l *config.Listener, d *Daemon, sh *shared) (server, error) {
 			WriteByteTimeout: h.cfg.WriteTimeout,
 		},
 	}
-	return h, nil
+	return h
 }
 
 // Bounds of what HTTP/2 clients may send ahead of the backend, in bytes.
@@ -78,18 +82,24 @@ func (l *httpsListener) serve(c net.Conn, done func()) (handedOver bool) {
 	}
 	switch secure.ConnectionState().NegotiatedProtocol {
 	case "h2":
-		l.serving.Do(func() { go l.http2.Serve(l.http2Conns) })
-		l.open.Store(secure, done)
-		if l.http2Conns.give(secure) {
-			return true
-		}
-		l.open.Delete(secure)
-		secure.Close()
+		return l.giveHTTP2(secure, done)
 	case "http/1.1", "":
 		l.http1.ServeConn(secure)
 	default: // an authority's challenge (RFC 8737), which the handshake has met
 		secure.Close()
 	}
+	return false
+}
+
+// giveHTTP2 hands a connection to the server of HTTP/2.
+func (l *httpsListener) giveHTTP2(c net.Conn, done func()) (handedOver bool) {
+	l.serving.Do(func() { go l.http2.Serve(l.http2Conns) })
+	l.open.Store(c, done)
+	if l.http2Conns.give(c) {
+		return true
+	}
+	l.open.Delete(c)
+	c.Close()
 	return false
 }
 
