@@ -25,7 +25,9 @@ func cleartextClient(t *testing.T) *http.Client {
 // TestCleartextHTTP2: with h2c a plain listener serves both versions, and gRPC.
 func TestCleartextHTTP2(t *testing.T) {
 	s := &grpcService{ended: make(chan error, 1)}
-	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Method+" "+r.Header.Get("X-Forwarded-Proto")) })
+	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.Method+" "+r.Header.Get("X-Forwarded-Proto"))
+	})
 	p, _ := start(t, load(t, `
 listeners:
   plain: {http: {address: "127.0.0.1:0", h2c: true}}
