@@ -52,7 +52,7 @@ WORDPRESS  = nginx:nginx-light php-fpm:php-fpm /usr/share/wordpress/wp-load.php:
 MEDIAWIKI  = nginx:nginx-light php-fpm:php-fpm /usr/share/mediawiki/index.php:mediawiki \
              $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 $(PHP_LIB)/intl.so:php-intl $(PHP_LIB)/mbstring.so:php-mbstring $(PHP_LIB)/xml.so:php-xml
 PACKAGE    = lintian:lintian debootstrap:debootstrap systemd-analyze:systemd logrotate:logrotate man:man-db
-LONG_NEEDS = $(TEST_NEEDS) $(PACKAGE) chromium:chromium tmux:tmux $(C_LONG) $(MAVEN) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
+LONG_NEEDS = $(TEST_NEEDS) $(PACKAGE) chromium:chromium tmux:tmux /usr/sbin/named:bind9 $(C_LONG) $(MAVEN) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
 .PHONY: help run build cross install deb test test-long bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
