@@ -99,6 +99,8 @@ func needless(d *nginxconf.Directive) bool {
 		return len(d.Args) == 2 && d.Arg(1) == "$fastcgi_path_info"
 	case "types": // nginx's own list
 		return filepath.Base(d.File) == "mime.types"
+	case "fastcgi_intercept_errors", "proxy_intercept_errors": // without an error_page nothing changes
+		return true
 	case "default_type":
 		return last(d.Args) == "application/octet-stream"
 	}

@@ -60,6 +60,7 @@ func convert(file string, all []*nginxconf.Directive) (*Result, error) {
 type migration struct {
 	file      string
 	done      map[*nginxconf.Directive]bool // it has been moved, or needs nothing
+	refused   map[*nginxconf.Directive]bool // a comment has why each of these isn't moved
 	lost      int
 	upstreams map[string]*upstream
 	zones     map[string]*nginxconf.Directive // of limit_req_zone, by name
@@ -71,7 +72,7 @@ type migration struct {
 }
 
 func newMigration(file string) *migration {
-	return &migration{file: file, done: make(map[*nginxconf.Directive]bool), upstreams: make(map[string]*upstream), zones: make(map[string]*nginxconf.Directive)}
+	return &migration{file: file, done: make(map[*nginxconf.Directive]bool), refused: make(map[*nginxconf.Directive]bool), upstreams: make(map[string]*upstream), zones: make(map[string]*nginxconf.Directive)}
 }
 
 // comment returns the comment for a directive that isn't moved.

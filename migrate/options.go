@@ -262,10 +262,3 @@ func (m *migration) responseFields(l *location, r *route) {
 func (l *location) passes() bool {
 	return slices.ContainsFunc(l.scope.own, func(d *directive) bool { return d.Name == "proxy_pass" || d.Name == "grpc_pass" })
 }
-
-// errorPages adds pages for errors.
-func (m *migration) errorPages(s *site, l *location, r *route) {
-	for _, d := range l.scope.nearest("error_page") {
-		r.comments = append(r.comments, m.comment(d, "see error_pages"))
-	}
-}

@@ -51,7 +51,7 @@ func (r *route) lift(inside []*route) {
 		servers := 0
 		all := true
 		for _, in := range inside {
-			concerned := in.serves || key != "compress" && key != "max_body"
+			concerned := in.serves || key != "compress" && key != "max_body" && key != "error_pages"
 			if key == "max_body" {
 				concerned = concerned && !in.onlyFiles
 			}

@@ -33,7 +33,7 @@ What can't be moved becomes a comment at its place, with the file and line that 
 from and the reason; so does what behaves differently. Read these before you go on:
 
   mkd migrate nginx /etc/nginx/sites-enabled/shop --out config.yaml
-  grep -n "isn't moved\|differs" config.yaml
+  grep -nE "isn't moved:|differs:" config.yaml
   mkd check --config config.yaml
 
 The listeners have the ports of nginx. To try mkd beside it, change them, and ask both for

@@ -164,7 +164,7 @@ func movedFiles(t *testing.T, dir, text string) string {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"etc/ssl/a.crt", "etc/ssl/a.key", "etc/ssl/ca.crt", "srv/private/htpasswd"} {
+	for _, file := range []string{"etc/ssl/a.crt", "etc/ssl/a.key", "etc/ssl/ca.crt", "srv/private/htpasswd", "srv/site/404.html", "srv/site/50x.html"} {
 		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
