@@ -187,6 +187,9 @@ func (s *schemaWriter) scalar(t *testing.T, typ reflect.Type, f field) *schema {
 		number.Type = "number"
 		return &schema{AnyOf: []*schema{number, byVariable}}
 	case reflect.String:
+		if f.format == "secret" {
+			return &schema{AnyOf: []*schema{{Type: "string"}, bySecret}}
+		}
 		if len(f.oneOf) == 0 {
 			return &schema{Type: "string"}
 		}
