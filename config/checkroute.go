@@ -44,6 +44,8 @@ func (w *walker) checkRoutes(cfg *Config) {
 		w.checkRaw(r)
 		w.checkClientCertificate(r, cfg)
 		w.checkResponse(r)
+		w.checkCORS(r.CORS)
+		w.checkRateLimit(r.RateLimit)
 		w.checkRewrite(r)
 		w.checkNested(r)
 		w.checkTwice(&r.Match.Headers)
@@ -162,6 +164,17 @@ func (w *walker) checkResponse(r *Route) {
 		if status := r.Respond.Status; status == 204 || status == 205 || status == 304 {
 			w.wrong(&r.Respond.Body, "a response with the status %d has no body; remove it, or use another status", status)
 		}
+	}
+}
+
+func (w *walker) checkRateLimit(l *RateLimit) {
+	if l == nil || !w.sound(&l.By, &l.Header) {
+		return
+	}
+	if l.By == "header" && l.Header == "" {
+		w.wrong(&l.By, "which field? Give header too, as in header: X-Api-Key")
+	} else if l.By != "header" && l.Header != "" {
+		w.wrong(&l.Header, "it has no effect without by: header")
 	}
 }
 

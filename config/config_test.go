@@ -146,7 +146,7 @@ func TestTags(t *testing.T) {
 		"hashed-field", "cookie",
 		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret",
 		"regexp", "query", "template", "rewritten-path", "rewritten-query", "media-type",
-		"realm", "claim", "status"}
+		"realm", "claim", "status", "origin", "cors-field", "limited-field"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {

@@ -36,6 +36,12 @@ func checkFormat(format, s string) error {
 		return checkUpstream(s)
 	case "path":
 		return checkPathPattern(s)
+	case "origin":
+		return checkOrigin(s)
+	case "cors-field":
+		return checkCORSField(s)
+	case "limited-field":
+		return checkMatchedField(s)
 	case "realm":
 		return checkRealm(s)
 	case "template":

@@ -81,6 +81,9 @@ type Route struct {
 	// listener has verified; one without gets 403.
 	ClientCertificate string `yaml:"client_certificate" oneof:"required"`
 
+	// Lets pages of other origins read the responses.
+	CORS *CORS `yaml:"cors" example:"{origins: [VALUE]}|https://app.example.org"`
+
 	// Pages for errors, in place of the `error_pages` of the file.
 	ErrorPages *ErrorPages `yaml:"error_pages" example:"{pages: {5xx: VALUE}}|errors/5xx.html"`
 
@@ -198,6 +201,11 @@ type RateLimit struct {
 
 	// Which requests share a limit: `client`, those of an address (IPv6: of a
 	// /64); `session`, those of a Megaki session, or of an address where there is
-	// none; `all`, all of the route.
-	By string `yaml:"by" default:"client" oneof:"client session all"`
+	// none; `header`, those with one value of a field; `all`, all of the route.
+	By string `yaml:"by" default:"client" oneof:"client session header all"`
+
+	// The field of `by: header`, as `X-Api-Key`. Requests without it are limited by their
+	// address. Take one that clients can't choose as they like: each value has a limit of
+	// its own. The limit applies before `auth`.
+	Header string `yaml:"header" default:"" format:"limited-field"`
 }

@@ -150,7 +150,7 @@ func TestRouteErrors(t *testing.T) {
 		{"rate", routes("[{backend: site, rate_limit: {rate: 0}}]"), "4:45: routes[0].rate_limit.rate: got the number 0; want 0.000001 to 1000000"},
 		{"client_certificate", routes("[{backend: site, client_certificate: yes}]"), `4:46: routes[0].client_certificate: got "yes"; want required`},
 		{"client_certificate nobody is asked for", routes("[{backend: site, client_certificate: required}]"), "4:46: routes[0].client_certificate: no https listener of this route asks clients for a certificate, so that each would get 403; give client_auth: {ca: clients.pem, mode: verify_if_given} to the tls of one"},
-		{"rate by", routes("[{backend: site, rate_limit: {rate: 1, by: ip}}]"), `4:52: routes[0].rate_limit.by: got "ip"; want client, session or all`},
+		{"rate by", routes("[{backend: site, rate_limit: {rate: 1, by: ip}}]"), `4:52: routes[0].rate_limit.by: got "ip"; want client, session, header or all`},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantErrors(t, c.text, c.want) })
 	}

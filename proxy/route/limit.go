@@ -1,9 +1,12 @@
 package route
 
 import (
+	"crypto/sha256"
 	"errors"
+	"net/http"
 	"net/netip"
 	"reflect"
+	"strings"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -15,6 +18,7 @@ import (
 // rateLimit is the rate_limit of a route.
 type rateLimit struct {
 	by    string
+	field string // of by: header
 	limit *ratelimit.Limit[limitKey]
 }
 
@@ -22,10 +26,11 @@ type rateLimit struct {
 type limitKey struct {
 	network netip.Prefix
 	session megaki.Token
+	value   [sha256.Size]byte // of the field
 }
 
 func newRateLimit(c *config.RateLimit) *rateLimit {
-	return &rateLimit{c.By, ratelimit.New[limitKey](c.Rate, c.Burst)}
+	return &rateLimit{c.By, http.CanonicalHeaderKey(c.Header), ratelimit.New[limitKey](c.Rate, c.Burst)}
 }
 
 // takeLimit returns the rate limit of a route inside of outer: that of the same route
@@ -68,6 +73,8 @@ func (l *rateLimit) take(r *request.Request) error {
 	case l.by == "all":
 	case l.by == "session" && r.Session != nil:
 		key.session = *r.Session
+	case l.by == "header" && !r.Raw && len(r.Header[l.field]) > 0:
+		key.value = sha256.Sum256([]byte(strings.Join(r.Header[l.field], "\n")))
 	default:
 		key.network = share.Network(r.Client.Addr())
 	}

@@ -51,6 +51,7 @@ type route struct {
 	response    *headerChanges
 	compression *forward.Compression // nil: none
 	pages       *pages               // nil: those of the file
+	cors        *cors                // nil: none
 	rewrite     *rewrite             // nil: none
 	groups      expressions          // of its path_regexp, and of those around it
 }
@@ -116,6 +117,7 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	}
 	r.request = newHeaderChanges(&c.Headers.Request, around.request, r.groups)
 	r.response = newHeaderChanges(&c.Headers.Response, around.response, r.groups)
+	r.cors = newCORS(c.CORS)
 	r.rewrite = newRewrite(c.Rewrite, r.groups)
 	if r.pages = newPages(c.ErrorPages, b.rs.logs); r.pages == nil {
 		r.pages = b.rs.pages
@@ -211,10 +213,10 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 	if rt.pages != nil {
 		r.Pages = rt.pages
 	}
-	if changes := rt.response.expand(r); changes != nil {
-		w.ChangeHeader(changes.apply)
-		r.Overridden = changes.overridden
+	if rt.cors != nil && isPreflight(r) {
+		return rt.cors.preflight(w, r)
 	}
+	rt.changeResponse(w, r)
 	if rt.certificate && !r.Cert.Verified() {
 		return request.ErrNoCertificate
 	}
@@ -269,7 +271,7 @@ func (rt *route) guard(w request.Response, r *request.Request) (passed bool, err
 		}
 	}
 	if rt.response != nil && rt.response.dynamic {
-		w.ChangeHeader(rt.response.expand(r).apply) // {user} is known now
+		rt.changeResponse(w, r) // {user} is known now
 	}
 	return true, nil
 }
@@ -280,4 +282,24 @@ func (rt *route) ask(w request.Response, r *request.Request, coding string) erro
 		return rt.compression.Compress(w, r, rt.backend, coding)
 	}
 	return rt.backend.Serve(w, r)
+}
+
+// changeResponse sets what is done to the header of the response.
+func (rt *route) changeResponse(w request.Response, r *request.Request) {
+	changes := rt.response.expand(r)
+	if changes != nil {
+		r.Overridden = changes.overridden
+	}
+	switch {
+	case rt.cors != nil && !r.Raw:
+		origin := rt.cors.origin(r.Header)
+		w.ChangeHeader(func(h http.Header) {
+			rt.cors.set(h, origin)
+			if changes != nil {
+				changes.apply(h)
+			}
+		})
+	case changes != nil:
+		w.ChangeHeader(changes.apply)
+	}
 }
