@@ -122,6 +122,7 @@ http {
 		"# nginx.conf:14: include missing.conf; isn't moved: the file doesn't exist, or can't be found from here\n",
 		"# nginx.conf:16: sub_filter x y; isn't moved: mkd doesn't change bodies\n  # nginx.conf:18: limit_rate 5k; isn't moved: mkd doesn't slow responses down\n",
 		"# nginx.conf:21: location ~ (?=x) {...} isn't moved: mkd's regular expressions have no lookahead, lookbehind or backreference; write it with match and not\n",
+		"# nginx.conf:21: it refuses requests: its paths are open until you write a route for them\n",
 		"# nginx.conf:22: if ($d) {...} isn't moved: mkd has conditions only in match of a route\n",
 		"# nginx.conf:23: proxy_pass http://$d; isn't moved: the URL of a server has no variables\n",
 		"# nginx.conf:24: uwsgi_pass unix:/run/u.sock; isn't moved: mkd doesn't speak uwsgi; let the server speak HTTP\n",

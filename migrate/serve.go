@@ -20,6 +20,9 @@ func (m *migration) siteRoutes(s *site) []*route {
 	for _, l := range s.ordered() {
 		if l.kind == byRegexp && l.re == nil {
 			pending = append(pending, l.comments...)
+			if refuses(l.d) {
+				pending = append(pending, m.position(l.d)+": it refuses requests: its paths are open until you write a route for them")
+			}
 			m.forget(l.d)
 			continue
 		}
@@ -36,6 +39,17 @@ func (m *migration) siteRoutes(s *site) []*route {
 		}
 	}
 	return withoutRedundant(routes)
+}
+
+// refuses reports whether a block has a guard.
+func refuses(d *nginxconf.Directive) bool {
+	switch d.Name {
+	case "deny", "auth_basic", "auth_request":
+		return d.Arg(0) != "off"
+	case "return":
+		return strings.HasPrefix(d.Arg(0), "4")
+	}
+	return slices.ContainsFunc(d.Block, refuses)
 }
 
 // forget takes all that a directive has in it for done: a comment was made of the
@@ -208,7 +222,7 @@ func (m *migration) index(l *location) []string {
 	}
 	var names []string
 	for _, name := range d.Args {
-		if !strings.ContainsAny(name, "$/") && !strings.HasSuffix(name, ".htm") {
+		if !strings.ContainsAny(name, "$/") {
 			names = append(names, name)
 		}
 	}
