@@ -621,3 +621,39 @@ routes:
 		}
 	}
 }
+
+// TestHTTP3Slow: a body that stands still gets 408, and a client that doesn't take a
+// response is cut off.
+func TestHTTP3Slow(t *testing.T) {
+	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
+		for range 64 {
+			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+				return
+			}
+		}
+	})
+	p, log := start(t, load(t, `
+listeners:
+  tls: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}, http3: true, body_timeout: 1s, write_timeout: 1s}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - backend: api
+`))
+	c := http3Client(t, p.Addr("tls").String(), "", nil)
+	in, out := io.Pipe()
+	defer out.Close()
+	go io.WriteString(out, "some of it")
+	if resp, _ := fetch(t, c, "POST", "https://localhost/upload", in); resp.StatusCode != 408 {
+		t.Errorf("a body that stands still: %d", resp.StatusCode)
+	}
+	resp, err := c.Get("https://localhost/download")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	awaitLog(t, log, `"path":"/download"`) // the request has ended
+	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Error("a response that wasn't taken looks whole")
+	}
+}
