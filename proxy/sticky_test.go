@@ -188,3 +188,28 @@ trusted_proxies: [127.0.0.0/8]
 		t.Errorf("without the field: %v", all)
 	}
 }
+
+// TestStickyTunnel: a client whose first request is a WebSocket keeps that server too.
+func TestStickyTunnel(t *testing.T) {
+	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		conn.Close()
+	}))
+	defer u.Close()
+	p, _ := start(t, load(t, `
+listeners:
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: `+u.URL+`}], sticky: {cookie: server}}}
+routes:
+  - backend: api
+`))
+	response := sendWeb(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	if !strings.HasPrefix(string(response), "HTTP/1.1 101 ") || !strings.Contains(string(response), "Set-Cookie: server=") {
+		t.Errorf("%q", response)
+	}
+}

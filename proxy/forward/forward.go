@@ -65,6 +65,9 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request, to Origin) e
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
+		if f.Rewrite != nil {
+			f.Rewrite(r, resp.Header)
+		}
 		return tunnel(w, r, resp)
 	}
 	if resp.StatusCode < 200 {
