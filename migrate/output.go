@@ -141,7 +141,11 @@ func (m *migration) write(http, main *scope, listeners []*listener, routes []*ro
 	}
 	root.set("routes", list)
 	root.entries = append(root.entries, m.global...)
-	root.comments = []string{fmt.Sprintf("Made by mkd migrate nginx from %s.", m.file)}
+	from := m.file
+	if from == "-" {
+		from = "standard input"
+	}
+	root.comments = []string{fmt.Sprintf("Made by mkd migrate nginx from %s.", from)}
 	if m.lost > 0 {
 		root.comments = append(root.comments, plural(m.lost, "directive isn't moved: look for it below.", "directives aren't moved: look for \"isn't moved\"."))
 	}

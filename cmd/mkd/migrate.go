@@ -27,7 +27,7 @@ func migrateNginxCommand() *cobra.Command {
 		Short: "Turn the configuration of nginx into a config.yaml",
 		Long: `Read a configuration of nginx and what it includes, and write a config.yaml that
 serves the same sites. FILE is nginx.conf, or a file with server blocks, such as one of
-sites-enabled. nginx needn't be installed.
+sites-enabled; - is standard input. nginx needn't be installed.
 
 What can't be moved becomes a comment at its place, with the file and line that it comes
 from and the reason; so does what behaves differently. Read these before you go on:
