@@ -10,10 +10,7 @@ import (
 func setDeadline(c net.Conn) { c.SetDeadline(time.Now().Add(20 * time.Second)) }
 
 // allWays are all listeners that take HTTP requests, see everyListener.
-var allWays = append(ways[:len(ways):len(ways)], struct {
-	name string
-	send func(t *testing.T, p *Daemon, request string) []byte
-}{"secure", sendH2})
+var allWays = append(ways[:len(ways):len(ways)], way{"HTTP/2", sendH2}, way{"HTTP/3", sendH3})
 
 // everyListener runs routes behind a listener of each kind.
 func everyListener(t *testing.T, upstream, routes string) (p *Daemon, log string) {
@@ -22,7 +19,7 @@ func everyListener(t *testing.T, upstream, routes string) (p *Daemon, log string
 listeners:
   app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
   web: {http: {address: "127.0.0.1:0"}}
-  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}}}
+  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}, http3: true}}
 backends:
   api: {http: {upstreams: [{url: `+upstream+`}]}}
 routes:

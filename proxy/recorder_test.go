@@ -84,12 +84,15 @@ routes:
 	return p
 }
 
-// ways are the listeners that take HTTP requests. Each returns the response
-// in bytes, nil if the connection was closed without one.
-var ways = []struct {
+// way is how a request reaches mkd.
+type way struct {
 	name string
 	send func(t *testing.T, p *Daemon, request string) []byte
-}{
+}
+
+// ways are the listeners that take HTTP requests. Each returns the response
+// in bytes, nil if the connection was closed without one.
+var ways = []way{
 	{"app", func(t *testing.T, p *Daemon, request string) []byte {
 		response, err := client(t, p, "app").Send(t.Context(), []byte(request))
 		if err != nil {
