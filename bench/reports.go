@@ -140,7 +140,7 @@ func (p *park) flood(ctx context.Context, o *options, out io.Writer) error {
 	flooding, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	var answered counted
+	var responded counted
 	wg.Go(func() {
 		tick := time.NewTicker(time.Second / syns)
 		defer tick.Stop()
@@ -149,21 +149,21 @@ func (p *park) flood(ctx context.Context, o *options, out io.Writer) error {
 			case <-flooding.Done():
 				return
 			case <-tick.C:
-				wg.Go(func() { answered.add(attack(flooding, p.MkdMegaki, i, syn)) })
+				wg.Go(func() { responded.add(attack(flooding, p.MkdMegaki, i, syn)) })
 			}
 		}
 	})
 	began := time.Now()
 	err = measure(fmt.Sprintf("%d handshakes a second", syns))
-	rate := float64(answered.get()) / time.Since(began).Seconds()
+	rate := float64(responded.get()) / time.Since(began).Seconds()
 	stop()
 	wg.Wait()
-	fmt.Fprintf(out, "  of which %.0f a second were answered\n", rate)
+	fmt.Fprintf(out, "  of which %.0f a second got a response\n", rate)
 	return err
 }
 
-// attack begins a handshake from one of many addresses. It reports whether it was
-// answered.
+// attack begins a handshake from one of many addresses. It reports whether it
+// got a response.
 func attack(ctx context.Context, address string, i int, syn []byte) bool {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+i%100), byte(i/100%250), 1)}, Timeout: time.Second}
 	c, err := d.DialContext(ctx, "tcp", address)
