@@ -10,7 +10,7 @@ import (
 
 // CORS lets pages of other origins read the responses (the Fetch standard's CORS
 // protocol). mkd responds to preflight requests itself, before `auth` and limits; the
-// route must match them, whose method is OPTIONS. What the backend says of it is replaced.
+// route must match them, whose method is OPTIONS. The fields of the backend for this are replaced.
 type CORS struct {
 	// Origins whose pages may read, as `https://app.example.org`, or
 	// `https://*.example.org` for all hosts below, or `*` for all.
