@@ -53,8 +53,8 @@ type ForwardAuth struct {
 // JWTAuth takes tokens that are signed with RSA, ECDSA or Ed25519 (RS256 to RS512, PS256
 // to PS512, ES256 to ES512, EdDSA), and have the claims `exp`, `iss` and `aud`.
 type JWTAuth struct {
-	// The address of the issuer's keys, a JWK Set. They are loaded in the background,
-	// and anew every 15 minutes, and when a token names a key that isn't among them.
+	// The address of the issuer's keys, a JWK Set. They are loaded when the first token
+	// comes, anew after 15 minutes, and when a token names a key that isn't among them.
 	JWKS string `yaml:"jwks" default:"" format:"url"`
 
 	// A file with the issuer's public key in PEM, or a JWK Set, in place of `jwks`.

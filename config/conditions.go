@@ -31,8 +31,8 @@ type Conditions struct {
 	Paths []string `yaml:"paths" format:"path"`
 
 	// A regular expression that a part of the path matches, in the syntax of RE2;
-	// write `^` and `$` for the whole path. It is compared with the same form as
-	// `paths`. `{re.NAME}` has what the group `(?P<NAME>…)` matched, see
+	// write `^` and `$` for the whole path. A dot matches every character. It is
+	// compared with the same form as `paths`. `{re.NAME}` has what the group `(?P<NAME>…)` matched, see
 	// [routing.md](routing.md).
 	PathRegexp string `yaml:"path_regexp" default:"" format:"regexp"`
 
