@@ -134,7 +134,7 @@ func TestForwardAuth(t *testing.T) {
 			w.WriteHeader(204)
 		case "login":
 			w.Header().Set("Set-Cookie", "state=1")
-			http.Redirect(w, r, "https://login.example.org/?rd="+r.Header.Get("X-Forwarded-Uri"), 302)
+			http.Redirect(w, r, "https://login.example.org/?rd="+r.Header.Get("X-Forwarded-Uri"), http.StatusFound)
 		case "hang":
 			<-r.Context().Done()
 		case "broken":

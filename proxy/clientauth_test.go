@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"fmt"
@@ -118,12 +119,14 @@ routes:
 // returns the status, 0 if the handshake failed.
 func (s *clientAuthSite) get(t *testing.T, serverName, host, path string, h2 bool, cert *testca.Pair) int {
 	t.Helper()
-	dial := func(network, addr string) (net.Conn, error) { return net.Dial("tcp", s.daemon.Addr("web").String()) }
+	dial := func(_ context.Context, _, _ string) (net.Conn, error) {
+		return net.Dial("tcp", s.daemon.Addr("web").String())
+	}
 	c := &tls.Config{ServerName: serverName, InsecureSkipVerify: true}
 	if cert != nil {
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert.Certificate, nil }
 	}
-	tr := &http.Transport{Dial: dial, TLSClientConfig: c, ForceAttemptHTTP2: h2, DisableKeepAlives: true}
+	tr := &http.Transport{DialContext: dial, TLSClientConfig: c, ForceAttemptHTTP2: h2, DisableKeepAlives: true}
 	defer tr.CloseIdleConnections()
 	r, err := http.NewRequest("GET", "https://"+serverName+path, nil)
 	if err != nil {
