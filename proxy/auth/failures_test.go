@@ -67,7 +67,7 @@ func TestCache(t *testing.T) {
 	if len(c.end) > maxCached {
 		t.Errorf("%d are cached", len(c.end))
 	}
-	if c.add(keyOf(secret, "x")); !c.has(keyOf(secret, "x")) || c.has(keyOf(secret, "y")) {
+	if c.add(keyOf(secret, "an x")); !c.has(keyOf(secret, "an x")) || c.has(keyOf(secret, "a y")) {
 		t.Error("the cache has others than were added")
 	}
 }
