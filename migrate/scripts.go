@@ -223,19 +223,20 @@ func (s *site) sendFiles() (found []*location) {
 
 // sendFile returns send_file of a server's backends, nil if it has none.
 func (m *migration) sendFile(s *site) *block {
-	for _, l := range s.sendFiles() {
-		quiet := &route{}
-		root, _, ok := m.root(l, quiet)
-		if !ok {
-			return nil
-		}
-		b := &block{flow: true}
-		if len(l.scope.here("alias")) == 0 {
-			root = cleanFolder(root + cmp.Or(strings.TrimSuffix(l.pattern, "/"), "/"))
-		}
-		b.set("root", root)
-		b.set("prefix", strings.TrimSuffix(l.pattern, "/"))
-		return b
+	all := s.sendFiles()
+	if len(all) == 0 {
+		return nil
 	}
-	return nil
+	l := all[0]
+	root, _, ok := m.root(l, &route{})
+	if !ok {
+		return nil
+	}
+	b := &block{flow: true}
+	if len(l.scope.here("alias")) == 0 {
+		root = cleanFolder(root + cmp.Or(strings.TrimSuffix(l.pattern, "/"), "/"))
+	}
+	b.set("root", root)
+	b.set("prefix", strings.TrimSuffix(l.pattern, "/"))
+	return b
 }

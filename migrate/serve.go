@@ -237,7 +237,8 @@ func (m *migration) root(l *location, r *route) (root, strip string, ok bool) {
 		r.action = entry{key: "respond", value: flowOf("status", 404)}
 		return "", "", false
 	}
-	for _, d := range l.scope.here("alias") {
+	if all := l.scope.here("alias"); len(all) > 0 {
+		d := all[0]
 		alias := last(d.Args)
 		switch {
 		case l.kind == byRegexp, strings.ContainsRune(alias, '$'):

@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -218,12 +217,4 @@ func parseTarget(text string) (t target, ok bool) {
 		return t, false
 	}
 	return t, true
-}
-
-// hostOnly returns an authority without its port.
-func hostOnly(authority string) string {
-	if host, _, err := net.SplitHostPort(authority); err == nil {
-		return host
-	}
-	return authority
 }

@@ -33,7 +33,7 @@ func newAsker(t *testing.T, allowed ...string) *asker {
 		case r.Method != "GET" || r.URL.Query().Get("key") != "k":
 			w.WriteHeader(400)
 		case strings.HasPrefix(name, "redirect."):
-			http.Redirect(w, r, "/ok", 302)
+			http.Redirect(w, r, "/ok", http.StatusFound)
 		case !a.allowed[name]:
 			w.WriteHeader(404)
 		}

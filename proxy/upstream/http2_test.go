@@ -53,7 +53,7 @@ func TestHTTP2(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Set("X-Saw", strings.Join([]string{r.Proto, r.Host, r.RequestURI, r.Header.Get("Te"), r.Header.Get("User-Agent"), r.Header.Get("Accept-Encoding"), r.Header.Get("Connection")}, "|"))
-		io.WriteString(w, string(body))
+		w.Write(body)
 		w.Header().Set(http.TrailerPrefix+"X-End", "yes")
 	})
 	var events informed
