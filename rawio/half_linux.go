@@ -27,6 +27,7 @@ func (h *half) toRead(raw syscall.RawConn, number, flags uintptr) {
 	h.raw, h.number, h.flags = raw, number, flags
 	h.call = func(fd uintptr) bool {
 		h.n, h.errno = h.one(fd, h.p)
+		afterRead()
 		return h.errno != syscall.EAGAIN
 	}
 	h.once = func(fd uintptr) { h.call(fd) }
@@ -36,6 +37,7 @@ func (h *half) toRead(raw syscall.RawConn, number, flags uintptr) {
 func (h *half) toWrite(raw syscall.RawConn, number, flags uintptr) {
 	h.raw, h.number, h.flags = raw, number, flags
 	h.call = func(fd uintptr) bool {
+		beforeWrite()
 		for h.n < len(h.p) {
 			var n int
 			n, h.errno = h.one(fd, h.p[h.n:])

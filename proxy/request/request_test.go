@@ -49,14 +49,19 @@ func fill(t *testing.T, v reflect.Value) {
 		v.SetInt(7)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	case reflect.Func:
+		v.Set(reflect.MakeFunc(v.Type(), func([]reflect.Value) []reflect.Value { return nil }))
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 	case reflect.Interface:
-		if v.Type() == reflect.TypeFor[error]() {
+		switch v.Type() {
+		case reflect.TypeFor[error]():
 			v.Set(reflect.ValueOf(ErrNoRoute))
-			return
+		case reflect.TypeFor[Pages]():
+			v.Set(reflect.ValueOf(noPages{}))
+		default:
+			v.Set(reflect.ValueOf(context.Background()))
 		}
-		v.Set(reflect.ValueOf(context.Background()))
 	case reflect.Struct:
 		switch x := v.Addr().Interface().(type) {
 		case *time.Time:
@@ -76,3 +81,7 @@ func fill(t *testing.T, v reflect.Value) {
 		t.Fatalf("the test can't fill a %s", v.Kind())
 	}
 }
+
+type noPages struct{}
+
+func (noPages) Page(int) (contentType, body string, ok bool) { return "", "", false }

@@ -1,0 +1,7 @@
+//go:build !race
+
+package rawio
+
+func beforeWrite() {}
+
+func afterRead() {}
