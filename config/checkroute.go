@@ -21,12 +21,18 @@ func (w *walker) checkRoutes(cfg *Config) {
 		backends = append(backends, cfg.Backends[i].Name)
 		kinds[cfg.Backends[i].Name] = &cfg.Backends[i]
 	}
+	if cfg.ErrorPages != nil && cfg.ErrorPages.Backend != "" {
+		w.checkName(&cfg.ErrorPages.Backend, "backend", &cfg.Backends, backends)
+	}
 	for r, index := range cfg.EachRoute() {
 		if w.at(&r.Match) == nil { // it isn't a block
 			continue
 		}
 		if r.Backend != "" {
 			w.checkName(&r.Backend, "backend", &cfg.Backends, backends)
+		}
+		if r.ErrorPages != nil && r.ErrorPages.Backend != "" {
+			w.checkName(&r.ErrorPages.Backend, "backend", &cfg.Backends, backends)
 		}
 		for i := range r.Match.Listeners {
 			w.checkName(&r.Match.Listeners[i], "listener", &cfg.Listeners, listeners)

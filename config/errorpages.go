@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // ErrorPages replaces the texts of errors.
@@ -12,6 +13,12 @@ type ErrorPages struct {
 	// Statuses and the file that is the body of responses with them: `404`, or `5xx` for
 	// all from 500 to 599. A file has 1 MiB at most, and is read anew when it changes.
 	Pages map[string]string `yaml:"pages,required" format:"status"`
+
+	// The backend that makes the pages: those of `pages` are then paths, as `/errors/404`.
+	// mkd asks it with GET, with the host `localhost` and with nothing of the client's
+	// request, waits 5 s at most, and keeps a page of 1 MiB at most for 10 s. If it fails,
+	// clients get mkd's own text. Default: none, the pages are files.
+	Backend string `yaml:"backend"`
 
 	// Whether responses of the backend with these statuses get the pages too. Otherwise
 	// only mkd's own errors do.
@@ -37,6 +44,12 @@ func (w *walker) checkErrorPages(e *ErrorPages) {
 	}
 	o := w.at(&e.Pages)
 	for _, status := range slices.Sorted(maps.Keys(e.Pages)) {
+		if e.Backend != "" {
+			if page := e.Pages[status]; !strings.HasPrefix(page, "/") {
+				w.wrong(&e.Pages, "the page of %s: %s isn't a path; with backend, pages are paths that begin with /", status, quotePath(page))
+			}
+			continue
+		}
 		path := o.source.path(e.Pages[status])
 		e.Pages[status] = path
 		switch info, err := w.sys.stat(path); {

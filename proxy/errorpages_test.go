@@ -79,7 +79,79 @@ error_pages: {pages: {404: `+dir+`/404.html, 5xx: `+dir+`/5xx.txt, 401: `+dir+`/
 	if response := sendWeb(t, p, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.Contains(string(response), "404 Not Found\n") {
 		t.Errorf("without its file: %q", response)
 	}
-	awaitLog(t, log, "an error page can't be read")
+	awaitLog(t, log, "an error page can't be had")
+}
+
+// TestErrorPagesOfBackend has backends make the pages: an upstream, once for all errors
+// of a while, and files. What the backend can't make is mkd's own text.
+func TestErrorPagesOfBackend(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "500.html"), []byte("<p>a file"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/errors/404":
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("Set-Cookie", "a=b")
+			io.WriteString(w, "<p>made for "+r.Host+r.URL.RawQuery+r.Header.Get("Cookie"))
+		case "/errors/long":
+			io.WriteString(w, strings.Repeat("x", 1<<20+1))
+		case "/in":
+			w.WriteHeader(500)
+		default:
+			w.WriteHeader(404)
+			io.WriteString(w, "nothing")
+		}
+	})
+	p, log := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}, http3: true}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+  pages: {files: {root: `+dir+`}}
+routes:
+  - {match: {paths: [/in]}, error_pages: {pages: {500: /500.html}, backend: pages, intercept: true}, backend: api}
+  - {match: {paths: [/long]}, error_pages: {pages: {405: /errors/long}, backend: api}, backend: pages}
+  - {match: {paths: [/gone]}, error_pages: {pages: {404: /errors/none}, backend: api}, backend: pages}
+error_pages: {pages: {404: "/errors/404?q"}, backend: api}
+`))
+	for _, way := range allWays {
+		for _, c := range []struct {
+			request string
+			status  int
+			words   string
+		}{
+			{"GET /nowhere", 404, "text/html|<p>made for localhostq"},
+			{"GET /in", 500, "text/html|<p>a file"},
+			{"POST /long", 405, "405 Method Not Allowed\n"},
+			{"GET /gone", 404, "404 Not Found\n"},
+		} {
+			response := way.send(t, p, c.request+" HTTP/1.1\r\nHost: example.org\r\nCookie: c=d\r\n\r\n")
+			if response == nil || status(t, response) != c.status || strings.Contains(string(response), "a=b") {
+				t.Errorf("%s over %s: %.300q, want %d", c.request, way.name, response, c.status)
+				continue
+			}
+			for word := range strings.SplitSeq(c.words, "|") {
+				if !strings.Contains(string(response), word) {
+					t.Errorf("%s over %s: %.300q, want %s", c.request, way.name, response, word)
+				}
+			}
+		}
+	}
+	asked := 0
+	for _, saw := range rec.take() {
+		if strings.Contains(saw.line, "/errors/404") {
+			asked++
+		}
+	}
+	if asked != 1 {
+		t.Errorf("the upstream was asked %d times for the same page", asked)
+	}
+	awaitLog(t, log, "the page is larger than 1 MiB")
+	awaitLog(t, log, "has the status 404, not 200")
 }
 
 // TestMaintenance: all listeners refuse requests, raw messages too, and a reload changes

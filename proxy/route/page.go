@@ -64,6 +64,12 @@ func (p *page) read() (string, error) {
 	return p.content, nil
 }
 
+// load implements pageSource.
+func (p *page) load() (contentType, content string, err error) {
+	content, err = p.read()
+	return p.contentType, content, err
+}
+
 // respond writes the page as the response.
 func (p *page) respond(w request.Response, status int) error {
 	content, err := p.read()

@@ -14,43 +14,52 @@ import (
 
 // pages are the error_pages of a route.
 type pages struct {
-	files     map[string]*page // by status, as 404 or 5xx
+	sources   map[string]pageSource // by status, as 404 or 5xx
 	intercept bool
 	logs      *logs.Logs
 }
 
+// pageSource is where a page comes from.
+type pageSource interface {
+	load() (contentType, content string, err error)
+}
+
 // newPages returns nil if there are none.
-func newPages(c *config.ErrorPages, l *logs.Logs) *pages {
+func newPages(c *config.ErrorPages, backend func(name string) request.Backend, l *logs.Logs) *pages {
 	if c == nil {
 		return nil
 	}
-	p := &pages{files: make(map[string]*page), intercept: c.Intercept, logs: l}
+	p := &pages{sources: make(map[string]pageSource), intercept: c.Intercept, logs: l}
 	for status, path := range c.Pages {
-		p.files[status] = newPage(path, "")
+		if c.Backend != "" {
+			p.sources[status] = &madePage{backend: backend(c.Backend), path: path}
+		} else {
+			p.sources[status] = newPage(path, "")
+		}
 	}
 	return p
 }
 
 // of returns the page of a status, nil if there is none.
-func (p *pages) of(status int) *page {
-	if file := p.files[strconv.Itoa(status)]; file != nil {
-		return file
+func (p *pages) of(status int) pageSource {
+	if source := p.sources[strconv.Itoa(status)]; source != nil {
+		return source
 	}
-	return p.files[strconv.Itoa(status/100)+"xx"]
+	return p.sources[strconv.Itoa(status/100)+"xx"]
 }
 
 // Page implements request.Pages.
 func (p *pages) Page(status int) (contentType, body string, ok bool) {
-	file := p.of(status)
-	if file == nil {
+	source := p.of(status)
+	if source == nil {
 		return "", "", false
 	}
-	body, err := file.read()
+	contentType, body, err := source.load()
 	if err != nil {
-		p.logs.Main.Sugar().Warnw("an error page can't be read", "status", status, "error", err)
+		p.logs.Main.Sugar().Warnw("an error page can't be had", "status", status, "error", err)
 		return "", "", false
 	}
-	return file.contentType, body, true
+	return contentType, body, true
 }
 
 // keptFields are those of a response whose body is replaced that still say something.

@@ -70,7 +70,7 @@ func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.
 	} else {
 		rs.auth, rs.maintenance = auth.NewState(l.Main.Sugar().Warnf), new(atomic.Bool)
 	}
-	rs.pages = newPages(cfg.ErrorPages, l)
+	rs.pages = newPages(cfg.ErrorPages, backend, l)
 	b := builder{rs: rs, old: old, backend: backend}
 	rs.top = b.routes(cfg.Routes, nil, "")
 	return rs, errors.Join(b.errs...)
@@ -119,7 +119,7 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	r.response = newHeaderChanges(&c.Headers.Response, around.response, r.groups)
 	r.cors = newCORS(c.CORS)
 	r.rewrite = newRewrite(c.Rewrite, r.groups)
-	if r.pages = newPages(c.ErrorPages, b.rs.logs); r.pages == nil {
+	if r.pages = newPages(c.ErrorPages, b.backend, b.rs.logs); r.pages == nil {
 		r.pages = b.rs.pages
 	}
 	r.compression = forward.NewCompression(c.Compress)
