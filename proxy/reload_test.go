@@ -175,7 +175,9 @@ func (s *reloadSite) broken(n int) (text, want string) {
 	switch n % 5 {
 	case 0:
 		s.write("broken.php", "<?php this is wrong")
-		return strings.Replace(text, "script: changing.php", "script: broken.php", 1), "config.yaml:8:3: backends.changing: ParseError"
+		before, _, _ := strings.Cut(text, "  changing:")
+		return strings.Replace(text, "script: changing.php", "script: broken.php", 1),
+			fmt.Sprintf("config.yaml:%d:3: backends.changing: ParseError", 1+strings.Count(before, "\n"))
 	case 1:
 		s.write("broken.key", "no key")
 		return strings.Replace(text, "KEY", "broken.key", 1), "config.yaml:3:3: listeners.app: server key"
