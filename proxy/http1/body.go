@@ -201,6 +201,11 @@ func (b *body) arrived() bool {
 		return false
 	}
 	defer b.reading.Unlock()
+	return b.isHere()
+}
+
+// isHere is arrived, for whoever holds reading.
+func (b *body) isHere() bool {
 	if b.atEnd() {
 		return true
 	}
@@ -230,10 +235,14 @@ func skipChunks(p []byte) (rest []byte, ok bool) {
 // skipBuffered drops the rest of a closed body if it has arrived, and reports
 // whether the body is at its end then.
 func (b *body) skipBuffered() bool {
+	// A Read that comes late returns at once. It mustn't end a connection that the
+	// response has promised to keep, so it is waited for.
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	if b.atEnd() {
 		return true
 	}
-	if !b.arrived() {
+	if !b.isHere() {
 		return false
 	}
 	br := b.conn.br
