@@ -360,3 +360,48 @@ routes: [{backend: files}]
 		}
 	}
 }
+
+// TestClientAuthReachesOpenConnections: connections on which no certificate was asked
+// for end after their next response, once one is.
+func TestClientAuthReachesOpenConnections(t *testing.T) {
+	rec := newRecorder(t, nil)
+	servers, authority := testca.New(t, "servers", time.Hour), testca.New(t, "CA", time.Hour)
+	cert, storage := servers.Server(1, "one.example"), t.TempDir()
+	text := func(clientAuth string) string {
+		return `
+storage: ` + storage + `
+listeners:
+  web: {https: {address: "127.0.0.1:0", hosts: [one.example], tls: {cert: ` + cert.Cert + `, key: ` + cert.Key + clientAuth + `}}}
+backends:
+  api: {http: {upstreams: [{url: ` + rec.URL + `}]}}
+routes:
+  - backend: api
+`
+	}
+	p, _ := start(t, load(t, text("")))
+	conn, err := tls.Dial("tcp", p.Addr("web").String(), &tls.Config{ServerName: "one.example", InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	br := bufio.NewReader(conn)
+	ask := func() (*http.Response, error) {
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+		resp, err := http.ReadResponse(br, nil)
+		if err == nil {
+			io.Copy(io.Discard, resp.Body)
+		}
+		return resp, err
+	}
+	if resp, err := ask(); err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	if err := p.Reload(t.Context(), load(t, text(", client_auth: {ca: "+authority.File+"}"))); err != nil {
+		t.Fatal(err)
+	}
+	ask()
+	if resp, err := ask(); err == nil {
+		t.Errorf("the second request after the reload gets %s", resp.Status)
+	}
+}

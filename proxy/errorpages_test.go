@@ -180,3 +180,30 @@ func TestMaintenance(t *testing.T) {
 		t.Errorf("afterwards: %q", response)
 	}
 }
+
+// TestErrorPageOfSlowBackend: while a backend makes a page, only one request waits.
+func TestErrorPageOfSlowBackend(t *testing.T) {
+	asked, answer := make(chan bool, 1), make(chan bool)
+	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- true
+		<-answer
+		io.WriteString(w, "made")
+	})
+	p, _ := everyListener(t, rec.URL, `
+  - {match: {paths: [/api]}, backend: api}
+error_pages: {pages: {404: /404}, backend: api}
+`)
+	first := make(chan string)
+	go func() { first <- string(sendWeb(t, p, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n")) }()
+	<-asked
+	if response := sendWeb(t, p, "GET /b HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.Contains(string(response), "404 Not Found\n") {
+		t.Errorf("meanwhile: %q", response)
+	}
+	close(answer)
+	if response := <-first; !strings.HasSuffix(response, "made") {
+		t.Errorf("the first: %q", response)
+	}
+	if response := sendWeb(t, p, "GET /c HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.HasSuffix(string(response), "made") {
+		t.Errorf("afterwards: %q", response)
+	}
+}

@@ -142,3 +142,23 @@ func TestConditions(t *testing.T) {
 		}
 	}
 }
+
+// TestExceptionsOfGuards: a path that a guard leaves out is left out only if no server
+// could take it for another one.
+func TestExceptionsOfGuards(t *testing.T) {
+	for _, not := range []string{"paths: [/public/*]", "path_regexp: '^/public/'"} {
+		rec := newRecorder(t, nil)
+		p, _ := everyListener(t, rec.URL, "  - {match: {not: {"+not+"}}, respond: {status: 403}}\n  - {backend: api}\n")
+		for path, want := range map[string]int{
+			"/public/x": 200, "/public/a%20b": 200, "/public/X.css": 200, "/public/x;v=1": 200, "/admin": 403,
+			"/public/..%3B/admin": 403, "/public/%252e%252e/admin": 403, "/public/..%253b/admin": 403, "/Public/x": 403,
+		} {
+			for _, way := range allWays {
+				response := way.send(t, p, "GET "+path+" HTTP/1.1\r\nHost: example.org\r\n\r\n")
+				if response == nil || status(t, response) != want {
+					t.Errorf("not %s: %s over %s: %.100q, want %d", not, path, way.name, response, want)
+				}
+			}
+		}
+	}
+}

@@ -32,7 +32,7 @@ var house = map[string]struct{ own, modules []string }{
 	"php":                  {[]string{"histogram", "httptoken", "php/internal/process", "rawio", "spill"}, nil},
 	"php/cgi":              {[]string{"php/internal/process"}, nil},
 	"php/internal/process": {nil, nil},
-	"proxy/auth":           {[]string{"config", "share", "proxy/forward", "proxy/request"}, []string{"github.com/lestrrat-go/jwx", "golang.org/x/crypto"}},
+	"proxy/auth":           {[]string{"config", "share", "proxy/forward", "proxy/request"}, []string{"github.com/lestrrat-go/jwx", "golang.org/x/crypto", "golang.org/x/sync"}},
 	"proxy/balance":        {[]string{"proxy/roundtrip"}, nil},
 	"proxy/dnsprovider":    {nil, []string{"github.com/libdns/libdns", "github.com/miekg/dns"}},
 	"proxy/certs":          {[]string{"proxy/dnsprovider"}, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "github.com/redis/go-redis/v9", "go.uber.org/zap", "golang.org/x/net", "golang.org/x/time"}},

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"mkd/config"
 	"mkd/proxy/request"
@@ -32,6 +35,10 @@ type State struct {
 	hashing  *slots
 	secret   [32]byte // of the cache
 	cache    cache
+	checks   singleflight.Group // of passwords
+
+	mu   sync.Mutex
+	keys map[string]*fetchedKeys // by URL; those of earlier configurations too
 }
 
 // NewState returns the state of a daemon's guards.
@@ -39,6 +46,19 @@ func NewState(logf func(format string, args ...any)) *State {
 	s := &State{Logf: logf, hashing: newSlots()}
 	rand.Read(s.secret[:]) // never fails
 	return s
+}
+
+// keysAt returns the keys at an address, with what was loaded of them before.
+func (s *State) keysAt(url string) *fetchedKeys {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys == nil {
+		s.keys = make(map[string]*fetchedKeys)
+	}
+	if s.keys[url] == nil {
+		s.keys[url] = newFetchedKeys(url, s.Logf)
+	}
+	return s.keys[url]
 }
 
 // Hashes returns how many passwords were hashed.

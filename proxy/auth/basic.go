@@ -1,13 +1,16 @@
 package auth
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"net/http"
 	"strings"
 
 	"mkd/config"
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // maxCredentials is how long a field Authorization may be, in bytes.
@@ -53,22 +56,39 @@ func (b *basic) Check(_ request.Response, r *request.Request) (bool, error) {
 		r.User = name
 		return true, nil
 	}
-	succeeded, err := b.state.attempt(r)
-	if err != nil {
-		return false, err
-	}
-	matches, err := b.state.hashing.hash(r.Context(), func() bool { return hash.matches(password) })
+	matches, err := b.matches(r, key, hash, password)
 	switch {
 	case err != nil:
-		succeeded() // it wasn't looked at
 		return false, err
 	case !matches || !known:
 		return false, unauthorized(b.challenge, "the name or the password is wrong")
 	}
-	succeeded()
 	b.state.cache.add(key)
 	r.User = name
 	return true, nil
+}
+
+// matches compares a password with a hash, which counts as an attempt of the client.
+// Requests of one address with the same password that come together, as those of a page
+// do, share one attempt.
+func (b *basic) matches(r *request.Request, key cached, hash hashed, password string) (bool, error) {
+	for {
+		matches, err, shared := b.state.checks.Do(string(key[:])+share.Network(r.Client.Addr()).String(), func() (any, error) {
+			succeeded, err := b.state.attempt(r)
+			if err != nil {
+				return false, err
+			}
+			matches, err := b.state.hashing.hash(r.Context(), func() bool { return hash.matches(password) })
+			if err != nil || matches {
+				succeeded() // or it wasn't looked at
+			}
+			return matches, err
+		})
+		if shared && errors.Is(err, context.Canceled) && r.Context().Err() == nil {
+			continue // another request's client has left
+		}
+		return matches.(bool), err
+	}
 }
 
 // parseBasic returns the name and the password of a field Authorization.

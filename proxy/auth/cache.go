@@ -39,7 +39,15 @@ type cache struct {
 func (c *cache) has(key cached) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Before(c.end[key])
+	now := time.Now()
+	end := c.end[key]
+	if !now.Before(end) {
+		return false
+	}
+	if end.Sub(now) < cacheTime/2 {
+		c.end[key] = now.Add(cacheTime)
+	}
+	return true
 }
 
 func (c *cache) add(key cached) {

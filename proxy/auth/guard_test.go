@@ -178,3 +178,29 @@ func TestHashingIsBounded(t *testing.T) {
 		t.Errorf("%d still wait", n)
 	}
 }
+
+// TestRequestsOfAPage: many requests at once with the right password, as those of a page,
+// all pass, with one hash.
+func TestRequestsOfAPage(t *testing.T) {
+	s := testState(t)
+	g := newTestBasic(t, s, "ann:"+byBcrypt)
+	for range cap(s.hashing.free) { // so that all come before the first is hashed
+		s.hashing.free <- struct{}{}
+	}
+	var wg sync.WaitGroup
+	for range 5 * maxFailures {
+		wg.Go(func() {
+			if _, err := g.Check(nil, from("192.0.2.1", basicOf("ann", "secret"))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	for range cap(s.hashing.free) {
+		<-s.hashing.free
+	}
+	wg.Wait()
+	if n := s.Hashes(); n < 1 || n > 3 {
+		t.Errorf("%d hashes", n)
+	}
+}

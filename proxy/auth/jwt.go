@@ -34,7 +34,7 @@ type bearer struct {
 func newJWT(c *config.JWTAuth, s *State) (*bearer, error) {
 	b := &bearer{state: s, issuer: c.Issuer, audience: c.Audience, claims: c.Claims, leeway: c.Leeway}
 	if c.Key == "" {
-		b.keys = newFetchedKeys(c.JWKS, s.Logf)
+		b.keys = s.keysAt(c.JWKS)
 		return b, nil
 	}
 	keys, err := readKeys(c.Key)
@@ -67,20 +67,19 @@ func (b *bearer) Check(_ request.Response, r *request.Request) (bool, error) {
 	if !ok || head.Crit != nil || !slices.Contains(algorithms, head.Alg) {
 		return false, unauthorized(badToken, wrongBearer+"its header isn't one that is taken")
 	}
-	succeeded, err := b.state.attempt(r)
-	if err != nil {
-		return false, err
-	}
 	keys, err := b.keys.get(r.Context(), head.Kid)
 	if err != nil {
-		succeeded() // it wasn't looked at
 		return false, request.Errorf(request.Down, "loading the keys of the issuer: %w", err)
 	}
 	t, err := jwt.Parse([]byte(token), jwt.WithValidate(false), jwt.WithKeySet(keys, jws.WithRequireKid(false), jws.WithInferAlgorithmFromKey(true)))
 	if err != nil {
+		// Nobody guesses a signature: an address that has sent too many wrong ones is
+		// told so, and its good ones pass.
+		if _, busy := b.state.attempt(r); busy != nil {
+			return false, busy
+		}
 		return false, unauthorized(badToken, wrongBearer+err.Error())
 	}
-	succeeded() // the issuer has made it
 	if err := jwt.Validate(t, jwt.WithIssuer(b.issuer), jwt.WithAudience(b.audience), jwt.WithRequiredClaim(jwt.ExpirationKey), jwt.WithAcceptableSkew(b.leeway)); err != nil {
 		return false, unauthorized(badToken, wrongBearer+err.Error())
 	}

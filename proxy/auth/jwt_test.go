@@ -238,3 +238,68 @@ func TestJWKS(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKeysOfOtherKinds: a set may have keys that aren't known, beside those that are.
+func TestKeysOfOtherKinds(t *testing.T) {
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := jwk.Import(ec.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := json.Marshal(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const others = `{"kty":"AKP","alg":"ML-DSA-44","pub":"AAAA"},{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"}`
+	keys, err := parseKeys([]byte(`{"keys":[` + others + "," + string(known) + "]}"))
+	if err != nil || keys.Len() != 1 {
+		t.Errorf("%v, %v", keys, err)
+	}
+	for _, none := range []string{`{"keys":[` + others + "]}", `{"keys":[]}`, `{"keys":3}`, "{}", "x"} {
+		if _, err := parseKeys([]byte(none)); err == nil {
+			t.Errorf("%s has keys", none)
+		}
+	}
+}
+
+// TestWrongTokens: wrong signatures are refused more and more, and good tokens of the
+// same address pass.
+func TestWrongTokens(t *testing.T) {
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := jwk.Import(ec.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := jwk.NewSet()
+	set.AddKey(key)
+	g := &bearer{state: testState(t), keys: fixedKeys{set}, issuer: "https://id.example.org", audience: "api"}
+	good := sign(t, jwa.ES256(), ec, "", claimsBut(nil))
+	wrong := good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86)
+	for i := range maxFailures + 5 {
+		want := 401
+		if i >= maxFailures {
+			want = 429
+		}
+		if _, err := g.Check(nil, from("192.0.2.1", "Bearer "+wrong)); request.Status(err) != want {
+			t.Errorf("wrong token %d: %v, want %d", i, err, want)
+		}
+		if _, err := g.Check(nil, from("192.0.2.1", "Bearer "+good)); err != nil {
+			t.Errorf("after wrong token %d a good one gets %v", i, err)
+		}
+	}
+}
+
+// TestKeysOutliveAConfiguration: a reload loads no keys that there are.
+func TestKeysOutliveAConfiguration(t *testing.T) {
+	s := testState(t)
+	one, two := s.keysAt("https://a.example"), s.keysAt("https://b.example")
+	if one == two || s.keysAt("https://a.example") != one {
+		t.Error("keys are mixed up, or loaded anew")
+	}
+}

@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +40,7 @@ func readKeys(path string) (jwk.Set, error) {
 }
 
 func parseKeys(data []byte) (jwk.Set, error) {
-	set, err := jwk.Parse(data, jwk.WithPEM(bytes.Contains(data, []byte("-----BEGIN "))))
+	set, err := parseSet(data)
 	if err != nil {
 		return nil, fmt.Errorf("want a public key in PEM, or a JWK Set: %w", err)
 	}
@@ -51,6 +52,28 @@ func parseKeys(data []byte) (jwk.Set, error) {
 		return nil, errors.New("it has no key for signatures by RSA, ECDSA or Ed25519")
 	}
 	return keys, nil
+}
+
+// parseSet parses a key, or the keys of a set whose kind is known: an issuer may have
+// others beside them (RFC 7517, section 5).
+func parseSet(data []byte) (jwk.Set, error) {
+	var list struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if json.Unmarshal(data, &list) != nil || list.Keys == nil {
+		return jwk.Parse(data, jwk.WithPEM(bytes.Contains(data, []byte("-----BEGIN "))))
+	}
+	set := jwk.NewSet()
+	for _, text := range list.Keys {
+		key, err := jwk.ParseKey(text)
+		if err != nil {
+			continue
+		}
+		if err := set.AddKey(key); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
 }
 
 const (

@@ -171,10 +171,11 @@ type rules struct {
 	proxies []netip.Prefix
 	timeout time.Duration
 	counted bool
+	shares  bool // an address has a share of the connections
 }
 
 func newRules(o *Options) *rules {
-	return &rules{o.ProxyProtocol, cmp.Or(o.HeaderTimeout, DefaultHeaderTimeout), o.MaxConnections > 0 || o.MaxConnectionsPerIP > 0}
+	return &rules{o.ProxyProtocol, cmp.Or(o.HeaderTimeout, DefaultHeaderTimeout), o.MaxConnections > 0 || o.MaxConnectionsPerIP > 0, o.MaxConnectionsPerIP > 0}
 }
 
 // Configure changes the options, all but Address and Logger, for connections that
@@ -244,6 +245,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return c, nil
 	}
 }
+
+// HasShares reports whether an address has a share of the connections
+// (Options.MaxConnectionsPerIP).
+func (l *Listener) HasShares() bool { return l.rules.Load().shares }
 
 // Take counts a connection from addr that comes in by another socket, as those of QUIC,
 // for the same bounds. It doesn't wait, and reports false if there is no slot, or the

@@ -282,6 +282,23 @@ func (l *Listener) Use(s *Settings) {
 	if old != nil {
 		old.end()
 	}
+	l.drainUnasked(s.server)
+}
+
+// drainUnasked has connections of earlier settings close after their next response
+// where clients are asked for certificates now, or were: they have shown theirs by
+// other rules, or none.
+func (l *Listener) drainUnasked(now server) {
+	for _, s := range l.servers() {
+		if s.server != now && (asksClients(s.server) || asksClients(now)) {
+			s.drain()
+		}
+	}
+}
+
+func asksClients(s server) bool {
+	h, ok := s.(*httpsListener)
+	return ok && h.clients != nil
 }
 
 // begin returns the server of a new connection.

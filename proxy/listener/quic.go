@@ -108,7 +108,7 @@ func (q *quicSocket) open(conn *net.UDPConn) error {
 		Conn:                conn,
 		StatelessResetKey:   &reset,
 		ConnContext:         q.connContext,
-		VerifySourceAddress: func(net.Addr) bool { return q.handshakes.Load() >= unverifiedHandshakes },
+		VerifySourceAddress: q.mustVerify,
 	}
 	accepting, err := t.Listen(&tls.Config{GetConfigForClient: q.tlsConfig}, &quic.Config{GetConfigForClient: q.quicConfig})
 	if err != nil {
@@ -121,6 +121,13 @@ func (q *quicSocket) open(conn *net.UDPConn) error {
 	port := conn.LocalAddr().(*net.UDPAddr).Port
 	q.listener.shared.http3.Store(&[]string{fmt.Sprintf(`h3=":%d"; ma=%d`, port, altSvcAge)})
 	return nil
+}
+
+// mustVerify reports whether a client has to show that it receives what is sent to its
+// address before it takes a place. Where an address has a share of the places, another
+// one could else use it up in its name.
+func (q *quicSocket) mustVerify(net.Addr) bool {
+	return q.listener.socket.HasShares() || q.handshakes.Load() >= unverifiedHandshakes
 }
 
 // altSvcAge is how long clients remember that there is HTTP/3, in seconds.

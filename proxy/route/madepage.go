@@ -27,18 +27,30 @@ type madePage struct {
 	path    string // and query
 
 	mu          sync.Mutex
+	asking      bool
 	until       time.Time
 	contentType string
 	content     string
 	err         error
 }
 
-// load implements pageSource. While the backend is asked, others wait.
+// errBeingMade is the error of a page that was never made, while the backend is asked.
+var errBeingMade = errors.New("the backend is being asked for the page")
+
+// load implements pageSource. While one request waits for the backend, others get what
+// there was before.
 func (p *madePage) load() (contentType, content string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); !now.Before(p.until) {
-		p.contentType, p.content, p.err = p.ask()
+	if !p.asking && !time.Now().Before(p.until) {
+		if p.until.IsZero() {
+			p.err = errBeingMade
+		}
+		p.asking = true
+		p.mu.Unlock()
+		contentType, content, err := p.ask()
+		p.mu.Lock()
+		p.contentType, p.content, p.err, p.asking = contentType, content, err, false
 		p.until = time.Now().Add(pageKept)
 	}
 	return p.contentType, p.content, p.err

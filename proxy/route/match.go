@@ -17,6 +17,7 @@ type match struct {
 	hosts   []string // example.org, or .example.org for all below
 	paths   *paths   // nil: any
 	loose   *paths   // of a guard: the same in the form of httpmsg.LoosePath
+	both    bool     // of what a guard leaves out: a path must match in both forms
 	query   []valueMatch
 	methods []string
 	headers []valueMatch
@@ -27,8 +28,8 @@ type match struct {
 // valueMatch asks for a field or a parameter of a name; * is any value.
 type valueMatch struct{ name, value string }
 
-// newMatch returns the conditions of a route. Those of a guard match more paths, see
-// guards.
+// newMatch returns the conditions of a route. Those of a guard match more paths, and
+// leave out fewer, see guards.
 func newMatch(c *config.Match, guard bool) *match {
 	m := newConditions(&c.Conditions)
 	if guard && m.paths != nil {
@@ -36,6 +37,9 @@ func newMatch(c *config.Match, guard bool) *match {
 	}
 	if c.Not != nil {
 		m.not = newConditions(c.Not)
+		if guard && m.not.paths != nil {
+			m.not.loose, m.not.both = m.not.paths.loosen(), true
+		}
 	}
 	return m
 }
@@ -81,7 +85,15 @@ func (m *match) host(host string) bool {
 }
 
 func (m *match) path(r *request.Request, loose *loosePath) bool {
-	return m.paths == nil || m.paths.match(r.Path) || m.loose != nil && m.loose.match(loose.of(r.Path))
+	switch {
+	case m.paths == nil:
+		return true
+	case m.loose == nil:
+		return m.paths.match(r.Path)
+	case m.both:
+		return m.paths.match(r.Path) && m.loose.match(loose.of(r.Path))
+	}
+	return m.paths.match(r.Path) || m.loose.match(loose.of(r.Path))
 }
 
 // parameters reports whether the query has the parameters that are asked for.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -91,6 +92,9 @@ func (f *Files) entries(o *opened) (list []entry, cut bool, err error) {
 // leadsToScript reports whether a file is a symlink to a script, or to a place that
 // isn't known.
 func (f *Files) leadsToScript(r *release, p string, info fs.FileInfo) bool {
+	if at, err := r.Lstat(below(p)); err == nil && os.SameFile(at, info) {
+		return false // it is no symlink, and its folder's path doesn't matter
+	}
 	real, err := r.real(p, info)
 	return err != nil || f.isScript(path.Base(real))
 }

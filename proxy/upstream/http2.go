@@ -173,6 +173,7 @@ type stream struct {
 // request returns the request for net/http's Transport.
 func (s *stream) request(ctx context.Context, r *http.Request) *http.Request {
 	out := r.WithContext(ctx)
+	out.Trailer = nil // nobody has looked at its fields; gRPC's requests have none
 	u := *r.URL
 	u.Scheme, u.Host = "http", s.t.Address
 	if s.t.TLS != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -253,4 +254,26 @@ func (b *watchedBody) Read([]byte) (int, error) {
 func (b *watchedBody) Close() error {
 	close(b.closed)
 	return nil
+}
+
+// TestHTTP2Trailers: nobody has looked at the fields after a request's body, so they
+// aren't sent.
+func TestHTTP2Trailers(t *testing.T) {
+	c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("X-Saw", strconv.Itoa(len(r.Trailer)))
+	})
+	r := http2Request(t, "POST", strings.NewReader("body"))
+	r.ContentLength = -1
+	r.Trailer = http.Header{"X-User": {"admin"}}
+	var events informed
+	resp, err := c.Do(r, &events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if got := resp.Header.Get("X-Saw"); got != "0" {
+		t.Errorf("the server saw %s fields", got)
+	}
 }
