@@ -183,10 +183,10 @@ func TestMaintenance(t *testing.T) {
 
 // TestErrorPageOfSlowBackend: while a backend makes a page, only one request waits.
 func TestErrorPageOfSlowBackend(t *testing.T) {
-	asked, answer := make(chan bool, 1), make(chan bool)
+	asked, respond := make(chan bool, 1), make(chan bool)
 	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
 		asked <- true
-		<-answer
+		<-respond
 		io.WriteString(w, "made")
 	})
 	p, _ := everyListener(t, rec.URL, `
@@ -199,7 +199,7 @@ error_pages: {pages: {404: /404}, backend: api}
 	if response := sendWeb(t, p, "GET /b HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.Contains(string(response), "404 Not Found\n") {
 		t.Errorf("meanwhile: %q", response)
 	}
-	close(answer)
+	close(respond)
 	if response := <-first; !strings.HasSuffix(response, "made") {
 		t.Errorf("the first: %q", response)
 	}

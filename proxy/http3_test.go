@@ -57,6 +57,22 @@ func fetch(t *testing.T, c *http.Client, method, url string, body io.Reader) (*h
 	return resp, string(text)
 }
 
+// fetchBeside gets a URL on a goroutine of its own, which returns the body and the error.
+func fetchBeside(c *http.Client, url string) <-chan string {
+	done := make(chan string, 1)
+	go func() {
+		resp, err := c.Get(url)
+		if err != nil {
+			done <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		done <- fmt.Sprint(string(body), err)
+	}()
+	return done
+}
+
 // TestHTTP3 sends requests to an HTTP server over HTTP/3.
 func TestHTTP3(t *testing.T) {
 	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
@@ -216,29 +232,7 @@ routes:
 		t.Errorf("after the end: %v, the trailer is %v", err, resp.Trailer)
 	}
 
-	in, out := io.Pipe()
-	defer out.Close()
-	r, _ := http.NewRequest("POST", "https://localhost/echo", in)
-	go io.WriteString(out, "line 0\n")
-	echo, err := c.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer echo.Body.Close()
-	br = bufio.NewReader(echo.Body)
-	for i := range 3 {
-		line := fmt.Sprintf("line %d\n", i)
-		if i > 0 {
-			io.WriteString(out, line)
-		}
-		if got, err := br.ReadString('\n'); err != nil || got != line {
-			t.Fatalf("%q, %v", got, err)
-		}
-	}
-	out.Close()
-	if rest, err := io.ReadAll(br); err != nil || len(rest) > 0 {
-		t.Errorf("%q, %v", rest, err)
-	}
+	echoLines(t, c, "https://localhost/echo")
 }
 
 // TestHTTP3Limits: the limits of the listener hold for HTTP/3.
@@ -444,17 +438,7 @@ routes:
 	}
 
 	// A request in flight ends well when it is turned off.
-	done := make(chan string)
-	go func() {
-		resp, err := c.Get("https://localhost/slow")
-		if err != nil {
-			done <- err.Error()
-			return
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		done <- fmt.Sprint(string(body), err)
-	}()
+	done := fetchBeside(c, "https://localhost/slow")
 	<-entered
 	reload(config(false, "4"))
 	close(release)
@@ -504,17 +488,7 @@ routes:
 	p, _ := start(t, cfg)
 	address := p.Addr("tls").String()
 	c := http3Client(t, address, "", nil)
-	done := make(chan string)
-	go func() {
-		resp, err := c.Get("https://localhost/slow")
-		if err != nil {
-			done <- err.Error()
-			return
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		done <- fmt.Sprint(string(body), err)
-	}()
+	done := fetchBeside(c, "https://localhost/slow")
 	<-entered
 	stopped := make(chan error)
 	go func() {
@@ -582,17 +556,7 @@ routes:
 	if _, body := fetch(t, c, "GET", "https://localhost/process", nil); body != "first" {
 		t.Errorf("before: %q", body)
 	}
-	done := make(chan string)
-	go func() {
-		resp, err := c.Get("https://localhost/slow")
-		if err != nil {
-			done <- err.Error()
-			return
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		done <- fmt.Sprint(string(body), err)
-	}()
+	done := fetchBeside(c, "https://localhost/slow")
 	<-entered
 	drained := make(chan struct{})
 	go func() {

@@ -60,15 +60,22 @@ func TestStreaming(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 
+	echoLines(t, http.DefaultClient, url+"/echo")
+}
+
+// echoLines sends a request whose body goes on as lines of it come back.
+func echoLines(t *testing.T, c *http.Client, url string) {
+	t.Helper()
 	in, out := io.Pipe()
-	r, _ := http.NewRequest("POST", url+"/echo", in)
+	defer out.Close()
+	r, _ := http.NewRequest("POST", url, in)
 	go io.WriteString(out, "line 0\n") // the upstream isn't asked before the body has begun
-	echo, err := http.DefaultClient.Do(r)
+	echo, err := c.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer echo.Body.Close()
-	br = bufio.NewReader(echo.Body)
+	br := bufio.NewReader(echo.Body)
 	for i := range 3 {
 		line := fmt.Sprintf("line %d\n", i)
 		if i > 0 {

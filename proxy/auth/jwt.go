@@ -73,8 +73,8 @@ func (b *bearer) Check(_ request.Response, r *request.Request) (bool, error) {
 	}
 	t, err := jwt.Parse([]byte(token), jwt.WithValidate(false), jwt.WithKeySet(keys, jws.WithRequireKid(false), jws.WithInferAlgorithmFromKey(true)))
 	if err != nil {
-		// Nobody guesses a signature: an address that has sent too many wrong ones is
-		// told so, and its good ones pass.
+		// Nobody guesses a signature, so only the wrong ones of an address are slowed
+		// down: its good ones pass.
 		if _, busy := b.state.attempt(r); busy != nil {
 			return false, busy
 		}
