@@ -15,8 +15,12 @@ type Conn struct {
 	in, out half
 }
 
-// New returns a socket with raw system calls. It returns nil if c is no socket.
+// New returns a socket with raw system calls: c itself if it is one. It returns nil if c
+// is no socket.
 func New(c net.Conn) *Conn {
+	if x, ok := c.(*Conn); ok {
+		return x
+	}
 	s, ok := c.(syscall.Conn)
 	if !ok {
 		return nil
@@ -65,8 +69,13 @@ func (c *Conn) failed(op string, err error) error {
 		err = os.NewSyscallError(op, e)
 	case *net.OpError:
 		err = e.Err // of raw-read or raw-write
-	default: // io.EOF, ErrNothing
-		return err
+	default:
+		switch {
+		case err == io.EOF || err == ErrNothing:
+			return err
+		case isFileClosed(err): // the socket is of DialUnix
+			err = net.ErrClosed
+		}
 	}
 	local := c.Conn.LocalAddr()
 	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: c.Conn.RemoteAddr(), Err: err}

@@ -68,8 +68,12 @@ func failed(op string, f *os.File, err error) error {
 	switch {
 	case err == nil || err == io.EOF || err == ErrNothing:
 		return err
-	case err.Error() == "use of closed file": // of package poll, which is internal
+	case isFileClosed(err):
 		err = os.ErrClosed
 	}
 	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
 }
+
+// isFileClosed reports whether an error is that of a closed os.File, of a package that is
+// internal.
+func isFileClosed(err error) bool { return err.Error() == "use of closed file" }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mkd/proxy/roundtrip"
+	"mkd/rawio"
 )
 
 // connect returns a kept connection, or a new one.
@@ -35,14 +36,11 @@ func (t *Transport) dial(rt *roundTrip) (net.Conn, error) {
 	if network == "unix" {
 		// This can't block: a unix socket takes a connection at once, or refuses
 		// it because its queue is full. So it needs no watch over the context.
-		conn, err := net.DialUnix(network, nil, &net.UnixAddr{Name: t.Address, Net: network})
+		conn, err := rawio.DialUnix(t.Address)
 		if errors.Is(err, syscall.EAGAIN) {
 			err = fmt.Errorf("%w: %w", ErrQueueFull, err)
 		}
-		if err != nil {
-			return nil, err
-		}
-		return conn, nil
+		return conn, err
 	}
 	ctx := rt.r.Context()
 	if end := rt.Until(); !end.IsZero() {
