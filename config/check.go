@@ -40,31 +40,7 @@ func (w *walker) check(cfg *Config) {
 	w.checkStorage(cfg)
 	w.checkSessions(&cfg.Sessions)
 	w.checkAdmin(&cfg.Admin)
-	for i := range cfg.Listeners {
-		if h := cfg.Listeners[i].HTTPS; h != nil {
-			w.checkTLS(h)
-		}
-		if m := cfg.Listeners[i].Megaki; m != nil {
-			w.checkKeys(m)
-		}
-	}
-	for i := range cfg.Backends {
-		b := &cfg.Backends[i]
-		if b.PHP != nil {
-			w.checkPHP(b.PHP)
-			w.checkDev(&b.PHP.Dev, cfg)
-			w.checkDev(&b.PHP.LiveReload, cfg)
-		}
-		if b.HTTP != nil {
-			w.checkHTTP(b.HTTP)
-		}
-		if b.FastCGI != nil {
-			w.checkFastCGI(b)
-		}
-		if b.Files != nil {
-			w.checkFiles(b.Files)
-		}
-	}
+	cfg.eachSection(func(k kind) { k.check(w, cfg) })
 	for r := range cfg.EachRoute() {
 		w.checkCompress(r.Compress)
 	}
@@ -86,7 +62,7 @@ func (w *walker) checkAddresses(cfg *Config) {
 	}
 	var all []named
 	for i := range cfg.Listeners {
-		all = append(all, named{cfg.Listeners[i].Name, cfg.Listeners[i].address()})
+		all = append(all, named{cfg.Listeners[i].Name, cfg.Listeners[i].socket().address})
 	}
 	all = append(all, named{"admin.http", &cfg.Admin.HTTP}, named{"admin.metrics", &cfg.Admin.Metrics})
 	for _, l := range all {

@@ -5,7 +5,8 @@ import (
 	"net/netip"
 )
 
-func (w *walker) checkPHP(p *PHP) {
+// check implements kind.
+func (p *PHP) check(w *walker, cfg *Config) {
 	if _, given := p.Ini["memory_limit"]; given && w.sound(&p.Ini) {
 		w.wrong(&p.Ini, "PHP's memory_limit is set by memory_ceiling here; give that instead")
 	}
@@ -33,7 +34,12 @@ func (w *walker) checkPHP(p *PHP) {
 	}
 	w.checkPublic(p)
 	w.checkIdentity(&p.User, &p.Group)
+	w.checkDev(&p.Dev, cfg)
+	w.checkDev(&p.LiveReload, cfg)
 }
+
+// warn implements kind.
+func (p *PHP) warn(*walker, *Config) {}
 
 // checkIdentity checks that mkd may start processes as another user.
 func (w *walker) checkIdentity(names ...*string) {
@@ -79,7 +85,7 @@ func (w *walker) checkDev(option *bool, cfg *Config) {
 	}
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
-		address := l.address()
+		address := l.socket().address
 		if address == nil || !w.sound(address) {
 			continue
 		}

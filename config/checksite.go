@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// checkFastCGI checks that there is one source of responses.
-func (w *walker) checkFastCGI(b *Backend) {
-	f := b.FastCGI
+// check implements kind: there is one source of responses.
+func (f *FastCGI) check(w *walker, _ *Config) {
 	if w.sound(&f.Addresses, &f.Spawn) {
 		switch listed := w.at(&f.Addresses).given; {
 		case listed && f.Spawn != nil:
@@ -18,7 +17,7 @@ func (w *walker) checkFastCGI(b *Backend) {
 		case listed && len(f.Addresses) == 0:
 			w.wrong(&f.Addresses, "it is empty; it must have one entry at least")
 		case !listed && f.Spawn == nil:
-			w.wrong(&b.FastCGI, "no server is given; set addresses to those of PHP-FPM, or spawn for a php-cgi of mkd's own")
+			w.wrong(f, "no server is given; set addresses to those of PHP-FPM, or spawn for a php-cgi of mkd's own")
 		}
 	}
 	first := make(map[string]int)
@@ -57,9 +56,8 @@ func (w *walker) checkTryEnd(try []string) {
 	}
 }
 
-// checkFiles checks that what is tried can be served, and that each coding is given
-// once.
-func (w *walker) checkFiles(f *Files) {
+// check implements kind: what is tried can be served, and each coding is given once.
+func (f *Files) check(w *walker, _ *Config) {
 	w.checkTryEnd(f.Try)
 	for i := range f.Try {
 		if try := &f.Try[i]; w.sound(try) && strings.HasSuffix(*try, ".php") {
@@ -68,6 +66,9 @@ func (w *walker) checkFiles(f *Files) {
 	}
 	w.checkListedTwice(f.Precompressed)
 }
+
+// warn implements kind.
+func (f *Files) warn(*walker, *Config) {}
 
 // checkListedTwice checks that no entry of a list is given twice.
 func (w *walker) checkListedTwice(list []string) {
@@ -78,8 +79,8 @@ func (w *walker) checkListedTwice(list []string) {
 	}
 }
 
-// warnFastCGI looks for options that do nothing, and for a check that fails.
-func (w *walker) warnFastCGI(f *FastCGI) {
+// warn implements kind: options that do nothing, and a check that fails.
+func (f *FastCGI) warn(w *walker, _ *Config) {
 	if f.KeepAlive == 0 && w.at(&f.IdleTimeout).given {
 		w.odd(&f.IdleTimeout, "it has no effect without keep_alive: no connection is kept")
 	}

@@ -2,11 +2,12 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
-// checkTLS checks that each certificate has one source, and all it needs.
-func (w *walker) checkTLS(h *HTTPS) {
+// check implements kind: each certificate has one source, and all it needs.
+func (h *HTTPS) check(w *walker, _ *Config) {
 	t := &h.TLS
 	if w.at(&t.ACME) == nil { // it isn't a block
 		return
@@ -33,6 +34,38 @@ func (w *walker) checkTLS(h *HTTPS) {
 		}
 		w.checkHosts(&c.CertificateSource, c.Hosts, names)
 	}
+}
+
+// warn implements kind: certificates that no public authority can give.
+func (h *HTTPS) warn(w *walker, cfg *Config) {
+	public := w.warnPublic(&h.TLS.CertificateSource, h.Hosts)
+	for i := range h.TLS.Certificates {
+		c := &h.TLS.Certificates[i]
+		public = w.warnPublic(&c.CertificateSource, c.Hosts) || public
+	}
+	if !public || portOf(h.Address) == "443" {
+		return
+	}
+	for i := range cfg.Listeners {
+		if cfg.Listeners[i].HTTP != nil {
+			return // port 80 may be forwarded to it
+		}
+	}
+	w.odd(&h.Address, "the authority will ask on port 443 or 80, and no listener is there; unless port 443 is forwarded to this one, there will be no certificate")
+}
+
+// warnPublic warns of names that no public authority knows, and reports whether such
+// an authority will come to the listeners.
+func (w *walker) warnPublic(s *CertificateSource, hosts []string) bool {
+	if s.ACME == nil || w.at(&s.ACME.CA).given { // an authority of one's own may do all this
+		return false
+	}
+	for i, host := range hosts {
+		if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") {
+			w.odd(&hosts[i], "a public authority gives no certificate for this, as it isn't a name of the public DNS; see internal: true for development")
+		}
+	}
+	return s.ACME.DNS == nil
 }
 
 // hasSource reports whether a source is given, or was meant to be.

@@ -89,6 +89,9 @@ type Backend struct {
 	Files *Files `yaml:"files,kind" example:"{root: VALUE}|public"`
 }
 
+// Kind returns the key of the section that the backend has.
+func (b *Backend) Kind() string { return kindOf(b) }
+
 // Limits hold for the whole daemon.
 type Limits struct {
 	// What the messages of all connections may take together. Memory is taken

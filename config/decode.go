@@ -35,6 +35,7 @@ func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string)
 			return false
 		}
 		v.Set(made)
+		w.origins[made.Interface()] = w.origins[v.Addr().Interface()]
 		return w.block(v.Elem(), n, key, path)
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Struct && nameField(v.Type().Elem()) != nil {

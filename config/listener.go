@@ -17,19 +17,28 @@ type Listener struct {
 	HTTP *HTTP `yaml:"http,kind" example:"{address: VALUE}|:80"`
 }
 
+// Kind returns the key of the section that the listener has.
+func (l *Listener) Kind() string { return kindOf(l) }
+
+// socket has nil pointers if the listener has no kind.
+func (l *Listener) socket() socket {
+	if sections := sectionsOf(l); len(sections) > 0 {
+		return sections[0].kind.(listenerKind).socket()
+	}
+	return socket{}
+}
+
 // Address returns where the listener listens.
-func (l *Listener) Address() string { return *l.address() }
+func (l *Listener) Address() string { return *l.socket().address }
 
 // MaxConnections returns the most connections that the listener has open at once.
-func (l *Listener) MaxConnections() int {
-	switch {
-	case l.Megaki != nil:
-		return l.Megaki.MaxConnections
-	case l.HTTPS != nil:
-		return l.HTTPS.MaxConnections
-	}
-	return l.HTTP.MaxConnections
-}
+func (l *Listener) MaxConnections() int { return *l.socket().maxConnections }
+
+// MaxConnectionsPerIP returns the most connections of a client, 0 for no fixed limit.
+func (l *Listener) MaxConnectionsPerIP() int { return *l.socket().maxConnectionsPerIP }
+
+// ProxyFrom returns the networks of load balancers that send PROXY headers.
+func (l *Listener) ProxyFrom() []string { return *l.socket().proxyFrom }
 
 // Web returns what HTTP and HTTPS listeners have in common, nil for a Megaki listener.
 func (l *Listener) Web() *Web {
@@ -38,35 +47,6 @@ func (l *Listener) Web() *Web {
 		return &l.HTTPS.Web
 	case l.HTTP != nil:
 		return &l.HTTP.Web
-	}
-	return nil
-}
-
-// MaxConnectionsPerIP returns the most connections of a client, 0 for no fixed limit.
-func (l *Listener) MaxConnectionsPerIP() int {
-	if w := l.Web(); w != nil {
-		return w.MaxConnectionsPerIP
-	}
-	return l.Megaki.MaxConnectionsPerIP
-}
-
-// ProxyFrom returns the networks of load balancers that send PROXY headers.
-func (l *Listener) ProxyFrom() []string {
-	if w := l.Web(); w != nil {
-		return w.ProxyProtocol.From
-	}
-	return l.Megaki.ProxyProtocol.From
-}
-
-// address is nil if the listener has no kind.
-func (l *Listener) address() *string {
-	switch {
-	case l.Megaki != nil:
-		return &l.Megaki.Address
-	case l.HTTPS != nil:
-		return &l.HTTPS.Address
-	case l.HTTP != nil:
-		return &l.HTTP.Address
 	}
 	return nil
 }
@@ -140,6 +120,22 @@ type Megaki struct {
 
 	// Load balancers in front of this listener.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol" example:"{from: [VALUE]}|10.0.0.0/8"`
+}
+
+// socket implements listenerKind.
+func (m *Megaki) socket() socket {
+	return socket{&m.Address, &m.MaxConnections, &m.MaxConnectionsPerIP, &m.ProxyProtocol.From}
+}
+
+// check implements kind.
+func (m *Megaki) check(w *walker, _ *Config) { w.checkKeys(m) }
+
+// warn implements kind.
+func (m *Megaki) warn(w *walker, _ *Config) {
+	w.warnKeys(m)
+	if m.HandshakesPerIP.Burst > 0 && m.HandshakesPerIP.Rate == 0 {
+		w.odd(&m.HandshakesPerIP.Burst, "it has no effect without a rate, so handshakes aren't limited; set rate too")
+	}
 }
 
 // HandshakesPerIP limits the handshakes of each client address. Even without

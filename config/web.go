@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // HTTPS is a listener that speaks HTTP/1.1 and HTTP/2 over TLS, and HTTP/3 with `http3`.
 type HTTPS struct {
@@ -96,4 +99,24 @@ type Web struct {
 
 	// Load balancers in front of this listener.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
+}
+
+func (web *Web) socket(address *string) socket {
+	return socket{address, &web.MaxConnections, &web.MaxConnectionsPerIP, &web.ProxyProtocol.From}
+}
+
+// socket implements listenerKind.
+func (h *HTTPS) socket() socket { return h.Web.socket(&h.Address) }
+
+// socket implements listenerKind.
+func (h *HTTP) socket() socket { return h.Web.socket(&h.Address) }
+
+// check implements kind.
+func (h *HTTP) check(*walker, *Config) {}
+
+// warn implements kind.
+func (h *HTTP) warn(w *walker, cfg *Config) {
+	if h.RedirectHTTPS && !slices.ContainsFunc(cfg.Listeners, func(l Listener) bool { return l.HTTPS != nil }) {
+		w.odd(&h.RedirectHTTPS, "there is no https listener that clients could be sent to")
+	}
 }

@@ -51,7 +51,7 @@ routes:
 		if have := cfg.Listeners[i]; !reflect.DeepEqual(have, want) {
 			t.Errorf("have %+v\nwant %+v", have, want)
 		}
-		if have, want := cfg.Listeners[i].Address(), *want.address(); have != want {
+		if have, want := cfg.Listeners[i].Address(), *want.socket().address; have != want {
 			t.Errorf("have the address %s, want %s", have, want)
 		}
 	}

@@ -93,7 +93,7 @@ func (d *Daemon) listenerStatus(st *admin.Status) {
 	open := d.phase.Load() != phaseStarting
 	for _, l := range d.open() {
 		c := l.config()
-		s := admin.Listener{Name: c.Name, Kind: kindOf(c), MaxConnections: c.MaxConnections()}
+		s := admin.Listener{Name: c.Name, Kind: c.Kind(), MaxConnections: c.MaxConnections()}
 		for i := range st.Counts {
 			if c := &st.Counts[i]; c.Listener == s.Name {
 				s.Requests, s.In, s.Out = s.Requests+c.Requests(), s.In+c.In, s.Out+c.Out
@@ -133,27 +133,9 @@ func (d *Daemon) Sessions(limit int) (some []admin.Session, all int) {
 	return some[:min(limit, all)], all
 }
 
-func kindOf(l *config.Listener) string {
-	switch {
-	case l.Megaki != nil:
-		return "megaki"
-	case l.HTTPS != nil:
-		return "https"
-	}
-	return "http"
-}
-
 // backendStatus returns the state of a backend.
 func backendStatus(c *config.Backend, b backend.Backend) admin.Backend {
-	st := admin.Backend{Name: c.Name, Up: true, Kind: "files"}
-	switch {
-	case c.PHP != nil:
-		st.Kind = "php"
-	case c.HTTP != nil:
-		st.Kind = "http"
-	case c.FastCGI != nil:
-		st.Kind = "fastcgi"
-	}
+	st := admin.Backend{Name: c.Name, Up: true, Kind: c.Kind()}
 	if p, ok := b.(backend.Pooled); ok {
 		st.Pool = poolStatus(c.PHP, p.Status())
 		if st.Up = len(st.Pool.Workers) > 0; !st.Up {

@@ -6,10 +6,11 @@ package backend
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 
 	"mkd/config"
 	"mkd/php"
@@ -75,26 +76,38 @@ type Daemon struct {
 	Secret []byte       // random, and the same as long as the daemon runs
 }
 
-// kinds is the table of the kinds of backends.
-var kinds = []struct {
-	name string // its section in config.yaml
-	has  func(*config.Backend) bool
-	new  func(*config.Backend, Daemon) (Backend, error)
-}{
-	{"php", func(b *config.Backend) bool { return b.PHP != nil }, newPHP},
-	{"http", func(b *config.Backend) bool { return b.HTTP != nil }, newHTTP},
-	{"fastcgi", func(b *config.Backend) bool { return b.FastCGI != nil }, newFastCGI},
-	{"files", func(b *config.Backend) bool { return b.Files != nil }, newFiles},
+// kind is a kind of backends.
+type kind struct {
+	// build makes a backend of its section. It starts nothing.
+	build func(*config.Backend, Daemon) (Backend, error)
+	// probe tries what the backend needs, and changes nothing: with boot it may start
+	// what the backend would start. An error means that mkd wouldn't start; warnings are
+	// about what may change until it does. nil: there is nothing to try.
+	probe func(ctx context.Context, b *config.Backend, boot bool, d Daemon) (warnings []string, err error)
+	// files returns the files that build reads, by the keys that name them. nil: none.
+	files func(*config.Backend) map[string]string
+}
+
+// kinds is the table of the kinds of backends, by their sections in config.yaml. A
+// section checks itself.
+var kinds = map[string]kind{
+	"php":     {build: newPHP, probe: probePHP},
+	"http":    {build: newHTTP, probe: probeHTTP, files: httpFiles},
+	"fastcgi": {build: newFastCGI, probe: probeFastCGI},
+	"files":   {build: newFiles},
 }
 
 // New returns a backend of the kind that its section names. It starts nothing.
-func New(b *config.Backend, d Daemon) (Backend, error) {
-	for _, k := range kinds {
-		if k.has(b) {
-			return k.new(b, d)
-		}
+func New(b *config.Backend, d Daemon) (Backend, error) { return kinds[b.Kind()].build(b, d) }
+
+// Probe tries what a backend needs, and changes nothing: with boot it starts one
+// worker of a PHP script and ends it, and it connects to servers. An error means
+// that mkd wouldn't start; warnings are about what may change until it does.
+func Probe(ctx context.Context, b *config.Backend, boot bool, d Daemon) (warnings []string, err error) {
+	if probe := kinds[b.Kind()].probe; probe != nil {
+		return probe(ctx, b, boot, d)
 	}
-	return nil, errors.New("it has no kind")
+	return nil, nil
 }
 
 // Section returns what a backend is made of: its section, with the contents of the
@@ -104,22 +117,18 @@ func Section(b *config.Backend) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if b.HTTP == nil {
+	files := kinds[b.Kind()].files
+	if files == nil {
 		return string(text), nil
 	}
-	sticky := new(config.Sticky)
-	if b.HTTP.Sticky != nil {
-		sticky = b.HTTP.Sticky
-	}
-	for _, file := range []struct{ key, path string }{
-		{"tls.ca", b.HTTP.TLS.CA}, {"tls.cert", b.HTTP.TLS.Cert}, {"tls.key", b.HTTP.TLS.Key}, {"sticky.secret_file", sticky.SecretFile},
-	} {
-		if file.path == "" {
+	paths := files(b)
+	for _, key := range slices.Sorted(maps.Keys(paths)) {
+		if paths[key] == "" {
 			continue
 		}
-		content, err := os.ReadFile(file.path)
+		content, err := os.ReadFile(paths[key])
 		if err != nil {
-			return "", fmt.Errorf("reading %s: %w", file.key, err)
+			return "", fmt.Errorf("reading %s: %w", key, err)
 		}
 		text = append(text, content...)
 	}

@@ -72,6 +72,15 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 	return h, nil
 }
 
+// httpFiles returns the files that newHTTP reads.
+func httpFiles(b *config.Backend) map[string]string {
+	files := map[string]string{"tls.ca": b.HTTP.TLS.CA, "tls.cert": b.HTTP.TLS.Cert, "tls.key": b.HTTP.TLS.Key}
+	if b.HTTP.Sticky != nil {
+		files["sticky.secret_file"] = b.HTTP.Sticky.SecretFile
+	}
+	return files
+}
+
 // rewrite changes the header of a response for the client.
 func (h *httpBackend) rewrite(r *request.Request, header http.Header) {
 	h.hideUpstream(r, header)

@@ -22,46 +22,44 @@ const (
 	lintTimeout  = 10 * time.Second // for php -l
 )
 
-// Probe tries what a backend needs, and changes nothing: with boot it starts one
-// worker of a PHP script and ends it, and it connects to servers. An error means
-// that mkd wouldn't start; warnings are about what may change until it does.
-func Probe(ctx context.Context, b *config.Backend, boot bool, d Daemon) (warnings []string, err error) {
-	switch {
-	case b.PHP != nil && boot:
-		return nil, probePHP(ctx, b, d)
-	case b.FastCGI != nil:
-		return probeServers(ctx, b.FastCGI.Addresses, "is PHP-FPM running, with this address as the listen of its pool?"), nil
-	case b.HTTP != nil:
-		var addresses []string
-		for _, u := range b.HTTP.Upstreams {
-			if strings.HasPrefix(u.URL, "unix:") {
-				addresses = append(addresses, u.URL)
-			} else {
-				addresses = append(addresses, newServer(b.HTTP, u.URL, nil).Address)
-			}
+// probeHTTP connects to the servers.
+func probeHTTP(ctx context.Context, b *config.Backend, _ bool, _ Daemon) (warnings []string, err error) {
+	var addresses []string
+	for _, u := range b.HTTP.Upstreams {
+		if strings.HasPrefix(u.URL, "unix:") {
+			addresses = append(addresses, u.URL)
+		} else {
+			addresses = append(addresses, newServer(b.HTTP, u.URL, nil).Address)
 		}
-		return probeServers(ctx, addresses, "is the server running?"), nil
 	}
-	return nil, nil
+	return probeServers(ctx, addresses, "is the server running?"), nil
+}
+
+// probeFastCGI connects to the servers.
+func probeFastCGI(ctx context.Context, b *config.Backend, _ bool, _ Daemon) (warnings []string, err error) {
+	return probeServers(ctx, b.FastCGI.Addresses, "is PHP-FPM running, with this address as the listen of its pool?"), nil
 }
 
 // probePHP checks the script's syntax, and starts one worker.
-func probePHP(ctx context.Context, b *config.Backend, d Daemon) error {
+func probePHP(ctx context.Context, b *config.Backend, boot bool, d Daemon) (warnings []string, err error) {
+	if !boot {
+		return nil, nil
+	}
 	c := *b.PHP
 	if err := lint(ctx, c.PHP, c.Script); err != nil {
-		return err
+		return nil, err
 	}
 	c.Workers = config.Workers{Min: 1, Max: 1}
 	one := *b
 	one.PHP = &c
-	made, err := New(&one, d)
+	made, err := newPHP(&one, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	err = made.Start(ctx)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lintTimeout)
 	defer cancel()
-	return errors.Join(err, made.Shutdown(ctx))
+	return nil, errors.Join(err, made.Shutdown(ctx))
 }
 
 // lint has PHP check the syntax of a script, which it doesn't run.

@@ -74,15 +74,12 @@ type ClientRules interface {
 	Misdirected(serverName, host string) bool
 }
 
-// kinds is the table of the kinds of listeners.
-var kinds = []struct {
-	name string // its section in config.yaml
-	has  func(*config.Listener) bool
-	new  func(*config.Listener, *Daemon, *shared) (server, error)
-}{
-	{"megaki", func(l *config.Listener) bool { return l.Megaki != nil }, newMegaki},
-	{"https", func(l *config.Listener) bool { return l.HTTPS != nil }, newHTTPS},
-	{"http", func(l *config.Listener) bool { return l.HTTP != nil }, newHTTP},
+// kinds is the table of the kinds of listeners, by their sections in config.yaml. A
+// section checks itself.
+var kinds = map[string]func(*config.Listener, *Daemon, *shared) (server, error){
+	"megaki": newMegaki,
+	"https":  newHTTPS,
+	"http":   newHTTP,
 }
 
 // Listener takes requests from clients at one socket. A reload changes its settings
@@ -123,29 +120,23 @@ func New(l *config.Listener, d *Daemon) (*Listener, error) {
 // Prepare returns the settings of a section, and changes nothing. It reads the key
 // files.
 func (l *Listener) Prepare(c *config.Listener, d *Daemon) (*Settings, error) {
-	for _, k := range kinds {
-		if !k.has(c) {
-			continue
-		}
-		made, err := k.new(c, d, l.shared)
-		if err != nil {
-			return nil, err
-		}
-		return &Settings{
-			server: made,
-			shared: func() { l.shared.configure(c) },
-			http3:  c.HTTPS != nil && c.HTTPS.HTTP3,
-			options: listen.Options{
-				Address:             c.Address(),
-				MaxConnections:      c.MaxConnections(),
-				MaxConnectionsPerIP: c.MaxConnectionsPerIP(),
-				Exempt:              d.Trusted,
-				ProxyProtocol:       Networks(c.ProxyFrom()),
-				Logger:              d.Logs.Peers(c.Name),
-			},
-		}, nil
+	made, err := kinds[c.Kind()](c, d, l.shared)
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.New("it has no kind")
+	return &Settings{
+		server: made,
+		shared: func() { l.shared.configure(c) },
+		http3:  c.HTTPS != nil && c.HTTPS.HTTP3,
+		options: listen.Options{
+			Address:             c.Address(),
+			MaxConnections:      c.MaxConnections(),
+			MaxConnectionsPerIP: c.MaxConnectionsPerIP(),
+			Exempt:              d.Trusted,
+			ProxyProtocol:       Networks(c.ProxyFrom()),
+			Logger:              d.Logs.Peers(c.Name),
+		},
+	}, nil
 }
 
 // Open opens the socket, or takes over that of file if it isn't nil. The file stays

@@ -1,32 +1,9 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// checkStorage checks the default folder where it will be needed. One that is
-// given was checked when it was read.
-func (w *walker) checkStorage(cfg *Config) {
-	if r := cfg.Storage.Redis; r != nil {
-		w.checkRedis(&r.Redis)
-	}
-	if o := w.at(&cfg.Storage.Path); o == nil || o.given {
-		return
-	}
-	for i := range cfg.Listeners {
-		h := cfg.Listeners[i].HTTPS
-		if h == nil || !slices.ContainsFunc(h.Certificates(), func(c Certificate) bool { return c.ACME != nil || c.Internal }) {
-			continue
-		}
-		if info, err := w.sys.stat(cfg.Storage.Path); err == nil && !info.IsDir() {
-			w.wrong(&cfg.Storage.Path, "%s isn't a folder, and certificates are kept there; give another in storage", quotePath(cfg.Storage.Path))
-		}
-		return
-	}
-}
-
-func (w *walker) checkHTTP(h *HTTPBackend) {
+// check implements kind.
+func (h *HTTPBackend) check(w *walker, _ *Config) {
 	first := make(map[string]int)
 	for i := range h.Upstreams {
 		u := &h.Upstreams[i]
@@ -56,6 +33,31 @@ func (w *walker) checkHTTP(h *HTTPBackend) {
 		w.wrong(&t.Cert, "cert and key go together; give key too")
 	}
 	w.checkHealth(h.Health)
+}
+
+// warn implements kind: options that do nothing.
+func (h *HTTPBackend) warn(w *walker, _ *Config) {
+	if h.MaxConnections == 0 {
+		for _, option := range []any{&h.Queue, &h.QueueTimeout} {
+			if w.at(option).given {
+				w.odd(option, "it has no effect without max_connections: no request waits for a connection")
+			}
+		}
+	}
+	if h.ProxyProtocol != "" && w.at(&h.IdleTimeout).given {
+		w.odd(&h.IdleTimeout, "it has no effect with proxy_protocol: no connection is kept")
+	}
+	secure := false
+	for i := range h.Upstreams {
+		secure = secure || strings.HasPrefix(h.Upstreams[i].URL, "https:") || strings.HasPrefix(h.Upstreams[i].URL, "h2:")
+	}
+	switch t := &h.TLS; {
+	case *t == (UpstreamTLS{}):
+	case !secure:
+		w.odd(t, "it has no effect: no upstream has an https or h2 URL")
+	case t.Insecure && (t.CA != ""):
+		w.odd(&t.CA, "it has no effect beside insecure: true, with which any certificate is taken")
+	}
 }
 
 // checkHTTP2 checks that servers speak the same version of HTTP, and that what is
