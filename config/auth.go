@@ -80,12 +80,15 @@ func checkRealm(s string) error {
 	return nil
 }
 
-// checkAuth checks the guard of a route. guarded is whether a route around it has one.
-func (w *walker) checkAuth(routes []Route, guarded bool) {
+// checkAuth checks the guards of routes. guarded is whether a route around them has one, and
+// proof is the kind of the nearest that reads the field Authorization of requests.
+func (w *walker) checkAuth(routes []Route, guarded bool, proof string) {
 	for i := range routes {
 		r := &routes[i]
+		proof := proof
 		if a := r.Auth; a != nil && w.sound(&r.Auth) {
-			w.checkGuard(r, a)
+			w.checkGuard(a)
+			proof = w.checkProof(r, proof)
 		}
 		within := guarded || r.Auth != nil
 		if within && w.at(&r.Match) != nil && w.sound(&r.Match.Payload, &r.Raw) && r.takesRaw() {
@@ -95,7 +98,7 @@ func (w *walker) checkAuth(routes []Route, guarded bool) {
 			}
 			w.wrong(where, "a route with auth takes no raw messages, which can't prove who sent them; remove this, or give raw messages a route of their own")
 		}
-		w.checkAuth(r.Routes, within)
+		w.checkAuth(r.Routes, within, proof)
 	}
 }
 
@@ -103,7 +106,28 @@ func (r *Route) takesRaw() bool {
 	return r.payload() == PayloadRaw || r.Raw != nil
 }
 
-func (w *walker) checkGuard(r *Route, a *Auth) {
+// checkProof checks that a request can have the proofs for a guard and for the one around
+// it. A field Authorization has either a password or a token. The result is the kind of
+// guard that those inside of it have to get along with.
+func (w *walker) checkProof(r *Route, around string) string {
+	kind, key := "", any(nil)
+	switch a := r.Auth; {
+	case a.Basic != nil:
+		kind, key = "basic", &a.Basic
+	case a.JWT != nil:
+		kind, key = "jwt", &a.JWT
+	case a.Forward != nil && slices.ContainsFunc(a.Forward.Copy, func(s string) bool { return strings.EqualFold(s, "Authorization") }):
+		return "" // the field is the server's from here on
+	default:
+		return around
+	}
+	if around != "" && around != kind {
+		w.wrong(key, "no request could pass: auth.%s of the route around it needs another field Authorization; keep one of them, or put one on a route beside the other", around)
+	}
+	return kind
+}
+
+func (w *walker) checkGuard(a *Auth) {
 	if f := a.Forward; f != nil && w.sound(&f.Copy) {
 		for i, name := range f.Copy {
 			if strings.ContainsAny(name, "_.") {

@@ -15,6 +15,8 @@ func TestAuthErrors(t *testing.T) {
 		{"no keys", "[{auth: {jwt: {issuer: a, audience: b}}, backend: site}]", "4:23: routes[0].auth.jwt: where are the keys of the issuer? Give jwks, or key"},
 		{"two sources of keys", "[{auth: {jwt: {issuer: a, audience: b, key: k, jwks: 'http://a'}}, backend: site}]", "4:53: routes[0].auth.jwt.key: it has both jwks and key; keep one of them"},
 		{"no audience", "[{auth: {jwt: {issuer: a, key: k}}, backend: site}]", "4:18: routes[0].auth.jwt.audience: the key is missing, and must be given"},
+		{"two fields Authorization", "[{auth: {basic: {users_file: k}}, routes: [{match: {paths: [/a]}, backend: site}, {auth: {jwt: {issuer: a, audience: b, key: k}}, backend: site}]}]", "4:104: routes[0].routes[1].auth.jwt: no request could pass: auth.basic of the route around it needs another field Authorization; keep one of them, or put one on a route beside the other"},
+		{"a field between", "[{auth: {jwt: {issuer: a, audience: b, key: k}}, routes: [{auth: {forward: {url: 'http://a', copy: [X-A]}}, routes: [{auth: {basic: {users_file: k}}, backend: site}]}]}]", "4:141: routes[0].routes[0].routes[0].auth.basic: no request could pass: auth.jwt of the route around it needs another field Authorization; keep one of them, or put one on a route beside the other"},
 		{"raw messages", "[{match: {payload: raw}, auth: {basic: {users_file: k}}, backend: site}]", "4:28: routes[0].match.payload: " + raw},
 		{"raw block inside", "[{auth: {basic: {users_file: k}}, routes: [{raw: {}, backend: site}]}]", "4:58: routes[0].routes[0].raw: " + raw},
 	} {

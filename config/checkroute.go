@@ -62,7 +62,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 		w.checkTwice(&r.Headers.Response.Add)
 	}
 	w.checkGroups(cfg.Routes, nil)
-	w.checkAuth(cfg.Routes, false)
+	w.checkAuth(cfg.Routes, false, "")
 }
 
 // checkBackendOptions checks that the options of a route work with its backend.

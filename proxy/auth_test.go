@@ -169,7 +169,7 @@ func TestForwardAuth(t *testing.T) {
 			{"smuggled", "X-Want: pass\r\n" + smuggled, 200, "ok", "Remote-Groups: a\nRemote-Groups: b\nRemote-User: ann\nX-User: ann\n"},
 			{"smuggled, and no answer", "X-Want: no user\r\n" + smuggled, 200, "ok", "X-User: \n"},
 			{"named by Connection", "X-Want: pass\r\nConnection: close, Remote-User, X-Forwarded-Uri\r\nRemote-User: root\r\n", 200, "ok", "Remote-Groups: a\nRemote-Groups: b\nRemote-User: ann\nX-User: ann\n"},
-			{"forged forwarding", "X-Want: pass\r\nX-Forwarded-Uri: /open\r\nX-Forwarded-Method: HEAD\r\nX-Original-URL: /open\r\n", 200, "ok", "Remote-Groups: a\nRemote-Groups: b\nRemote-User: ann\nX-User: ann\n"},
+			{"forged forwarding", "X-Want: pass\r\nX-Forwarded-Uri: /open\r\nX-Forwarded-Method: HEAD\r\nX-Original-URL: /open\r\nX-Original-Uri: /open\r\nX-Original-Method: HEAD\r\nX-Rewrite-URL: /open\r\n", 200, "ok", "Remote-Groups: a\nRemote-Groups: b\nRemote-User: ann\nX-User: ann\n"},
 			{"redirect", "X-Want: login\r\n", 302, "Location: https://login.example.org/?rd=/app/x?y\r\n", ""},
 			{"cookie", "X-Want: login\r\n", 302, "Set-Cookie: state=1\r\n", ""},
 			{"refused", "", 401, "who are you?", ""},
@@ -204,7 +204,7 @@ func TestForwardAuth(t *testing.T) {
 			mu.Lock()
 			h := asked[0]
 			mu.Unlock()
-			if h.Get("Remote-User") != "" || h.Get("Remote_user") != "" || h.Get("X-Forwarded-Uri") != "/app/x?y" || h.Get("X-Forwarded-Method") != "GET" || h.Get("X-Forwarded-Host") != "example.org" || h.Get("X-Forwarded-For") != "127.0.0.1" {
+			if h.Get("Remote-User") != "" || h.Get("X-Original-Url")+h.Get("X-Original-Uri")+h.Get("X-Original-Method")+h.Get("X-Rewrite-Url") != "" || h.Get("Remote_user") != "" || h.Get("X-Forwarded-Uri") != "/app/x?y" || h.Get("X-Forwarded-Method") != "GET" || h.Get("X-Forwarded-Host") != "example.org" || h.Get("X-Forwarded-For") != "127.0.0.1" {
 				t.Errorf("%s over %s: the auth server was asked with %v", c.name, way.name, h)
 			}
 		}

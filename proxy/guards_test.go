@@ -83,11 +83,17 @@ func TestGuardedPaths(t *testing.T) {
 // TestGuardedScript: a script that is guarded by its name is guarded with a PATH_INFO
 // too.
 func TestGuardedScript(t *testing.T) {
+	for _, match := range []string{"paths: [/setup.php, '*.inc.php']", `path_regexp: '^/setup\.php$|\.inc\.php$'`} {
+		t.Run(match, func(t *testing.T) { testGuardedScript(t, match) })
+	}
+}
+
+func testGuardedScript(t *testing.T, match string) {
 	rec := newRecorder(t, nil)
-	p, _ := everyListener(t, rec.URL, "  - {match: {paths: [/setup.php, '*.inc.php']}, respond: {status: 403}}\n  - {backend: api}\n")
+	p, _ := everyListener(t, rec.URL, "  - {match: {"+match+"}, respond: {status: 404}}\n  - {backend: api}\n")
 	for path, want := range map[string]int{
-		"/setup.php": 403, "/setup.php/x": 403, "/SETUP.php": 403, "/setup.php;x": 403, "/setup%2Ephp/": 403,
-		"/a/b.inc.php/c": 403, "/a/b.INC.php": 403, "/setup.phpx": 200, "/x/setup.php": 200, "/b.inc.phpx": 200,
+		"/setup.php": 404, "/setup.php/x": 404, "/SETUP.php": 404, "/setup.php;x": 404, "/setup%2Ephp/": 404,
+		"/a/b.inc.php/c": 404, "/a.d/e.f/b.inc.php/c.d/e": 404, "/a/b.INC.php": 404, "/setup.phpx": 200, "/x/setup.php": 200, "/b.inc.phpx": 200,
 	} {
 		for _, way := range allWays {
 			if response := way.send(t, p, "GET "+path+" HTTP/1.1\r\nHost: example.org\r\n\r\n"); response == nil || status(t, response) != want {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,12 +47,18 @@ func newForward(c *config.ForwardAuth) (*forwarded, error) {
 }
 
 // Strip implements Guard. Fields that Connection names, and those with underscores, which
-// some servers take for the same, are gone before.
+// some servers take for the same, are gone before. The guards still need the proofs of the
+// client: Check removes them.
 func (f *forwarded) Strip(h http.Header) {
 	for _, name := range f.copied {
-		delete(h, name)
+		if !isProof(name) {
+			delete(h, name)
+		}
 	}
 }
+
+// isProof reports whether clients prove with a field who they are.
+func isProof(name string) bool { return name == "Authorization" || name == "Cookie" }
 
 // Check implements Guard.
 func (f *forwarded) Check(w request.Response, r *request.Request) (bool, error) {
@@ -70,6 +77,8 @@ func (f *forwarded) Check(w request.Response, r *request.Request) (bool, error) 
 	for _, name := range f.copied {
 		if lines := resp.Header[name]; len(lines) > 0 {
 			r.Header[name] = lines
+		} else if isProof(name) {
+			delete(r.Header, name)
 		}
 	}
 	for _, name := range []string{"Remote-User", "X-Auth-Request-User", "X-Forwarded-User"} {
@@ -81,11 +90,17 @@ func (f *forwarded) Check(w request.Response, r *request.Request) (bool, error) 
 	return true, nil
 }
 
+// notAsked are the beginnings of fields that the server doesn't get. Some are about the
+// body. X-Original-Url and others are those of other proxies for what the client asked
+// for; some servers believe them rather than X-Forwarded-Uri, and a client could name a
+// path that is open to all.
+var notAsked = []string{"Content-", "If-", "Range", "Expect", "Transfer-Encoding", "X-Original-", "X-Rewrite-Url"}
+
 // question returns the request to the server.
 func (f *forwarded) question(r *request.Request) *http.Request {
 	h := r.Header.Clone()
 	for name := range h {
-		if strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "If-") || name == "Range" || name == "Expect" || name == "Transfer-Encoding" {
+		if slices.ContainsFunc(notAsked, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
 			delete(h, name)
 		}
 	}

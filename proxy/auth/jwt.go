@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
@@ -88,7 +89,11 @@ func (b *bearer) Check(_ request.Response, r *request.Request) (bool, error) {
 			return false, &request.Error{Kind: request.Forbidden, Err: fmt.Errorf("the token's claim %s isn't what it must be", name), Challenge: noScope}
 		}
 	}
-	r.User, _ = t.Subject()
+	user, _ := t.Subject()
+	if strings.ContainsFunc(user, unicode.IsControl) {
+		return false, unauthorized(badToken, wrongBearer+"its subject has control characters, which no field can have")
+	}
+	r.User = user
 	return true, nil
 }
 

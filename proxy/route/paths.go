@@ -16,6 +16,7 @@ type paths struct {
 	suffix []string
 	file   []string // of a guard: exact, and below it as if it were a script
 	regexp *regexp.Regexp
+	guard  bool // the regular expression takes what is below a script, too
 }
 
 // newPaths returns nil if there are no conditions.
@@ -47,7 +48,34 @@ func pathRegexp(s string) *regexp.Regexp { return regexp.MustCompile("(?s)" + s)
 // match reports whether the conditions hold for a path. /api/* includes /api itself:
 // who guards a folder means its own page too.
 func (p *paths) match(path string) bool {
-	return (len(p.exact)+len(p.below)+len(p.suffix)+len(p.file) == 0 || p.listed(path)) && (p.regexp == nil || p.regexp.MatchString(path))
+	return (len(p.exact)+len(p.below)+len(p.suffix)+len(p.file) == 0 || p.listed(path)) && (p.regexp == nil || p.matchRegexp(path))
+}
+
+// maxScripts bounds how many names of a path could be that of a script.
+const maxScripts = 16
+
+// matchRegexp reports whether the regular expression matches a path. That of a guard may
+// also match the path of what could be a script, before its PATH_INFO.
+func (p *paths) matchRegexp(path string) bool {
+	if p.regexp.MatchString(path) {
+		return true
+	}
+	if !p.guard {
+		return false
+	}
+	scripts, name := 0, 0 // where a name begins
+	for i := 0; i < len(path) && scripts < maxScripts; i++ {
+		if path[i] != '/' {
+			continue
+		}
+		if strings.Contains(path[name:i], ".") {
+			if scripts++; p.regexp.MatchString(path[:i]) {
+				return true
+			}
+		}
+		name = i + 1
+	}
+	return false
 }
 
 func (p *paths) listed(path string) bool {
@@ -82,7 +110,7 @@ func (p *paths) loosen() *paths {
 		l.file = append(l.file, strings.ToLower(s))
 	}
 	if p.regexp != nil {
-		l.regexp = regexp.MustCompile("(?i:" + p.regexp.String() + ")")
+		l.regexp, l.guard = regexp.MustCompile("(?i:"+p.regexp.String()+")"), true
 	}
 	return l
 }
@@ -102,11 +130,11 @@ func (l *loosePath) of(path string) string {
 }
 
 // guards reports whether a route refuses requests: it, or one inside of it, asks who
-// the client is, or responds with 401 or 403. A guard also takes the paths that a
+// the client is, or responds with an error of the client. A guard also takes the paths that a
 // server behind mkd could take for its own, if it isn't as strict: in other letters,
 // with an encoded slash, with parameters. For other routes such a path is just
 // another one.
 func guards(c *config.Route) bool {
-	return c.Auth != nil || c.ClientCertificate == "required" || c.Respond != nil && (c.Respond.Status == 401 || c.Respond.Status == 403) ||
+	return c.Auth != nil || c.ClientCertificate == "required" || c.Respond != nil && c.Respond.Status/100 == 4 ||
 		slices.ContainsFunc(c.Routes, func(inner config.Route) bool { return guards(&inner) })
 }

@@ -39,6 +39,7 @@ const (
 	asText
 	asHTML
 	asJSON
+	asScript // in a string of JavaScript
 )
 
 // expressions are the regular expressions of a route, and of those around it, whose
@@ -175,12 +176,20 @@ func (p *part) escape(value string) string {
 		return url.QueryEscape(value)
 	case asHTML:
 		return html.EscapeString(value)
-	case asJSON:
+	case asJSON, asScript:
 		quoted, _ := json.Marshal(value) // can't fail
-		return string(quoted[1 : len(quoted)-1])
+		text := string(quoted[1 : len(quoted)-1])
+		if p.as == asScript {
+			text = scriptQuotes.Replace(text)
+		}
+		return text
 	}
 	return value
 }
+
+// scriptQuotes escapes what JavaScript has beside JSON to end a string, or to go on with
+// an expression in one.
+var scriptQuotes = strings.NewReplacer("'", `\u0027`, "`", `\u0060`, "$", `\u0024`)
 
 // formOf returns how values are escaped in a body of a type.
 func formOf(contentType string) form {
@@ -188,6 +197,8 @@ func formOf(contentType string) form {
 	switch base = strings.TrimSpace(base); {
 	case strings.HasSuffix(base, "json"):
 		return asJSON
+	case strings.HasSuffix(base, "javascript"), strings.HasSuffix(base, "ecmascript"):
+		return asScript
 	case strings.HasSuffix(base, "html"), strings.HasSuffix(base, "xml"):
 		return asHTML
 	}
