@@ -2,6 +2,7 @@ package route
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -62,8 +63,9 @@ func (p *pages) Page(status int) (contentType, body string, ok bool) {
 	return contentType, body, true
 }
 
-// keptFields are those of a response whose body is replaced that still say something.
-var keptFields = []string{"Allow", "Cache-Control", "Retry-After", "Set-Cookie", "Www-Authenticate"}
+// keptFields are those of a response whose body is replaced that still say something;
+// Content-Range that of a 416.
+var keptFields = []string{"Allow", "Cache-Control", "Content-Range", "Retry-After", "Set-Cookie", "Www-Authenticate"}
 
 // serve has a backend respond, and puts a page in place of a response with a status that
 // has one.
@@ -90,8 +92,13 @@ func (p *pages) serve(w request.Response, ask func(request.Response) error) erro
 	for name, lines := range kept {
 		h[name] = lines
 	}
-	h["Content-Type"] = []string{in.contentType}
-	return request.RespondText(w, in.status, in.body)
+	// Only now: what would make the page may have been busy with the response.
+	contentType, body, ok := p.Page(in.status)
+	if !ok {
+		return request.RespondText(w, in.status, fmt.Sprintf("%d %s\n", in.status, http.StatusText(in.status)))
+	}
+	h["Content-Type"] = []string{contentType}
+	return request.RespondText(w, in.status, body)
 }
 
 // interceptor is a response that isn't sent if its status has a page.
@@ -99,10 +106,9 @@ type interceptor struct {
 	request.Response
 	pages *pages
 
-	status            int // of the response that is replaced; 0: none is
-	contentType, body string
-	begun             bool
-	dropped           int // bytes
+	status  int // of the response that is replaced; 0: none is
+	begun   bool
+	dropped int // bytes
 }
 
 // maxDropped is how much of a body is received that a page replaces, so that the
@@ -113,11 +119,9 @@ var errDropped = errors.New("the response is replaced by an error page")
 
 // WriteHeader implements http.ResponseWriter.
 func (in *interceptor) WriteHeader(status int) {
-	if status >= 400 && !in.begun && in.status == 0 {
-		if contentType, body, ok := in.pages.Page(status); ok {
-			in.status, in.contentType, in.body = status, contentType, body
-			return
-		}
+	if status >= 400 && !in.begun && in.status == 0 && in.pages.of(status) != nil {
+		in.status = status
+		return
 	}
 	if in.begun = in.begun || status >= 200; in.status == 0 {
 		in.Response.WriteHeader(status)
