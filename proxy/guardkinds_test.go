@@ -153,7 +153,7 @@ routes:
 	}
 }
 
-// TestUserIsOneValue: what a token says who its client is can't add a field, nor a line, to
+// TestUserIsOneValue: the subject of a token can't add a field, nor a line, to
 // what a backend or the client gets.
 func TestUserIsOneValue(t *testing.T) {
 	issuer := newTokenIssuer(t)
