@@ -31,7 +31,8 @@ export GOFLAGS := -pgo=off $(GOFLAGS)
 RUN_NEEDS  = php:php-cli
 TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:php-codesniffer \
              Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim \
-             Symfony/Bundle/FrameworkBundle:php-symfony-framework-bundle openssl:openssl curl:curl \
+             Symfony/Bundle/FrameworkBundle:php-symfony-framework-bundle \
+             Illuminate:php-laravel-framework $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 openssl:openssl curl:curl \
              $(CLIENT_NEEDS) redis-server:redis-server haproxy:haproxy dokuwiki:dokuwiki $(C_NEEDS)
 CLIENT_NEEDS = node:nodejs python3:python3 /usr/lib/python3/dist-packages/cryptography:python3-cryptography \
              Psr/Http/Client:php-psr-http-client

@@ -21,6 +21,10 @@ final class Worker
     private static array $on = [];
     /** @var list<callable> what the call in flight wants to be called after its response */
     private static array $after = [];
+    /** @var ?\Closure(): \Closure keeps the application as on_init has left it, and returns what puts it back after a call */
+    public static ?\Closure $keep = null;
+    /** Puts the application back. If it throws, the worker ends. */
+    private static ?\Closure $reset = null;
     /** Whether exceptions and dumped values are shown in the browser. mkd sets it. */
     public static bool $dev = false;
     /** Whether each request is searched for what it leaves behind. mkd sets it. */
@@ -66,6 +70,7 @@ final class Worker
             if (self::$on['on_init']) {
                 self::$on['on_init']();
             }
+            self::$reset = self::$keep ? (self::$keep)() : null;
         } catch (\Throwable $e) {
             self::fail($e);
         }
@@ -160,10 +165,13 @@ final class Worker
             if ($error !== null) {
                 Wire::send(Wire::LOG, Wire::FAILURE, "after the response: $error");
             }
-        } elseif (self::$after || self::$on['on_stop']) {
+        } elseif (self::$after || self::$on['on_stop'] || self::$reset) {
             self::respond($error, $rest, $before);
         }
         self::stop();
+        if (self::$reset) {
+            (self::$reset)();
+        }
         Output::toLog();
         $clear();
         if (self::$detectsLeaks) {

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace arca;
 
 use Illuminate\Contracts\Foundation\Application as LaravelApplication;
+use Illuminate\Contracts\Http\Kernel as LaravelKernel;
 use Symfony\Component\HttpFoundation\BinaryFileResponse;
 use Symfony\Component\HttpFoundation\File\UploadedFile;
 use Symfony\Component\HttpFoundation\Request as SymfonyRequest;
@@ -18,21 +19,24 @@ use Symfony\Component\HttpKernel\KernelInterface;
 use Symfony\Component\HttpKernel\TerminableInterface;
 
 /**
- * Makes an on_http from a kernel of Symfony, or of what is built on it.
+ * Makes an on_http from a kernel of Symfony, or of what is built on it, or from an
+ * application of Laravel.
  *
  *     'on_http' => arca\symfony(new App\Kernel('prod', false)),
+ *     'on_http' => arca\symfony(require __DIR__ . '/bootstrap/app.php'),
  *
- * The kernel is booted now. Its terminate() is called after the client has the
- * response; then its services are reset (the tag kernel.reset). Exceptions that become
- * a response with a status of 500 or more are logged with their trace. The request's
- * attribute arca\Request::class has the arca\Request.
+ * It is booted now. Its terminate() is called after the client has the response; then
+ * Symfony's services are reset (the tag kernel.reset), and Laravel's objects are put
+ * back as they were when it had booted. Exceptions that become a response with a status
+ * of 500 or more are logged with their trace. The request's attribute
+ * arca\Request::class has the arca\Request.
  *
  * @return \Closure(Request): Response
  */
-function symfony(HttpKernelInterface $kernel): \Closure
+function symfony(HttpKernelInterface|LaravelApplication|LaravelKernel $kernel): \Closure
 {
-    if ($kernel instanceof LaravelApplication) {
-        throw new \LogicException("Laravel's Application keeps the session and other state of one client for the next; run it on PHP-FPM");
+    if ($kernel instanceof LaravelApplication || $kernel instanceof LaravelKernel) {
+        return laravel($kernel);
     }
     if ($kernel instanceof KernelInterface) {
         $kernel->boot();
@@ -77,15 +81,19 @@ function listen(KernelInterface $kernel): void
     }
 }
 
-/** Makes a request for Symfony of a request. */
-function toSymfony(Request $request): SymfonyRequest
+/**
+ * Makes a request for Symfony of a request.
+ *
+ * @param class-string<UploadedFile> $uploads
+ */
+function toSymfony(Request $request, string $uploads = UploadedFile::class): SymfonyRequest
 {
     $files = $request->files;
-    array_walk_recursive($files, static function (Upload &$file): void {
+    array_walk_recursive($files, static function (Upload &$file) use ($uploads): void {
         $file = $file->error === UPLOAD_ERR_NO_FILE // Symfony makes null of it
             ? ['error' => $file->error, 'name' => '', 'size' => 0, 'tmp_name' => '', 'type' => '']
             // Not an upload to PHP, which would refuse to move it.
-            : new UploadedFile($file->path, $file->fullPath, $file->type, $file->error, true);
+            : new $uploads($file->path, $file->fullPath, $file->type, $file->error, true);
     });
     $isLong = (int) ($request->server['CONTENT_LENGTH'] ?? 0) > Wire::COPY_LIMIT;
     return new SymfonyRequest(

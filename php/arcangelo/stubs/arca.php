@@ -333,19 +333,23 @@ namespace arca {
     }
 
     /**
-     * Makes an on_http from a kernel of Symfony, or of what is built on it.
+     * Makes an on_http from a kernel of Symfony, or of what is built on it, or from an
+     * application of Laravel.
      *
      *     'on_http' => arca\symfony(new App\Kernel('prod', false)),
+     *     'on_http' => arca\symfony(require __DIR__ . '/bootstrap/app.php'),
      *
-     * The kernel is booted now. Its terminate() is called after the client has the
-     * response; then its services are reset (the tag kernel.reset). Exceptions that become
-     * a response with a status of 500 or more are logged with their trace. The request's
-     * attribute arca\Request::class has the arca\Request.
+     * It is booted now. Its terminate() is called after the client has the response; then
+     * Symfony's services are reset (the tag kernel.reset), and Laravel's objects are put
+     * back as they were when it had booted. Exceptions that become a response with a status
+     * of 500 or more are logged with their trace. The request's attribute
+     * arca\Request::class has the arca\Request.
      *
      * @return \Closure(Request): Response
      */
-    function symfony(\Symfony\Component\HttpKernel\HttpKernelInterface $kernel): \Closure
-    {
+    function symfony(
+        \Symfony\Component\HttpKernel\HttpKernelInterface|\Illuminate\Contracts\Foundation\Application|\Illuminate\Contracts\Http\Kernel $kernel,
+    ): \Closure {
     }
 
     /**
