@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // check implements kind.
 func (h *HTTPBackend) check(w *walker, _ *Config) {
@@ -22,6 +25,9 @@ func (h *HTTPBackend) check(w *walker, _ *Config) {
 			continue
 		}
 		first[same] = i
+	}
+	if len(h.Upstreams) > 0 && !slices.ContainsFunc(h.Upstreams, func(u Upstream) bool { return !u.Backup }) && w.sound(&h.Upstreams[0].Backup) {
+		w.wrong(&h.Upstreams[0].Backup, "all servers are backups of others; one at least must not be")
 	}
 	w.checkHTTP2(h)
 	w.checkBalance(&h.Balance)

@@ -31,6 +31,9 @@ func (w *walker) checkRoutes(cfg *Config) {
 		if r.Backend != "" {
 			w.checkName(&r.Backend, "backend", &cfg.Backends, backends)
 		}
+		if r.Fallback != "" {
+			w.checkName(&r.Fallback, "backend", &cfg.Backends, backends)
+		}
 		if r.ErrorPages != nil && r.ErrorPages.Backend != "" {
 			w.checkName(&r.ErrorPages.Backend, "backend", &cfg.Backends, backends)
 		}
@@ -47,6 +50,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 		if b := kinds[r.Backend]; b != nil {
 			w.checkBackendOptions(r, b)
 		}
+		w.checkFallback(r, kinds)
 		w.checkRaw(r)
 		w.checkClientCertificate(r, cfg)
 		w.checkResponse(r)
@@ -67,7 +71,7 @@ func (w *walker) checkRoutes(cfg *Config) {
 
 // checkBackendOptions checks that the options of a route work with its backend.
 func (w *walker) checkBackendOptions(r *Route, b *Backend) {
-	if r.RawPath && b.HTTP == nil && w.sound(&r.RawPath) {
+	if r.RawPath && b.HTTP == nil && r.Fallback == "" && w.sound(&r.RawPath) {
 		w.wrong(&r.RawPath, "only http backends see the path as it was written; remove raw_path: PHP has it in REQUEST_URI anyway, and files have one path each")
 	}
 	if b.PHP == nil && b.FastCGI == nil {
@@ -80,6 +84,19 @@ func (w *walker) checkBackendOptions(r *Route, b *Backend) {
 				break
 			}
 		}
+	}
+}
+
+// checkFallback checks that a route's backend leaves something to its fallback.
+func (w *walker) checkFallback(r *Route, kinds map[string]*Backend) {
+	if r.Fallback == "" || !w.sound(&r.Fallback) {
+		return
+	}
+	switch b := kinds[r.Backend]; {
+	case r.Backend == r.Fallback:
+		w.wrong(&r.Fallback, "it is the route's backend already; name another")
+	case r.Backend == "" || b != nil && b.Files == nil:
+		w.wrong(&r.Fallback, "only where backend is one of files is there something left to respond to; remove fallback")
 	}
 }
 

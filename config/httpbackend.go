@@ -89,6 +89,10 @@ type Upstream struct {
 
 	// Its share of the requests, in proportion to the weights of the others.
 	Weight int `yaml:"weight" default:"1" range:"1..1000"`
+
+	// Whether it gets requests only while no other server of the backend can take them, as
+	// a page that says so, or servers elsewhere.
+	Backup bool `yaml:"backup" default:"false"`
 }
 
 // Balance configures how requests are shared among servers.

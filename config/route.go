@@ -15,6 +15,10 @@ type Route struct {
 	// The name of the backend that handles the requests.
 	Backend string `yaml:"backend,kind"`
 
+	// The backend that responds where `backend`, one of files, doesn't: there is no file
+	// for the path, or the method isn't GET or HEAD.
+	Fallback string `yaml:"fallback"`
+
 	// Redirects the client.
 	Redirect *Redirect `yaml:"redirect,kind" example:"{to: VALUE}|/new"`
 

@@ -29,8 +29,14 @@ func (w *walker) warnConnections(s socket) {
 
 func (w *walker) warnUnused(cfg *Config) {
 	used := make(map[string]bool)
+	if cfg.ErrorPages != nil {
+		used[cfg.ErrorPages.Backend] = true
+	}
 	for r := range cfg.EachRoute() {
-		used[r.Backend] = true
+		used[r.Backend], used[r.Fallback] = true, true
+		if r.ErrorPages != nil {
+			used[r.ErrorPages.Backend] = true
+		}
 	}
 	for i := range cfg.Backends {
 		if b := &cfg.Backends[i]; !used[b.Name] {

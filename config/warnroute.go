@@ -141,7 +141,7 @@ func (w *walker) warnRoute(r *Route, raw bool) {
 // warnEncoded warns of encoded_slashes where they pass anyway, or never can.
 func (w *walker) warnEncoded(r *Route, cfg *Config) {
 	for i := range cfg.Backends {
-		if b := &cfg.Backends[i]; r.EncodedSlashes && b.Name == r.Backend && b.FastCGI == nil {
+		if b := &cfg.Backends[i]; r.EncodedSlashes && b.Name == r.Backend && b.FastCGI == nil && r.Fallback == "" {
 			w.odd(&r.EncodedSlashes, "it has no effect: only fastcgi backends refuse encoded slashes that a route doesn't let pass")
 		}
 	}

@@ -364,6 +364,7 @@ func TestWebErrors(t *testing.T) {
 		{"empty port", url("http://a:"), wrong("http://a:", "the port must be a number from 1 to 65535")},
 		{"socket", url("unix:"), wrong("unix:", "want the path of a socket, as in unix:/run/app.sock")},
 		{"socket's slashes", url("unix:///run/a"), wrong("unix:///run/a", "want the path of a socket, as in unix:/run/app.sock")},
+		{"only backups", upstreams(`upstreams: [{url: http://a, backup: true}, {url: http://b, backup: true}]`), "3:62: backends.site.http.upstreams[0].backup: all servers are backups of others; one at least must not be"},
 		{"long socket", url("unix:/" + strings.Repeat("x", 107)), `3:44: backends.site.http.upstreams[0].url: the path of the socket has 108 bytes; 107 are the most`},
 		{"same upstream", upstreams(`upstreams: [{url: http://a}, {url: http://b}, {url: "http://A:80/"}]`), "3:78: backends.site.http.upstreams[2].url: it is the same server as upstreams[0]; for a larger share give that one a weight"},
 		{"same socket", upstreams(`upstreams: [{url: "unix:a"}, {url: "unix:./x/../a"}]`), "3:61: backends.site.http.upstreams[1].url: it is the same server as upstreams[0]; for a larger share give that one a weight"},

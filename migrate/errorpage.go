@@ -10,6 +10,9 @@ import (
 func (m *migration) errorPages(s *site, l *location, r *route) {
 	pages := &block{flow: true}
 	for _, d := range l.scope.nearest("error_page") {
+		if s.missingFallsBack(m, d, r) {
+			continue
+		}
 		file, reason := s.errorFile(m, d)
 		if reason != "" {
 			if !m.refused[d] {
@@ -34,6 +37,20 @@ func (m *migration) errorPages(s *site, l *location, r *route) {
 		b.set("intercept", true)
 	}
 	r.options.set("error_pages", b)
+}
+
+// missingFallsBack reports whether an error_page has a server respond where there is no
+// file, as in error_page 404 = @app, and has the route do so.
+func (s *site) missingFallsBack(m *migration, d *directive, r *route) bool {
+	if len(d.Args) != 3 || d.Arg(0) != "404" || d.Arg(1) != "=" || !r.onlyFiles || r.options.get("strip_prefix") != nil {
+		return false
+	}
+	named := s.named(d.Arg(2))
+	if named == nil {
+		return false
+	}
+	lines := named.scope.here("proxy_pass")
+	return len(lines) > 0 && m.fallback(s, named, lines[0], r)
 }
 
 // errorFile returns the file of an error_page, or why there is none for it.

@@ -27,7 +27,7 @@ func (m *migration) guards(within *scope, r *route) (routes []*route, denied boo
 				return routes, !any
 			}
 			if any {
-				r.comments = append(r.comments, "the password is asked of all but these: "+strings.Join(allowed, ", "))
+				r.free = allowed
 				return routes, false
 			}
 			c := r.match

@@ -11,8 +11,9 @@ type route struct {
 	action    entry    // backend, redirect or respond
 	inside    []*route // in place of it
 	options   block
-	serves    bool // it has a backend
-	onlyFiles bool // which has no use for bodies of requests
+	serves    bool     // it has a backend
+	free      []string // networks that pass without auth
+	onlyFiles bool     // which has no use for bodies of requests
 }
 
 // block returns the route's section.

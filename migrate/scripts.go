@@ -89,6 +89,9 @@ func (m *migration) fastcgi(s *site, l, php *location, r *route, try []string) {
 		if slices.ContainsFunc(u.servers, func(s server) bool { return s.weight != 1 }) {
 			r.comments = append(r.comments, m.note(u.d, "the addresses of fastcgi have no weights"))
 		}
+		if slices.ContainsFunc(u.servers, func(s server) bool { return s.backup }) {
+			r.comments = append(r.comments, m.note(u.d, "the addresses of fastcgi have no backup"))
+		}
 	}
 	b.set("root", root)
 	if server := m.serverRoot(php, root); server != "" {
@@ -129,7 +132,9 @@ func (m *migration) fastcgi(s *site, l, php *location, r *route, try []string) {
 func (m *migration) fastcgiAddresses(pass string) (addresses []string, keep int, ok bool) {
 	if u := m.upstreams[pass]; u != nil {
 		for _, server := range u.servers {
-			addresses = append(addresses, server.address)
+			if !server.backup {
+				addresses = append(addresses, server.address)
+			}
 		}
 		u.used = true
 		return addresses, u.keep, len(addresses) > 0

@@ -115,6 +115,12 @@ func (m *migration) finish(s *site, l *location, r *route, routes []*route) []*r
 	if l.d != nil {
 		r.comments = append(r.comments, l.scope.leftovers()...)
 	}
+	if len(r.free) > 0 && r.options.get("auth") != nil {
+		free := *r
+		free.comments, free.match.from = nil, r.free
+		free.options.remove("auth")
+		routes = append(routes, &free)
+	}
 	return append(routes, r)
 }
 
@@ -146,14 +152,19 @@ func (m *migration) serve(s *site, l *location, r *route) []*route {
 // static serves files, and scripts where files lead to one.
 func (m *migration) static(s *site, l *location, r *route) []*route {
 	try, script, named := m.tryFiles(s, l, r)
-	if named != nil { // a location that asks a server
+	var pass *directive // of the named location
+	if named != nil {
 		d := l.scope.here("try_files")[0]
-		if pass := named.scope.here("proxy_pass"); len(pass) > 0 {
-			r.comments = append(r.comments, m.note(d, "mkd doesn't look for a file before it asks a server; give folders of files a route to a files backend"))
-			m.proxy(s, named, pass[0], r)
+		switch lines := named.scope.here("proxy_pass"); {
+		case len(lines) == 0:
+			r.comments = append(r.comments, m.comment(d, "try ends with a path or =404, not with "+last(d.Args)))
+		case len(l.scope.here("alias")) > 0 || l.scope.last("root") == nil:
+			r.comments = append(r.comments, m.note(d, "mkd would look for a file without a part of the path, and then ask the server without it; give the files a route of their own"))
+			m.proxy(s, named, lines[0], r)
 			return nil
+		default:
+			pass = lines[0]
 		}
-		r.comments = append(r.comments, m.comment(d, "try ends with a path or =404, not with "+last(d.Args)))
 	}
 	root, strip, ok := m.root(l, r)
 	if !ok {
@@ -189,7 +200,29 @@ func (m *migration) static(s *site, l *location, r *route) []*route {
 	}
 	r.backend(m.add(s, "files", name, b))
 	r.onlyFiles = true
+	if pass != nil {
+		m.fallback(s, named, pass, r)
+	}
 	return nil
+}
+
+// fallback has a named location's server respond where there is no file. It reports
+// whether that can be moved.
+func (m *migration) fallback(s *site, named *location, pass *directive, r *route) bool {
+	other := &route{}
+	m.proxy(s, named, pass, other)
+	r.comments = append(r.comments, other.comments...)
+	if other.action.key != "backend" {
+		return false
+	}
+	r.options.front("fallback", other.action.value)
+	for _, e := range other.options.entries {
+		if r.options.get(e.key) == nil {
+			r.options.entries = append(r.options.entries, e)
+		}
+	}
+	r.onlyFiles = false
+	return true
 }
 
 // backend leads a route to a backend.
@@ -289,6 +322,9 @@ func (m *migration) tryFiles(s *site, l *location, r *route) (try []string, scri
 			try = append(try, "{path}")
 		case plain == "$uri/":
 			try = append(try, "{path}/")
+		case plain == "$uri/index.html" && slices.Contains(m.index(l), "index.html"):
+			try = append(try, "{path}/")
+			r.comments = append(r.comments, m.note(d, "a folder's path gets its slash by a redirect"))
 		case strings.HasPrefix(plain, "$uri") && !strings.ContainsAny(plain[1:], "$/"):
 			try = append(try, "{path}"+plain[len("$uri"):])
 		case end && arg == "=404":

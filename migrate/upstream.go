@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,6 +24,7 @@ type upstream struct {
 type server struct {
 	address string // host:port, or unix:PATH
 	weight  int
+	backup  bool
 }
 
 // readGlobals reads what servers refer to by name, and what concerns all of them.
@@ -134,8 +136,7 @@ func (m *migration) readServer(u *upstream, d *directive) {
 				u.timeout = t
 			}
 		case "backup":
-			u.comments = append(u.comments, m.comment(d, "mkd has no server that only others' failure brings in"))
-			return
+			s.backup = true
 		case "down":
 			u.comments = append(u.comments, m.comment(d, "it is down"))
 			return
@@ -149,11 +150,15 @@ func (m *migration) readServer(u *upstream, d *directive) {
 // urls returns the servers of a backend as lists of blocks.
 func (u *upstream) urls(scheme string) []*block {
 	var list []*block
+	all := !slices.ContainsFunc(u.servers, func(s server) bool { return !s.backup })
 	for _, s := range u.servers {
 		b := &block{flow: true}
 		b.set("url", serverURL(scheme, s.address))
 		if s.weight != 1 {
 			b.set("weight", s.weight)
+		}
+		if s.backup && !all {
+			b.set("backup", true)
 		}
 		list = append(list, b)
 	}

@@ -12,6 +12,7 @@ import (
 type Upstream struct {
 	Name      string            // for logs and Status
 	Weight    int               // its share of the requests, compared to the others'; less than 1: 1
+	Backup    bool              // whether it gets requests only while none of the others can be tried
 	Transport http.RoundTripper // for RoundTrip; a caller of Do needs none
 
 	// Active returns the number of requests in flight at Transport. It is called

@@ -73,23 +73,30 @@ func (b *Balancer) pick(wish Wish, tried []*state) (u *state, trial bool, wait t
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lastResort := !b.anyUp(nil)
-	usable := func(s *state) bool { return s.mayTry(now, lastResort) && !slices.Contains(tried, s) }
+	for _, backups := range []bool{false, true} {
+		u = b.choose(wish, func(s *state) bool {
+			return s.Backup == backups && s.mayTry(now, lastResort) && !slices.Contains(tried, s)
+		})
+		if u != nil {
+			return u, u.begin(now), 0
+		}
+	}
+	return nil, false, b.wait(now)
+}
+
+// choose returns a usable upstream by the policy, nil if there is none.
+func (b *Balancer) choose(wish Wish, usable func(*state) bool) *state {
 	switch wished := b.wished(wish, usable); {
 	case wished != nil:
-		u = wished
+		return wished
 	case b.By == Hash && wish.Key != 0:
-		u = b.hash(wish.Key, usable)
+		return b.hash(wish.Key, usable)
 	case b.By == LeastConn:
-		u = b.leastConn(usable)
+		return b.leastConn(usable)
 	case b.By == RandomTwo:
-		u = b.randomTwo(usable)
-	default:
-		u = b.turn(usable)
+		return b.randomTwo(usable)
 	}
-	if u == nil {
-		return nil, false, b.wait(now)
-	}
-	return u, u.begin(now), 0
+	return b.turn(usable)
 }
 
 // wished returns the upstream that a request should go to, nil if there is none that

@@ -43,6 +43,46 @@ func TestRoundRobin(t *testing.T) {
 	}
 }
 
+// TestBackup: a backup gets requests only while no other upstream can be tried, or all were.
+func TestBackup(t *testing.T) {
+	for _, policy := range []Policy{RoundRobin, LeastConn, RandomTwo, Hash} {
+		b := &Balancer{By: policy, Upstreams: named(1, 9, 1)}
+		b.Upstreams[1].Backup = true
+		b.init()
+		wish := Wish{Key: 1, Upstream: b.Upstreams[1]} // of a client whose cookie it is
+		pick := func(tried ...*state) string {
+			u, _, _ := b.pick(wish, tried)
+			if u == nil {
+				return ""
+			}
+			return u.Name
+		}
+		for range 20 {
+			if got := pick(); got == "b" {
+				t.Errorf("%v: the backup gets a request while others are up", policy)
+			}
+		}
+		if got := pick(b.states[0]); got != "c" {
+			t.Errorf("%v: after a try at a: %q", policy, got)
+		}
+		if got := pick(b.states[0], b.states[2]); got != "b" {
+			t.Errorf("%v: after a try at each of the others: %q", policy, got)
+		}
+		b.states[0].checks.down, b.states[2].checks.down = true, true
+		if got := pick(); got != "b" {
+			t.Errorf("%v: while the others are down: %q", policy, got)
+		}
+		b.states[2].checks.down = false
+		if got := pick(); got != "c" {
+			t.Errorf("%v: once one is up again: %q", policy, got)
+		}
+		b.states[1].checks.down, b.states[2].checks.down = true, true
+		if got := pick(); got != "" {
+			t.Errorf("%v: while all are down: %q", policy, got)
+		}
+	}
+}
+
 func TestRoundRobinWithout(t *testing.T) {
 	b := &Balancer{Upstreams: named(1, 1, 1)}
 	b.init()

@@ -138,6 +138,9 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 		r.target, r.backend = "routes", nothing{}
 	default:
 		r.target, r.backend = c.Backend, b.backend(c.Backend)
+		if c.Fallback != "" {
+			r.backend = &fallback{r.backend, b.backend(c.Fallback), c.Fallback}
+		}
 	}
 	return r
 }
