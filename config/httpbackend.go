@@ -90,8 +90,8 @@ type Upstream struct {
 	// Its share of the requests, in proportion to the weights of the others.
 	Weight int `yaml:"weight" default:"1" range:"1..1000"`
 
-	// Whether it gets requests only while no other server of the backend can take them, as
-	// a page that says so, or servers elsewhere.
+	// Whether it gets requests only while no other server of the backend can take them: a
+	// server elsewhere, or one with a page that asks for patience.
 	Backup bool `yaml:"backup" default:"false"`
 }
 
