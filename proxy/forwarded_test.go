@@ -150,7 +150,7 @@ trusted_proxies: `+trusted+"\n")
 				if err := json.Unmarshal([]byte(g.body), &server); err != nil {
 					t.Fatalf("%s: %v in %+v", way.name, err, g)
 				}
-				listener := map[string]string{"http": "web", "https h1": "tls", "https h2": "tls"}[way.name]
+				listener := map[string]string{"http": "web", "https h1": "tls", "https h2": "tls", "https h3": "tls"}[way.name]
 				want := map[string]any{"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": host, "HTTPS": nil, "REQUEST_SCHEME": "http", "REQUEST_URI": "/page?a=b",
 					"HTTP_X_FORWARDED_FOR": nil, "HTTP_X_FORWARDED_PROTO": nil, "HTTP_X_FORWARDED_HOST": nil, "HTTP_X_FORWARDED_PORT": nil, "HTTP_X_REAL_IP": nil, "HTTP_FORWARDED": nil,
 					"HTTP_X_MEGAKI_SESSION": nil, "SERVER_PORT": "443", "SERVER_SOFTWARE": "mkd (like nginx)"}

@@ -27,7 +27,7 @@ func allListeners(t *testing.T, rest string) (*Daemon, string) {
 listeners:
   app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
   web: {http: {address: "127.0.0.1:0"}}
-  tls: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}}}
+  tls: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}, http3: true}}
 `+rest)
 	return start(t, cfg)
 }
@@ -83,6 +83,9 @@ var everyWay = []struct {
 	{"https h2", true, func(t *testing.T, p *Daemon, a *asked) got {
 		return sendHTTP2(t, dialTLS(t, p, "h2"), a.http2(), a.body)
 	}},
+	{"https h3", true, func(t *testing.T, p *Daemon, a *asked) got {
+		return sendHTTP3(t, dialQUIC(t, p), a.http2(), a.body)
+	}},
 }
 
 func dialTLS(t *testing.T, p *Daemon, protocol string) net.Conn {
@@ -121,8 +124,8 @@ func readGot(t *testing.T, r io.Reader, method string) got {
 	return got{resp.StatusCode, resp.Header, string(body)}
 }
 
-// http2 returns the fields of the request in HTTP/2, where the first Host is the
-// :authority.
+// http2 returns the fields of the request in HTTP/2 and HTTP/3, where the first Host is
+// the :authority.
 func (a *asked) http2() []hpack.HeaderField {
 	fields := []hpack.HeaderField{{Name: ":method", Value: a.method}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: a.target}}
 	var rest []hpack.HeaderField
