@@ -123,6 +123,8 @@ func (m metrics) daemon(st *Status) {
 	}
 	m.gauge("mkd_message_memory_bytes", "Memory of the buffers of Megaki messages.", float64(st.Memory.Messages))
 	m.gauge("mkd_message_memory_limit_bytes", "limits.message_memory.", float64(st.Memory.MessagesLimit))
+	m.gauge("mkd_http_memory_bytes", "Memory of what HTTP clients have sent and nobody has read yet.", float64(st.Memory.HTTP))
+	m.gauge("mkd_http_memory_limit_bytes", "limits.http_memory.", float64(st.Memory.HTTPLimit))
 	m.gauge("mkd_spool_bytes", "Bodies that wait for a backend, in memory and in files.", float64(st.Memory.Spool))
 	m.gauge("mkd_spool_memory_bytes", "Bodies that wait for a backend, in memory.", float64(st.Memory.SpoolMemory))
 	m.gauge("mkd_spool_limit_bytes", "limits.spool.max_total.", float64(st.Memory.SpoolLimit))

@@ -236,6 +236,8 @@ type Certificate struct {
 type Memory struct {
 	Messages      int64 `json:"messages"` // buffers of Megaki messages
 	MessagesLimit int64 `json:"messages_limit"`
+	HTTP          int64 `json:"http"` // what HTTP clients have sent and nobody has read yet
+	HTTPLimit     int64 `json:"http_limit"`
 	Spool         int64 `json:"spool"` // bodies that wait for a backend, in memory and files
 	SpoolLimit    int64 `json:"spool_limit"`
 	SpoolMemory   int64 `json:"spool_memory"` // of these, in memory

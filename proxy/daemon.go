@@ -18,6 +18,7 @@ import (
 	"mkd/proxy/keys"
 	"mkd/proxy/logs"
 	"mkd/proxy/tally"
+	"mkd/share"
 )
 
 // Daemon is what outlives a configuration: sockets, sessions, message memory,
@@ -26,6 +27,7 @@ type Daemon struct {
 	logs      *logs.Logs
 	spool     *forward.Spool
 	memory    *megaki.Memory
+	webMemory *share.Pool // of the clients of HTTP and HTTPS listeners, in bytes
 	sessions  *sessionStore
 	certs     *certs.Manager
 	keys      *keys.Ledger
@@ -57,12 +59,13 @@ type Daemon struct {
 // opens and starts nothing yet.
 func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 	d := &Daemon{
-		logs:   log,
-		spool:  forward.NewSpool(&cfg.Limits.Spool),
-		memory: megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
-		certs:  certs.New(cfg.Storage.Path, log.Main),
-		failed: make(chan error, 1),
-		keys:   keys.Open(filepath.Join(cfg.Storage.Path, keys.LedgerFile)),
+		logs:      log,
+		spool:     forward.NewSpool(&cfg.Limits.Spool),
+		memory:    megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
+		webMemory: share.NewPool(int64(cfg.Limits.HTTPMemory), 0),
+		certs:     certs.New(cfg.Storage.Path, log.Main),
+		failed:    make(chan error, 1),
+		keys:      keys.Open(filepath.Join(cfg.Storage.Path, keys.LedgerFile)),
 	}
 	rand.Read(d.secret[:]) // it never fails
 	d.ctx, d.cut = context.WithCancel(context.Background())

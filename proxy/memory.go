@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"time"
 
 	"mkd/config"
@@ -36,6 +37,9 @@ func memoryLimit(cfg *config.Config) int64 {
 	limit := baseMemory + messages + messages/4 + // a quarter for MACs
 		int64(cfg.Limits.Spool.MaxMemory) +
 		sessionMemory*int64(cfg.Sessions.Capacity)
+	if slices.ContainsFunc(cfg.Listeners, func(l config.Listener) bool { return l.Web() != nil }) {
+		limit += int64(cfg.Limits.HTTPMemory)
+	}
 	for i := range cfg.Listeners {
 		limit += connectionMemory * int64(cfg.Listeners[i].MaxConnections())
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mkd/config"
 )
 
 // TestLimitMemory: the limit is what the configuration lets the daemon use, and
@@ -21,6 +23,11 @@ func TestLimitMemory(t *testing.T) {
 	want := int64(64<<20 + 256<<20 + 64<<20 + 64<<20 + 64000000 + 10000*16<<10)
 	if limit := LimitMemory(cfg); limit != want || debug.SetMemoryLimit(-1) != want {
 		t.Errorf("the limit is %d, the runtime's is %d; want %d", limit, debug.SetMemoryLimit(-1), want)
+	}
+	cfg.Limits.HTTPMemory = 100 << 20
+	cfg.Listeners = append(cfg.Listeners, config.Listener{HTTP: &config.HTTP{Web: config.Web{MaxConnections: 10}}})
+	if limit := LimitMemory(cfg); limit != want+100<<20+10*16<<10 {
+		t.Errorf("with an HTTP listener the limit is %d", limit)
 	}
 	debug.SetMemoryLimit(math.MaxInt64)
 	t.Setenv("GOMEMLIMIT", "1GiB") // the runtime has read it at its start

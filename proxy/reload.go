@@ -101,6 +101,7 @@ func (d *Daemon) planListener(c *change, cfg *config.Config, l *config.Listener)
 		Base:       d.ctx,
 		Trusted:    listener.Networks(cfg.TrustedProxies),
 		Logs:       d.logs,
+		HTTPMemory: d.webMemory,
 		Memory:     d.memory,
 		Sessions:   d.sessions.Switch,
 		SessionTTL: cfg.Sessions.TTL,
@@ -203,6 +204,7 @@ func (d *Daemon) swap(c *change) {
 	cfg := c.generation.cfg
 	d.logs.Configure(c.log, logOptions(cfg.Log)) // checked with the configuration
 	d.memory.SetLimit(int64(cfg.Limits.MessageMemory))
+	d.webMemory.SetLimits(int64(cfg.Limits.HTTPMemory), 0)
 	d.spool.Configure(&cfg.Limits.Spool)
 	d.certs.Use(c.certs)
 	for _, o := range c.listeners {

@@ -72,6 +72,7 @@ func (d *Daemon) Status() *admin.Status {
 		})
 	}
 	st.Memory = admin.Memory{Messages: d.memory.InUse(), MessagesLimit: int64(g.cfg.Limits.MessageMemory), SpoolLimit: int64(g.cfg.Limits.Spool.MaxTotal), Resident: resident()}
+	st.Memory.HTTP, st.Memory.HTTPLimit = d.webMemory.InUse(), d.webMemory.Limit()
 	st.Memory.Spool, st.Memory.SpoolMemory = d.spool.InUse()
 	return st
 }

@@ -54,7 +54,7 @@ var house = map[string]struct{ own, modules []string }{
 		"proxy/request", "proxy/roundtrip", "proxy/site", "proxy/upstream", "proxy/watch"}, []string{"github.com/pires/go-proxyproto"}},
 	"proxy/route":    {[]string{"config", "proxy/auth", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/tally"}, nil},
 	"proxy/listener": {[]string{"config", "megaki", "share", "proxy/keys", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, []string{"github.com/quic-go/quic-go"}},
-	"proxy":          {[]string{"admin", "php", "proxy/listen", "proxy/keys", "sessions", "sessions/file", "sessions/handover", "sessions/redis", "megaki", "config", "proxy/backend", "proxy/certs", "proxy/dnsprovider", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally"}, nil},
+	"proxy":          {[]string{"admin", "php", "proxy/listen", "proxy/keys", "sessions", "sessions/file", "sessions/handover", "sessions/redis", "megaki", "config", "proxy/backend", "proxy/certs", "proxy/dnsprovider", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally", "share"}, nil},
 	"admin":          {[]string{"histogram"}, []string{"github.com/prometheus/client_golang", "golang.org/x/net"}},
 	"admin/console":  {[]string{"admin"}, []string{"golang.org/x/term"}},
 	"service":        {[]string{"admin", "config", "megaki", "proxy", "proxy/listen", "proxy/logs", "sessions/handover", "systemd"}, nil},

@@ -34,6 +34,7 @@ type conn struct {
 	scan    httpmsg.HeadScanner
 	parser  httpmsg.Parser
 	long    []byte // a head that passes the buffer of br
+	taken   int64  // bytes of memory that the handler was asked for
 	handler Handler
 
 	req  *http.Request   // used again for each request
@@ -76,6 +77,7 @@ func (c *conn) serve() {
 	defer c.net.Close()
 	c.handler = c.server.NewHandler(c.net)
 	defer c.handler.Close()
+	defer c.giveMemory()
 	c.req = new(http.Request)
 	c.req.RemoteAddr = c.net.RemoteAddr().String()
 	c.setReadDeadline(time.Now().Add(c.server.headerTimeout()))
@@ -139,7 +141,7 @@ func (c *conn) handle() bool {
 	if !c.call(r, err) || c.switched || !c.finish() {
 		return false
 	}
-	if len(head) > readSize || len(r.Header) > keptFields || len(c.resp.header) > keptFields {
+	if c.taken > 0 || len(head) > readSize || len(r.Header) > keptFields || len(c.resp.header) > keptFields {
 		c.shrink()
 	}
 	return true
@@ -151,6 +153,7 @@ var chunked = []string{"chunked"}
 // connection costs no more than others.
 func (c *conn) shrink() {
 	c.long, c.parser = nil, httpmsg.Parser{}
+	c.giveMemory()
 	httpmsg.Blank(c.req)
 	c.req.Header = nil
 	c.resp.header = make(http.Header)
@@ -209,14 +212,18 @@ func (c *conn) readHead() ([]byte, error) {
 	}
 	c.sooner(time.Now().Add(c.server.headerTimeout()))
 	for c.long = c.long[:0]; ; {
-		c.long = append(c.long, p...)
+		if !c.appendHead(p) {
+			return nil, errMemory
+		}
 		c.br.Discard(len(p))
 		if _, err := c.br.Peek(1); err != nil {
 			return nil, err
 		}
 		p, _ = c.br.Peek(c.br.Buffered())
 		had := len(c.long)
-		c.long = append(c.long, p...)
+		if !c.appendHead(p) {
+			return nil, errMemory
+		}
 		n, err := c.scan.Scan(c.long)
 		if err != nil {
 			return nil, err
@@ -226,6 +233,37 @@ func (c *conn) readHead() ([]byte, error) {
 			return c.long[:n], nil
 		}
 		c.long = c.long[:had]
+	}
+}
+
+// appendHead appends a piece of a head to c.long. A head that is longer than most takes
+// memory of the handler's: for itself, and for the copy that the parser makes.
+func (c *conn) appendHead(p []byte) bool {
+	if need := len(c.long) + len(p); need > cap(c.long) {
+		size := readSize
+		for size < need {
+			size *= 2
+		}
+		if size > readSize {
+			more := 2*int64(size) - c.taken
+			if !c.handler.TakeMemory(more) {
+				return false
+			}
+			c.taken += more
+		}
+		c.long = append(make([]byte, 0, size), c.long...)
+	}
+	c.long = append(c.long, p...)
+	return true
+}
+
+var errMemory error = &httpmsg.Error{Status: http.StatusServiceUnavailable, Reason: "there is no memory for a header as long as this"}
+
+// giveMemory gives back what append has taken.
+func (c *conn) giveMemory() {
+	if c.taken > 0 {
+		c.handler.GiveMemory(c.taken)
+		c.taken = 0
 	}
 }
 

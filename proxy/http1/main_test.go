@@ -29,6 +29,10 @@ func (f handlerFunc) ServeHTTP1(w *Response, r *http.Request, refused error) err
 
 func (f handlerFunc) Context(parent context.Context) context.Context { return parent }
 
+func (f handlerFunc) TakeMemory(int64) bool { return true }
+
+func (f handlerFunc) GiveMemory(int64) {}
+
 func (f handlerFunc) Close() {}
 
 // start serves f, and returns the address.

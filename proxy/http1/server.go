@@ -40,6 +40,12 @@ type Handler interface {
 	// nobody has waited for that one's end.
 	Context(parent context.Context) context.Context
 
+	// TakeMemory is called before the head of a request takes n bytes more than the
+	// buffer that each connection has. If it reports false, the request is refused.
+	TakeMemory(n int64) bool
+	// GiveMemory is called when n bytes of it are released.
+	GiveMemory(n int64)
+
 	// Close is called once, after the last request.
 	Close()
 }

@@ -53,11 +53,16 @@ func newWeb(name string, cfg *config.Web, d *Daemon, sh *shared) *web {
 // join returns the client of a connection, as it is counted for requests in
 // flight.
 func (l *web) join(remote netip.AddrPort) *share.Client {
-	addr := remote.Addr()
-	if share.Contains(l.daemon.Trusted, addr) {
-		addr = netip.Addr{}
+	return l.requests.Join(l.counted(remote))
+}
+
+// counted returns the address that a connection is counted for: none for a trusted
+// proxy, which speaks for many clients.
+func (l *web) counted(remote netip.AddrPort) netip.Addr {
+	if share.Contains(l.daemon.Trusted, remote.Addr()) {
+		return netip.Addr{}
 	}
-	return l.requests.Join(addr)
+	return remote.Addr()
 }
 
 // errRequests is for a request that arrives when as many as allowed are in flight.
@@ -94,14 +99,21 @@ type httpConn struct {
 	web     *web
 	client  *share.Client
 	peer    peer
+	unread  *unread
 	request request.Request
 }
 
 func (l *web) newConn(c net.Conn) http1.Handler {
 	h := &httpConn{web: l, peer: l.peerOf(c)}
-	h.client = l.join(h.peer.remote)
+	h.client, h.unread = l.join(h.peer.remote), l.newUnread(h.peer.remote)
 	return h
 }
+
+// TakeMemory implements http1.Handler.
+func (c *httpConn) TakeMemory(n int64) bool { return c.unread.Take(n) }
+
+// GiveMemory implements http1.Handler.
+func (c *httpConn) GiveMemory(n int64) { c.unread.Give(n) }
 
 // Context implements http1.Handler.
 func (c *httpConn) Context(parent context.Context) context.Context {

@@ -17,9 +17,15 @@ import (
 
 type http2Key struct{}
 
+// http2Conn is what the requests of an HTTP/2 or HTTP/3 connection have in common.
+type http2Conn struct {
+	peer
+	unread *unread
+}
+
 func (l *httpsListener) http2Context(ctx context.Context, c net.Conn) context.Context {
 	p := l.peerOf(c)
-	return context.WithValue(ctx, http2Key{}, &p)
+	return context.WithValue(ctx, http2Key{}, &http2Conn{p, l.newUnread(p.remote)})
 }
 
 // serveHTTP2 handles a request of an HTTP/2 connection.
@@ -31,19 +37,25 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 
 // serveStream handles a request that has a stream of HTTP/2 or HTTP/3 for itself.
 func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, lingers bool) {
-	conn := h.Context().Value(http2Key{}).(*peer)
+	conn := h.Context().Value(http2Key{}).(*http2Conn)
 	client := l.join(conn.remote) // for the request: it may outlive its connection
 	defer client.Leave()
 	control := http.NewResponseController(w)
 	resp := &http2Response{ResponseWriter: w, control: control, timeout: l.cfg.WriteTimeout, head: h.Method == http.MethodHead, altSvc: l.altSvc()}
 	r := new(request.Request)
 	h = h.WithContext(r.Open(h.Context(), l.daemon.Base))
+	refused := l.refusedHTTP2(h)
 	var body *http2Body
 	if h.Body == http.NoBody || h.ContentLength == 0 {
 		h.Body = nil
 	} else {
 		body = &http2Body{body: h.Body, control: control, pace: http1.Pace{Timeout: l.cfg.BodyTimeout, MinRate: int64(l.cfg.MinRate)}, expected: h.Header["Expect"] != nil}
 		h.Body, resp.body = body, body
+		if release, ok := conn.unread.takeBody(h.ContentLength); ok {
+			defer release()
+		} else if refused == nil {
+			refused = errHTTPMemory
+		}
 	}
 	r.Begin(h, l.daemon.Enter())
 	// A call of gRPC may end with its header, which no end could be sent with after a
@@ -55,7 +67,7 @@ func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, ling
 			body.linger(l.stopping)
 		}
 	}
-	if l.handle(resp, r, conn, client, l.refusedHTTP2(h), linger) != nil {
+	if l.handle(resp, r, &conn.peer, client, refused, linger) != nil {
 		panic(http.ErrAbortHandler) // an incomplete response must not look complete
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"mkd/config"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // okLease responds to all requests.
@@ -43,7 +44,7 @@ func TestHTTP2ClientsAreForgotten(t *testing.T) {
 		HeaderTimeout: time.Minute, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute,
 		MaxHeader: 64 << 10, MaxFields: 100, MaxConnections: 100, MaxRequests: 100, MaxStreams: 10,
 	}}}, &Daemon{
-		Enter: func() request.Lease { return okLease{} }, Base: base, Logs: l,
+		Enter: func() request.Lease { return okLease{} }, Base: base, Logs: l, HTTPMemory: share.NewPool(1<<20, 0),
 		TLS: &tls.Config{Certificates: certificate.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}},
 	})
 	if err != nil {

@@ -91,7 +91,7 @@ func (s *http3Server) connContext(ctx context.Context, c *quic.Conn) context.Con
 		state := c.ConnectionState().TLS
 		l.identify(&p, &state)
 	}
-	return context.WithValue(ctx, http2Key{}, &p)
+	return context.WithValue(ctx, http2Key{}, &http2Conn{p, l.newUnread(p.remote)})
 }
 
 // serve serves a connection until it is closed.

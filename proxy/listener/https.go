@@ -64,7 +64,7 @@ func newBothVersions(w *web, d *Daemon) *httpsListener {
 	return h
 }
 
-// Bounds of what HTTP/2 clients may send ahead of the backend, in bytes.
+// Bounds of what HTTP/2 clients may send before the backend reads it, in bytes.
 const (
 	maxStreamBuffer = 256 << 10
 	maxConnBuffer   = 256 << 10
@@ -116,6 +116,11 @@ func (l *httpsListener) http2State(c net.Conn, state http.ConnState) {
 func (l *httpsListener) handshake(c net.Conn) (*tls.Conn, error) {
 	l.handshakes.Add(1)
 	defer l.handshakes.Done()
+	unread := l.newUnread(addrPort(c.RemoteAddr()))
+	if !unread.Take(handshakeMemory) {
+		return nil, errHTTPMemory
+	}
+	defer unread.Give(handshakeMemory)
 	ctx, cancel := context.WithTimeout(l.stopping, l.cfg.HeaderTimeout)
 	defer cancel()
 	secure := tls.Server(c, l.tls)

@@ -20,6 +20,7 @@ import (
 	"mkd/proxy/listen"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // Status is the state of a listener, and what it has counted.
@@ -48,6 +49,10 @@ type Daemon struct {
 	// Trusted are the networks of proxies, which speak for many clients.
 	Trusted []netip.Prefix
 	Logs    *logs.Logs
+
+	// HTTPMemory is for what the clients of HTTP and HTTPS listeners have sent and nobody
+	// has read yet, in bytes: see limits.http_memory.
+	HTTPMemory *share.Pool
 
 	// Shared by the Megaki listeners.
 	Memory     *megaki.Memory

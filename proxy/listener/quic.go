@@ -160,10 +160,17 @@ func (q *quicSocket) connContext(ctx context.Context, info *quic.ClientInfo) (co
 		release()
 		return nil, errQUICOff
 	}
+	unread := h.newUnread(addrPort(info.RemoteAddr))
+	if !unread.Take(quicMemory) {
+		q.listener.done(s)
+		release()
+		return nil, errHTTPMemory
+	}
 	q.handshakes.Add(1)
 	c := &quicConn{server: h.http3, shaken: sync.OnceFunc(func() { q.handshakes.Add(-1) })}
 	context.AfterFunc(ctx, func() {
 		c.shaken()
+		unread.Give(quicMemory)
 		q.listener.done(s)
 		release()
 	})
