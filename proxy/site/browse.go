@@ -46,7 +46,7 @@ func (f *Files) ServeFolder(w http.ResponseWriter, r *http.Request, name, prefix
 	if err != nil {
 		return err
 	}
-	defer o.file.Close()
+	defer o.close()
 	return f.list(w, r, &o, prefix)
 }
 

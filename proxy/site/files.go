@@ -134,7 +134,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) err
 	}
 	var o opened
 	err = f.tree.with(f.Root, func(release *release) (err error) {
-		if o, err = f.find(release, p); err == nil && f.Precompressed != nil && o.file != nil {
+		if o, err = f.find(release, p); err == nil && f.Precompressed != nil && !o.redirect && !o.folder {
 			f.choose(release, r, &o)
 		}
 		return err
@@ -146,7 +146,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) err
 		Redirect(w, r, prefix+p+"/")
 		return nil
 	}
-	defer o.file.Close()
+	defer o.close()
 	if o.folder {
 		return f.list(w, r, &o, prefix)
 	}
@@ -191,7 +191,7 @@ func (f *Files) serveName(w http.ResponseWriter, r *http.Request, name string) e
 	if err != nil {
 		return err
 	}
-	defer o.file.Close()
+	defer o.close()
 	return f.send(w, r, &o)
 }
 
@@ -205,13 +205,21 @@ func checkMethod(w http.ResponseWriter, r *http.Request) error {
 
 // opened is a file that may be served, or a redirect to it.
 type opened struct {
-	name     string // its path below the root
-	file     *os.File
+	name     string      // its path below the root
+	file     *os.File    // nil: content has all
 	info     fs.FileInfo // of the descriptor, so that the file that was checked is served
 	known    *known      // about the file; nil: nothing
+	content  []byte      // of the file; nil: it is read from file
 	coding   string      // of the file; "": none
 	redirect bool        // file is nil: the path needs a slash at its end
 	folder   bool        // file is a folder to list
+}
+
+// close closes the file, if there is one.
+func (o *opened) close() {
+	if o.file != nil {
+		o.file.Close()
+	}
 }
 
 // find opens the file of a path, or the index of the folder that it leads to. A
@@ -232,7 +240,7 @@ func (f *Files) find(r *release, p string) (opened, error) {
 		case err == nil && slash:
 			return o, nil
 		case err == nil:
-			o.file.Close()
+			o.close()
 			return opened{redirect: true}, nil
 		case err != errFolder && !errors.Is(err, ErrNotFound):
 			return opened{}, err
@@ -241,7 +249,7 @@ func (f *Files) find(r *release, p string) (opened, error) {
 	if f.Browse {
 		o, err := f.openFolder(r, folder)
 		if err == nil && !slash {
-			o.file.Close()
+			o.close()
 			return opened{redirect: true}, nil
 		}
 		return o, err
@@ -249,9 +257,12 @@ func (f *Files) find(r *release, p string) (opened, error) {
 	return opened{}, notFound(p, "has no index")
 }
 
-// open opens a regular file that may be served. The error is errFolder if a
-// folder is there.
+// open opens a regular file that may be served, or finds its content in memory. The
+// error is errFolder if a folder is there.
 func (f *Files) open(r *release, p string) (opened, error) {
+	if found := f.known.at(p, r.path+p); found != nil && found.content != nil {
+		return opened{name: p, info: found.info, known: found, content: found.content}, nil
+	}
 	if strings.HasSuffix(p, "/") {
 		return opened{}, notFound(p, "is no file's path")
 	}
@@ -268,15 +279,17 @@ func (f *Files) open(r *release, p string) (opened, error) {
 		file.Close()
 		return opened{}, classify(p, err)
 	}
-	found := f.known.get(p, info)
-	if found == nil {
-		if err := f.mayServe(r, p, info); err != nil {
-			file.Close()
-			return opened{}, err
-		}
-		found = f.remember(p, info)
+	o := opened{name: p, file: file, info: info, known: f.known.get(p, info)}
+	if o.known != nil {
+		f.rememberContent(p, &o)
+		return o, nil
 	}
-	return opened{name: p, file: file, info: info, known: found}, nil
+	if err := f.mayServe(r, p, info); err != nil {
+		file.Close()
+		return opened{}, err
+	}
+	o.known = f.remember(p, info)
+	return o, nil
 }
 
 // mayServe returns an error for an open file that must not be served.

@@ -68,6 +68,11 @@ func TestKnown(t *testing.T) {
 	if all := strings.Join(names, " "); len(names) != 7 || strings.Contains(all, "php") || strings.Contains(all, "outside") {
 		t.Errorf("remembered: %s", all)
 	}
+	for _, name := range names {
+		if o := open(t, f, name); (o.file == nil) != !strings.HasPrefix(name, "/alias") {
+			t.Errorf("%s: the file is opened: %t; that of a symlink must be, others needn't", name, o.file != nil)
+		}
+	}
 
 	// What was remembered is no longer right.
 	for _, step := range []struct {
@@ -107,13 +112,87 @@ func TestKnown(t *testing.T) {
 	}
 }
 
+// open opens a file as Serve does, and closes it.
+func open(t *testing.T, f *Files, name string) (o opened) {
+	t.Helper()
+	err := f.tree.with(f.Root, func(r *release) (err error) {
+		o, err = f.open(r, name)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.close()
+	return o
+}
+
 func TestKnownIsBounded(t *testing.T) {
 	var k knownFiles
-	for i := range 3 * maxKnown {
-		k.put(fmt.Sprint("/", i), &known{})
-		if len(k.files) > maxKnown {
-			t.Fatalf("%d files are remembered", len(k.files))
+	for _, size := range []int{0, maxContent} {
+		content := make([]byte, size)
+		for i := range 3 * maxKnown {
+			for range 2 { // the same one again counts once
+				k.put(fmt.Sprint("/", i), &known{content: content})
+			}
+			if len(k.files) > maxKnown || k.size > maxContents || size > 0 && k.size != len(k.files)*size {
+				t.Fatalf("%d files are remembered, with %d bytes", len(k.files), k.size)
+			}
 		}
+		k = knownFiles{}
+	}
+}
+
+// TestContent remembers what small files have, from the second request on.
+func TestContent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, size := range map[string]int{"small": maxContent, "large": maxContent + 1} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Repeat("x", size)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := &Files{Root: dir}
+	defer f.Close()
+	time.Sleep(young + 100*time.Millisecond)
+	for i := range 4 {
+		if o := open(t, f, "/small"); (o.file == nil) != (i > 1) {
+			t.Errorf("small, request %d: the file is opened: %t", i, o.file != nil)
+		}
+		if o := open(t, f, "/large"); o.file == nil {
+			t.Error("the content of a large file is remembered")
+		}
+	}
+
+	// Another content of the same size and, as far as a program can set it, time.
+	at := filepath.Join(dir, "small")
+	info, err := os.Stat(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(at, []byte(strings.Repeat("y", maxContent)), 0o644), os.Chtimes(at, time.Now(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	resp := get(t, f, "GET", "/small")
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != strings.Repeat("y", maxContent) {
+		t.Errorf("the content is the old one: %.5s…, %v", body, err)
+	}
+
+	// A folder that is now a symlink leads to another file.
+	for _, name := range []string{"a", "b"} {
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o755), os.WriteFile(filepath.Join(dir, name, "f"), []byte(name), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(young + 100*time.Millisecond)
+	for range 3 {
+		open(t, f, "/a/f")
+	}
+	if err := errors.Join(os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "c")), os.Symlink("b", filepath.Join(dir, "a"))); err != nil {
+		t.Fatal(err)
+	}
+	resp = get(t, f, "GET", "/a/f")
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "b" {
+		t.Errorf("got %q, %v, want the other folder's file", body, err)
 	}
 }
 

@@ -24,10 +24,10 @@ func (f *Files) choose(r *release, h *http.Request, o *opened) {
 		switch {
 		case err != nil:
 		case beside.info.ModTime().Before(o.info.ModTime()):
-			beside.file.Close()
+			beside.close()
 		default:
-			o.file.Close()
-			o.file, o.info, o.known, o.coding = beside.file, beside.info, nil, coding
+			o.close()
+			o.file, o.content, o.info, o.known, o.coding = beside.file, beside.content, beside.info, nil, coding
 			return
 		}
 		offered = without(offered, coding)

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -48,7 +49,11 @@ func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
 	case o.known != nil && !isConditional(r.Header):
 		f.sendWhole(a, o)
 	default:
-		http.ServeContent(a, r, "", modified, o.file)
+		var content io.ReadSeeker = o.file
+		if o.content != nil {
+			content = bytes.NewReader(o.content)
+		}
+		http.ServeContent(a, r, "", modified, content)
 	}
 	return a.result(o.name)
 }
@@ -63,7 +68,11 @@ func (f *Files) sendWhole(a *responseWriter, o *opened) {
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Length", strconv.FormatInt(o.info.Size(), 10))
 	a.WriteHeader(http.StatusOK)
-	if !a.head {
+	switch {
+	case a.head:
+	case o.content != nil:
+		a.Write(o.content)
+	default:
 		a.body = io.LimitedReader{R: o.file, N: o.info.Size()}
 		a.ReadFrom(&a.body)
 	}
