@@ -47,11 +47,11 @@ func (k *knownFiles) get(p string, info fs.FileInfo) *known {
 	return nil
 }
 
-// at returns what is known of the file at a path, which lies at place on the disk, nil:
+// at returns what is known of the file at a path, which is name to the disk; nil:
 // nothing. If another file is there, or a symlink, nothing is known.
-func (k *knownFiles) at(p, place string) *known {
+func (k *knownFiles) at(p, name string) *known {
 	if found := k.find(p); found != nil {
-		if id, ok := identityAt(place); ok && id == found.id {
+		if id, ok := identityAt(name); ok && id == found.id {
 			return found
 		}
 	}
