@@ -57,6 +57,8 @@ func (s *site) missingFallsBack(m *migration, d *directive, r *route) bool {
 func (s *site) errorFile(m *migration, d *directive) (file, reason string) {
 	path := last(d.Args)
 	switch {
+	case slices.Contains(d.Args, "401") && !strings.HasPrefix(path, "/"):
+		return "", "who isn't let in gets the response of the server that was asked; a redirect to a login page is for that server to send"
 	case len(d.Args) < 2 || !strings.HasPrefix(path, "/") || strings.Contains(path, "$"):
 		return "", "an error page is a file"
 	case slices.ContainsFunc(d.Args, func(arg string) bool { return strings.HasPrefix(arg, "=") }):

@@ -64,6 +64,7 @@ type migration struct {
 	lost      int
 	upstreams map[string]*upstream
 	zones     map[string]*nginxconf.Directive // of limit_req_zone, by name
+	maps      map[string]*nginxconf.Directive // by their variables
 	backends  []*backend
 	global    []entry // keys of the file itself
 	sites     int     // that have contents
@@ -72,7 +73,7 @@ type migration struct {
 }
 
 func newMigration(file string) *migration {
-	return &migration{file: file, done: make(map[*nginxconf.Directive]bool), refused: make(map[*nginxconf.Directive]bool), upstreams: make(map[string]*upstream), zones: make(map[string]*nginxconf.Directive)}
+	return &migration{file: file, done: make(map[*nginxconf.Directive]bool), refused: make(map[*nginxconf.Directive]bool), upstreams: make(map[string]*upstream), zones: make(map[string]*nginxconf.Directive), maps: make(map[string]*nginxconf.Directive)}
 }
 
 // comment returns the comment for a directive that isn't moved.

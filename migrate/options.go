@@ -140,9 +140,16 @@ func (m *migration) rateLimit(l *location, r *route) {
 			}
 		}
 		by := map[string]string{"$binary_remote_addr": "client", "$remote_addr": "client", "$server_name": "all", "$host": "all"}[zone.Arg(0)]
+		field, isField := strings.CutPrefix(zone.Arg(0), "$http_")
+		if isField && field != "" {
+			by = "header"
+		}
 		if by == "" || rate <= 0 {
-			r.comments = append(r.comments, m.comment(d, "a rate limit is by the client's address, or for all requests of a route"))
+			r.comments = append(r.comments, m.comment(d, "a rate limit is by the client's address or a field, or for all requests of a route"))
 			continue
+		}
+		if burst > 0 && !slices.ContainsFunc(d.Args, func(arg string) bool { return strings.HasPrefix(arg, "nodelay") || strings.HasPrefix(arg, "delay=") }) {
+			r.comments = append(r.comments, m.note(d, "requests of a burst don't wait for their turn"))
 		}
 		b := &block{flow: true}
 		if whole := int(rate); float64(whole) == rate {
@@ -155,6 +162,9 @@ func (m *migration) rateLimit(l *location, r *route) {
 		}
 		if by != "client" {
 			b.set("by", by)
+		}
+		if by == "header" {
+			b.set("header", fieldName(field))
 		}
 		r.options.set("rate_limit", b)
 		l.scope.nearest("limit_req_status")

@@ -122,7 +122,7 @@ func (m *migration) rewrite(s *site, d *directive, base match, l *location) *rou
 	r := &route{match: base}
 	re, not, note, err := translateRegexp(d.Arg(0), false)
 	all := rewritesAll[d.Arg(0)]
-	if err != nil || base.pathRegexp != "" && !all {
+	if err != nil || base.pathRegexp != "" && !all && !l.implied(d.Arg(0)) {
 		s.comments = append(s.comments, m.comment(d, errOr(err, "a route has one regular expression")))
 		return nil
 	}
@@ -156,6 +156,12 @@ func (m *migration) rewrite(s *site, d *directive, base match, l *location) *rou
 	}
 	r.action = entry{key: "redirect", value: b}
 	return r
+}
+
+// implied reports whether paths that match a regular expression begin as a location by
+// prefix demands.
+func (l *location) implied(re string) bool {
+	return l != nil && l.kind == byPrefix && strings.HasPrefix(re, "^"+regexp.QuoteMeta(l.pattern)) && !strings.Contains(re, "|")
 }
 
 // absolute puts the host in front of a target that begins with a group, whatever that
@@ -209,12 +215,17 @@ func errOr(err error, text string) string {
 func (m *migration) condition(d *directive, base match, l *location) []*route {
 	reason := "mkd has conditions only in match of a route"
 	c := base
-	body := slices.DeleteFunc(slices.Clone(d.Block), needless)
+	if routes := m.redirectMap(d, base); routes != nil {
+		return routes
+	}
+	fields := slices.ContainsFunc(d.Block, func(d *directive) bool { return d.Name == "add_header" })
+	body := slices.DeleteFunc(slices.Clone(d.Block), func(d *directive) bool { return needless(d) || d.Name == "add_header" })
 	ok := len(body) == 1 && (body[0].Name == "return" || body[0].Name == "rewrite" && len(body[0].Args) > 2 && (body[0].Arg(2) == "permanent" || body[0].Arg(2) == "redirect"))
 	groups := 0
 	if ok {
 		groups, ok = c.add(m, strings.TrimSuffix(strings.TrimPrefix(strings.Join(d.Args, " "), "("), ")"))
 	}
+	ok = ok && (!fields || body[0].Name == "return")
 	r := &route{match: c}
 	if !ok {
 		r.comments = []string{m.comment(d, reason)}
@@ -230,6 +241,9 @@ func (m *migration) condition(d *directive, base match, l *location) []*route {
 		}
 		if to, isRedirect := r.action.value.(*block); isRedirect && r.action.key == "redirect" && groups > 0 {
 			to.entries[0].value = withQuery(to.entries[0].value.(string)) // $request_uri has it
+		}
+		if fields {
+			m.responseFields(&location{scope: &scope{m: m, own: d.Block}, groups: groups}, r)
 		}
 		return []*route{r}
 	}

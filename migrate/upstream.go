@@ -49,6 +49,7 @@ func (m *migration) readGlobals(http *scope) {
 			if len(d.Args) == 2 && d.Arg(0) == "$http_upgrade" {
 				m.done[d] = true
 			}
+			m.maps[last(d.Args)] = d
 		}
 	}
 	if from := args(http.nearest("set_real_ip_from")); len(from) > 0 {
