@@ -29,6 +29,7 @@ type Daemon struct {
 	memory    *megaki.Memory
 	webMemory *share.Pool // of the clients of HTTP and HTTPS listeners, in bytes
 	sessions  *sessionStore
+	storage   string // the folder
 	certs     *certs.Manager
 	keys      *keys.Ledger
 	saving    context.Context // of keys
@@ -47,6 +48,8 @@ type Daemon struct {
 	mu        sync.Mutex
 	listeners []*openListener // guarded by mu
 
+	maintaining sync.Mutex // held while maintenance is turned on or off
+
 	failed  chan error
 	serving sync.WaitGroup
 	running context.Context // ends when Shutdown begins
@@ -63,6 +66,7 @@ func New(cfg *config.Config, log *logs.Logs) (*Daemon, error) {
 		spool:     forward.NewSpool(&cfg.Limits.Spool),
 		memory:    megaki.NewMemory(int64(cfg.Limits.MessageMemory)),
 		webMemory: share.NewPool(int64(cfg.Limits.HTTPMemory), 0),
+		storage:   cfg.Storage.Path,
 		certs:     certs.New(cfg.Storage.Path, log.Main),
 		failed:    make(chan error, 1),
 		keys:      keys.Open(filepath.Join(cfg.Storage.Path, keys.LedgerFile)),
@@ -103,6 +107,7 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, g.shutdown(ctx), d.sessions.close())
 		}
 	}()
+	d.resumeMaintenance()
 	if err := d.certs.Prepare(); err != nil {
 		return err
 	}

@@ -159,7 +159,9 @@ error_pages: {pages: {404: "/errors/404?q"}, backend: api}
 func TestMaintenance(t *testing.T) {
 	rec := newRecorder(t, nil)
 	p, _ := everyListener(t, rec.URL, "  - {match: {payload: raw}, respond: {body: raw}}\n  - {backend: api}\n")
-	p.SetMaintenance(true)
+	if err := p.SetMaintenance(true); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Reload(t.Context(), p.current.Load().cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -175,9 +177,56 @@ func TestMaintenance(t *testing.T) {
 	if saw := rec.take(); len(saw) > 0 || !p.Status().Maintenance {
 		t.Errorf("the upstream saw %q; the status is %v", saw, p.Status().Maintenance)
 	}
-	p.SetMaintenance(false)
+	if err := p.SetMaintenance(false); err != nil {
+		t.Fatal(err)
+	}
 	if response := sendWeb(t, p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); response == nil || status(t, response) != 200 {
 		t.Errorf("afterwards: %q", response)
+	}
+}
+
+// TestMaintenanceOutlivesTheProcess: the next process, after an upgrade or a restart, is in
+// maintenance too, until it is turned off.
+func TestMaintenanceOutlivesTheProcess(t *testing.T) {
+	storage := filepath.Join(t.TempDir(), "storage") // which isn't there yet
+	run := func() (*Daemon, string) {
+		return start(t, load(t, `
+storage: `+storage+`
+listeners:
+  web: {http: {address: "127.0.0.1:0"}}
+routes:
+  - respond: {body: ok}
+`))
+	}
+	get := func(p *Daemon) int { return status(t, sendWeb(t, p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")) }
+	first, _ := run()
+	if err := first.SetMaintenance(true); err != nil {
+		t.Fatal(err)
+	}
+	second, log := run()
+	if get(second) != 503 || !second.Status().Maintenance {
+		t.Error("the second process isn't in maintenance")
+	}
+	awaitLog(t, log, "maintenance is on, as before")
+	if err := second.SetMaintenance(false); err != nil {
+		t.Fatal(err)
+	}
+	if third, _ := run(); get(second) != 200 || get(third) != 200 {
+		t.Error("it is on although it was turned off")
+	}
+	if err := second.SetMaintenance(false); err != nil { // once more
+		t.Error(err)
+	}
+
+	// A folder that can't be made.
+	if err := os.RemoveAll(storage); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(storage, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.SetMaintenance(true); err == nil || !strings.Contains(err.Error(), "a restart would end it") || get(second) != 503 {
+		t.Errorf("without its folder: %v, and the status is %d", err, get(second))
 	}
 }
 

@@ -124,9 +124,6 @@ func (g *generation) restart(ctx context.Context, name string) error {
 	return nil
 }
 
-// SetMaintenance has all requests get 503 from now on, or no more. It outlives a reload.
-func (d *Daemon) SetMaintenance(on bool) { d.current.Load().routes.SetMaintenance(on) }
-
 // leaks returns what requests have left behind, by backend.
 func (g *generation) leaks() map[string]any {
 	all := make(map[string]any)

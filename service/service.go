@@ -260,8 +260,7 @@ func (s *service) Drain() error {
 
 // SetMaintenance implements admin.Control.
 func (s *service) SetMaintenance(on bool) error {
-	s.daemon.SetMaintenance(on)
-	return nil
+	return s.daemon.SetMaintenance(on)
 }
 
 // RestartWorkers implements admin.Control.

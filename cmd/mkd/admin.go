@@ -99,7 +99,8 @@ func maintenanceCommand() *cobra.Command {
 		Long: `Have the running daemon respond to all requests with 503 and Retry-After, and with
 the page for 503 in error_pages, until "mkd maintenance off". Raw messages close
 their connections. Requests in flight end as they would. Health checks, metrics and
-mkd status work on. A reload doesn't change it; a restart or an upgrade ends it.`,
+mkd status work on. Neither a reload, nor an upgrade or a restart ends it: it is on
+while there is the file "maintenance" in the storage folder.`,
 		Example:   "  mkd maintenance on",
 		ValidArgs: []string{"on", "off"},
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
