@@ -83,7 +83,7 @@ func (w *walker) named(v reflect.Value, f field, n, key *yaml.Node, path string)
 	defer func() { w.within = w.within[:len(w.within)-1] }()
 	// Made in one piece, because origins know the elements by their addresses.
 	v.Set(reflect.MakeSlice(v.Type(), len(pairs), len(pairs)))
-	kinds := keysOf(fieldsOf(f.below), true)
+	kinds := keysOf(w.fieldsOf(f.below), true)
 	for i, p := range pairs {
 		elem, at := v.Index(i), join(path, p.key.Value)
 		elem.FieldByIndex(nameField(elem.Type())).SetString(p.key.Value)

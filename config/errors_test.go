@@ -251,7 +251,7 @@ func bombs() map[string]string {
 	for i := 1; i < 40; i++ {
 		lists += fmt.Sprintf("a%d: &a%d [*a%d, *a%d]\n", i, i, i-1, i-1)
 	}
-	const many = 3000
+	const many = 1000 // squared, more than maxNodes
 	return map[string]string{
 		"lists of lists": minimal + lists,
 		"routes times names": withLine("routes", "routes:\n  - &r {backend: site, match: {listeners: [app"+strings.Repeat(", app", many)+"]}}\n"+
@@ -266,7 +266,7 @@ func bombs() map[string]string {
 		"unknown names": withLine("routes", "routes:\n"+strings.Repeat("  - {backend: sietsietsiet}\n", 4000)),
 		"unknown keys": minimal + func() string {
 			var b strings.Builder
-			for i := range 60000 {
+			for i := range maxNodes {
 				fmt.Fprintf(&b, "listener%d: 1\n", i)
 			}
 			return b.String()
@@ -274,8 +274,8 @@ func bombs() map[string]string {
 		"deep":        "log: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000),
 		"too deep":    "log: " + strings.Repeat("[", 500000),
 		"deep blocks": strings.Repeat("? ", 300000),
-		"wide":        "routes: [" + strings.Repeat(",", 500000) + "]",
-		"wide values": "routes: [" + strings.Repeat("a,", 150000) + "]",
+		"wide":        "routes: [" + strings.Repeat(",", 100000) + "]",
+		"wide values": "routes: [" + strings.Repeat("a,", maxNodes+1) + "]",
 	}
 }
 

@@ -146,7 +146,7 @@ func (s *schemaWriter) value(t *testing.T, typ reflect.Type, f field) *schema {
 // blockOrShort returns the schema of a block, and of its short form if it has one.
 func (s *schemaWriter) blockOrShort(t *testing.T, typ reflect.Type) *schema {
 	b := s.block(t, typ)
-	if short, ok := shortField(typ); ok {
+	if short, ok := shortField(fieldsOf(typ)); ok {
 		return &schema{AnyOf: []*schema{s.scalar(t, typ.FieldByIndex(short.index).Type, short), b}}
 	}
 	forms, ok := reflect.New(typ).Interface().(shortForm)

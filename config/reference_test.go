@@ -173,7 +173,10 @@ func blockBelow(t reflect.Type) (below reflect.Type, suffix string) {
 }
 
 func isShort(t reflect.Type) bool {
-	_, ok := shortField(t)
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	_, ok := shortField(fieldsOf(t))
 	return ok
 }
 
@@ -181,7 +184,7 @@ func typeOf(t reflect.Type, f field) string {
 	what := ""
 	switch {
 	case isShort(t):
-		short, _ := shortField(t)
+		short, _ := shortField(fieldsOf(t))
 		return typeOf(t.FieldByIndex(short.index).Type, short) + ", or block"
 	case t.Kind() == reflect.Slice && isShort(t.Elem()):
 		return "list of paths or blocks"

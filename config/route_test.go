@@ -292,7 +292,7 @@ func TestManyRoutes(t *testing.T) {
 	for i := range 100 {
 		long += fmt.Sprintf("  - {match: {hosts: [a.b%s], paths: [/p%d]}, backend: site}\n", strings.Repeat(", c.d", 250), i)
 	}
-	for i := range 2500 {
+	for i := range 1500 {
 		long += fmt.Sprintf("  - {match: {paths: [/q%d]}, backend: site}\n", i)
 	}
 	listeners := "listeners:\n  a: &a {megaki: {address: ':0', keys: [k]}}\n"

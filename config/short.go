@@ -7,12 +7,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// shortField returns the field that a scalar in the place of a block of this type is.
-func shortField(t reflect.Type) (field, bool) {
-	if t.Kind() != reflect.Struct {
-		return field{}, false
-	}
-	fields := fieldsOf(t)
+// shortField returns the field of a block that a scalar in its place is.
+func shortField(fields []field) (field, bool) {
 	i := slices.IndexFunc(fields, func(f field) bool { return f.short })
 	if i < 0 {
 		return field{}, false
@@ -22,7 +18,7 @@ func shortField(t reflect.Type) (field, bool) {
 
 // blockOrShort decodes n into the struct v: a block, or a scalar that is short for one.
 func (w *walker) blockOrShort(v reflect.Value, f field, n, at *yaml.Node, path string) bool {
-	short, ok := shortField(v.Type())
+	short, ok := shortField(w.fieldsOf(v.Type()))
 	if !ok || n.Kind == yaml.MappingNode || isNull(n) {
 		return w.isBlock(n, f, path) && w.block(v, n, at, path)
 	}

@@ -33,6 +33,17 @@ type walker struct {
 	elsewhere map[string]bool        // the paths of keys that are given at a wrong place, or misspelt
 	spent     bool                   // maxNodes were looked at: nothing more counts
 	within    []*yaml.Node           // the blocks and lists around the present node
+	fields    map[reflect.Type][]field
+}
+
+// fieldsOf returns the fields of a struct, which it finds out once.
+func (w *walker) fieldsOf(t reflect.Type) []field {
+	fields, ok := w.fields[t]
+	if !ok {
+		fields = fieldsOf(t)
+		w.fields[t] = fields
+	}
+	return fields
 }
 
 // origin is where the value of a field comes from.
@@ -47,7 +58,7 @@ type origin struct {
 
 func newWalker(sys system, main *source) *walker {
 	return &walker{sys: sys, main: main, source: main, origins: make(map[any]*origin), sources: make(map[*yaml.Node]*source),
-		written: make(map[*yaml.Node]string), elsewhere: make(map[string]bool)}
+		written: make(map[*yaml.Node]string), elsewhere: make(map[string]bool), fields: make(map[reflect.Type][]field)}
 }
 
 // document decodes the root of a file.
@@ -165,7 +176,7 @@ func (w *walker) pairs(n *yaml.Node, path string) (pairs []pair, ok bool) {
 // block decodes n into the struct v. n is nil if the block isn't given, and at
 // is where it is, or could be.
 func (w *walker) block(v reflect.Value, n, at *yaml.Node, path string) bool {
-	fields := fieldsOf(v.Type())
+	fields := w.fieldsOf(v.Type())
 	var given map[string]pair
 	good, unknown := true, false
 	if n != nil {
