@@ -39,7 +39,8 @@ type BasicAuth struct {
 // redirects included, goes to the client. If the server can't be reached, or takes too
 // long, the client gets 503.
 type ForwardAuth struct {
-	// Where the server is.
+	// Where the server is. Browsers get to a login page only if its response at this address
+	// redirects them there.
 	URL string `yaml:"url,required" format:"url"`
 
 	// Fields of its response that the backend gets. The client's own fields of these

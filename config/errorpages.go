@@ -15,8 +15,8 @@ type ErrorPages struct {
 	Pages map[string]string `yaml:"pages,required" format:"status"`
 
 	// The backend that makes the pages: those of `pages` are then paths, as `/errors/404`.
-	// mkd asks it with GET, with the host `localhost` and with nothing of the client's
-	// request, waits 5 s at most, and keeps a page of 1 MiB at most for 10 s. If it fails,
+	// mkd asks it with GET, as a client at 127.0.0.1 that asks for the host `localhost`, with
+	// nothing of the client's request, waits 5 s at most, and keeps a page of 1 MiB at most for 10 s. If it fails,
 	// clients get mkd's own text. Default: none, the pages are files.
 	Backend string `yaml:"backend"`
 
