@@ -27,16 +27,25 @@ func early(t *testing.T) (p *Daemon, admin *atomic.Int64) {
 			admin.Add(1)
 		}
 		w.Header().Set("Connection", "close") // otherwise it waits for the body
-		w.WriteHeader(http.StatusForbidden)
+		switch r.URL.Path {
+		case "/page":
+			io.WriteString(w, "a page")
+		case "/accel":
+			w.Header().Set("X-Accel-Redirect", "/protected/a.txt")
+		default:
+			w.WriteHeader(http.StatusForbidden)
+		}
 	}))
 	t.Cleanup(upstream.Close)
 	f := startFPM(t, 2, map[string]string{"index.php": `<?php http_response_code(403); header('Content-Length: 2'); echo 'no'; flush();`},
 		"php_admin_flag[enable_post_data_reading] = off", "php_admin_value[output_buffering] = 0")
 	script := onHTTP(t, `$ARCANGELO_USERSPACE = ['on_http' => fn ($r) => 'done'];`)
+	files := filesOf(t, map[string]string{"a.txt": "a", "users": "alice:$2y$05$1P4Ss6TQTOvyJjOxP7RNouVDBO.YLzGnOTw8NQfd1y3xcmhCEYr5i\n"})
 	p, _ = allListeners(t, `
 backends:
-  files: {files: {root: `+filesOf(t, map[string]string{"a.txt": "a"})+`}}
-  api: {http: {upstreams: [{url: `+upstream.URL+`}]}}
+  files: {files: {root: `+files+`}}
+  api: {http: {upstreams: [{url: `+upstream.URL+`}], send_file: {root: `+files+`, prefix: /protected}}}
+  buffered: {http: {upstreams: [{url: `+upstream.URL+`}], buffer: true}}
   fpm: {fastcgi: {addresses: ["unix:`+f.dir+`/s"], root: `+f.public+`, try: [/index.php], stream_body: true}}
   worker: {php: {script: `+script+`, workers: {min: 1, max: 1}}}
 routes:
@@ -47,7 +56,12 @@ routes:
   - {match: {paths: [/rare]}, rate_limit: {rate: 0.001, burst: 1, by: all}, respond: {status: 429}}
   - {match: {paths: [/fpm]}, backend: fpm}
   - {match: {paths: [/worker]}, backend: worker}
-  - {match: {paths: [/early, /admin]}, backend: api}
+  - {match: {paths: [/basic]}, auth: {basic: {users_file: `+files+`/users}}, backend: api}
+  - {match: {paths: [/forward]}, auth: {forward: {url: `+upstream.URL+`/denied}}, backend: api}
+  - {match: {paths: [/intercepted]}, error_pages: {pages: {403: /page}, backend: api, intercept: true}, backend: api}
+  - {match: {paths: [/rewritten]}, rewrite: {path: /early}, compress: true, cors: {origins: ["*"]}, backend: api}
+  - {match: {paths: [/buffered]}, max_body: 10B, error_pages: {pages: {413: /page}, backend: api}, backend: buffered}
+  - {match: {paths: [/early, /accel, /admin]}, backend: api}
 `)
 	return p, admin
 }
@@ -72,6 +86,12 @@ func TestRestOfBodyIsNoRequest(t *testing.T) {
 		{"rate_limit", "/rare", "", "", 429},
 		{"upstream", "/early", "", "the first bytes", 403},
 		{"fastcgi", "/fpm", "", "the first bytes", 403},
+		{"basic", "/basic", "Authorization: Basic YWxpY2U6d3Jvbmc=\r\n", "", 401},
+		{"forward", "/forward", "", "", 403},
+		{"a page for an error of an upstream", "/intercepted", "", "the first bytes", 403},
+		{"rewrite and compress", "/rewritten", "Accept-Encoding: gzip\r\nOrigin: https://x.test\r\n", "the first bytes", 403},
+		{"buffer", "/buffered", "", "0123456789abcdef", 413},
+		{"send_file", "/accel", "", "the first bytes", 200},
 		{"worker", "/worker", form, "--x\r\nno field\r\n\r\nabc\r\n--x", 400},
 	} {
 		for _, framing := range []string{"Content-Length", "Transfer-Encoding"} {
@@ -147,7 +167,8 @@ func TestSmallBodyThatArrived(t *testing.T) {
 		for _, c := range []struct {
 			target string
 			status int
-		}{{"/a.txt", 405}, {"/redirect", 302}, {"/respond", 410}, {"/nowhere", 404}, {"/early", 403}, {"/fpm", 403}, {"/worker", 200}} {
+		}{{"/a.txt", 405}, {"/redirect", 302}, {"/respond", 410}, {"/nowhere", 404}, {"/early", 403}, {"/fpm", 403}, {"/worker", 200},
+			{"/basic", 401}, {"/forward", 403}, {"/intercepted", 403}, {"/rewritten", 403}, {"/accel", 200}} {
 			for _, body := range []string{"Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"} {
 				io.WriteString(conn, "POST "+c.target+" HTTP/1.1\r\nHost: x\r\n"+body)
 				resp, err := http.ReadResponse(br, nil)
