@@ -76,6 +76,59 @@ routes:
 	}
 }
 
+// TestMalformedStreams: the servers of HTTP/2 and HTTP/3 let requests pass that are
+// malformed, and would be another request, or none, for some server behind.
+func TestMalformedStreams(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - {match: {methods: [DELETE]}, respond: {status: 403}}
+  - backend: api
+`)
+	for _, c := range []struct {
+		name, method, path, length, body string
+		ok                               bool
+	}{
+		{"a body of its length", "POST", "/", "5", "12345", true},
+		{"no body", "POST", "/", "0", "", true},
+		{"a shorter body", "POST", "/", "9", "12345", false},
+		{"a longer body", "POST", "/", "3", "12345", false},
+		{"a length without a body", "POST", "/", "9", "", false},
+		{"a signed length", "POST", "/", "+5", "12345", false},
+		{"a negative length", "POST", "/", "-5", "", false},
+		{"a list of lengths", "POST", "/", "5, 5", "12345", false},
+		{"a method with a space", "GET /x", "/", "", "", false},
+		{"a method in lower case", "delete", "/", "", "", false},
+		{"a path that is a URL", "GET", "http://admin.test/", "", "", false},
+	} {
+		fields := []hpack.HeaderField{{Name: ":method", Value: c.method}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: c.path}, {Name: ":authority", Value: "x"}}
+		for version, send := range map[string]func(fields []hpack.HeaderField) got{
+			"HTTP/2": func(fields []hpack.HeaderField) got { return exchangeHTTP2(t, dialTLS(t, p, "h2"), fields, c.body) },
+			"HTTP/3": func(fields []hpack.HeaderField) got { return exchangeHTTP3(t, dialQUIC(t, p), fields, c.body) },
+		} {
+			f := fields
+			if c.length != "" {
+				f = append(f[:len(f):len(f)], hpack.HeaderField{Name: "content-length", Value: c.length})
+			}
+			g := send(f)
+			saw := rec.take()
+			if c.ok != (g.status == 200) || !c.ok && g.status != 400 && g.status != 0 || len(saw) > 0 && (!c.ok || saw[0].body != c.body) {
+				t.Errorf("%s: %s: %d %q; seen: %q", version, c.name, g.status, g.body, saw)
+			}
+		}
+	}
+	for _, way := range everyWay[:3] {
+		if g := way.send(t, p, &asked{method: "delete", target: "/", fields: []string{"Host: x"}}); g.status != 400 {
+			t.Errorf("%s: a method in lower case: %+v", way.name, g)
+		}
+	}
+	if saw := rec.take(); len(saw) > 0 {
+		t.Errorf("seen: %q", saw)
+	}
+}
+
 // TestTrace: no route takes TRACE that doesn't name it.
 func TestTrace(t *testing.T) {
 	rec := newRecorder(t, nil)

@@ -140,8 +140,27 @@ func (a *asked) http2() []hpack.HeaderField {
 	return append(fields, rest...)
 }
 
-// sendHTTP2 sends exactly these fields, which no ordinary client would.
+// sendHTTP2 sends exactly these fields, which no ordinary client would, and the length of
+// the body.
 func sendHTTP2(t *testing.T, conn net.Conn, fields []hpack.HeaderField, body string) got {
+	t.Helper()
+	g := exchangeHTTP2(t, conn, withLength(fields, body), body)
+	if g.status == 0 {
+		t.Fatal("the stream was reset")
+	}
+	return g
+}
+
+func withLength(fields []hpack.HeaderField, body string) []hpack.HeaderField {
+	if body == "" {
+		return fields
+	}
+	return append(fields[:len(fields):len(fields)], hpack.HeaderField{Name: "content-length", Value: strconv.Itoa(len(body))})
+}
+
+// exchangeHTTP2 sends exactly these fields and this body. A stream that is reset is a
+// response with status 0.
+func exchangeHTTP2(t *testing.T, conn net.Conn, fields []hpack.HeaderField, body string) got {
 	t.Helper()
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
@@ -153,9 +172,6 @@ func sendHTTP2(t *testing.T, conn net.Conn, fields []hpack.HeaderField, body str
 	enc := hpack.NewEncoder(&block)
 	for _, f := range fields {
 		enc.WriteField(f)
-	}
-	if body != "" {
-		enc.WriteField(hpack.HeaderField{Name: "content-length", Value: strconv.Itoa(len(body))})
 	}
 	fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: body == ""})
 	window := 65535 // of the connection and the stream (RFC 9113, section 6.9.2)
@@ -192,7 +208,7 @@ func sendHTTP2(t *testing.T, conn net.Conn, fields []hpack.HeaderField, body str
 				send()
 			}
 		case *http2.RSTStreamFrame:
-			t.Fatalf("the stream was reset: %v", frame.ErrCode)
+			return got{}
 		case *http2.GoAwayFrame:
 			t.Fatalf("the connection was closed: %v", frame.ErrCode)
 		}

@@ -43,9 +43,15 @@ func appendH3Frame(b []byte, kind uint64, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// sendHTTP3 sends exactly these fields, which no ordinary client would. A stream that the
-// server resets is a response with status 0.
+// sendHTTP3 does the same as sendHTTP2. A stream that is reset is a response with status 0:
+// so the server of HTTP/3 responds to a malformed header (RFC 9114, section 4.1.2).
 func sendHTTP3(t *testing.T, conn *quic.Conn, fields []hpack.HeaderField, body string) got {
+	t.Helper()
+	return exchangeHTTP3(t, conn, withLength(fields, body), body)
+}
+
+// exchangeHTTP3 does the same as exchangeHTTP2.
+func exchangeHTTP3(t *testing.T, conn *quic.Conn, fields []hpack.HeaderField, body string) got {
 	t.Helper()
 	defer conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 	str, err := conn.OpenStream()
@@ -53,9 +59,6 @@ func sendHTTP3(t *testing.T, conn *quic.Conn, fields []hpack.HeaderField, body s
 		t.Fatal(err)
 	}
 	str.SetDeadline(time.Now().Add(20 * time.Second))
-	if body != "" {
-		fields = append(fields, hpack.HeaderField{Name: "content-length", Value: strconv.Itoa(len(body))})
-	}
 	var block bytes.Buffer
 	enc := qpack.NewEncoder(&block)
 	for _, f := range fields {

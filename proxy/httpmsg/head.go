@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"mkd/httptoken"
 )
 
 // Default limits of a request's head.
@@ -158,13 +156,8 @@ func (p *Parser) requestLine(line string) error {
 	if !ok {
 		return bad(1, "no request line: that is a method, a path, and HTTP/1.1, with a space between each")
 	}
-	for i := range len(method) {
-		if !httptoken.IsByte(method[i]) {
-			return bad(1, "the byte 0x%02x in the method", method[i])
-		}
-	}
-	if method == "" || len(method) > maxMethod {
-		return bad(1, "a method of %d bytes: it has 1 to %d", len(method), maxMethod)
+	if err := checkMethod(method); err != nil {
+		return err
 	}
 	i := strings.LastIndexByte(rest, ' ')
 	if i < 0 {

@@ -82,7 +82,7 @@ func (l *httpsListener) refusedHTTP2(h *http.Request) error {
 	if fields > l.cfg.MaxFields {
 		return &httpmsg.Error{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "the header has too many fields"}
 	}
-	return nil
+	return httpmsg.CheckStream(h)
 }
 
 // streamIdle is how long a client may send nothing in a stream whose response has
