@@ -25,7 +25,7 @@ func eachRoute(routes []Route, within string, yield func(*Route, string) bool) b
 // inherited returns the options that the routes inside of a route have from it. Those
 // that restrict requests aren't among them: they apply for each route by itself.
 func (r *Route) inherited() []any {
-	return []any{&r.Raw, &r.Match.Payload, &r.StripPrefix, &r.Rewrite, &r.RawPath, &r.EncodedSlashes, &r.Compress, &r.ErrorPages, &r.CORS, &r.Timeout, &r.MaxBody}
+	return []any{&r.Raw, &r.Match.Payload, &r.StripPrefix, &r.Rewrite, &r.RawPath, &r.EncodedSlashes, &r.Compress, &r.ErrorPages, &r.CORS, &r.Timeout, &r.MaxBody, &r.AccessLog}
 }
 
 // inherit gives the routes inside of others the options that they don't set.

@@ -77,6 +77,10 @@ type Route struct {
 	// The largest request body; a larger one gets 413. 0: no limit.
 	MaxBody Size `yaml:"max_body" default:"100MiB" range:"0B..1TiB"`
 
+	// Whether requests get a line in the access log. If not, only requests that fail on this
+	// side do, as for icons and checks.
+	AccessLog bool `yaml:"access_log" default:"true"`
+
 	// How many requests of the route may be in flight at once; more get 503. With it
 	// slow pages, as reports, don't take all workers of a backend. 0: no limit.
 	MaxInFlight int `yaml:"max_in_flight" default:"0" range:"0..1000000"`

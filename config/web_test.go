@@ -72,9 +72,9 @@ routes:
 		t.Errorf("have %+v\nwant %+v", have, backend)
 	}
 	routes := []Route{
-		{Match: Match{Listeners: []string{"files"}}, Redirect: &Redirect{To: "/new", Status: 302}, MaxBody: 100 * MiB},
-		{Match: Match{Listeners: []string{"acme"}}, Respond: &Respond{Status: 200}, MaxBody: 100 * MiB},
-		{Backend: "api", Raw: &Raw{Method: "POST", Path: "/", ContentType: "application/octet-stream"}, MaxBody: 100 * MiB,
+		{Match: Match{Listeners: []string{"files"}}, Redirect: &Redirect{To: "/new", Status: 302}, MaxBody: 100 * MiB, AccessLog: true},
+		{Match: Match{Listeners: []string{"acme"}}, Respond: &Respond{Status: 200}, MaxBody: 100 * MiB, AccessLog: true},
+		{Backend: "api", Raw: &Raw{Method: "POST", Path: "/", ContentType: "application/octet-stream"}, MaxBody: 100 * MiB, AccessLog: true,
 			RateLimit: &RateLimit{Rate: 2, Burst: 1, By: "client"}},
 	}
 	if !reflect.DeepEqual(cfg.Routes, routes) {
@@ -240,13 +240,13 @@ func TestEverythingOfTheWeb(t *testing.T) {
 				Request:  HeaderChanges{Set: map[string]string{"Host": "a", "X-B": ""}, Add: map[string]string{"X-C": "c"}, Remove: []string{"Cookie"}},
 				Response: HeaderChanges{Set: map[string]string{"X-D": "d"}, Add: map[string]string{"Vary": "Origin"}, Remove: []string{"Server"}},
 			},
-			Timeout:   time.Second,
-			MaxBody:   2 * MiB,
+			Timeout: time.Second,
+			MaxBody: 2 * MiB, AccessLog: true,
 			RateLimit: &RateLimit{Rate: 0.5, Burst: 3, By: "session"},
 		},
-		{Match: Match{Conditions: Conditions{Paths: []string{"/old"}}}, Redirect: &Redirect{To: "https://{host}/new?from={path}", Status: 308}, MaxBody: 100 * MiB},
-		{Match: Match{Conditions: Conditions{Paths: []string{"/down"}}}, Respond: &Respond{Status: 503, Body: "later"}, MaxBody: 100 * MiB},
-		{Backend: "api", Raw: &Raw{Method: "PUT", Path: "/in?a=b", ContentType: "text/plain"}, MaxBody: 100 * MiB},
+		{Match: Match{Conditions: Conditions{Paths: []string{"/old"}}}, Redirect: &Redirect{To: "https://{host}/new?from={path}", Status: 308}, MaxBody: 100 * MiB, AccessLog: true},
+		{Match: Match{Conditions: Conditions{Paths: []string{"/down"}}}, Respond: &Respond{Status: 503, Body: "later"}, MaxBody: 100 * MiB, AccessLog: true},
+		{Backend: "api", Raw: &Raw{Method: "PUT", Path: "/in?a=b", ContentType: "text/plain"}, MaxBody: 100 * MiB, AccessLog: true},
 	}
 	for _, part := range []struct{ have, want any }{
 		{have.Listeners, listeners}, {have.Backends, backends}, {have.Routes, routes},

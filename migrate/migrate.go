@@ -64,6 +64,7 @@ type migration struct {
 	lost      int
 	upstreams map[string]*upstream
 	zones     map[string]*nginxconf.Directive // of limit_req_zone, by name
+	unlogged  bool                            // requests make no lines
 	maps      map[string]*nginxconf.Directive // by their variables
 	backends  []*backend
 	global    []entry // keys of the file itself

@@ -74,6 +74,7 @@ func nearestOf(s *scope, names ...string) (found []*directive) {
 // options adds the options of a route that has a backend.
 func (m *migration) options(s *site, l *location, r *route) {
 	m.responseFields(l, r)
+	m.accessLog(l, r)
 	if !r.serves {
 		return
 	}
@@ -96,6 +97,21 @@ func (m *migration) options(s *site, l *location, r *route) {
 	m.rateLimit(l, r)
 	m.auth(s, l, r)
 	m.errorPages(s, l, r)
+}
+
+// accessLog has a location's requests make no line, unless none of all sites do.
+func (m *migration) accessLog(l *location, r *route) {
+	for within := l.scope; within != nil && !m.unlogged; within = within.outer {
+		i := slices.IndexFunc(within.own, func(d *directive) bool { return d.Name == "access_log" })
+		if i < 0 {
+			continue
+		}
+		if within.own[i].Arg(0) == "off" {
+			m.done[within.own[i]] = true
+			r.options.set("access_log", false)
+		}
+		return
+	}
 }
 
 // auth asks for a password, or another server.

@@ -47,7 +47,7 @@ func (r *route) lift(inside []*route) {
 	if len(inside) < 2 {
 		return
 	}
-	for _, key := range []string{"headers", "compress", "max_body", "rate_limit", "auth", "error_pages"} {
+	for _, key := range []string{"headers", "compress", "max_body", "rate_limit", "auth", "error_pages", "access_log"} {
 		var common *entry
 		servers := 0
 		all := true

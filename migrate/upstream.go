@@ -74,6 +74,7 @@ func (m *migration) readLog(http *scope) {
 	case d == nil:
 	case d.Arg(0) == "off":
 		log.set("access", false)
+		m.unlogged = true
 	case len(d.Args) == 1 || d.Arg(1) == "combined":
 		log.set("access", flowOf("format", "combined"))
 	}

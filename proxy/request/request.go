@@ -83,7 +83,7 @@ type Record struct {
 	Upstream string // the server that the request went to
 	Worker   int    // the process that ran a PHP script; 0: none
 	Err      error  // why the response is an error, or incomplete
-	Unlisted bool   // it makes no access line
+	Unlisted bool   // it makes no access line unless it fails
 
 	Tally *tally.Requests // where the request is counted; nil: no route takes it
 }

@@ -51,7 +51,7 @@ func (h *Handler) end(w request.Response, r *request.Request) {
 	if id {
 		line.ID = r.GivenID()
 	}
-	if !r.Record.Unlisted {
+	if !r.Record.Unlisted || line.Failed {
 		h.logs.Access(&line)
 	}
 }

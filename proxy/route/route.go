@@ -211,7 +211,7 @@ func httpsPort(cfg *config.Config) int {
 
 // serve applies the route's options to a request, and has the backend respond.
 func (rt *route) serve(w request.Response, r *request.Request) error {
-	r.Record.Route, r.Record.Backend = rt.name, rt.target
+	r.Record.Route, r.Record.Backend, r.Record.Unlisted = rt.name, rt.target, !rt.cfg.AccessLog
 	r.Timeout, r.EncodedSlashes = rt.cfg.Timeout, rt.cfg.EncodedSlashes
 	if rt.pages != nil {
 		r.Pages = rt.pages

@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestAccessLogOfRoute: requests of a route with access_log: false make no lines, unless
+// they fail on this side; routes inside of it have the option too.
+func TestAccessLogOfRoute(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, log := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}, http3: true}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+  down: {http: {upstreams: [{url: "http://127.0.0.1:1"}]}}
+routes:
+  - match: {paths: [/quiet/*]}
+    access_log: false
+    routes:
+      - {match: {paths: [/quiet/down]}, backend: down}
+      - {match: {paths: [/quiet/loud]}, access_log: true, backend: api}
+      - {match: {paths: [/quiet/a]}, backend: api}
+  - backend: api
+`))
+	for _, way := range allWays {
+		for _, path := range []string{"/quiet/a", "/quiet/none", "/quiet/loud", "/quiet/down", "/listed"} {
+			if response := way.send(t, p, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n"); response == nil {
+				t.Errorf("%s over %s: no response", path, way.name)
+			}
+		}
+	}
+	lines := func(path string) int {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(text), `"path":"`+path+`"`)
+	}
+	await(t, "the lines of other requests", func() bool {
+		return lines("/listed") == len(allWays) && lines("/quiet/loud") == len(allWays) && lines("/quiet/down") == len(allWays)
+	})
+	if lines("/quiet/a")+lines("/quiet/none") > 0 {
+		t.Error("requests that need no line make one")
+	}
+}
