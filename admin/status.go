@@ -154,6 +154,7 @@ type Backend struct {
 type Upstream struct {
 	Name     string    `json:"name"`
 	Weight   int       `json:"weight"`
+	Backup   bool      `json:"backup,omitempty"` // it gets requests only while no other can
 	Up       bool      `json:"up"`
 	Why      string    `json:"why,omitempty"` // it isn't up
 	Since    time.Time `json:"since"`         // it is up or down

@@ -111,6 +111,9 @@ routes:
 			t.Error("the backup gets a request while the other server is up")
 		}
 	}
+	if ups := p.Status().Backends[0].Upstreams; ups[0].Backup || !ups[1].Backup || !ups[1].Up {
+		t.Errorf("the status is %+v", ups)
+	}
 	main.Close()
 	for range 5 {
 		if body := get(); body != "backup" {

@@ -158,7 +158,7 @@ func backendStatus(c *config.Backend, b backend.Backend) admin.Backend {
 	up := 0
 	for _, u := range balanced.Upstreams() {
 		s := admin.Upstream{
-			Name: u.Name, Weight: u.Weight, Up: u.Up, Since: utc(u.Since), Active: u.Active, Waiting: u.Waiting, Requests: u.Requests, Failed: u.Failed, Retried: u.Retried,
+			Name: u.Name, Weight: u.Weight, Backup: u.Backup, Up: u.Up, Since: utc(u.Since), Active: u.Active, Waiting: u.Waiting, Requests: u.Requests, Failed: u.Failed, Retried: u.Retried,
 		}
 		if u.Why != nil {
 			s.Why = logs.Shorten(u.Why.Error(), maxText)

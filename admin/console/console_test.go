@@ -24,7 +24,7 @@ func busy() *admin.Status {
 				{PID: 101, State: admin.WorkerHanging, Memory: 1 << 20, Requests: 5, For: 12, Age: 40, Method: "GET", Path: "/cart\x1b[2J\u202e"},
 				{PID: 102, State: admin.WorkerBusy, Memory: 2 << 20, Requests: 7, For: 0.2, Age: 60, Method: "POST", Path: "/pay"},
 			}}},
-			{Name: "api", Kind: "http", Up: true, Upstreams: []admin.Upstream{{Name: "http://a", Up: true, Since: now}, {Name: "http://b", Why: "connection refused", Since: now.Add(-time.Minute)}}},
+			{Name: "api", Kind: "http", Up: true, Upstreams: []admin.Upstream{{Name: "http://a", Up: true, Since: now}, {Name: "http://b", Why: "connection refused", Since: now.Add(-time.Minute)}, {Name: "http://c", Up: true, Backup: true, Since: now}}},
 		},
 		Sessions:     admin.Sessions{Live: 2, Resumable: 8, Capacity: 100},
 		Certificates: []admin.Certificate{{Listener: "web", Source: "acme", Name: "example.org", NotAfter: now.Add(30 * 24 * time.Hour), Error: "no such host", NextTry: now.Add(4 * time.Minute)}},
@@ -42,7 +42,7 @@ func TestStatus(t *testing.T) {
 		"! api: http://b is down: connection refused",
 		"! certificate example.org: no such host",
 		"backend php (php), up; 3 of 4 workers, 1 requests wait",
-		"ef01 (retired)", "never", "1.5 s", "1.0 %", "3.0 GiB", "in 30 days", "in 4 min",
+		"ef01 (retired)", "never", "1.5 s", "1.0 %", "http://c  backup", "3.0 GiB", "in 30 days", "in 4 min",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("without %q:\n%s", want, &b)

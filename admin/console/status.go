@@ -114,8 +114,11 @@ func backends(out io.Writer, st *admin.Status) {
 			t := newTable(out, "  SERVER", "STATE", "SINCE", "IN FLIGHT", "REQUESTS", "FAILED", "RETRIED")
 			for _, u := range b.Upstreams {
 				state := "up"
-				if !u.Up {
+				switch {
+				case !u.Up:
 					state = "down"
+				case u.Backup:
+					state = "backup"
 				}
 				t.row("  "+u.Name, state, ago(u.Since, st.Now), number(u.Active+u.Waiting), number(u.Requests), number(u.Failed), number(u.Retried))
 			}

@@ -218,6 +218,7 @@ func refused(err error) bool {
 type Status struct {
 	Name     string
 	Weight   int
+	Backup   bool
 	Up       bool
 	Why      error     // it isn't up
 	Since    time.Time // when it went up or down; at first, when the Balancer began
@@ -236,7 +237,7 @@ func (b *Balancer) Status() []Status {
 	defer b.mu.Unlock()
 	for _, s := range b.states {
 		all = append(all, Status{
-			Name: s.Name, Weight: s.weight, Up: s.up(), Why: s.reason(), Since: s.changed,
+			Name: s.Name, Weight: s.weight, Backup: s.Backup, Up: s.up(), Why: s.reason(), Since: s.changed,
 			Active: s.inFlight(), Recent: s.connects.n + s.responses.n, Requests: s.requests.Load(), Failed: s.failed.Load(), Retried: s.retried.Load(),
 		})
 	}
