@@ -17,8 +17,9 @@ import (
 // template is a text with placeholders, each of which becomes a fact about a request.
 // What a client sent is never looked into for placeholders.
 type template struct {
-	parts []part
-	plain string // the text, if it has no placeholder
+	parts    []part
+	plain    string // the text, if it has no placeholder
+	relative bool   // it is a URL that begins with a path
 }
 
 // part is a piece of text, or a placeholder.
@@ -35,6 +36,8 @@ type form int
 const (
 	asField form = iota // the value of a header field
 	asURL               // a part of a URL; behind a ? it is asQuery
+	asHost              // a part of the host of a URL
+	asPath              // a part of what follows the host of a URL
 	asQuery             // a part of a query
 	asText
 	asHTML
@@ -57,8 +60,16 @@ func newTemplate(text string, as form, groups expressions) *template {
 		t.plain = parsed[0].Text
 		return t
 	}
-	for _, p := range parsed {
+	var host hostForms
+	if as == asURL {
+		host.begin(parsed)
+		t.relative = !host.within && !strings.HasPrefix(text, "//")
+	}
+	for i, p := range parsed {
 		own := part{TemplatePart: p, as: as}
+		if host.within {
+			own.as = host.form(i, p)
+		}
 		if as == asURL && strings.Contains(p.Text, "?") {
 			as = asQuery
 		}
@@ -102,9 +113,17 @@ func (t *template) expand(r *request.Request) string {
 			b.WriteString(p.Text)
 			continue
 		}
-		b.WriteString(p.escape(p.value(r)))
+		value := p.escape(p.value(r))
+		if p.as == asPath && value != "" && strings.IndexByte("/?#", value[0]) < 0 && isOpen(b.String()) {
+			b.WriteByte('/') // the host ends here
+		}
+		b.WriteString(value)
 	}
-	return b.String()
+	text := b.String()
+	if t.relative && len(text) > 1 && (text[1] == '/' || text[1] == '\\') {
+		text = "/" + strings.TrimLeft(text, `/\`) // or it would lead to another host
+	}
+	return text
 }
 
 // value returns what a placeholder stands for, "" if the request has no such thing.
@@ -145,7 +164,7 @@ func (p *part) value(r *request.Request) string {
 		if m == nil {
 			return ""
 		}
-		if p.as == asField || p.as == asURL {
+		if p.as == asField || p.as == asURL || p.as == asPath {
 			return httpmsg.EscapeMatched(m[p.group])
 		}
 		return m[p.group]
@@ -163,12 +182,10 @@ func schemeOf(r *request.Request) string {
 // escape returns a value so that it can't be more than a value where the text is used.
 func (p *part) escape(value string) string {
 	switch p.as {
-	case asURL:
-		switch p.Name { // these are parts of a URL already
-		case "host", "path", "query", "uri", "re.", "scheme", "client_ip":
-			return value
-		}
-		return url.PathEscape(value)
+	case asHost:
+		return url.QueryEscape(value)
+	case asURL, asPath:
+		return p.escapeURL(value)
 	case asQuery:
 		if p.Name == "query" {
 			return value
@@ -185,6 +202,15 @@ func (p *part) escape(value string) string {
 		return text
 	}
 	return value
+}
+
+// escapeURL returns a value as a part of a path.
+func (p *part) escapeURL(value string) string {
+	switch p.Name { // these are parts of a URL already
+	case "host", "path", "query", "uri", "re.", "scheme", "client_ip":
+		return value
+	}
+	return url.PathEscape(value)
 }
 
 // scriptQuotes escapes what JavaScript has beside JSON to end a string, or to go on with

@@ -3,6 +3,7 @@ package route
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -68,6 +69,42 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
+// TestTargetsStay: no value leads a redirect to another host than the one it has.
+func TestTargetsStay(t *testing.T) {
+	paths := newPaths(&config.Conditions{PathRegexp: `^/x(.*)$`})
+	groups := expressions{paths.regexp}
+	for _, c := range []struct{ text, path, want string }{
+		{"/{re.1}", "/x/evil.example", "/evil.example"},
+		{"/{re.1}", `/x/\evil.example`, "/%5Cevil.example"},
+		{"/{re.1}", "/x", "/"},
+		{"/{user}{path}", "/x", "/x"},
+		{"/{query}", "/?/evil.example", "/evil.example"},
+		{"/{query}", `/?\evil.example`, "/evil.example"},
+		{"/new{re.1}", "/x/a", "/new/a"},
+		{"https://example.org{re.1}", "/x.evil.example", "https://example.org/.evil.example"},
+		{"https://example.org{re.1}", "/x@evil.example", "https://example.org/@evil.example"},
+		{"https://example.org{re.1}.html", "/x/a", "https://example.org/a.html"},
+		{"https://example.org{re.1}", "/x", "https://example.org"},
+		{"https://example.org{re.1}{query}", "/x?.evil.example", "https://example.org/.evil.example"},
+		{"https://example.org{re.1}{query}", "/x/a?b", "https://example.org/ab"},
+		{"https://example.org{re.1}.{query}", "/x?evil.example", "https://example.org./evil.example"},
+		{"https://example.org{re.1}{host}", "/x", "https://example.org/example.org"},
+		{"https://example.org:8443{re.1}?{query}", "/x9/a:b?c", "https://example.org:8443/9/a:b?c"},
+		{"https://{host}{re.1}", "/x.evil.example", "https://example.org/.evil.example"},
+		{"{scheme}://{host}{re.1}", "/x.evil.example", "https://example.org/.evil.example"},
+		{"https://{host}{uri}", "/x?y", "https://example.org/x?y"},
+		{"https://{re.1}.example.org/", "/xevil.example/", "https://evil.example%2F.example.org/"},
+		{"https://www.{re.1}.example.org{uri}", "/xa@b", "https://www.a%40b.example.org/xa@b"},
+		{"https://{re.1}.example.org/a", "/xshop", "https://shop.example.org/a"},
+		{"https://example.org/{re.1}/b:c/{re.1}", "/x.a", "https://example.org/.a/b:c/.a"},
+	} {
+		r := requestOf(t, "GET "+c.path+" HTTP/1.1\r\nHost: example.org")
+		if got := newTemplate(c.text, asURL, groups).expand(r); got != c.want {
+			t.Errorf("%s with %s: %s, want %s", c.text, c.path, got, c.want)
+		}
+	}
+}
+
 // TestRewrite: what a backend gets, and that nothing a client writes makes more of it.
 func TestRewrite(t *testing.T) {
 	for _, c := range []struct {
@@ -125,9 +162,14 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("/a/b?c", "x")
 	f.Add("/%0d%0aX:1/%22?%0a", "{host}")
 	f.Add("/a%252F%00/..;", "\"<>")
+	f.Add("/?.evil.example", "//evil.example")
+	f.Add("/.evil.example@/x", "\\")
 	paths := newPaths(&config.Conditions{PathRegexp: `^/(.?)(.*)$`})
 	groups := expressions{paths.regexp}
 	field := newTemplate("{path}{query}{header.X}{re.1}{re.2}{host}", asField, groups)
+	within := newTemplate("/{re.2}", asURL, groups)
+	after := newTemplate("https://example.org{re.2}{query}", asURL, groups)
+	name := newTemplate("https://{re.2}.example.org{re.1}", asURL, groups)
 	location := newTemplate("https://{host}/{re.2}/{header.X}?a={re.1}&{query}", asURL, groups)
 	f.Fuzz(func(t *testing.T, target, value string) {
 		h, err := httpmsg.ParseRequest([]byte("GET "+target+" HTTP/1.1\r\nHost: example.org\r\nX: "+value+"\r\n\r\n"), httpmsg.Limits{})
@@ -140,6 +182,15 @@ func FuzzTemplate(f *testing.F) {
 		}
 		if got := field.expand(r); strings.ContainsAny(got, "\r\n\x00") {
 			t.Errorf("a field becomes %q", got)
+		}
+		if got := within.expand(r); strings.HasPrefix(got, "//") || strings.HasPrefix(got, `/\`) {
+			t.Errorf("a path becomes %q", got)
+		}
+		if u, err := url.Parse(after.expand(r)); err == nil && u.Host != "example.org" {
+			t.Errorf("a host becomes %q", u.Host)
+		}
+		if u, err := url.Parse(name.expand(r)); err == nil && !strings.HasSuffix(u.Host, ".example.org") {
+			t.Errorf("a name becomes %q", u.Host)
 		}
 		got := location.expand(r)
 		if rest, ok := strings.CutPrefix(got, "https://example.org/"); !ok || strings.ContainsAny(rest, "\r\n\x00 ") || strings.Contains(rest, "#") && !strings.Contains(r.URL.RawQuery, "#") {
