@@ -2,7 +2,6 @@ package fastcgi
 
 import (
 	"net"
-	"time"
 
 	"mkd/rawio"
 )
@@ -10,9 +9,7 @@ import (
 // conn is a connection to a server.
 type conn struct {
 	net.Conn
-	raw    *rawio.Conn // the socket; nil: quiet can't look
-	expiry *time.Timer // closes it when it has been idle; nil at first
-	since  time.Time   // when it became idle
+	raw *rawio.Conn // the socket; nil: quiet can't look
 }
 
 func newConn(nc net.Conn) *conn {
@@ -35,4 +32,5 @@ func (c *conn) quiet() bool {
 	return err == rawio.ErrNothing
 }
 
-func (c *conn) close() { c.Conn.Close() }
+// Discard implements roundtrip.Conn.
+func (c *conn) Discard() { c.Conn.Close() }

@@ -317,17 +317,16 @@ func failure(t *testing.T, err error) *roundtrip.Error {
 
 // age has the idle connections be idle for long.
 func age(tr *Transport) {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	for _, c := range tr.idle {
-		c.since = c.since.Add(-settled)
+	for range tr.idle.Len() {
+		if k, ok := tr.idle.Take(time.Now(), true); ok {
+			k.Since = k.Since.Add(-settled)
+			tr.idle.Put(k, tr.KeepAlive)
+		}
 	}
 }
 
 func idle(tr *Transport) int {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return len(tr.idle)
+	return tr.idle.Len()
 }
 
 // with returns a Transport's Call that has parameters and nothing else.

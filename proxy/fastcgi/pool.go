@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"syscall"
 	"time"
 
@@ -63,75 +62,31 @@ const settled = 50 * time.Millisecond
 // the one that was idle the longest, or, if that isn't long, none: it is closed,
 // so that its worker can take the new one.
 func (t *Transport) kept(repeatable bool) *conn {
+	now := time.Now()
 	for {
-		c := t.takeIdle(repeatable)
-		if c == nil {
+		k, ok := t.idle.Take(now, !repeatable)
+		if !ok {
 			return nil
 		}
-		c.expiry.Stop()
-		if (repeatable || time.Since(c.since) >= settled) && c.quiet() {
-			return c
+		if (repeatable || now.Sub(k.Since) >= settled) && k.Conn.quiet() {
+			return k.Conn
 		}
-		c.close()
+		k.Conn.Discard()
 		if !repeatable {
 			return nil
 		}
 	}
 }
 
-// takeIdle returns the connection that was used last, or first; nil if there is
-// none.
-func (t *Transport) takeIdle(last bool) *conn {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := len(t.idle)
-	if n == 0 {
-		return nil
-	}
-	i := 0
-	if last {
-		i = n - 1
-	}
-	c := t.idle[i]
-	t.idle = slices.Delete(t.idle, i, i+1)
-	return c
-}
-
-// keep makes a connection an idle one, or closes it if there are enough.
+// keep makes a connection an idle one.
 func (t *Transport) keep(c *conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.idle) >= t.KeepAlive {
-		c.close()
+	if t.KeepAlive <= 0 {
+		c.Discard()
 		return
 	}
-	c.since = time.Now()
-	t.idle = append(t.idle, c)
-	wait := cmp.Or(t.IdleTimeout, DefaultIdleTimeout)
-	if c.expiry == nil {
-		c.expiry = time.AfterFunc(wait, func() { t.expire(c) })
-	} else {
-		c.expiry.Reset(wait)
-	}
-}
-
-// expire closes a connection if it is idle.
-func (t *Transport) expire(c *conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if i := slices.Index(t.idle, c); i >= 0 {
-		t.idle = slices.Delete(t.idle, i, i+1)
-		c.close()
-	}
+	now := time.Now()
+	t.idle.Put(roundtrip.Kept[*conn]{Conn: c, Since: now, Until: now.Add(cmp.Or(t.IdleTimeout, DefaultIdleTimeout))}, t.KeepAlive)
 }
 
 // CloseIdleConnections closes the connections that are kept and not in use.
-func (t *Transport) CloseIdleConnections() {
-	t.mu.Lock()
-	idle := t.idle
-	t.idle = nil
-	t.mu.Unlock()
-	for _, c := range idle {
-		c.close()
-	}
-}
+func (t *Transport) CloseIdleConnections() { t.idle.Discard(func(*conn) bool { return true }) }

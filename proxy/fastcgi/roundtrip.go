@@ -246,7 +246,7 @@ func (rt *roundTrip) finish(op string, err error) error {
 			rt.conn.SetDeadline(time.Time{})
 			rt.t.keep(rt.conn)
 		} else {
-			rt.conn.close()
+			rt.conn.Discard()
 		}
 		rt.stderr.close()
 		rt.t.buffers.PutReader(rt.records.br)

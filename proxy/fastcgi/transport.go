@@ -64,9 +64,7 @@ type Transport struct {
 
 	MaxHeader int // bytes of the header of the response
 
-	mu   sync.Mutex
-	idle []*conn // the one used last is the last
-
+	idle    roundtrip.Idle[*conn]
 	buffers roundtrip.Buffers
 	params  sync.Pool // of *[]Param
 }

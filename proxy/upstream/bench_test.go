@@ -82,7 +82,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer nc.close()
+			defer nc.Discard()
 			br := bufio.NewReaderSize(nc.Conn, roundtrip.ReaderSize)
 			request := []byte(method + " /path HTTP/1.1\r\n\r\n")
 			raw := func() time.Duration {

@@ -23,7 +23,6 @@ type conn struct {
 	ended  bool       // the socket has no more to read
 	reused bool
 	born   time.Time
-	until  time.Time // when it is too old, if it is idle
 
 	raw     *rawio.Conn // the socket; nil: quiet can't look
 	probing bool        // Read doesn't wait
@@ -77,8 +76,8 @@ func (c *conn) quiet() bool {
 	return n == 0 && err == rawio.ErrNothing
 }
 
-// close closes a connection that isn't in use; with TLS it announces the end.
-func (c *conn) close() {
+// Discard implements roundtrip.Conn. With TLS it announces the end.
+func (c *conn) Discard() {
 	if c.tls != nil {
 		c.tls.Close()
 	}

@@ -218,9 +218,7 @@ func failure(t *testing.T, err error) *roundtrip.Error {
 }
 
 func idle(tr *Transport) int {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return len(tr.idle)
+	return tr.idle.Len()
 }
 
 // body is a request's body that knows whether it was read and closed.

@@ -101,21 +101,15 @@ func (t *Transport) release() {
 func (t *Transport) kept(now time.Time) *conn {
 	t.resolved().refresh(now)
 	for {
-		t.mu.Lock()
-		n := len(t.idle)
-		if n == 0 {
-			t.mu.Unlock()
+		k, ok := t.idle.Take(now, false)
+		if !ok {
 			return nil
 		}
-		c := t.idle[n-1]
-		t.idle[n-1] = nil
-		t.idle = t.idle[:n-1]
-		t.mu.Unlock()
-		if now.Before(c.until) && c.quiet() {
-			c.reused = true
-			return c
+		if k.Conn.quiet() {
+			k.Conn.reused = true
+			return k.Conn
 		}
-		c.close()
+		k.Conn.Discard()
 	}
 }
 
@@ -129,89 +123,16 @@ func (t *Transport) keep(c *conn, hint time.Duration) {
 	}
 	most := cmp.Or(t.MaxIdle, DefaultMaxIdle)
 	if wait <= 0 || most < 0 || !t.resolved().keeps(c.address, &c.version) {
-		c.close()
+		c.Discard()
 		return
 	}
-	c.until = now.Add(wait)
-	var surplus *conn
-	t.mu.Lock()
-	if len(t.idle) >= most {
-		surplus = t.idle[0]
-		t.idle = slices.Delete(t.idle, 0, 1)
-	}
-	t.idle = append(t.idle, c)
-	if t.sweepAt.IsZero() || c.until.Before(t.sweepAt) {
-		t.sweepIn(now, wait)
-	}
-	t.mu.Unlock()
-	if surplus != nil {
-		surplus.close()
-	}
-}
-
-// sweepIn starts the timer of sweep. One timer serves all idle connections, and
-// isn't touched when a connection is taken and given back: it runs when the one
-// that was due first would have been, and is set anew for those that are left.
-func (t *Transport) sweepIn(now time.Time, wait time.Duration) {
-	wait = max(wait, 100*time.Millisecond)
-	t.sweepAt = now.Add(wait)
-	if t.sweeper == nil {
-		t.sweeper = time.AfterFunc(wait, t.sweep)
-	} else {
-		t.sweeper.Reset(wait)
-	}
-}
-
-// sweep closes the idle connections that are due.
-func (t *Transport) sweep() {
-	now := time.Now()
-	var due []*conn
-	var next time.Time
-	t.mu.Lock()
-	t.idle = slices.DeleteFunc(t.idle, func(c *conn) bool {
-		if !now.Before(c.until) {
-			due = append(due, c)
-			return true
-		}
-		if next.IsZero() || c.until.Before(next) {
-			next = c.until
-		}
-		return false
-	})
-	t.sweepAt = time.Time{}
-	if !next.IsZero() {
-		t.sweepIn(now, next.Sub(now))
-	}
-	t.mu.Unlock()
-	for _, c := range due {
-		c.close()
-	}
+	t.idle.Put(roundtrip.Kept[*conn]{Conn: c, Since: now, Until: now.Add(wait)}, most)
 }
 
 // closeGone closes the idle connections to addresses that the server no longer has.
 func (t *Transport) closeGone() {
-	var gone []*conn
-	t.mu.Lock()
-	t.idle = slices.DeleteFunc(t.idle, func(c *conn) bool {
-		if t.names.keeps(c.address, &c.version) {
-			return false
-		}
-		gone = append(gone, c)
-		return true
-	})
-	t.mu.Unlock()
-	for _, c := range gone {
-		c.close()
-	}
+	t.idle.Discard(func(c *conn) bool { return !t.names.keeps(c.address, &c.version) })
 }
 
 // CloseIdleConnections closes the connections that are kept and not in use.
-func (t *Transport) CloseIdleConnections() {
-	t.mu.Lock()
-	idle := t.idle
-	t.idle = nil
-	t.mu.Unlock()
-	for _, c := range idle {
-		c.close()
-	}
-}
+func (t *Transport) CloseIdleConnections() { t.idle.Discard(func(*conn) bool { return true }) }

@@ -159,7 +159,9 @@ func TestIdle(t *testing.T) {
 	t.Run("age", func(t *testing.T) {
 		tr, s := serve(t, responding(ok))
 		hold(t, tr, 1)
-		tr.idle[0].until = time.Now().Add(-time.Second) // as keep has it
+		k, _ := tr.idle.Take(time.Now(), false)
+		k.Until = time.Now().Add(-time.Second)
+		tr.idle.Put(k, 1)
 		hold(t, tr, 1)
 		if s.connections() != 2 {
 			t.Errorf("%d connections", s.connections())
@@ -173,11 +175,10 @@ func TestIdle(t *testing.T) {
 	t.Run("hint", func(t *testing.T) {
 		tr, _ := serve(t, responding(strings.Replace(ok, "\r\n\r\n", "\r\nKeep-Alive: timeout=5, max=100\r\n\r\n", 1)))
 		hold(t, tr, 1)
-		if wait := time.Until(tr.idle[0].until); wait > 4*time.Second {
+		k, _ := tr.idle.Take(time.Now(), false)
+		defer k.Conn.Discard()
+		if wait := k.Until.Sub(k.Since); wait != 4*time.Second {
 			t.Errorf("kept for %v", wait)
-		}
-		if wait := time.Until(tr.sweepAt); wait > 4*time.Second {
-			t.Errorf("swept in %v", wait)
 		}
 	})
 }

@@ -91,7 +91,7 @@ func TestResponses(t *testing.T) {
 					if c := tr.kept(time.Now()); c != nil && !slow {
 						t.Error("the connection is kept")
 					} else if c != nil {
-						c.close()
+						c.Discard()
 					}
 				} else if (idle(tr) == 1) != c.kept {
 					t.Errorf("%d idle", idle(tr))

@@ -95,9 +95,8 @@ type Transport struct {
 	mu      sync.Mutex
 	inUse   int             // connections; counted only if they are limited
 	waiters []chan struct{} // each is closed when a connection is free for it
-	idle    []*conn         // the one used last is the last
-	sweeper *time.Timer     // closes idle connections
-	sweepAt time.Time       // when sweeper runs next; zero: it doesn't
+
+	idle roundtrip.Idle[*conn]
 
 	named sync.Once
 	names *names // nil: Address is taken as it is
