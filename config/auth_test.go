@@ -23,3 +23,16 @@ func TestAuthErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { wantErrors(t, routes(c.text), c.want) })
 	}
 }
+
+func TestAuthWarnings(t *testing.T) {
+	const jwt = "{issuer: a, audience: b, jwks: '"
+	for address, want := range map[string]string{
+		"https://id.example.org/keys": "",
+		"http://127.0.0.1:8080/keys":  "",
+		"http://[::1]/keys":           "",
+		"http://localhost/keys":       "",
+		"http://id.example.org/keys":  "4:54: routes[0].auth.jwt.jwks: the keys come by http, so that whoever sits between could sign tokens of its own; use https",
+	} {
+		wantWarnings(t, routes("[{auth: {jwt: "+jwt+address+"'}}, backend: site}]"), want)
+	}
+}

@@ -2,6 +2,8 @@ package config
 
 import (
 	"maps"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -82,6 +84,7 @@ func (w *walker) warnLevel(l *routeLevel, outer *Route, routes []Route, all []tr
 			w.warnRoute(r, raw)
 			w.warnEncoded(r, l.cfg)
 			w.warnForgeable(r, l.cfg)
+			w.warnTokens(r)
 			if outer == nil {
 				w.warnLoop(l.cfg, i)
 			}
@@ -159,6 +162,21 @@ func (w *walker) warnForgeable(r *Route, cfg *Config) {
 			w.odd(&r.Match.Headers, "%s never matches without trusted_proxies: fields that a client could forge are dropped", name)
 		}
 	}
+}
+
+// warnTokens warns of keys for tokens that come over an open network.
+func (w *walker) warnTokens(r *Route) {
+	if r.Auth == nil || r.Auth.JWT == nil {
+		return
+	}
+	u, err := url.Parse(r.Auth.JWT.JWKS)
+	if err != nil || u.Scheme != "http" {
+		return
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); u.Hostname() == "localhost" || err == nil && addr.IsLoopback() {
+		return
+	}
+	w.odd(&r.Auth.JWT.JWKS, "the keys come by http, so that whoever sits between could sign tokens of its own; use https")
 }
 
 // prefixOccurs reports whether a path that one of the patterns matches may have a
