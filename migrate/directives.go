@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"mkd/migrate/nginxconf"
@@ -104,6 +105,8 @@ func needless(d *nginxconf.Directive) bool {
 		return filepath.Base(d.File) == "mime.types"
 	case "fastcgi_intercept_errors", "proxy_intercept_errors": // without an error_page nothing changes
 		return true
+	case "proxy_next_upstream", "fastcgi_next_upstream": // what is so by default
+		return !slices.ContainsFunc(d.Args, func(arg string) bool { return arg != "error" && arg != "timeout" })
 	case "default_type":
 		return last(d.Args) == "application/octet-stream"
 	}
