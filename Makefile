@@ -56,7 +56,7 @@ PACKAGE    = lintian:lintian debootstrap:debootstrap systemd-analyze:systemd log
 LONG_NEEDS = $(TEST_NEEDS) $(PACKAGE) chromium:chromium tmux:tmux /usr/sbin/named:bind9 $(C_LONG) $(MAVEN) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build cross install deb test test-long bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
+.PHONY: help run build cross install deb test test-long debian13 bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,10 @@ wordpress: ## install WordPress and MariaDB for the long tests, without starting
 
 mediawiki: ## install MediaWiki for the long tests, without starting services
 	@.ci/install $(MEDIAWIKI)
+
+debian13: ## as root: run the tests of PHP with PHP 8.4, Laravel 10 and Symfony 6, in a chroot of Debian 13
+	@.ci/install debootstrap:debootstrap
+	@.ci/debian trixie
 
 cross: ## build mkd for Linux on amd64 and arm64, sazukari also for macOS and Windows
 	@set -e; cross() { echo "$$1 for $$2/$$3"; CGO_ENABLED=0 GOOS=$$2 GOARCH=$$3 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o "bin/$$1-$$2-$$3$$4" "./cmd/$$1"; }; \

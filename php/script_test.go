@@ -116,7 +116,7 @@ func TestErrorsOfScripts(t *testing.T) {
 		{"array", "on_handle returned array, want a string", false},
 		{"fatal", "Call to undefined function undefined_function()", false},
 		{"exit", "the script called exit during a request", true},
-		{"redeclare", "Cannot declare class arca", true},
+		{"redeclare", "declare class arca", true},
 		{"eat", "Allowed memory size of ", true},
 	} {
 		t.Run(c.message, func(t *testing.T) {

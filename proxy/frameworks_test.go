@@ -32,7 +32,7 @@ var frameworkApps = map[string]struct {
 	requests []frameworkRequest
 }{
 	"symfony": {
-		front: `require 'Symfony/Bundle/FrameworkBundle/autoload.php';
+		front: `require 'EXAMPLE/autoload.php';
 			require 'EXAMPLE/Kernel.php';
 			$kernel = new App\Kernel('prod', false);
 			$request = Symfony\Component\HttpFoundation\Request::createFromGlobals();

@@ -1,11 +1,11 @@
 <?php
 
-// A Symfony application in workers of mkd. The classes come from Debian's packages here
-// (php-symfony-framework-bundle); with Composer it is require 'vendor/autoload.php'.
+// A Symfony application in workers of mkd. With Composer it begins with
+// require 'vendor/autoload.php'.
 
 declare(strict_types=1);
 
-require 'Symfony/Bundle/FrameworkBundle/autoload.php';
+require __DIR__ . '/autoload.php';
 require __DIR__ . '/Kernel.php';
 
 $ARCANGELO_USERSPACE = [

@@ -117,7 +117,7 @@ final class State
             for ($signal = 1; $signal <= self::SIGNALS; $signal++) {
                 self::$handlers[$signal] = pcntl_signal_get_handler($signal);
             }
-            pcntl_sigprocmask(SIG_BLOCK, [], self::$blocked);
+            self::$blocked = self::blocked();
         }
     }
 
@@ -168,13 +168,19 @@ final class State
                 pcntl_signal($signal, $handler);
             }
         }
-        pcntl_sigprocmask(SIG_BLOCK, [], $blocked);
-        if ($blocked !== self::$blocked) {
+        if (self::blocked() !== self::$blocked) {
             pcntl_sigprocmask(SIG_SETMASK, self::$blocked);
         }
         if (pcntl_async_signals() !== self::$asyncSignals) {
             pcntl_async_signals(self::$asyncSignals);
         }
+    }
+
+    /** @return list<int> the signals that are blocked */
+    private static function blocked(): array
+    {
+        pcntl_sigprocmask(SIG_UNBLOCK, [SIGKILL], $blocked); // never blocked; PHP 8.4 wants a signal
+        return $blocked;
     }
 
     /** Puts back the rest. It runs after the response is complete, and takes some ten microseconds that no client waits for. */

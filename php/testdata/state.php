@@ -52,7 +52,7 @@ $changes = [
 function state(): array
 {
     $handlers = array_map(pcntl_signal_get_handler(...), range(1, 31));
-    pcntl_sigprocmask(SIG_BLOCK, [], $mask);
+    pcntl_sigprocmask(SIG_UNBLOCK, [SIGKILL], $mask);
     $error = set_error_handler(null);
     restore_error_handler();
     $exception = set_exception_handler(null);

@@ -36,7 +36,7 @@ final class ResponseTest extends TestCase
     }
 
     /** @return array<array{string, string}> */
-    public function splitting(): array
+    public static function splitting(): array
     {
         return [
             ['X', "a\r\nSet-Cookie: x=y"], ['X', "a\nb"], ['X', "a\0b"], ['X', "a\x7f"],
@@ -54,7 +54,7 @@ final class ResponseTest extends TestCase
     }
 
     /** @return array<array{int, bool}> */
-    public function statuses(): array
+    public static function statuses(): array
     {
         return [[200, true], [599, true], [199, false], [100, false], [101, false], [600, false], [0, false], [-1, false]];
     }
