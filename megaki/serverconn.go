@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -87,11 +88,21 @@ func addrPort(conn net.Conn) netip.AddrPort {
 // serve brings a connection to a session. A goroutine of its own carries the
 // messages: the stack of a handshake is deep.
 func (c *serverConn) serve() {
+	growStack()
 	if err := c.guard(c.handshake); err != nil {
 		c.end(err)
 		return
 	}
 	go c.run()
+}
+
+// growStack makes the stack of a new goroutine large enough for a resumption at once:
+// otherwise it is copied each time that it doubles.
+//
+//go:noinline
+func growStack() {
+	var room [6 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // run carries messages until the connection ends or rests.

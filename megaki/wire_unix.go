@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"mkd/rawio"
 )
 
 const canTryRead = true
@@ -19,23 +21,19 @@ func (w *wire) tryRead(fd uintptr) bool {
 	if w.tryErr != nil {
 		return !wouldBlock(fd)
 	}
-	for {
-		n, err := syscall.Read(int(fd), w.buf.b)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			w.release()
-			return false
-		case err != nil:
-			w.tryErr = os.NewSyscallError("read", err)
-		case n == 0:
-			w.tryErr = io.EOF
-		default:
-			w.n = n
-		}
-		return true
+	n, errno := rawio.Receive(fd, w.buf.b)
+	switch {
+	case errno == syscall.EAGAIN:
+		w.release()
+		return false
+	case errno != 0:
+		w.tryErr = os.NewSyscallError("read", errno)
+	case n == 0:
+		w.tryErr = io.EOF
+	default:
+		w.n = n
 	}
+	return true
 }
 
 // readable reports, without waiting, whether there is something to read: bytes,

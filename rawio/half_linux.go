@@ -50,10 +50,15 @@ func (h *half) toWrite(raw syscall.RawConn, number, flags uintptr) {
 	}
 }
 
-// one makes a system call that doesn't block.
+// one makes the system call of the half.
 func (h *half) one(fd uintptr, p []byte) (int, syscall.Errno) {
+	return transfer(h.number, fd, p, h.flags)
+}
+
+// transfer makes a system call on a descriptor that doesn't block.
+func transfer(number, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(h.number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), h.flags, 0, 0)
+		n, _, errno := syscall.RawSyscall6(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), 0

@@ -198,6 +198,36 @@ func TestTryRead(t *testing.T) {
 	}
 }
 
+func TestReceive(t *testing.T) {
+	c, peer := pair(t, "tcp")
+	p := make([]byte, 8)
+	receive := func() (n int, errno syscall.Errno) {
+		for range 2000 {
+			if err := c.in.raw.Control(func(fd uintptr) { n, errno = Receive(fd, p) }); err != nil {
+				t.Fatal(err)
+			}
+			if errno != syscall.EAGAIN {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		return n, errno
+	}
+	c.in.raw.Control(func(fd uintptr) {
+		if n, errno := Receive(fd, p); n != 0 || errno != syscall.EAGAIN {
+			t.Errorf("with nothing to be read: %d, %v", n, errno)
+		}
+	})
+	peer.Write([]byte("abc"))
+	if n, errno := receive(); string(p[:n]) != "abc" || errno != 0 {
+		t.Errorf("got %q, %v", p[:n], errno)
+	}
+	peer.Close()
+	if n, errno := receive(); n != 0 || errno != 0 {
+		t.Errorf("at the end: %d, %v", n, errno)
+	}
+}
+
 func TestNoSocket(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()

@@ -84,7 +84,8 @@ func Listen(o Options) (*Listener, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), bindTimeout)
 	defer cancel()
-	config := net.ListenConfig{Control: control}
+	config := net.ListenConfig{Control: control, KeepAlive: keepAlive}
+	config.SetMultipathTCP(false) // connections wouldn't inherit all options from its sockets
 	tcp, err := config.Listen(ctx, "tcp", o.Address)
 	if err != nil {
 		return nil, explain(o.Address, err)

@@ -2,6 +2,12 @@
 
 package listen
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
+
+// keepAlive has package net choose.
+const keepAlive time.Duration = 0
 
 func control(_, _ string, _ syscall.RawConn) error { return nil }
