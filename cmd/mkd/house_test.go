@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -125,6 +126,21 @@ func TestImports(t *testing.T) {
 	for pkg := range house {
 		if !seen[pkg] {
 			t.Errorf("package %s is gone", pkg)
+		}
+	}
+}
+
+// TestFolders looks up each package in the README's table of folders.
+func TestFolders(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "\n| folder |")
+	for pkg := range house {
+		top, _, _ := strings.Cut(pkg, "/")
+		if top != "examples" && top != "internal" && pkg != "vectors/generate" && !strings.Contains(table, "`"+pkg+"`") {
+			t.Errorf("the README's table of folders lacks %s", pkg)
 		}
 	}
 }

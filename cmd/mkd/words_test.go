@@ -73,8 +73,8 @@ var allowed = regexp.MustCompile(`(?i)` + strings.Join([]string{
 func TestWords(t *testing.T) {
 	var names, texts []string // one group for each of retired; ^$ never matches, as it has no word boundary
 	for _, r := range retired {
-		names = append(names, "("+cmp.Or(r.name, "^$")+")")
-		texts = append(texts, "("+cmp.Or(r.text, "^$")+")")
+		group := func(s string) string { return "(" + strings.ReplaceAll(cmp.Or(s, "^$"), "(", "(?:") + ")" }
+		names, texts = append(names, group(r.name)), append(texts, group(r.text))
 	}
 	expression := map[bool]*regexp.Regexp{
 		true:  regexp.MustCompile(`(?i)\b(?:` + strings.Join(names, "|") + `)\b`),

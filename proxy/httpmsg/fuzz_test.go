@@ -150,7 +150,7 @@ func FuzzCleanPath(f *testing.F) {
 			t.Fatalf("%q: the escaped path is %q, the path %q", target, path, u.Path)
 		}
 		// Matched and forwarded alike: segment by segment the same.
-		if strings.Count(match, "/") != strings.Count(path, "/") || !HasEncodedSlash(u) && strings.Count(u.Path, "/") != strings.Count(path, "/") {
+		if strings.Count(match, "/") != strings.Count(path, "/") || !strings.Contains(path, "%2F") && strings.Count(u.Path, "/") != strings.Count(path, "/") {
 			t.Fatalf("%q: forwarded as %q, matched as %q", target, path, match)
 		}
 		again := *u

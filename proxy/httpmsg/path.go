@@ -25,8 +25,8 @@ import (
 // character is an error. The rest of the query stays as it is.
 //
 // u.EscapedPath and u.RequestURI then return the clean form. u.Path is decoded, so
-// that a slash in it may have been %2F: compare the result of MatchPath, and call
-// HasEncodedSlash before u.Path becomes the path of a file.
+// that a slash in it may have been %2F: compare the result of MatchPath, and look at
+// u.RawPath before u.Path becomes the path of a file, as package site does.
 func CleanPath(u *url.URL) error {
 	query, err := cleanQuery(u.RawQuery)
 	if err != nil {
@@ -100,20 +100,6 @@ func MatchPath(u *url.URL) string {
 		out = append(out, src[i])
 	}
 	return string(out)
-}
-
-// HasEncodedSlash reports whether the path of a URL has an encoded slash, %2F, or a
-// backslash, raw or as %5C. No file has such a path.
-func HasEncodedSlash(u *url.URL) bool {
-	if strings.IndexByte(u.Path, '\\') >= 0 {
-		return true
-	}
-	for i := range len(u.RawPath) {
-		if c, ok := unescape(u.RawPath, i); ok && (c == '/' || c == '\\') {
-			return true
-		}
-	}
-	return false
 }
 
 // isClean reports whether the path of a URL without RawPath is clean. Most are.
