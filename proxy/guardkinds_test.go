@@ -1,11 +1,15 @@
 package proxy
 
 import (
+	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -182,6 +186,79 @@ func TestUserIsOneValue(t *testing.T) {
 		response := string(sendWeb(t, p, "GET /text HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+issuer.token(subject)+"\r\n\r\n"))
 		if !strings.Contains(response, "X-Was: "+subject+"\r\n") || !strings.HasSuffix(response, "\r\n\r\n"+script) {
 			t.Errorf("%q: %q", subject, response)
+		}
+	}
+}
+
+// TestPasswordAndCertificate has routes that ask for a client's certificate and a password,
+// in either order, by each version of HTTP.
+func TestPasswordAndCertificate(t *testing.T) {
+	authority, other := testca.New(t, "CA", time.Hour), testca.New(t, "another CA", time.Hour)
+	good, bad := authority.Client(1, pkix.Name{CommonName: "ann"}), other.Client(2, pkix.Name{CommonName: "ann"})
+	basic := "auth: {basic: {users_file: " + usersFile(t, "ann") + "}}"
+	rec := newRecorder(t, nil)
+	p, _ := start(t, load(t, `
+listeners:
+  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true, client_auth: {ca: `+authority.File+`, mode: verify_if_given}}, http3: true}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - {match: {paths: [/inside/*]}, `+basic+`, routes: [{client_certificate: required, backend: api}]}
+  - {match: {paths: [/outside/*]}, client_certificate: required, routes: [{`+basic+`, backend: api}]}
+`))
+	address := p.Addr("secure").String()
+	clients := map[string]func(*testca.Pair) *http.Client{"HTTP/3": func(cert *testca.Pair) *http.Client { return http3Client(t, address, "", cert) }}
+	for _, two := range []bool{false, true} {
+		clients[map[bool]string{false: "HTTP/1.1", true: "HTTP/2"}[two]] = func(cert *testca.Pair) *http.Client {
+			tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"},
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, "tcp", address)
+				}}
+			tr.Protocols.SetHTTP1(!two)
+			tr.Protocols.SetHTTP2(two)
+			if cert != nil {
+				tr.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert.Certificate, nil }
+			}
+			t.Cleanup(tr.CloseIdleConnections)
+			return &http.Client{Transport: tr, Timeout: 60 * time.Second}
+		}
+	}
+	for version, client := range clients {
+		for _, path := range []string{"/inside/x", "/outside", "/Inside;a/x", "//outside/x"} {
+			for name, c := range map[string]struct {
+				cert     *testca.Pair
+				password string
+				status   int // 0: the handshake fails, or the client sends no such certificate
+			}{
+				"nothing":             {nil, "", 403},
+				"a password":          {nil, "ANN", 403},
+				"a certificate":       {&good, "", 401},
+				"both":                {&good, "ANN", 200},
+				"another authority's": {&bad, "ANN", 0},
+				"a wrong password":    {&good, "x", 401},
+			} {
+				if c.password == "x" && path != "/outside" {
+					continue // three in all: more would be slowed down
+				}
+				r, err := http.NewRequest("GET", "https://localhost"+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.password != "" {
+					r.SetBasicAuth("ann", c.password)
+				}
+				got := 0
+				if resp, err := client(c.cert).Do(r); err == nil {
+					got = resp.StatusCode
+					resp.Body.Close()
+				}
+				if c.status == 0 && got == 403 {
+					got = 0
+				}
+				if saw := rec.take(); got != c.status || len(saw) > 0 != (c.status == 200) {
+					t.Errorf("%s with %s by %s: %d, want %d; the upstream saw %q", path, name, version, got, c.status, saw)
+				}
+			}
 		}
 	}
 }

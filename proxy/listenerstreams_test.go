@@ -13,8 +13,8 @@ import (
 )
 
 // TestStreamsOfEachListener: each event reaches its client before the next is sent,
-// and WebSockets open, through each listener that can carry them; also with buffer
-// and with compress, for a client that takes no coding.
+// and WebSockets open, through each listener that can carry them; also with buffer,
+// with compress, for a client that takes no coding, and where a fallback responds.
 func TestStreamsOfEachListener(t *testing.T) {
 	next := make(chan bool)
 	rec := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -41,7 +41,9 @@ listeners:
 backends:
   api: {http: {upstreams: [{url: `+rec.URL+`}]}}
   buffered: {http: {upstreams: [{url: `+rec.URL+`}], buffer: true}}
+  files: {files: {root: DIR}}
 routes:
+  - {match: {paths: [/fallback]}, backend: files, fallback: api, error_pages: {pages: {5xx: /x}, backend: files, intercept: true}}
   - {match: {paths: [/buffered]}, backend: buffered}
   - {match: {paths: [/compress]}, backend: api, compress: true}
   - backend: api
@@ -65,7 +67,7 @@ routes:
 		"https h2":  {"https://" + secure, overTLS(func(p *http.Protocols) { p.SetHTTP2(true) }), 2},
 		"https h3":  {"https://localhost", http3Client(t, secure, "", nil), 3},
 	} {
-		for _, path := range []string{"/", "/buffered", "/compress"} {
+		for _, path := range []string{"/", "/buffered", "/compress", "/fallback"} {
 			resp, err := c.client.Get(c.url + path)
 			if err != nil {
 				t.Fatalf("%s %s: %v", name, path, err)
@@ -95,7 +97,7 @@ routes:
 			return tls.Dial("tcp", secure, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 		},
 	} {
-		for _, path := range []string{"/", "/buffered", "/compress"} {
+		for _, path := range []string{"/", "/buffered", "/compress", "/fallback"} {
 			conn, err := dial()
 			if err != nil {
 				t.Fatal(err)
