@@ -317,4 +317,17 @@ func TestCheckDescriptors(t *testing.T) {
 	if w := checkDescriptors(cfg, 20000+12+descriptorsBesides-1); len(w) != 1 || !strings.Contains(w[0], "20000") {
 		t.Errorf("one too few: %v", w)
 	}
+	cfg = load(t, `
+listeners:
+  web: {http: {address: "127.0.0.1:0", max_connections: 500, max_requests: 300}}
+backends:
+  api: {http: {upstreams: [{url: "http://127.0.0.1:1"}]}}
+routes: [{backend: api}]
+`)
+	if w := checkDescriptors(cfg, 800+descriptorsBesides); len(w) != 0 {
+		t.Errorf("enough for requests in flight: %v", w)
+	}
+	if w := checkDescriptors(cfg, 800+descriptorsBesides-1); len(w) != 1 || !strings.Contains(w[0], "300 requests in flight") {
+		t.Errorf("one too few for requests in flight: %v", w)
+	}
 }

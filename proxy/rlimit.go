@@ -8,7 +8,7 @@ import (
 )
 
 // descriptorsBesides is how many descriptors the daemon needs besides one for
-// each connection and six for each worker.
+// each connection, also to servers, and six for each worker.
 const descriptorsBesides = 64
 
 // Check returns warnings about a valid configuration that doesn't fit this
@@ -24,19 +24,32 @@ func Check(cfg *config.Config) ([]string, error) {
 // checkDescriptors compares what the configuration may open with the hard limit,
 // to which Go's runtime raises the soft one.
 func checkDescriptors(cfg *config.Config, limit uint64) []string {
-	connections, workers := 0, 0
+	connections, inFlight, workers, servers := 0, 0, 0, false
 	for i := range cfg.Listeners {
-		connections += cfg.Listeners[i].MaxConnections()
-	}
-	for i := range cfg.Backends {
-		if p := cfg.Backends[i].PHP; p != nil {
-			workers += p.Workers.Max
+		l := &cfg.Listeners[i]
+		connections += l.MaxConnections()
+		if web := l.Web(); web != nil {
+			inFlight += web.MaxRequests
+		} else {
+			inFlight += l.MaxConnections()
 		}
 	}
-	need := uint64(connections + 6*workers + descriptorsBesides)
-	if need <= limit {
+	for i := range cfg.Backends {
+		b := &cfg.Backends[i]
+		if b.PHP != nil {
+			workers += b.PHP.Workers.Max
+		}
+		servers = servers || b.HTTP != nil || b.FastCGI != nil
+	}
+	need := connections + 6*workers + descriptorsBesides
+	besides := fmt.Sprintf("%d PHP workers", workers)
+	if servers { // each request in flight may have a connection to one
+		need += inFlight
+		besides += fmt.Sprintf(" and a connection to a server for each of %d requests in flight", inFlight)
+	}
+	if uint64(need) <= limit {
 		return nil
 	}
-	return []string{fmt.Sprintf("max_connections is %d in all, which with %d PHP workers takes up to %d descriptors, but the limit is %d: "+
-		"raise it (ulimit -Hn, LimitNOFILE= in systemd) or lower max_connections", connections, workers, need, limit)}
+	return []string{fmt.Sprintf("max_connections is %d in all, which with %s takes up to %d descriptors, but the limit is %d: "+
+		"raise it (ulimit -Hn, LimitNOFILE= in systemd) or lower max_connections", connections, besides, need, limit)}
 }
