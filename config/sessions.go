@@ -8,12 +8,11 @@ type Sessions struct {
 	// How long a session can be resumed, counted from its handshake.
 	TTL time.Duration `yaml:"ttl" default:"24h" range:"1ms..8760h"`
 
-	// How many sessions are kept in memory or in a file. In memory, the least
-	// recently used is forgotten beyond that: of the client address that has most, if
-	// it has more than a 64th of them. Each takes about 0.6 KiB, and 1 KiB more after
-	// many messages of 17 to 32 bytes under one key. In a file, where each takes 0.5
-	// to 1 KiB, the one whose handshake was first is forgotten. Redis has its own
-	// `maxmemory`.
+	// How many sessions are kept in memory or in a file. Beyond that, one of the client
+	// address that has most is forgotten, if it has more than a 64th of them, else one
+	// of all: in memory the least recently used, in a file the one whose handshake was
+	// first. In memory each takes about 0.6 KiB, and 1 KiB more after many messages of 17
+	// to 32 bytes under one key; in a file 0.5 to 1 KiB. Redis has its own `maxmemory`.
 	Capacity int `yaml:"capacity" default:"100000" range:"1..100000000"`
 
 	// How long a handshake or a resumption waits for a file or for Redis. Then the

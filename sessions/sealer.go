@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"mkd/megaki"
 )
@@ -54,6 +55,23 @@ func NewSealer(secret []byte, old ...[]byte) (*Sealer, error) {
 		s.secrets = append(s.secrets, key)
 	}
 	return s, nil
+}
+
+// ClientID stands for the network of a client, see megaki.Record.
+type ClientID [8]byte
+
+// Client returns the id of a client, the zero value for the zero Prefix. It shows the
+// network to nobody who hasn't the secret.
+func (s *Sealer) Client(p netip.Prefix) (id ClientID) {
+	if !p.IsValid() {
+		return id
+	}
+	key, err := hkdf.Expand(sha256.New, s.secrets[0], "mkd session client "+p.String(), len(id))
+	if err != nil { // impossible, as with cipher
+		panic(err)
+	}
+	copy(id[:], key)
+	return id
 }
 
 // cipher returns the cipher for the records of a token.

@@ -39,7 +39,8 @@ type Options struct {
 	// Sealer seals the records.
 	Sealer *sessions.Sealer
 	// Capacity is the number of sessions kept. Beyond it, the one whose handshake
-	// was first is forgotten.
+	// was first is forgotten: of the client that has most, if it has more than a 64th of
+	// them.
 	Capacity int
 	// Logger logs what an operator should know. Default: nothing is logged.
 	Logger *slog.Logger
@@ -53,6 +54,8 @@ type Store struct {
 	len  atomic.Int64
 	bad  atomic.Uint64
 
+	clients *clients // belongs to Open and then to the writer
+
 	queue  chan *swap
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -65,6 +68,7 @@ var _ megaki.SessionStore = (*Store)(nil)
 type swap struct {
 	token   megaki.Token
 	old     []byte // the revision, nil: there must be no record
+	client  sessions.ClientID
 	sealed  []byte
 	expires time.Time
 	swapped bool
@@ -76,7 +80,8 @@ var (
 	errLocked = errors.New("the session file isn't open, or is in use by another process")
 
 	recordsBucket = []byte("sessions") // token: expiry, sealed record
-	expiryBucket  = []byte("expiry")   // expiry, token: nothing
+	expiryBucket  = []byte("expiry")   // expiry, token: client
+	clientsBucket = []byte("clients")  // client, expiry, token: nothing
 )
 
 // New returns a Store. It doesn't open the file yet: until then the Store fails.
@@ -119,9 +124,15 @@ func (s *Store) open(wait time.Duration) error {
 		if _, err := tx.CreateBucketIfNotExists(recordsBucket); err != nil {
 			return err
 		}
+		if _, err := tx.CreateBucketIfNotExists(clientsBucket); err != nil {
+			return err
+		}
 		expiry, err := tx.CreateBucketIfNotExists(expiryBucket)
-		n = expiry.Stats().KeyN
-		return err
+		if err != nil {
+			return err
+		}
+		n, s.clients = expiry.Stats().KeyN, countClients(tx, s.opts.Capacity)
+		return nil
 	})
 	if err != nil {
 		db.Close()
@@ -208,7 +219,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, t megaki.Token, old, next *m
 	if s.db.Load() == nil {
 		return false, s.absent()
 	}
-	w := &swap{token: t, sealed: s.opts.Sealer.Seal(t, next), expires: next.Expires, done: make(chan error, 1)}
+	w := &swap{token: t, client: s.opts.Sealer.Client(next.Client), sealed: s.opts.Sealer.Seal(t, next), expires: next.Expires, done: make(chan error, 1)}
 	if old != nil {
 		w.old = sessions.RevisionBytes(old.Revision)
 	}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,6 +144,55 @@ func TestCapacity(t *testing.T) {
 	intact(t, s.db.Load(), 5)
 }
 
+// TestHandshakesOfOneAddressEvictItsOwnSessions: handshakes of one address made the file
+// forget the sessions of all others. It still does so when it was opened anew.
+func TestHandshakesOfOneAddressEvictItsOwnSessions(t *testing.T) {
+	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+	o.Capacity = 128
+	s := open(t, o)
+	expires := time.Now().Add(time.Hour)
+	add := func(from string) megaki.Token {
+		token, r := storetest.NewToken(), storetest.NewRecord(1)
+		expires = expires.Add(time.Second)
+		r.Expires, r.Client = expires, netip.Prefix{}
+		if from != "" {
+			r.Client = netip.MustParsePrefix(from)
+		}
+		storetest.Swap(t, s, token, nil, r)
+		return token
+	}
+	var quiet []megaki.Token
+	for i := range 20 {
+		quiet = append(quiet, add(fmt.Sprintf("192.0.2.%d/32", i)))
+	}
+	quiet = append(quiet, add("")) // of a trusted proxy
+	for round := range 2 {
+		var last megaki.Token
+		for range 200 {
+			last = add("198.51.100.1/32")
+		}
+		for i, token := range quiet {
+			r := storetest.Load(t, s, token)
+			if r == nil {
+				t.Fatalf("round %d: the session of quiet client %d is forgotten", round, i)
+			}
+			storetest.Swap(t, s, token, r, r)
+		}
+		if storetest.Load(t, s, last) == nil || s.Len() != o.Capacity {
+			t.Errorf("round %d: %d sessions", round, s.Len())
+		}
+		intact(t, s.db.Load(), o.Capacity)
+		s.Close()
+		s = open(t, o)
+	}
+	for range o.Capacity { // nobody has much: the first ones go
+		add(fmt.Sprintf("2001:db8:%x::/64", rand.IntN(1<<16)))
+	}
+	if storetest.Load(t, s, quiet[0]) != nil {
+		t.Error("the oldest session is kept")
+	}
+}
+
 // intact fails the test unless the file is whole and has n sessions.
 func intact(t *testing.T, db *bolt.DB, n int) {
 	t.Helper()
@@ -152,6 +204,19 @@ func intact(t *testing.T, db *bolt.DB, n int) {
 			if have := tx.Bucket(name).Stats().KeyN; have != n {
 				t.Errorf("%d entries in %s, want %d", have, name, n)
 			}
+		}
+		named := 0
+		tx.Bucket(expiryBucket).ForEach(func(key, id []byte) error {
+			if sessions.ClientID(id) != (sessions.ClientID{}) {
+				named++
+				if tx.Bucket(clientsBucket).Get(join(id, key)) == nil {
+					t.Errorf("no entry of client %x", id)
+				}
+			}
+			return nil
+		})
+		if have := tx.Bucket(clientsBucket).Stats().KeyN; have != named {
+			t.Errorf("%d entries in %s, want %d", have, clientsBucket, named)
 		}
 		return nil
 	})

@@ -64,27 +64,31 @@ func (s *Store) apply(batch []*swap) error {
 	n := int(s.len.Load())
 	err := s.db.Load().Update(func(tx *bolt.Tx) error {
 		n = int(s.len.Load())
-		records, expiry := tx.Bucket(recordsBucket), tx.Bucket(expiryBucket)
+		x := &index{tx.Bucket(recordsBucket), tx.Bucket(expiryBucket), tx.Bucket(clientsBucket), s.clients}
 		for _, w := range batch {
-			added, err := w.do(records, expiry)
+			added, err := w.do(x)
 			if err != nil {
 				return err
 			}
 			n += added
 		}
-		removed, err := sweep(records, expiry, n-s.opts.Capacity)
+		removed, err := sweep(x, n-s.opts.Capacity)
 		n -= removed
 		return err
 	})
 	if err == nil {
 		s.len.Store(int64(n))
+		return nil
 	}
-	return err
+	return errors.Join(err, s.db.Load().View(func(tx *bolt.Tx) error {
+		s.clients = countClients(tx, s.opts.Capacity) // nothing was changed
+		return nil
+	}))
 }
 
 // do does a swap, and returns how many sessions it added.
-func (w *swap) do(records, expiry *bolt.Bucket) (added int, err error) {
-	now := records.Get(w.token[:])
+func (w *swap) do(x *index) (added int, err error) {
+	now := x.records.Get(w.token[:])
 	if len(now) < 8 {
 		now = nil
 	}
@@ -103,29 +107,36 @@ func (w *swap) do(records, expiry *bolt.Bucket) (added int, err error) {
 	added = 1
 	if now != nil {
 		added = 0
-		if err := expiry.Delete(append(bytes.Clone(now[:8]), w.token[:]...)); err != nil {
+		if err := x.remove(bytes.Clone(now[:8]), w.token[:]); err != nil {
 			return 0, err
 		}
 	}
 	return added, errors.Join(
-		expiry.Put(append(bytes.Clone(expires), w.token[:]...), nil),
-		records.Put(w.token[:], append(expires, w.sealed...)))
+		x.put(expires, w.token[:], w.client),
+		x.records.Put(w.token[:], append(expires, w.sealed...)))
 }
 
-// sweep removes the sessions that have expired, and excess more, those first whose
-// handshake was first. It returns how many.
-func sweep(records, expiry *bolt.Bucket, excess int) (removed int, err error) {
+// sweep removes the sessions that have expired, and excess more, see victim. It returns
+// how many.
+func sweep(x *index, excess int) (removed int, err error) {
 	now := expiryOf(time.Now())
 	var old [][]byte
-	c := expiry.Cursor()
-	for key, _ := c.First(); key != nil && len(old) < maxSweep; key, _ = c.Next() {
-		if len(old) >= excess && bytes.Compare(key[:8], now) > 0 {
-			break
-		}
+	c := x.expiry.Cursor()
+	for key, _ := c.First(); key != nil && len(old) < maxSweep && bytes.Compare(key[:expirySize], now) <= 0; key, _ = c.Next() {
 		old = append(old, bytes.Clone(key))
 	}
 	for _, key := range old {
-		if err := errors.Join(expiry.Delete(key), records.Delete(key[8:])); err != nil {
+		if err := x.forget(key[:expirySize], key[expirySize:]); err != nil {
+			return removed, err
+		}
+		removed++
+	}
+	for removed < min(excess, maxSweep) {
+		expires, token := x.victim()
+		if token == nil {
+			break
+		}
+		if err := x.forget(expires, token); err != nil {
 			return removed, err
 		}
 		removed++

@@ -1,0 +1,117 @@
+package file
+
+import (
+	bolt "go.etcd.io/bbolt"
+
+	"mkd/sessions"
+)
+
+// greedyShare is the part of the capacity from which a client's sessions are the first to
+// be forgotten, as in megaki.MemoryStore.
+const greedyShare = 64
+
+const expirySize = 8 // bytes of an expiry in keys and values
+
+// clients counts the sessions of each client that are in the file.
+type clients struct {
+	most   int // a client with more is greedy
+	count  map[sessions.ClientID]int
+	greedy map[sessions.ClientID]bool
+}
+
+// countClients counts what is in the file.
+func countClients(tx *bolt.Tx, capacity int) *clients {
+	c := &clients{most: max(1, capacity/greedyShare), count: make(map[sessions.ClientID]int), greedy: make(map[sessions.ClientID]bool)}
+	cursor := tx.Bucket(clientsBucket).Cursor()
+	for key, _ := cursor.First(); key != nil; key, _ = cursor.Next() {
+		c.add(sessions.ClientID(key[:len(sessions.ClientID{})]), 1)
+	}
+	return c
+}
+
+// add adds to the number of a client's sessions.
+func (c *clients) add(id sessions.ClientID, n int) {
+	if id == (sessions.ClientID{}) {
+		return
+	}
+	now := c.count[id] + n
+	c.count[id] = now
+	if now <= 0 {
+		delete(c.count, id)
+	}
+	if delete(c.greedy, id); now > c.most {
+		c.greedy[id] = true
+	}
+}
+
+// greediest returns the greedy client that has most sessions.
+func (c *clients) greediest() (id sessions.ClientID, ok bool) {
+	for g := range c.greedy {
+		if !ok || c.count[g] > c.count[id] {
+			id, ok = g, true
+		}
+	}
+	return id, ok
+}
+
+// index is the part of a transaction that finds sessions by their expiry and client.
+type index struct {
+	records, expiry, clients *bolt.Bucket
+	count                    *clients
+}
+
+// put adds a session.
+func (x *index) put(expires, token []byte, id sessions.ClientID) error {
+	if err := x.expiry.Put(join(expires, token), id[:]); err != nil {
+		return err
+	}
+	if id == (sessions.ClientID{}) {
+		return nil
+	}
+	x.count.add(id, 1)
+	return x.clients.Put(join(id[:], expires, token), nil)
+}
+
+// remove removes a session, whose client only the index knows. In files of earlier
+// versions there is none.
+func (x *index) remove(expires, token []byte) error {
+	key := join(expires, token)
+	var id sessions.ClientID
+	copy(id[:], x.expiry.Get(key))
+	if err := x.expiry.Delete(key); err != nil || id == (sessions.ClientID{}) {
+		return err
+	}
+	x.count.add(id, -1)
+	return x.clients.Delete(join(id[:], key))
+}
+
+// forget removes a session and its record.
+func (x *index) forget(expires, token []byte) error {
+	token = join(token) // it may lie in a page that the removal changes
+	if err := x.remove(expires, token); err != nil {
+		return err
+	}
+	return x.records.Delete(token)
+}
+
+// victim returns the session to forget: the first one of the client that has most, else
+// the first one of all. It is nil if there is none.
+func (x *index) victim() (expires, token []byte) {
+	if id, ok := x.count.greediest(); ok {
+		if key, _ := x.clients.Cursor().Seek(id[:]); len(key) > len(id)+expirySize && sessions.ClientID(key[:len(id)]) == id {
+			return key[len(id) : len(id)+expirySize], key[len(id)+expirySize:]
+		}
+	}
+	key, _ := x.expiry.Cursor().First()
+	if key == nil {
+		return nil, nil
+	}
+	return key[:expirySize], key[expirySize:]
+}
+
+func join(parts ...[]byte) (all []byte) {
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
