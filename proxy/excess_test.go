@@ -57,23 +57,16 @@ readfile($f);
 		"http":    "http: {upstreams: [{url: " + u.URL + "}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			port := freePort(t)
-			cfg := load(t, `
-listeners:
-  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
-  web: {http: {address: "127.0.0.1:0"}}
-  tls: {https: {address: "127.0.0.1:`+port+`", hosts: [localhost], tls: {internal: true}}}
+			p, log := allListeners(t, `
 backends:
   site: {`+backend+`}
 routes:
   - backend: site
 `)
-			p, log := start(t, cfg)
-			c := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "tls.crt"))
 			downloads := 0
 			for name, want := range content {
-				for _, url := range []string{"http://" + p.Addr("web").String(), "https://localhost:" + port} {
-					resp, err := c.Get(url + "/index.php?f=" + name)
+				for way, c := range streamingClients(t, p) {
+					resp, err := c.client.Get(c.base + "/index.php?f=" + name)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -81,7 +74,7 @@ routes:
 					resp.Body.Close()
 					downloads++
 					if err != nil || resp.StatusCode != 200 || resp.ContentLength != int64(len(want)) || sha256.Sum256(got) != sha256.Sum256(want) {
-						t.Errorf("%s, %s bytes: %s, %d came, %v", url, name, resp.Status, len(got), err)
+						t.Errorf("%s, %s bytes: %s, %d came, %v", way, name, resp.Status, len(got), err)
 					}
 				}
 				if len(want) > 1_000_000 { // more than a message holds

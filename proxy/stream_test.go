@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -16,60 +17,91 @@ import (
 )
 
 // TestResponseDropByDrop checks that the beginning of a response whose length is
-// known reaches an HTTP client before the rest of it exists.
+// known reaches an HTTP client before the rest of it exists, through every listener that
+// can stream.
 func TestResponseDropByDrop(t *testing.T) {
 	f := startFPM(t, 1, map[string]string{"index.php": `<?php
 		header('Content-Length: 6');
 		echo 'abc'; flush();
-		for ($i = 0; !file_exists(dirname(__DIR__) . '/go') && $i < 2000; $i++) { usleep(10000); clearstatcache(); }
+		for ($i = 0; !file_exists(dirname(__DIR__) . '/go' . $_GET['way']) && $i < 2000; $i++) { usleep(10000); clearstatcache(); }
 		echo 'def';`}, "php_admin_value[output_buffering] = 0")
+	script := onHTTP(t, `$ARCANGELO_USERSPACE = ['on_http' => fn ($r) => new arca\Response((function () use ($r) {
+		yield 'abc';
+		for ($i = 0; !file_exists('`+f.dir+`/go' . $r->query['way']) && $i < 2000; $i++) { usleep(10000); clearstatcache(); }
+		yield 'def';
+	})(), 200, ['Content-Length' => 6])];`)
 	released := make(chan struct{})
 	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "6")
 		io.WriteString(w, "abc")
 		w.(http.Flusher).Flush()
-		<-released
-		io.WriteString(w, "def")
+		select {
+		case <-released:
+			io.WriteString(w, "def")
+		case <-r.Context().Done():
+		}
 	}))
 	defer u.Close()
-	for name, c := range map[string]struct {
-		backend string
-		release func()
-	}{
-		"http":    {"http: {upstreams: [{url: " + u.URL + "}]}", func() { close(released) }},
-		"fastcgi": {`fastcgi: {addresses: ["unix:` + f.dir + `/s"], root: ` + f.public + "}", func() { touch(t, filepath.Join(f.dir, "go")) }},
+	for name, backend := range map[string]string{
+		"http":    "http: {upstreams: [{url: " + u.URL + "}]}",
+		"fastcgi": `fastcgi: {addresses: ["unix:` + f.dir + `/s"], root: ` + f.public + "}",
+		"php":     "php: {script: " + script + ", workers: {min: 1, max: 1}}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, _ := start(t, load(t, `
-listeners:
-  web: {http: {address: "127.0.0.1:0"}}
+			p, _ := allListeners(t, `
 backends:
-  api: {`+c.backend+`}
+  api: {`+backend+`}
 routes:
   - backend: api
-`))
-			conn, err := net.Dial("tcp", p.Addr("web").String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(10 * time.Second))
-			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				c.release()
-				t.Fatal(err)
-			}
-			first := make([]byte, 3)
-			_, err = io.ReadFull(resp.Body, first)
-			c.release()
-			if err != nil || string(first) != "abc" {
-				t.Fatalf("%q, %v before the rest exists", first, err)
-			}
-			if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "def" || resp.ContentLength != 6 {
-				t.Errorf("%q, %v, length %d", rest, err, resp.ContentLength)
+`)
+			for way, c := range streamingClients(t, p) {
+				resp, err := c.client.Get(c.base + "/?way=" + name + way)
+				if err != nil {
+					t.Fatalf("%s: %v", way, err)
+				}
+				first := make([]byte, 3)
+				_, err = io.ReadFull(resp.Body, first)
+				if name == "http" {
+					select {
+					case released <- struct{}{}:
+					case <-time.After(20 * time.Second):
+						t.Fatalf("%s: the upstream has no request", way)
+					}
+				} else {
+					touch(t, filepath.Join(f.dir, "go"+name+way))
+				}
+				if err != nil || string(first) != "abc" {
+					t.Fatalf("%s: %q, %v before the rest exists", way, first, err)
+				}
+				if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "def" || resp.ContentLength != 6 {
+					t.Errorf("%s: %q, %v, length %d", way, rest, err, resp.ContentLength)
+				}
+				resp.Body.Close()
 			}
 		})
+	}
+}
+
+// streamingClient is a client of a listener of allListeners.
+type streamingClient struct {
+	client *http.Client
+	base   string // of URLs
+}
+
+// streamingClients returns a client of each protocol whose responses can be streamed.
+func streamingClients(t *testing.T, p *Daemon) map[string]streamingClient {
+	overTLS := func(protocols func(*http.Protocols)) *http.Client {
+		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}, Protocols: new(http.Protocols), DisableCompression: true}
+		protocols(tr.Protocols)
+		t.Cleanup(tr.CloseIdleConnections)
+		return &http.Client{Transport: tr, Timeout: 60 * time.Second}
+	}
+	secure := "https://" + p.Addr("tls").String()
+	return map[string]streamingClient{
+		"h1":  {overTLS(func(p *http.Protocols) { p.SetHTTP1(true) }), "http://" + p.Addr("web").String()},
+		"tls": {overTLS(func(p *http.Protocols) { p.SetHTTP1(true) }), secure},
+		"h2":  {overTLS(func(p *http.Protocols) { p.SetHTTP2(true) }), secure},
+		"h3":  {http3Client(t, p.Addr("tls").String(), "localhost", nil), "https://localhost"},
 	}
 }
 
