@@ -32,13 +32,17 @@ func TestOneAddressCannotTakeAllMemory(t *testing.T) {
 		io.Copy(io.Discard, r.Body)
 	}))
 	t.Cleanup(u.Close)
-	p, _ := allListeners(t, `
+	p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0", header_timeout: 1h, body_timeout: 1h}}
+  tls: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}, http3: true, header_timeout: 1h, body_timeout: 1h}}
 backends:
   api: {http: {upstreams: [{url: `+u.URL+`}]}}
 routes:
   - backend: api
 limits: {http_memory: 2MiB}
-`)
+`))
 	greedy := net.IPv4(127, 0, 0, 3)
 	dial := func(listener string) net.Conn {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: greedy}}
@@ -47,7 +51,7 @@ limits: {http_memory: 2MiB}
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		c.SetDeadline(time.Now().Add(time.Minute))
+		c.SetDeadline(time.Now().Add(5 * time.Minute))
 		return c
 	}
 	post := []string{":method POST", ":scheme https", ":authority localhost", ":path /deaf", "content-length 300000"}

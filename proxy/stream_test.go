@@ -200,7 +200,12 @@ func TestHalfSentRequestsHoldNoUpstream(t *testing.T) {
 	}
 	u.Start()
 	t.Cleanup(u.Close)
-	p := bothListeners(t, u.URL, "")
+	p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: `+u.URL+`}]}}
+routes:
+  - backend: api
+`)
 	const size = 100_000
 	body := strings.Repeat("x", size)
 	for _, framing := range []string{fmt.Sprintf("Content-Length: %d", size), "Transfer-Encoding: chunked"} {
@@ -234,7 +239,44 @@ func TestHalfSentRequestsHoldNoUpstream(t *testing.T) {
 		u.CloseClientConnections() // the next request needs a new one
 		connections.Store(0)
 	}
+	// A client that waits for 100 (Continue) reads its body when mkd asks for it.
+	clients := streamingClients(t, p)
+	for _, way := range []string{"tls", "h2"} {
+		c := clients[way]
+		c.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
+		asked := false
+		content := strings.NewReader(body)
+		r, err := http.NewRequestWithContext(t.Context(), "POST", c.base, readerFunc(func(p []byte) (int, error) {
+			if n := connections.Load(); !asked && n != 0 {
+				t.Errorf("%s: %d connections to the upstream before the body", way, n)
+			}
+			asked = true
+			return content.Read(p)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength = size
+		r.Header.Set("Expect", "100-continue")
+		resp, err := c.client.Do(r)
+		if err != nil {
+			t.Fatalf("%s: %v", way, err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || string(got) != body || !asked {
+			t.Errorf("%s: the upstream saw %d bytes, %v; asked for the body: %v", way, len(got), err, asked)
+		}
+		u.CloseClientConnections()
+		connections.Store(0)
+	}
 }
+
+// readerFunc is a function as an io.Reader.
+type readerFunc func(p []byte) (int, error)
+
+// Read implements io.Reader.
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // TestBodiesOfAllLengths passes bodies on that end around the sizes at which they
 // are received first.
