@@ -30,7 +30,7 @@ readfile($f);
 
 `
 	f := startFPM(t, 2, map[string]string{"index.php": script})
-	sizes := []int{0, 1, 5000, 800_000, 30 << 20}
+	sizes := []int{0, 1, 5000, 800_000, 4 << 20}
 	content := make(map[string][]byte)
 	random := rand.NewChaCha8([32]byte{1})
 	for _, size := range sizes {
