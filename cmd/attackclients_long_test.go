@@ -62,18 +62,15 @@ func greedyHTTP3(ctx context.Context, w *webDaemon, n int) {
 		return
 	}
 	var wg sync.WaitGroup
-	defer wg.Wait()
 	const each = 50 // connections that share a socket
+	var transports []*quic.Transport
 	for range n / each {
 		udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 9, 9)})
 		if err != nil {
-			return
+			break
 		}
 		transport := &quic.Transport{Conn: udp}
-		context.AfterFunc(ctx, func() {
-			transport.Close()
-			udp.Close()
-		})
+		transports = append(transports, transport)
 		for range each {
 			wg.Go(func() {
 				for ctx.Err() == nil {
@@ -85,6 +82,11 @@ func greedyHTTP3(ctx context.Context, w *webDaemon, n int) {
 				}
 			})
 		}
+	}
+	wg.Wait() // connections are closed before their sockets
+	for _, t := range transports {
+		t.Close()
+		t.Conn.Close()
 	}
 }
 
