@@ -20,8 +20,12 @@ $app->get('/hello/{name}', function (ServerRequestInterface $request, ResponseIn
     $response->getBody()->write("Hello, {$args['name']}!\n");
     return $response->withHeader('Content-Type', 'text/plain');
 });
-$app->post('/form', function (ServerRequestInterface $request, ResponseInterface $response) {
-    $received = ['fields' => $request->getParsedBody(), 'files' => []];
+// Slim 3's own request parses JSON, as Slim 4's BodyParsingMiddleware does; other PSR-7 requests don't.
+$parsed = fn (ServerRequestInterface $request): mixed => $request->getParsedBody()
+    ?? (str_contains($request->getHeaderLine('Content-Type'), 'json') ? json_decode((string) $request->getBody(), true) : null);
+
+$app->post('/form', function (ServerRequestInterface $request, ResponseInterface $response) use ($parsed) {
+    $received = ['fields' => $parsed($request), 'files' => []];
     foreach ($request->getUploadedFiles() as $field => $file) {
         if ($file->getError() === UPLOAD_ERR_OK) {
             $received['files'][$field] = [$file->getClientFilename(), md5((string) $file->getStream())];
@@ -38,8 +42,8 @@ $app->get('/search', function (ServerRequestInterface $request, ResponseInterfac
     $response->getBody()->write(json_encode([$request->getQueryParams(), $request->getCookieParams(), $request->getHeaderLine('Accept')]));
     return $response->withHeader('Content-Type', 'application/json')->withAddedHeader('Set-Cookie', 'seen=1')->withAddedHeader('Set-Cookie', 'two=2');
 });
-$app->map(['PUT', 'PATCH', 'DELETE'], '/items/{id}', function (ServerRequestInterface $request, ResponseInterface $response, array $args) {
-    $response->getBody()->write(json_encode([$request->getMethod(), $args['id'], $request->getParsedBody(), md5((string) $request->getBody())]));
+$app->map(['PUT', 'PATCH', 'DELETE'], '/items/{id}', function (ServerRequestInterface $request, ResponseInterface $response, array $args) use ($parsed) {
+    $response->getBody()->write(json_encode([$request->getMethod(), $args['id'], $parsed($request), md5((string) $request->getBody())]));
     return $response->withStatus(202)->withHeader('Content-Type', 'application/json');
 });
 $app->get('/moved', fn (ServerRequestInterface $request, ResponseInterface $response) => $response->withStatus(301)->withHeader('Location', '/hello/there'));
@@ -48,6 +52,25 @@ $app->get('/long', function (ServerRequestInterface $request, ResponseInterface 
     $response->getBody()->write(str_repeat("0123456789abcde\n", 20000));
     return $response->withHeader('Content-Type', 'text/plain');
 });
+$app->get('/agreed', function (ServerRequestInterface $request, ResponseInterface $response) {
+    $response = $response->withHeader('ETag', '"v1"')->withHeader('Vary', 'Accept, Accept-Language');
+    if ($request->getHeaderLine('If-None-Match') === '"v1"') {
+        return $response->withStatus(304);
+    }
+    $seen = [$request->getHeaderLine('Accept-Language'), $request->getHeaderLine('Authorization')];
+    if (str_contains($request->getHeaderLine('Accept'), 'json')) {
+        $response->getBody()->write(json_encode($seen));
+        return $response->withHeader('Content-Type', 'application/json');
+    }
+    $response->getBody()->write('<p>' . htmlspecialchars(json_encode($seen)) . "</p>\n");
+    return $response->withHeader('Content-Type', 'text/html');
+});
+$app->get('/file', fn (ServerRequestInterface $request, ResponseInterface $response) => $response
+    ->withHeader('Content-Type', 'text/plain')->withBody(new Slim\Http\Stream(fopen(__FILE__, 'r'))));
+// A body whose length nobody knows beforehand.
+$app->get('/stream', fn (ServerRequestInterface $request, ResponseInterface $response) => $response
+    ->withHeader('Content-Type', 'text/plain')->withBody(new Slim\Http\Stream(popen('printf "part 1\n"; printf "part 2\n"', 'r'))));
+$app->get('/down', fn (ServerRequestInterface $request, ResponseInterface $response) => $response->withStatus(503)->withHeader('Retry-After', '60'));
 $app->get('/broken', fn () => throw new RuntimeException('this goes to the log'));
 
 return $app;
