@@ -260,7 +260,7 @@ func (f *Files) find(r *release, p string) (opened, error) {
 // open opens a regular file that may be served, or finds its content in memory. The
 // error is errFolder if a folder is there.
 func (f *Files) open(r *release, p string) (opened, error) {
-	if found := f.known.at(p, r.path+p); found != nil && found.content != nil {
+	if found := f.inMemory(r, p); found != nil {
 		return opened{name: p, info: found.info, known: found, content: found.content}, nil
 	}
 	if strings.HasSuffix(p, "/") {

@@ -23,21 +23,6 @@ func identify(info fs.FileInfo) (identity, bool) {
 	return identityOf(s), true
 }
 
-// identityAt returns the identity of the file at a path, or of the symlink. It reports
-// false if there is none.
-func identityAt(path string) (identity, bool) {
-	var s syscall.Stat_t
-	for {
-		switch err := syscall.Lstat(path, &s); err {
-		case nil:
-			return identityOf(&s), true
-		case syscall.EINTR:
-		default:
-			return identity{}, false
-		}
-	}
-}
-
 func identityOf(s *syscall.Stat_t) identity {
 	return identity{uint64(s.Dev), s.Ino, s.Size, s.Ctim, s.Mtim}
 }

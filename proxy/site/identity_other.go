@@ -12,6 +12,4 @@ type identity struct{}
 
 func identify(fs.FileInfo) (identity, bool) { return identity{}, false }
 
-func identityAt(string) (identity, bool) { return identity{}, false }
-
 func (identity) changed() time.Time { return time.Time{} }

@@ -11,6 +11,10 @@ import (
 // of files that may be served are remembered.
 const maxKnown = 1000
 
+// contentAge is how long a content counts. What a program writes into a file by mmap
+// may not change its time for a while, and a network's file system may look late.
+const contentAge = 5 * time.Second
+
 // maxContent is the size in bytes of the largest file whose content is remembered, and
 // maxContents that of all together.
 const (
@@ -26,7 +30,8 @@ type known struct {
 	etag         string // "": made for each response, as long as the file is young
 	lastModified string
 	kind         mediaKind
-	content      []byte // nil: it is read from the disk
+	content      []byte    // nil: it is read from the disk
+	read         time.Time // when content was
 }
 
 // knownFiles remembers files by path. The zero value is empty.
@@ -41,17 +46,6 @@ type knownFiles struct {
 func (k *knownFiles) get(p string, info fs.FileInfo) *known {
 	if found := k.find(p); found != nil {
 		if id, ok := identify(info); ok && id == found.id {
-			return found
-		}
-	}
-	return nil
-}
-
-// at returns what is known of the file at a path, which is name to the disk; nil:
-// nothing. If another file is there, or a symlink, nothing is known.
-func (k *knownFiles) at(p, name string) *known {
-	if found := k.find(p); found != nil {
-		if id, ok := identityAt(name); ok && id == found.id {
 			return found
 		}
 	}
@@ -103,10 +97,24 @@ func (f *Files) remember(p string, info fs.FileInfo) *known {
 	return found
 }
 
+// inMemory returns what is known of the file at a path if that has its content; nil:
+// nothing. The root sees to it that the path doesn't lead out of it by now.
+func (f *Files) inMemory(r *release, p string) *known {
+	found := f.known.find(p)
+	if found == nil || found.content == nil || time.Since(found.read) > contentAge {
+		return nil
+	}
+	info, err := r.Lstat(below(p))
+	if err != nil || f.known.get(p, info) != found {
+		return nil
+	}
+	return found
+}
+
 // rememberContent remembers the content of a small file that is known. It does so when
 // the file is asked for once more, so that a walk over all files costs no memory.
 func (f *Files) rememberContent(p string, o *opened) {
-	if o.known.content != nil || o.info.Size() > maxContent {
+	if o.info.Size() > maxContent {
 		return
 	}
 	content := make([]byte, o.info.Size())
@@ -118,6 +126,6 @@ func (f *Files) rememberContent(p string, o *opened) {
 		return
 	}
 	found := *o.known
-	found.content = content
+	found.content, found.read = content, time.Now()
 	f.known.put(p, &found)
 }

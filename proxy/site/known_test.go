@@ -69,6 +69,7 @@ func TestKnown(t *testing.T) {
 		t.Errorf("remembered: %s", all)
 	}
 	for _, name := range names {
+		open(t, f, name) // its content may be too old
 		if o := open(t, f, name); (o.file == nil) != !strings.HasPrefix(name, "/alias") {
 			t.Errorf("%s: the file is opened: %t; that of a symlink must be, others needn't", name, o.file != nil)
 		}
@@ -175,6 +176,25 @@ func TestContent(t *testing.T) {
 	resp := get(t, f, "GET", "/small")
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != strings.Repeat("y", maxContent) {
 		t.Errorf("the content is the old one: %.5s…, %v", body, err)
+	}
+
+	// A folder that was moved out of the root, and a symlink leads there.
+	outside := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "moved"), 0o755), os.WriteFile(filepath.Join(dir, "moved", "f"), []byte("moved"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(young + 100*time.Millisecond)
+	for range 3 {
+		open(t, f, "/moved/f")
+	}
+	if o := open(t, f, "/moved/f"); o.file != nil {
+		t.Error("the content of /moved/f isn't remembered")
+	}
+	if err := errors.Join(os.Rename(filepath.Join(dir, "moved"), filepath.Join(outside, "moved")), os.Symlink(filepath.Join(outside, "moved"), filepath.Join(dir, "moved"))); err != nil {
+		t.Fatal(err)
+	}
+	if resp := get(t, f, "GET", "/moved/f"); resp.StatusCode == http.StatusOK {
+		t.Error("a file that is now outside the root is served")
 	}
 
 	// A folder that is now a symlink leads to another file.

@@ -135,7 +135,7 @@ func (r *release) real(p string, info fs.FileInfo) (string, error) {
 			links = true
 		case end == len(path) && os.SameFile(at, info):
 			if id, ok := unchanged(info, time.Now()); ok {
-				r.straight.put(p, &known{id: id, info: info})
+				r.straight.put(p, &known{id: id})
 			}
 			return path, nil
 		}

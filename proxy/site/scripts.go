@@ -358,9 +358,6 @@ func (s *Scripts) stat(r *release, p string) (fs.FileInfo, error) {
 	if hidden(p, s.Files.Hide) {
 		return nil, notFound(p, "is hidden")
 	}
-	if found := r.straight.at(p, r.path+p); found != nil {
-		return found.info, nil
-	}
 	info, err := r.Stat(below(p))
 	switch {
 	case err != nil:
