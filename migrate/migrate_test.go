@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,6 +35,31 @@ func TestSites(t *testing.T) {
 		}
 		if string(r.YAML) != string(want) {
 			t.Errorf("%s: have\n%s\nwant\n%s", file, r.YAML, want)
+		}
+	}
+}
+
+// TestGuardedFallback migrates named locations that refuse requests: as fallbacks they
+// would take all.
+func TestGuardedFallback(t *testing.T) {
+	for _, guard := range []string{"deny all", "allow 10.0.0.0/8", "auth_basic members", "auth_request /auth", "satisfy any", "limit_req zone=one", "limit_except GET { deny all; }", "if ($request_method = POST) { return 403; }", ""} {
+		for _, leads := range []string{"try_files $uri @app;", "error_page 404 = @app;"} {
+			file := filepath.Join(t.TempDir(), "nginx.conf")
+			line := guard
+			if line != "" && !strings.HasSuffix(line, "}") {
+				line += ";"
+			}
+			text := "server { listen 80; server_name a.test; root /srv/a;\nlocation / { " + leads + " }\nlocation @app { " + line + " proxy_pass http://127.0.0.1:3000; }\n}\n"
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r, err := Nginx(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if has := strings.Contains(string(r.YAML), "\n    fallback: "); has != (guard == "") {
+				t.Errorf("%s with %q: a fallback is made: %t\n%s", leads, guard, has, r.YAML)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -206,9 +207,22 @@ func (m *migration) static(s *site, l *location, r *route) []*route {
 	return nil
 }
 
+// guards are the directives by which a location refuses some requests. A fallback has no
+// rules of its own, so a named location with one of them isn't made one.
+var guards = map[string]bool{
+	"allow": true, "deny": true, "satisfy": true, "auth_basic": true, "auth_request": true, "auth_jwt": true,
+	"limit_except": true, "limit_req": true, "limit_conn": true, "if": true, "return": true,
+}
+
 // fallback has a named location's server respond where there is no file. It reports
 // whether that can be moved.
 func (m *migration) fallback(s *site, named *location, pass *directive, r *route) bool {
+	for _, d := range named.scope.own {
+		if guards[d.Name] {
+			r.comments = append(r.comments, fmt.Sprintf("the location %s has %s, which a fallback can't have: where there is no file the response is 404. Guard the whole route and add fallback: BACKEND, or give the location's requests a route of their own", named.pattern, d.Name))
+			return false
+		}
+	}
 	other := &route{}
 	m.proxy(s, named, pass, other)
 	r.comments = append(r.comments, other.comments...)
