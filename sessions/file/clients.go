@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	bolt "go.etcd.io/bbolt"
 
 	"mkd/sessions"
@@ -97,10 +98,19 @@ func (x *index) forget(expires, token []byte) error {
 // victim returns the session to forget: the first one of the client that has most, else
 // the first one of all. It is nil if there is none.
 func (x *index) victim() (expires, token []byte) {
-	if id, ok := x.count.greediest(); ok {
-		if key, _ := x.clients.Cursor().Seek(id[:]); len(key) > len(id)+expirySize && sessions.ClientID(key[:len(id)]) == id {
-			return key[len(id) : len(id)+expirySize], key[len(id)+expirySize:]
+	for id, ok := x.count.greediest(); ok; id, ok = x.count.greediest() {
+		key, _ := x.clients.Cursor().Seek(id[:])
+		if len(key) <= len(id)+expirySize || sessions.ClientID(key[:len(id)]) != id {
+			break
 		}
+		if entry := key[len(id):]; bytes.Equal(x.expiry.Get(entry), id[:]) {
+			return entry[:expirySize], entry[expirySize:]
+		}
+		// An mkd that doesn't know of clients has removed the session.
+		if x.clients.Delete(bytes.Clone(key)) != nil {
+			break
+		}
+		x.count.add(id, -1)
 	}
 	key, _ := x.expiry.Cursor().First()
 	if key == nil {
