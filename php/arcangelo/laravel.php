@@ -12,6 +12,7 @@ use Illuminate\Foundation\Bootstrap\SetRequestForConsole;
 use Illuminate\Http\Request as LaravelRequest;
 use Illuminate\Http\UploadedFile as LaravelUploadedFile;
 use Illuminate\Routing\RouteCollection;
+use Illuminate\Support\Once;
 
 /**
  * Makes an on_http from an application of Laravel. It boots now. After each request all
@@ -33,6 +34,9 @@ function laravel(LaravelApplication|LaravelKernel $kernel): \Closure
         return static function () use ($snapshot, $connections): void {
             $connections?->release();
             $snapshot->restore();
+            if (class_exists(Once::class, false)) {
+                Once::flush(); // from Laravel 11 on; its WeakMap isn't put back
+            }
         };
     };
     return static function (Request $request) use ($kernel): Response {

@@ -14,7 +14,14 @@ func TestKeepAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	file, err := first.File()
+	config := net.ListenConfig{KeepAlive: -1}
+	config.SetMultipathTCP(false)
+	plain, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	file, err := Dup(plain.(*net.TCPListener), "plain")
 	if err != nil {
 		t.Fatal(err)
 	}
