@@ -98,17 +98,23 @@ func TestBasicThroughAllListeners(t *testing.T) {
 // whatever listener it comes.
 func TestBruteForceThroughListeners(t *testing.T) {
 	rec := newRecorder(t, nil)
-	p, _ := everyListener(t, rec.URL, "  - {auth: {basic: {users_file: "+usersFile(t, "ann")+"}}, backend: api}\n")
-	var statuses []int
-	for i := range 15 {
-		response := allWays[i%len(allWays)].send(t, p, "GET / HTTP/1.1\r\nHost: a\r\n"+basicAs("ann", "x")+"\r\n")
-		statuses = append(statuses, status(t, response))
-		if i == 14 && !strings.Contains(string(response), "Retry-After: ") {
-			t.Errorf("%q", response)
+	known, unknown := newTokenIssuer(t), newTokenIssuer(t)
+	for name, c := range map[string]struct{ guard, fields string }{
+		"basic": {"{basic: {users_file: " + usersFile(t, "ann") + "}}", basicAs("ann", "x")},
+		"jwt":   {known.guard(), "Authorization: Bearer " + unknown.token("ann") + "\r\n"},
+	} {
+		p, _ := everyListener(t, rec.URL, "  - {auth: "+c.guard+", backend: api}\n")
+		var statuses []int
+		for i := range 15 {
+			response := allWays[i%len(allWays)].send(t, p, "GET / HTTP/1.1\r\nHost: a\r\n"+c.fields+"\r\n")
+			statuses = append(statuses, status(t, response))
+			if i == 14 && !strings.Contains(string(response), "Retry-After: ") {
+				t.Errorf("%s: %q", name, response)
+			}
 		}
-	}
-	if statuses[9] != 401 || statuses[14] != 429 {
-		t.Errorf("statuses %v", statuses)
+		if statuses[9] != 401 || statuses[14] != 429 {
+			t.Errorf("%s: statuses %v", name, statuses)
+		}
 	}
 }
 

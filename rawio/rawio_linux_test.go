@@ -168,6 +168,17 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// untilSome calls read until its error isn't the one for nothing.
+func untilSome(read func() (int, error), nothing error) (n int, err error) {
+	for range 2000 {
+		if n, err = read(); err != nothing {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return n, err
+}
+
 func TestTryRead(t *testing.T) {
 	c, peer := pair(t, "tcp")
 	p := make([]byte, 8)
@@ -176,14 +187,8 @@ func TestTryRead(t *testing.T) {
 		t.Errorf("with nothing to be read: %d, %v", n, err)
 	}
 	peer.Write([]byte("abc"))
-	poll := func() (n int, err error) {
-		for range 2000 {
-			if n, err = c.TryRead(p); err != ErrNothing {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		return n, err
+	poll := func() (int, error) {
+		return untilSome(func() (int, error) { return c.TryRead(p) }, ErrNothing)
 	}
 	if n, err := poll(); string(p[:n]) != "abc" || err != nil {
 		t.Errorf("got %q, %v", p[:n], err)
@@ -201,17 +206,12 @@ func TestTryRead(t *testing.T) {
 func TestReceive(t *testing.T) {
 	c, peer := pair(t, "tcp")
 	p := make([]byte, 8)
-	receive := func() (n int, errno syscall.Errno) {
-		for range 2000 {
-			if err := c.in.raw.Control(func(fd uintptr) { n, errno = Receive(fd, p) }); err != nil {
-				t.Fatal(err)
-			}
-			if errno != syscall.EAGAIN {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		return n, errno
+	receive := func() (n int, err syscall.Errno) {
+		n, _ = untilSome(func() (n int, _ error) {
+			c.in.raw.Control(func(fd uintptr) { n, err = Receive(fd, p) })
+			return n, err
+		}, syscall.EAGAIN)
+		return n, err
 	}
 	c.in.raw.Control(func(fd uintptr) {
 		if n, errno := Receive(fd, p); n != 0 || errno != syscall.EAGAIN {
