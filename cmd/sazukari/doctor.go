@@ -224,16 +224,22 @@ func (d *doctor) handshake(ctx context.Context) (f finding) {
 	return f
 }
 
-// speaksHTTP reports whether the server responds to HTTP.
+// speaksHTTP reports whether the server responds to HTTP. It has time of its own: such a
+// server may have waited for the end of a line, which a SYN needn't have, until the step's
+// was over.
 func (d *doctor) speaksHTTP(ctx context.Context) bool {
+	if errors.Is(ctx.Err(), context.Canceled) { // by the user
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.timeout)
+	defer cancel()
 	conn, err := d.dial(ctx)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
-	}
+	deadline, _ := ctx.Deadline()
+	conn.SetDeadline(deadline)
 	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
 		return false
 	}
