@@ -8,22 +8,41 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mkd/megaki"
 )
 
 // dialFrom connects to the daemon from an address of this machine.
 func (d *daemon) dialFrom(ctx context.Context, a, b byte) (net.Conn, error) {
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, a, b)}}
-	return dialer.DialContext(ctx, "tcp", d.address)
+	return dialAs(ctx, a, b, d.address)
+}
+
+// dialAs connects to a server from an address of this machine. The port is chosen when it
+// connects, not before (ip(7)): or else tens of thousands of connections from one address
+// would take all ports from whoever connects meanwhile, on the whole machine.
+func dialAs(ctx context.Context, a, b byte, server string) (net.Conn, error) {
+	dialer := net.Dialer{
+		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, a, b)},
+		Control: func(_, _ string, raw syscall.RawConn) (err error) {
+			e := raw.Control(func(fd uintptr) {
+				err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+			})
+			return errors.Join(e, err)
+		},
+	}
+	return dialer.DialContext(ctx, "tcp", server)
 }
 
 // descriptors returns the number of the daemon's open descriptors.

@@ -125,11 +125,6 @@ limits: {%[7]s}
 	return w
 }
 
-func dialAs(ctx context.Context, a, b byte, address string) (net.Conn, error) {
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, a, b)}}
-	return dialer.DialContext(ctx, "tcp", address)
-}
-
 // quietVisitor posts a little now and then, from an address of its own.
 type quietVisitor struct {
 	http.Client

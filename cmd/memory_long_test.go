@@ -65,8 +65,7 @@ func TestLongMemoryReturns(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range 600 {
 		clients.Go(func() {
-			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i%100))}}
-			conn, err := dialer.DialContext(ctx, "tcp", d.address)
+			conn, err := d.dialFrom(ctx, 1, byte(i%100))
 			if err != nil {
 				t.Error(err)
 				return
