@@ -11,8 +11,9 @@ type Sessions struct {
 	// How many sessions are kept in memory or in a file. Beyond that, one of the client
 	// address that has most is forgotten, if it has more than a 64th of them, else one
 	// of all: in memory the least recently used, in a file the one whose handshake was
-	// first. In memory each takes about 0.6 KiB, and 1 KiB more after many messages of 17
-	// to 32 bytes under one key; in a file 0.5 to 1 KiB. Redis has its own `maxmemory`.
+	// first of those that weren't used lately. In memory each takes about 0.6 KiB, and
+	// 1 KiB more after many messages of 17 to 32 bytes under one key; in a file 0.5 to
+	// 1 KiB. Redis has its own `maxmemory`.
 	Capacity int `yaml:"capacity" default:"100000" range:"1..100000000"`
 
 	// How long a handshake or a resumption waits for a file or for Redis. Then the

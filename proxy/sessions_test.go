@@ -268,6 +268,38 @@ func checkFile(t *testing.T, path string) {
 	})
 }
 
+// TestActiveSessionIsNotEvictedFirst: a session with messages was forgotten while one without
+// stayed.
+func TestActiveSessionIsNotEvictedFirst(t *testing.T) {
+	for name, store := range map[string]string{"memory": "{memory: {}}", "file": "{file: {path: DIR/sessions.db}}"} {
+		t.Run(name, func(t *testing.T) {
+			cfg := sessionsIn(t, store, "a")
+			cfg.Sessions.Capacity = 2
+			d, _ := start(t, cfg)
+			addr, client := d.Addr("app").String(), clientConfig(t)
+			dial := func() *megaki.Conn {
+				c, err := megaki.Dial(t.Context(), "tcp", addr, &client)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				return c
+			}
+			busy, idle := dial(), dial()
+			if err := ask(t.Context(), busy); err != nil {
+				t.Fatal(err)
+			}
+			dial()
+			if _, err := resume(t.Context(), addr, client, busy.Session()); err != nil {
+				t.Errorf("the busy session: %v", err)
+			}
+			if _, err := resume(t.Context(), addr, client, idle.Session()); !errors.Is(err, errForgotten) {
+				t.Errorf("the idle session: %v", err)
+			}
+		})
+	}
+}
+
 func TestShortSecret(t *testing.T) {
 	cfg := sessionsIn(t, "{file: {path: DIR/s.db}}", "a")
 	if err := os.WriteFile(cfg.Sessions.SecretFile, []byte(" short\n"), 0o600); err != nil {

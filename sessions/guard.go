@@ -66,7 +66,10 @@ type Guard struct {
 	trials sync.WaitGroup
 }
 
-var _ megaki.SessionStore = (*Guard)(nil)
+var (
+	_ megaki.SessionStore = (*Guard)(nil)
+	_ megaki.Toucher      = (*Guard)(nil)
+)
 
 var (
 	errBusy    = errors.New("too many operations are in flight")
@@ -112,6 +115,13 @@ func (g *Guard) Load(ctx context.Context, t megaki.Token) (*megaki.Record, error
 // CompareAndSwap implements megaki.SessionStore.
 func (g *Guard) CompareAndSwap(ctx context.Context, t megaki.Token, old, next *megaki.Record) (bool, error) {
 	return guarded(g, ctx, &g.stats.Swaps, func(ctx context.Context) (bool, error) { return g.store.CompareAndSwap(ctx, t, old, next) })
+}
+
+// Touch implements megaki.Toucher, for a store that does.
+func (g *Guard) Touch(t megaki.Token) {
+	if toucher, ok := g.store.(megaki.Toucher); ok {
+		toucher.Touch(t)
+	}
 }
 
 // guarded does an operation of the store, unless the circuit is open. count is one of

@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+
 	bolt "go.etcd.io/bbolt"
 
 	"mkd/sessions"
@@ -13,16 +14,24 @@ const greedyShare = 64
 
 const expirySize = 8 // bytes of an expiry in keys and values
 
-// clients counts the sessions of each client that are in the file.
+// clients counts the sessions of each client that are in the file, and knows which one
+// to forget next.
 type clients struct {
-	most   int // a client with more is greedy
-	count  map[sessions.ClientID]int
-	greedy map[sessions.ClientID]bool
+	capacity int
+	of       map[sessions.ClientID]*client
+	greedy   map[sessions.ClientID]bool
+	all      pass
+}
+
+// client is what is known of a client's sessions.
+type client struct {
+	count int
+	pass  pass
 }
 
 // countClients counts what is in the file.
 func countClients(tx *bolt.Tx, capacity int) *clients {
-	c := &clients{most: max(1, capacity/greedyShare), count: make(map[sessions.ClientID]int), greedy: make(map[sessions.ClientID]bool)}
+	c := &clients{capacity: capacity, of: make(map[sessions.ClientID]*client), greedy: make(map[sessions.ClientID]bool)}
 	cursor := tx.Bucket(clientsBucket).Cursor()
 	for key, _ := cursor.First(); key != nil; key, _ = cursor.Next() {
 		c.add(sessions.ClientID(key[:len(sessions.ClientID{})]), 1)
@@ -35,12 +44,15 @@ func (c *clients) add(id sessions.ClientID, n int) {
 	if id == (sessions.ClientID{}) {
 		return
 	}
-	now := c.count[id] + n
-	c.count[id] = now
-	if now <= 0 {
-		delete(c.count, id)
+	its := c.of[id]
+	if its == nil {
+		its = new(client)
+		c.of[id] = its
 	}
-	if delete(c.greedy, id); now > c.most {
+	if its.count += n; its.count <= 0 {
+		delete(c.of, id)
+	}
+	if delete(c.greedy, id); its.count > max(1, c.capacity/greedyShare) {
 		c.greedy[id] = true
 	}
 }
@@ -48,7 +60,7 @@ func (c *clients) add(id sessions.ClientID, n int) {
 // greediest returns the greedy client that has most sessions.
 func (c *clients) greediest() (id sessions.ClientID, ok bool) {
 	for g := range c.greedy {
-		if !ok || c.count[g] > c.count[id] {
+		if !ok || c.of[g].count > c.of[id].count {
 			id, ok = g, true
 		}
 	}
@@ -58,7 +70,8 @@ func (c *clients) greediest() (id sessions.ClientID, ok bool) {
 // index is the part of a transaction that finds sessions by their expiry and client.
 type index struct {
 	records, expiry, clients *bolt.Bucket
-	count                    *clients
+	known                    *clients
+	used                     *used
 }
 
 // put adds a session.
@@ -69,7 +82,7 @@ func (x *index) put(expires, token []byte, id sessions.ClientID) error {
 	if id == (sessions.ClientID{}) {
 		return nil
 	}
-	x.count.add(id, 1)
+	x.known.add(id, 1)
 	return x.clients.Put(join(id[:], expires, token), nil)
 }
 
@@ -82,7 +95,7 @@ func (x *index) remove(expires, token []byte) error {
 	if err := x.expiry.Delete(key); err != nil || id == (sessions.ClientID{}) {
 		return err
 	}
-	x.count.add(id, -1)
+	x.known.add(id, -1)
 	return x.clients.Delete(join(id[:], key))
 }
 
@@ -95,12 +108,13 @@ func (x *index) forget(expires, token []byte) error {
 	return x.records.Delete(token)
 }
 
-// victim returns the session to forget: the first one of the client that has most, else
-// the first one of all. It is nil if there is none.
+// victim returns the session to forget: of the client that has most if one is greedy, else
+// of all. It is nil if there is none.
 func (x *index) victim() (expires, token []byte) {
-	for id, ok := x.count.greediest(); ok; id, ok = x.count.greediest() {
-		key, _ := x.clients.Cursor().Seek(id[:])
-		if len(key) <= len(id)+expirySize || sessions.ClientID(key[:len(id)]) != id {
+	for id, ok := x.known.greediest(); ok; id, ok = x.known.greediest() {
+		its := x.known.of[id]
+		key := its.pass.next(x.clients, id[:], its.count, x.used)
+		if len(key) <= len(id)+expirySize {
 			break
 		}
 		if entry := key[len(id):]; bytes.Equal(x.expiry.Get(entry), id[:]) {
@@ -110,9 +124,9 @@ func (x *index) victim() (expires, token []byte) {
 		if x.clients.Delete(bytes.Clone(key)) != nil {
 			break
 		}
-		x.count.add(id, -1)
+		x.known.add(id, -1)
 	}
-	key, _ := x.expiry.Cursor().First()
+	key := x.known.all.next(x.expiry, nil, x.known.capacity, x.used)
 	if key == nil {
 		return nil, nil
 	}

@@ -30,6 +30,7 @@ const (
 	sweepTime    = time.Minute            // between two removals of what has expired
 	takeOverTime = 100 * time.Millisecond // between two attempts to open a file that another process has
 	maxSweep     = 4096                   // sessions removed in one transaction
+	maxUsed      = 1 << 17                // sessions whose use is known, of each set
 )
 
 // Options configure a Store. Path and Sealer must be given.
@@ -38,9 +39,9 @@ type Options struct {
 	Path string
 	// Sealer seals the records.
 	Sealer *sessions.Sealer
-	// Capacity is the number of sessions kept. Beyond it, the one whose handshake
-	// was first is forgotten: of the client that has most, if it has more than a 64th of
-	// them.
+	// Capacity is the number of sessions kept. Beyond it, one that wasn't used lately is
+	// forgotten, the first by its handshake: of the client that has most, if it has more
+	// than a 64th of them. What was used before Open isn't known.
 	Capacity int
 	// Logger logs what an operator should know. Default: nothing is logged.
 	Logger *slog.Logger
@@ -55,6 +56,7 @@ type Store struct {
 	bad  atomic.Uint64
 
 	clients *clients // belongs to Open and then to the writer
+	used    *used
 
 	queue  chan *swap
 	ctx    context.Context
@@ -62,7 +64,10 @@ type Store struct {
 	work   sync.WaitGroup
 }
 
-var _ megaki.SessionStore = (*Store)(nil)
+var (
+	_ megaki.SessionStore = (*Store)(nil)
+	_ megaki.Toucher      = (*Store)(nil)
+)
 
 // swap is a CompareAndSwap that waits for the writer.
 type swap struct {
@@ -90,7 +95,7 @@ func New(o Options) *Store {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{opts: o, queue: make(chan *swap, queued)}
+	s := &Store{opts: o, used: newUsed(min(o.Capacity, maxUsed)), queue: make(chan *swap, queued)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -202,8 +207,12 @@ func (s *Store) Load(_ context.Context, t megaki.Token) (*megaki.Record, error) 
 	if !time.Now().Before(r.Expires) {
 		return nil, nil
 	}
+	s.used.add(t)
 	return r, nil
 }
+
+// Touch implements megaki.Toucher. Nothing is written.
+func (s *Store) Touch(t megaki.Token) { s.used.add(t) }
 
 // absent returns why there is no file.
 func (s *Store) absent() error {

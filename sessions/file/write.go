@@ -64,7 +64,7 @@ func (s *Store) apply(batch []*swap) error {
 	n := int(s.len.Load())
 	err := s.db.Load().Update(func(tx *bolt.Tx) error {
 		n = int(s.len.Load())
-		x := &index{tx.Bucket(recordsBucket), tx.Bucket(expiryBucket), tx.Bucket(clientsBucket), s.clients}
+		x := &index{tx.Bucket(recordsBucket), tx.Bucket(expiryBucket), tx.Bucket(clientsBucket), s.clients, s.used}
 		for _, w := range batch {
 			added, err := w.do(x)
 			if err != nil {
