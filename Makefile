@@ -59,7 +59,7 @@ LONG_NEEDS = $(TEST_NEEDS) $(PACKAGE) chromium:chromium tmux:tmux /usr/sbin/name
 .PHONY: help run build cross install deb test test-long debian13 bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install PHP if it is missing, build, make a key, start mkd with config.yaml
 	@.ci/install $(RUN_NEEDS)
@@ -145,7 +145,7 @@ bench: build ## compare mkd with nginx, PHP-FPM and Caddy, or one line: make ben
 	GOBIN='$(CURDIR)/build/bench' $(GO) install $(CADDY)
 	$(GO) run ./bench -caddy build/bench/caddy -line '$(LINE)'
 
-pgo: build ## measure which code the compiler shall optimise most, by the load of bench: cmd/mkd/default.pgo
+pgo: build ## profile mkd under the load of bench, for the compiler: cmd/mkd/default.pgo
 	@.ci/install $(TEST_NEEDS) nginx:nginx-light
 	$(GO) run ./bench -rounds 1 -time 4s -profile cmd/mkd/default.pgo
 

@@ -18,7 +18,7 @@ func TestMakeHelp(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, help)
 	}
-	targets := regexp.MustCompile(`(?m)^([a-z][a-z.-]*):`).FindAllStringSubmatch(string(makefile), -1)
+	targets := regexp.MustCompile(`(?m)^([a-z][a-z0-9.-]*):`).FindAllStringSubmatch(string(makefile), -1)
 	for _, target := range targets {
 		if !strings.Contains(string(help), "make "+target[1]+" ") {
 			t.Errorf("make help doesn't list %s", target[1])
