@@ -314,7 +314,7 @@ func TestCheckDescriptors(t *testing.T) {
 	if w := checkDescriptors(cfg, 20000+12+descriptorsBesides); len(w) != 0 {
 		t.Errorf("enough: %v", w)
 	}
-	if w := checkDescriptors(cfg, 20000+12+descriptorsBesides-1); len(w) != 1 || !strings.Contains(w[0], "20000") {
+	if w := checkDescriptors(cfg, 20000+12+descriptorsBesides-1); len(w) != 1 || !strings.Contains(w[0], "20000") || !strings.Contains(w[0], "2 PHP workers") {
 		t.Errorf("one too few: %v", w)
 	}
 	cfg = load(t, `

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 
 	"mkd/config"
@@ -42,14 +43,17 @@ func checkDescriptors(cfg *config.Config, limit uint64) []string {
 		servers = servers || b.HTTP != nil || b.FastCGI != nil
 	}
 	need := connections + 6*workers + descriptorsBesides
-	besides := fmt.Sprintf("%d PHP workers", workers)
+	with := []string{"mkd's own files"}
+	if workers > 0 {
+		with = append(with, fmt.Sprintf("%d PHP workers", workers))
+	}
 	if servers { // each request in flight may have a connection to one
 		need += inFlight
-		besides += fmt.Sprintf(" and a connection to a server for each of %d requests in flight", inFlight)
+		with = append(with, fmt.Sprintf("a connection to a server for each of %d requests in flight", inFlight))
 	}
 	if uint64(need) <= limit {
 		return nil
 	}
 	return []string{fmt.Sprintf("max_connections is %d in all, which with %s takes up to %d descriptors, but the limit is %d: "+
-		"raise it (ulimit -Hn, LimitNOFILE= in systemd) or lower max_connections", connections, besides, need, limit)}
+		"raise it (ulimit -Hn, LimitNOFILE= in systemd) or lower max_connections", connections, strings.Join(with, " and "), need, limit)}
 }
