@@ -89,7 +89,7 @@ type Backend struct {
 	Files *Files `yaml:"files,kind" example:"{root: VALUE}|public"`
 }
 
-// Kind returns the key of the section that the backend has.
+// Kind returns the key of the section that the backend has, "" if it isn't valid.
 func (b *Backend) Kind() string { return kindOf(b) }
 
 // Limits hold for the whole daemon.

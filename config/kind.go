@@ -42,8 +42,14 @@ func sectionsOf(block any) (all []section) {
 	return all
 }
 
-// kindOf returns the key of the section that a valid listener or backend has.
-func kindOf(block any) string { return sectionsOf(block)[0].name }
+// kindOf returns the key of the section that a listener or a backend has, "" for one
+// that doesn't have exactly one.
+func kindOf(block any) string {
+	if all := sectionsOf(block); len(all) == 1 {
+		return all[0].name
+	}
+	return ""
+}
 
 // eachSection calls f for the sections of all listeners and backends.
 func (c *Config) eachSection(f func(kind)) {

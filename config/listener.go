@@ -17,7 +17,7 @@ type Listener struct {
 	HTTP *HTTP `yaml:"http,kind" example:"{address: VALUE}|:80"`
 }
 
-// Kind returns the key of the section that the listener has.
+// Kind returns the key of the section that the listener has, "" if it isn't valid.
 func (l *Listener) Kind() string { return kindOf(l) }
 
 // socket has nil pointers if the listener has no kind.

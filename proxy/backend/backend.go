@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"mkd/config"
 	"mkd/php"
@@ -98,7 +99,13 @@ var kinds = map[string]kind{
 }
 
 // New returns a backend of the kind that its section names. It starts nothing.
-func New(b *config.Backend, d Daemon) (Backend, error) { return kinds[b.Kind()].build(b, d) }
+func New(b *config.Backend, d Daemon) (Backend, error) {
+	kind, ok := kinds[b.Kind()]
+	if !ok {
+		return nil, fmt.Errorf("it must have one kind of %s", strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+	}
+	return kind.build(b, d)
+}
 
 // Probe tries what a backend needs, and changes nothing: with boot it starts one
 // worker of a PHP script and ends it, and it connects to servers. An error means

@@ -26,3 +26,12 @@ func TestEveryKind(t *testing.T) {
 		}
 	}
 }
+
+// TestNoKind: a section that isn't of exactly one kind makes no backend.
+func TestNoKind(t *testing.T) {
+	for _, b := range []*config.Backend{{Name: "none"}, {Name: "two", Files: new(config.Files), PHP: new(config.PHP)}} {
+		if _, err := New(b, Daemon{}); err == nil || !strings.HasPrefix(err.Error(), "it must have one kind of fastcgi, ") {
+			t.Errorf("%s: %v", b.Name, err)
+		}
+	}
+}

@@ -26,3 +26,12 @@ func TestEveryKind(t *testing.T) {
 		}
 	}
 }
+
+// TestNoKind: a section that isn't of exactly one kind makes no listener.
+func TestNoKind(t *testing.T) {
+	for _, l := range []*config.Listener{{Name: "none"}, {Name: "two", HTTP: new(config.HTTP), Megaki: new(config.Megaki)}} {
+		if _, err := new(Listener).Prepare(l, new(Daemon)); err == nil || !strings.HasPrefix(err.Error(), "it must have one kind of http, ") {
+			t.Errorf("%s: %v", l.Name, err)
+		}
+	}
+}

@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -125,7 +129,11 @@ func New(l *config.Listener, d *Daemon) (*Listener, error) {
 // Prepare returns the settings of a section, and changes nothing. It reads the key
 // files.
 func (l *Listener) Prepare(c *config.Listener, d *Daemon) (*Settings, error) {
-	made, err := kinds[c.Kind()](c, d, l.shared)
+	build, ok := kinds[c.Kind()]
+	if !ok {
+		return nil, fmt.Errorf("it must have one kind of %s", strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+	}
+	made, err := build(c, d, l.shared)
 	if err != nil {
 		return nil, err
 	}
