@@ -71,18 +71,18 @@ func selectsByLabels(t *testing.T, where, expr string, labels map[string][]strin
 	}
 }
 
-// TestMetricsAreDocumented: docs/operation.md has each metric, and what it, the rules
+// TestMetricsAreDocumented: docs/monitoring.md has each metric, and what it, the rules
 // and the dashboard name exists.
 func TestMetricsAreDocumented(t *testing.T) {
 	names := metricNames(t)
-	doc := readDoc(t, "../docs/operation.md")
+	doc := readDoc(t, "../docs/monitoring.md")
 	for name := range names {
 		if !strings.Contains(doc, "`"+name+"`") {
-			t.Errorf("docs/operation.md doesn't have %s", name)
+			t.Errorf("docs/monitoring.md doesn't have %s", name)
 		}
 	}
 	rules, dashboard := readDoc(t, "../packaging/prometheus/mkd.rules.yml"), readDoc(t, "../packaging/grafana/mkd.json")
-	for file, text := range map[string]string{"docs/operation.md": doc, "the rules": rules, "the dashboard": dashboard} {
+	for file, text := range map[string]string{"docs/monitoring.md": doc, "the rules": rules, "the dashboard": dashboard} {
 		for _, name := range metricName.FindAllString(text, -1) {
 			if !names[name] && !names[strings.TrimSuffix(name, "_bucket")] {
 				t.Errorf("%s names %s, which doesn't exist", file, name)
@@ -120,7 +120,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		for _, r := range g.Rules {
 			alerts++
 			if !strings.Contains(doc, "| "+r.Alert+" |") {
-				t.Errorf("docs/operation.md doesn't have the alert %s", r.Alert)
+				t.Errorf("docs/monitoring.md doesn't have the alert %s", r.Alert)
 			}
 			selectsByLabels(t, "the alert "+r.Alert, r.Expr, labels)
 			if r.Expr == "" || r.Annotations["summary"] == "" {

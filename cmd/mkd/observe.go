@@ -37,7 +37,7 @@ workers and servers, server keys and certificates, and first what needs attentio
 Rates, p50 and p99 are those of the last minute. A worker is hanging if it has been
 busy with one request for 10 seconds, or for a third of its timeout.
 
-With --json it is the whole snapshot, which docs/operation.md describes.`,
+With --json it is the whole snapshot, which docs/monitoring.md describes.`,
 		Args: noArgs,
 	}
 	client := adminFlags(cmd)
