@@ -186,7 +186,7 @@ routes:
 }
 
 // TestHalfSentRequestsHoldNoUpstream checks that an upstream isn't connected for a
-// request of which the body hasn't begun to come.
+// request of which the body hasn't begun to come, through each listener.
 func TestHalfSentRequestsHoldNoUpstream(t *testing.T) {
 	var connections atomic.Int64
 	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,72 +204,140 @@ func TestHalfSentRequestsHoldNoUpstream(t *testing.T) {
 backends:
   api: {http: {upstreams: [{url: `+u.URL+`}]}}
 routes:
+  - {match: {methods: [GET]}, respond: {status: 204}}
   - backend: api
 `)
 	const size = 100_000
 	body := strings.Repeat("x", size)
-	for _, framing := range []string{fmt.Sprintf("Content-Length: %d", size), "Transfer-Encoding: chunked"} {
-		conn, err := net.Dial("tcp", p.Addr("web").String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
-		br := bufio.NewReader(conn)
-		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"+framing+"\r\n\r\n")
-		// The client is asked for the body, so mkd waits for it.
-		if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != 100 {
-			t.Fatalf("%s: %+v, %v", framing, resp, err)
-		}
-		if n := connections.Swap(0); n != 0 {
-			t.Errorf("%s: %d connections to the upstream before the body", framing, n)
-		}
-		if strings.HasPrefix(framing, "T") {
-			fmt.Fprintf(conn, "%x\r\n%s\r\n0\r\n\r\n", size, body)
-		} else {
-			io.WriteString(conn, body)
-		}
-		resp, err := http.ReadResponse(br, nil)
-		if err != nil {
-			t.Fatalf("%s: %v", framing, err)
-		}
-		if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body {
-			t.Errorf("%s: the upstream saw %d bytes, %v", framing, len(got), err)
-		}
-		u.CloseClientConnections() // the next request needs a new one
-		connections.Store(0)
-	}
-	// A client that waits for 100 (Continue) reads its body when mkd asks for it.
 	clients := streamingClients(t, p)
-	for _, way := range []string{"tls", "h2"} {
-		c := clients[way]
-		c.client.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
-		asked := false
-		content := strings.NewReader(body)
-		r, err := http.NewRequestWithContext(t.Context(), "POST", c.base, readerFunc(func(p []byte) (int, error) {
-			if n := connections.Load(); !asked && n != 0 {
-				t.Errorf("%s: %d connections to the upstream before the body", way, n)
+	// half is called when mkd has what comes before the body, and it alone.
+	half := func(t *testing.T) {
+		for range 20 { // a connection to the upstream would be there by then
+			if resp, err := clients["h1"].client.Get(clients["h1"].base); err != nil || resp.StatusCode != 204 {
+				t.Errorf("another request: %+v, %v", resp, err)
 			}
-			asked = true
-			return content.Read(p)
-		}))
-		if err != nil {
-			t.Fatal(err)
 		}
-		r.ContentLength = size
-		r.Header.Set("Expect", "100-continue")
-		resp, err := c.client.Do(r)
-		if err != nil {
-			t.Fatalf("%s: %v", way, err)
+		if n := connections.Load(); n != 0 {
+			t.Errorf("%d connections to the upstream before the body", n)
 		}
-		got, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil || string(got) != body || !asked {
-			t.Errorf("%s: the upstream saw %d bytes, %v; asked for the body: %v", way, len(got), err, asked)
-		}
-		u.CloseClientConnections()
-		connections.Store(0)
 	}
+	do := func(name string, send func(t *testing.T) (string, error)) {
+		t.Run(name, func(t *testing.T) {
+			await(t, "no request is in flight", func() bool { return p.Status().InFlight == 0 })
+			u.CloseClientConnections() // the request needs a new one
+			connections.Store(0)
+			if got, err := send(t); err != nil || got != body {
+				t.Errorf("%d bytes came back, %v", len(got), err)
+			}
+			if n := connections.Load(); n != 1 {
+				t.Errorf("%d connections to the upstream, want 1 for the body", n)
+			}
+		})
+	}
+	for name, dial := range map[string]func(t *testing.T) net.Conn{
+		"http": func(t *testing.T) net.Conn {
+			conn, err := net.Dial("tcp", p.Addr("web").String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn
+		},
+		"https h1": func(t *testing.T) net.Conn { return dialTLS(t, p, "http/1.1") },
+	} {
+		for framing, content := range map[string]string{
+			fmt.Sprintf("Content-Length: %d", size): body,
+			"Transfer-Encoding: chunked":            chunkOf(body) + "0\r\n\r\n",
+		} {
+			do(name+" "+framing, func(t *testing.T) (string, error) {
+				conn := dial(t)
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(30 * time.Second))
+				br := bufio.NewReader(conn)
+				io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"+framing+"\r\n\r\n")
+				// The client is asked for the body, so mkd waits for it.
+				if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != 100 {
+					return "", fmt.Errorf("%+v, %w", resp, err)
+				}
+				half(t)
+				go io.WriteString(conn, content)
+				resp, err := http.ReadResponse(br, nil)
+				if err != nil {
+					return "", err
+				}
+				got, err := io.ReadAll(resp.Body)
+				return string(got), err
+			})
+		}
+	}
+	for _, way := range []string{"h2", "h3"} {
+		do("https "+way, func(t *testing.T) (string, error) {
+			content, begun := strings.NewReader(body), false
+			r, err := http.NewRequestWithContext(t.Context(), "POST", clients[way].base, readerFunc(func(b []byte) (int, error) {
+				if !begun {
+					begun = true
+					await(t, "mkd has the header", func() bool { return p.Status().InFlight > 0 })
+					half(t)
+				}
+				return content.Read(b)
+			}))
+			if err != nil {
+				return "", err
+			}
+			r.ContentLength = size
+			resp, err := clients[way].client.Do(r)
+			if err != nil {
+				return "", err
+			}
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			return string(got), err
+		})
+	}
+	do("megaki", func(t *testing.T) (string, error) {
+		tcp, err := net.Dial("tcp", p.Addr("app").String())
+		if err != nil {
+			return "", err
+		}
+		defer tcp.Close()
+		tcp.SetDeadline(time.Now().Add(30 * time.Second))
+		halves := &halfWriter{Conn: tcp}
+		conn, err := newMegakiConn(t, client(t, p, "app"), halves)
+		if err != nil {
+			return "", err
+		}
+		halves.half = func() { half(t) }
+		response, err := conn.RoundTrip(t.Context(), (&asked{method: "POST", target: "/", fields: []string{"Host: x"}, body: body}).bytes())
+		if err != nil {
+			return "", err
+		}
+		if halves.half != nil {
+			t.Error("the message wasn't written in halves")
+		}
+		_, got := parseResponse(t, response, "POST")
+		return got, nil
+	})
+}
+
+// halfWriter calls half, if it is set, after a half of what is written next.
+type halfWriter struct {
+	net.Conn
+	half func()
+}
+
+// Write implements io.Writer.
+func (w *halfWriter) Write(p []byte) (int, error) {
+	half := w.half
+	if half == nil {
+		return w.Conn.Write(p)
+	}
+	w.half = nil
+	n, err := w.Conn.Write(p[:len(p)/2])
+	if err != nil {
+		return n, err
+	}
+	half()
+	m, err := w.Conn.Write(p[n:])
+	return n + m, err
 }
 
 // readerFunc is a function as an io.Reader.
