@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,22 +28,15 @@ func TestTrailers(t *testing.T) {
 			"\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\nX-Sum: 2\r\nX-Secret: 1\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n")
 	}))
 	defer u.Close()
-	port := freePort(t)
-	cfg := load(t, `
-listeners:
-  web: {https: {address: "127.0.0.1:`+port+`", hosts: [localhost], tls: {internal: true}}}
-  plain: {http: {address: "127.0.0.1:0"}}
-  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+	p, _ := allListeners(t, `
 backends:
   api: {http: {upstreams: [{url: `+u.URL+`}]}}
 routes:
   - {backend: api, headers: {response: {remove: [X-Secret]}}}
 `)
-	p, _ := start(t, cfg)
-	c := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "web.crt"))
 	for _, path := range []string{"/announced", "/silent"} {
-		for _, url := range []string{"https://localhost:" + port, "http://" + p.Addr("plain").String()} {
-			resp, err := c.Get(url + path)
+		for way, c := range streamingClients(t, p) {
+			resp, err := c.client.Get(c.base + path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,12 +44,12 @@ routes:
 			body, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			if err != nil || string(body) != "body" || announced != (path == "/announced") {
-				t.Errorf("%s%s: %q, %v; announced: %v", url, path, body, err, announced)
+				t.Errorf("%s %s: %q, %v; announced: %v", way, path, body, err, announced)
 			}
 			got := maps.Clone(resp.Trailer)
 			delete(got, "X-Never")
 			if fmt.Sprint(got) != "map[X-Sum:[1 2]]" {
-				t.Errorf("%s%s: the trailer is %v", url, path, resp.Trailer)
+				t.Errorf("%s %s: the trailer is %v", way, path, resp.Trailer)
 			}
 		}
 		// A message is framed by its Content-Length, and has no place for them.
@@ -70,7 +62,7 @@ routes:
 		}
 	}
 	// Nor does HTTP/1.0.
-	response := sendTo(t, p.Addr("plain").String(), "GET /announced HTTP/1.0\r\nHost: x\r\n\r\n")
+	response := sendTo(t, p.Addr("web").String(), "GET /announced HTTP/1.0\r\nHost: x\r\n\r\n")
 	if !strings.HasSuffix(response, "\r\n\r\nbody") {
 		t.Errorf("by HTTP/1.0: %q", response)
 	}

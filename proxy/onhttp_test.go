@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mkd/megaki"
 )
 
 // onHTTP writes a script, and returns its file.
@@ -118,51 +121,66 @@ type exchanged struct {
 	broken bool     // the response has no end, or there is none
 }
 
-// askAll sends a request through a Megaki, an HTTP and an HTTPS listener (app,
-// web and secure; HTTP/2), and returns the responses by the listener's name.
-func askAll(t *testing.T, p *Daemon, secure *http.Client, method, target string, header http.Header, body string) map[string]exchanged {
+// asker sends requests through each of allListeners.
+type asker struct {
+	clients map[string]streamingClient // of HTTP
+	app     *megaki.Client
+}
+
+func newAsker(t *testing.T, p *Daemon) *asker {
 	t.Helper()
-	plain := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	got := map[string]exchanged{}
-	for name, way := range map[string]struct {
-		client *http.Client
-		base   string
-	}{"web": {plain, "http://" + p.Addr("web").String()}, "secure": {secure, "https://localhost:" + port(p.Addr("secure"))}} {
-		var x exchanged
-		trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
-			if status == http.StatusEarlyHints {
-				x.hints = append(x.hints, h.Get("Link"))
-			}
-			return nil
-		}})
-		r, err := http.NewRequestWithContext(trace, method, way.base+target, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header = header.Clone()
-		resp, err := way.client.Do(r)
-		if err != nil {
-			x.broken = true
-			got[name] = x
-			continue
-		}
-		data, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		x.status, x.header, x.body, x.broken = resp.StatusCode, resp.Header, string(data), err != nil
-		got[name] = x
+	return &asker{streamingClients(t, p), client(t, p, "app")}
+}
+
+// all sends a request through each listener, and returns the responses by the names of
+// streamingClients, and that by Megaki as app.
+func (a *asker) all(t *testing.T, method, target string, header http.Header, body string) map[string]exchanged {
+	t.Helper()
+	got := map[string]exchanged{"app": a.message(t, method, target, header, body)}
+	for name := range a.clients {
+		got[name] = a.one(t, name, method, target, header, body)
 	}
+	return got
+}
+
+// one sends a request of HTTP.
+func (a *asker) one(t *testing.T, name, method, target string, header http.Header, body string) (x exchanged) {
+	t.Helper()
+	trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
+		if status == http.StatusEarlyHints {
+			x.hints = append(x.hints, h.Get("Link"))
+		}
+		return nil
+	}})
+	r, err := http.NewRequestWithContext(trace, method, a.clients[name].base+target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(r.Header, header)
+	resp, err := a.clients[name].client.Do(r)
+	if err != nil {
+		x.broken = true
+		return x
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	x.status, x.header, x.body, x.broken = resp.StatusCode, resp.Header, string(data), err != nil
+	return x
+}
+
+// message sends a request in a message.
+func (a *asker) message(t *testing.T, method, target string, header http.Header, body string) exchanged {
+	t.Helper()
 	var m bytes.Buffer
 	fmt.Fprintf(&m, "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, target)
 	header.Write(&m)
 	fmt.Fprintf(&m, "Content-Length: %d\r\n\r\n%s", len(body), body)
-	response, err := client(t, p, "app").Send(t.Context(), m.Bytes())
+	response, err := a.app.Send(t.Context(), m.Bytes())
 	if err != nil {
-		got["app"] = exchanged{broken: true}
-		return got
+		return exchanged{broken: true}
 	}
 	resp, text := parseResponse(t, response, method)
-	got["app"] = exchanged{status: resp.StatusCode, header: resp.Header, body: text}
-	return got
+	return exchanged{status: resp.StatusCode, header: resp.Header, body: text}
 }
 
 // TestOnHTTPThroughAllListeners has a script's on_http respond through Megaki,
@@ -173,9 +191,13 @@ func TestOnHTTPThroughAllListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := onHTTP(t, `
+require_once 'Nyholm/Psr7/autoload.php';
 use arca\Request;
 use arca\Response;
-$ARCANGELO_USERSPACE = ['on_http' => function (Request $r) {
+$factory = new Nyholm\Psr7\Factory\Psr17Factory();
+$psr = arca\psr(fn ($r) => $factory->createResponse()->withBody($factory->createStream(json_encode([$r->getParsedBody(),
+	array_map(fn ($f) => (string) $f->getStream(), $r->getUploadedFiles()), getallheaders()['X-Own'] ?? null]))), $factory);
+$ARCANGELO_USERSPACE = ['on_http' => function (Request $r) use ($psr) {
 	$files = '`+files+`';
 	switch ($r->path) {
 		case '/hints': Response::earlyHints(['Link' => '</a.css>']); Response::earlyHints(['Link' => '</b.css>']); return 'hinted';
@@ -188,26 +210,22 @@ $ARCANGELO_USERSPACE = ['on_http' => function (Request $r) {
 		case '/long': return new Response((function () { yield '0123456789'; yield "\n"; })(), 200, ['Content-Length' => 10]);
 		case '/short': return new Response((function () { yield '01234'; })(), 200, ['Content-Length' => 10]);
 		case '/form': return json_encode([$r->form, array_map(fn ($f) => $f->contents(), $r->files), $_POST, getallheaders()['X-Own'] ?? null]);
+		case '/psrform': return $psr($r);
 		case '/printed': echo 'printed '; ob_start(); echo 'and '; ob_flush(); flush(); echo 'flushed '; return 'and returned';
 	}
 	return new Response('no such thing', 404);
 }];`)
-	cfg := load(t, `
-listeners:
-  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
-  web: {http: {address: "127.0.0.1:0"}}
-  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}}}
+	p, log := allListeners(t, `
 backends:
   site: {php: {script: `+script+`, workers: {min: 1, max: 1}, send_file: {root: `+files+`, prefix: /protected}}}
 routes:
   - {backend: site, compress: true}
 `)
-	p, log := start(t, cfg)
-	secure := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "secure.crt"))
+	asker := newAsker(t, p)
 	const urlencoded = "application/x-www-form-urlencoded"
 	const multi = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\ncontent\r\n--b--\r\n"
 	hints := func(links ...string) map[string][]string { // by listener: a message has no room for them
-		return map[string][]string{"web": links, "secure": links}
+		return map[string][]string{"h1": links, "tls": links, "h2": links, "h3": links}
 	}
 	for _, c := range []struct {
 		method, target string
@@ -234,9 +252,12 @@ routes:
 		{"PATCH", "/form", http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, multi, 200, `[{"a":"1"},{"f":"content"},[],null]`, nil, nil},
 		{"DELETE", "/form", http.Header{"Content-Type": {urlencoded}}, "a=1", 200, `[{"a":"1"},[],[],null]`, nil, nil},
 		{"POST", "/form", http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, multi, 200, `[{"a":"1"},{"f":"content"},{"a":"1"},null]`, nil, nil},
+		{"PUT", "/psrform", http.Header{"Content-Type": {urlencoded}, "X-Own": {"x"}}, "a=1", 200, `[{"a":"1"},[],"x"]`, nil, nil},
+		{"PATCH", "/psrform", http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, multi, 200, `[{"a":"1"},{"f":"content"},null]`, nil, nil},
+		{"DELETE", "/psrform", http.Header{"Content-Type": {urlencoded}}, "a=1", 200, `[{"a":"1"},[],null]`, nil, nil},
 		{"GET", "/short", nil, "", -1, "", nil, nil},
 	} {
-		for name, got := range askAll(t, p, secure, c.method, c.target, c.header, c.send) {
+		for name, got := range asker.all(t, c.method, c.target, c.header, c.send) {
 			if c.status < 0 {
 				if !got.broken && got.status != 500 {
 					t.Errorf("%s %s %s: a whole response: %+v", name, c.method, c.target, got)
@@ -257,54 +278,70 @@ routes:
 	awaitLog(t, log, "longer than its Content-Length")
 }
 
-// TestPrintedReachesTheClientAtOnce: what an on_http prints and flushes is with an
-// HTTP client before the script goes on. A message has it all together.
+// TestPrintedReachesTheClientAtOnce: what an on_http and a PSR handler print and flush, in
+// any way, is with a client of each listener of HTTP before the script goes on. A message
+// has it all together.
 func TestPrintedReachesTheClientAtOnce(t *testing.T) {
 	release := filepath.Join(t.TempDir(), "go")
 	script := onHTTP(t, `
-$ARCANGELO_USERSPACE = ['on_http' => function (arca\Request $r) {
-	while (ob_get_level()) { ob_end_flush(); }
+require_once 'Nyholm/Psr7/autoload.php';
+function printed(string $way, string $go): void {
 	echo "one\n";
-	flush();
-	while (!file_exists($r->query['go'])) { usleep(1000); }
+	switch ($way) {
+		case 'ob_flush': ob_flush(); flush(); break;
+		case 'ob_end_flush': while (ob_get_level()) ob_end_flush(); flush(); break;
+		case 'flush': flush(); break;
+		case 'nested': ob_start(); echo "and\n"; ob_end_flush(); flush(); break;
+	}
+	while (!file_exists($go)) usleep(1000);
 	echo "two\n";
+}
+$factory = new Nyholm\Psr7\Factory\Psr17Factory();
+$psr = arca\psr(function ($r) use ($factory) {
+	$query = $r->getQueryParams();
+	printed($query['way'], $query['go']);
+	return $factory->createResponse()->withBody($factory->createStream("returned\n"));
+}, $factory);
+$ARCANGELO_USERSPACE = ['on_http' => function (arca\Request $r) use ($psr) {
+	if ($r->path === '/psr') return $psr($r);
+	printed($r->query['way'], $r->query['go']);
+	return "returned\n";
 }];`)
-	cfg := load(t, `
-listeners:
-  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
-  web: {http: {address: "127.0.0.1:0"}}
-  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}}}
+	p, log := allListeners(t, `
 backends:
   site: {php: {script: `+script+`, workers: {min: 1, max: 1}}}
 routes:
   - backend: site
 `)
-	p, log := start(t, cfg)
-	for name, way := range map[string]struct {
-		client *http.Client
-		base   string
-	}{
-		"web":    {&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://" + p.Addr("web").String()},
-		"secure": {trusting(t, filepath.Join(cfg.Storage.Path, "internal", "secure.crt")), "https://localhost:" + port(p.Addr("secure"))},
-	} {
-		resp, err := way.client.Get(way.base + "/?go=" + release + name)
-		if err != nil {
-			t.Fatal(err)
+	asker := newAsker(t, p)
+	for _, handler := range []string{"/on_http", "/psr"} {
+		for _, flush := range []string{"ob_flush", "ob_end_flush", "flush", "nested"} {
+			want := "one\n"
+			if flush == "nested" {
+				want = "one\nand\n"
+			}
+			target := handler + "?way=" + flush + "&go=" + release
+			for name, way := range asker.clients {
+				name := handler[1:] + flush + name
+				resp, err := way.client.Get(way.base + target + name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first := make([]byte, len(want))
+				if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != want {
+					t.Errorf("%s: %q, %v", name, first, err)
+				}
+				touch(t, release+name)
+				if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "two\nreturned\n" {
+					t.Errorf("%s: then %q, %v", name, rest, err)
+				}
+				resp.Body.Close()
+			}
+			touch(t, release)
+			if got := asker.message(t, "GET", target, nil, ""); got.status != 200 || got.body != want+"two\nreturned\n" {
+				t.Errorf("%s %s in a message: %+v", handler, flush, got)
+			}
 		}
-		first := make([]byte, 4)
-		if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "one\n" {
-			t.Errorf("%s: %q, %v", name, first, err)
-		}
-		touch(t, release+name)
-		if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "two\n" {
-			t.Errorf("%s: then %q, %v", name, rest, err)
-		}
-		resp.Body.Close()
-	}
-	touch(t, release)
-	response, err := client(t, p, "app").Send(t.Context(), []byte("GET /?go="+release+" HTTP/1.1\r\nHost: x\r\n\r\n"))
-	if err != nil || !strings.HasSuffix(string(response), "\r\n\r\none\ntwo\n") {
-		t.Errorf("app: %q, %v", response, err)
 	}
 	if data, err := os.ReadFile(log); err != nil || strings.Contains(string(data), "one") {
 		t.Errorf("the log has what was printed: %s, %v", data, err)
@@ -329,11 +366,7 @@ func TestFileOfAResponseAsAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := onHTTP(t, `$ARCANGELO_USERSPACE = ['on_http' => fn ($r) => arca\Response::file('`+file+`', 'text/plain')];`)
-	cfg := load(t, `
-listeners:
-  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
-  web: {http: {address: "127.0.0.1:0"}}
-  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}}}
+	p, _ := allListeners(t, `
 backends:
   script: {php: {script: `+script+`, workers: {min: 1, max: 1}}}
   files: {files: {root: `+files+`}}
@@ -341,8 +374,7 @@ routes:
   - {match: {paths: [/files/*]}, strip_prefix: /files, backend: files}
   - backend: script
 `)
-	p, _ := start(t, cfg)
-	secure := trusting(t, filepath.Join(cfg.Storage.Path, "internal", "secure.crt"))
+	asker := newAsker(t, p)
 	before, after := changed.Add(-time.Second).Format(http.TimeFormat), changed.Add(time.Second).Format(http.TimeFormat)
 	same := changed.Format(http.TimeFormat)
 	for _, c := range []string{
@@ -360,12 +392,12 @@ routes:
 		for _, method := range []string{"GET", "HEAD"} {
 			ask := func(target string) map[string]exchanged {
 				h := http.Header{}
-				tag := askAll(t, p, secure, "HEAD", target, h, "")["web"].header.Get("Etag")
+				tag := asker.one(t, "h1", "HEAD", target, h, "").header.Get("Etag")
 				for line := range strings.Lines(strings.ReplaceAll(c, "TAG", tag)) {
 					name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 					h.Add(name, value)
 				}
-				return askAll(t, p, secure, method, target, h, "")
+				return asker.all(t, method, target, h, "")
 			}
 			want, got := ask("/files/a.txt"), ask("/script/a.txt")
 			for name, w := range want {
