@@ -22,6 +22,7 @@ type Call struct {
 	Route      string   // for log lines and Status
 	Method     string   // of the request that the message is, for Status
 	Path       string   // of it, without the query, for Status
+	RequestID  string   // for log lines; default: the id that the worker knows it by
 
 	// Client is whose turn the call waits for, as an IPv4 address or an IPv6 /64.
 	// Each call with the zero Prefix counts as a client of its own.
@@ -50,16 +51,16 @@ type message interface {
 	// send writes the message to the worker, and returns how many bytes of what
 	// comes before the parts were written.
 	send(w *worker, id uint64) (int, error)
-	route() string
+	origin() origin
 	task() task
 	// ended is called when a worker that worked on after the response has ended its
 	// work.
 	ended()
 }
 
-func (c *Call) route() string { return c.Route }
-func (c *Call) task() task    { return task{c.Client, c.Route, c.Method, c.Path} }
-func (c *Call) ended()        {}
+func (c *Call) origin() origin { return origin{c.RequestID, c.Route} }
+func (c *Call) task() task     { return task{c.Client, c.Route, c.Method, c.Path} }
+func (c *Call) ended()         {}
 
 // task is what a worker does while it is busy.
 type task struct {
@@ -77,7 +78,7 @@ func (w *worker) call(ctx context.Context, m message, resp *receiver, timeout ti
 	defer w.pipe.end()
 	id := rand.Uint64() | 1 // 0 means no request
 	w.message, w.id = m, id
-	w.output.begin(id, m.route())
+	w.output.begin(id, m.origin())
 	sent, unread := m.send(w, id)
 	if unread != nil {
 		if !errors.Is(unread, syscall.EPIPE) {

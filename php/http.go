@@ -36,6 +36,7 @@ type HTTPCall struct {
 	Session    [16]byte       // the Megaki session's token; zeros: none
 	Key        string         // MEGAKI_KEY: the server key that the session began with; empty: none
 	Route      string         // for log lines
+	RequestID  string         // for log lines, like Call.RequestID
 	Client     netip.Prefix   // whose turn the call waits for, like Call.Client
 
 	// Worker is set by DoHTTP, like Call.Worker by Do.
@@ -104,7 +105,7 @@ type httpMessage struct {
 	frames []byte    // all frames but those of body
 }
 
-func (m *httpMessage) route() string { return m.Route }
+func (m *httpMessage) origin() origin { return origin{m.RequestID, m.Route} }
 
 func (m *httpMessage) task() task {
 	path, _, _ := strings.Cut(m.RequestURI, "?")

@@ -18,32 +18,39 @@ type output struct {
 	fatal bool // the worker itself reported a fatal error: PHP's line adds nothing
 
 	mu      sync.Mutex
-	request uint64 // the one that began last
-	route   string // its route
+	id      uint64 // of the call that began last
+	request origin // its request
 }
+
+// origin is the request that a log line is about.
+type origin struct{ id, route string }
 
 func newOutput(log *slog.Logger) *output {
 	o := new(output)
-	o.Output = process.NewOutput("php", log, o.origin)
+	o.Output = process.NewOutput("php", log, o.attrs)
 	return o
 }
 
-// begin sets the request that later output belongs to.
-func (o *output) begin(id uint64, route string) {
+// begin sets the call, and its request, that later output belongs to.
+func (o *output) begin(id uint64, request origin) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.request, o.route = id, route
+	o.id, o.request = id, request
 }
 
-// origin returns the request and its route.
-func (o *output) origin() (attrs []slog.Attr) {
+// attrs returns the request and its route, for log lines.
+func (o *output) attrs() (attrs []slog.Attr) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.request != 0 {
-		attrs = append(attrs, slog.String("request", fmt.Sprintf("%016x", o.request)))
+	id := o.request.id
+	if id == "" && o.id != 0 {
+		id = fmt.Sprintf("%016x", o.id)
 	}
-	if o.route != "" {
-		attrs = append(attrs, slog.String("route", o.route))
+	if id != "" {
+		attrs = append(attrs, slog.String("request_id", id))
+	}
+	if o.request.route != "" {
+		attrs = append(attrs, slog.String("route", o.request.route))
 	}
 	return attrs
 }

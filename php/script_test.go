@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestResponses(t *testing.T) {
@@ -61,6 +62,33 @@ func TestOnHandleAlone(t *testing.T) {
 	}
 }
 
+// TestByteOrderMark: PHP would print it, and nobody would see why.
+func TestByteOrderMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "script.php")
+	if err := os.WriteFile(path, []byte("\ufeff<?php $ARCANGELO_USERSPACE = ['on_handle' => fn () => 'done'];"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: path})
+	if got := mustDo(t, p, "x"); got != "done" {
+		t.Errorf("the response is %q", got)
+	}
+	log.await(t, "script.php begins with a byte order mark")
+}
+
+// TestRequestIDInTheLog: what a script logs, and the end of its worker, name the
+// request by the id that it has in other logs.
+func TestRequestIDInTheLog(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Timeout: 200 * time.Millisecond, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_handle' => function () { error_log('it logs'); sleep(30); }];`)})
+	var out strings.Builder
+	if err := p.Do(t.Context(), &Call{Body: []byte("x"), Route: "r", RequestID: "abc"}, &out); !errors.Is(err, ErrTimeout) {
+		t.Errorf("Do: %v", err)
+	}
+	for _, want := range []string{"request_id=abc route=r text=\"it logs\"", "request_id=abc route=r reason="} {
+		log.await(t, want)
+	}
+}
+
 func script(t *testing.T, code string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "script.php")
@@ -80,7 +108,7 @@ func TestPrintedGoesToTheLog(t *testing.T) {
 		log.await(t, text)
 	}
 	for line := range strings.Lines(log.String()) {
-		if strings.Contains(line, "text=") && !strings.Contains(line, " request=") {
+		if strings.Contains(line, "text=") && !strings.Contains(line, " request_id=") {
 			t.Errorf("the line doesn't name the request: %s", line)
 		}
 	}
@@ -138,13 +166,15 @@ func TestBootErrors(t *testing.T) {
 	for _, c := range []struct{ name, code, want string }{
 		{"parse error", `function (`, `ParseError: `},
 		{"throws", `throw new Exception('no database');`, `no database in `},
-		{"die", `echo "first\n"; die('no licence');`, "exit during loading the script; it printed:\nfirst\nno licence"},
+		{"die", `echo "first\n"; die('no licence');`, "exit during its loading; it printed:\nfirst\nno licence"},
 		{"warning", `trigger_error('half the reason'); exit;`, "half the reason"},
-		{"exit", `exit(0);`, `the script called exit during loading the script`},
+		{"exit", `exit(0);`, `the script called exit during its loading`},
 		{"fatal", `class A extends B implements arca {} `, `not found`},
-		{"no userspace", `$x = 1;`, `has to set $ARCANGELO_USERSPACE`},
-		{"no on_handle", `$ARCANGELO_USERSPACE = ['on_init' => fn() => 1];`, `['on_handle'] is missing`},
-		{"not callable", `$ARCANGELO_USERSPACE = ['on_handle' => 'nothing_of_the_kind'];`, `['on_handle'] can't be called`},
+		{"no userspace", `$x = 1;`, `(on_init, on_start, on_handle, on_http, on_stop); it is not set`},
+		{"not an array", `$ARCANGELO_USERSPACE = 5;`, `; it is int`},
+		{"no handler", `$ARCANGELO_USERSPACE = ['on_init' => fn() => 1];`, `has neither on_http nor on_handle`},
+		{"misspelt", `$ARCANGELO_USERSPACE = ['onhttp' => fn() => 1];`, `$ARCANGELO_USERSPACE['onhttp'] is never called`},
+		{"not callable", `$ARCANGELO_USERSPACE = ['on_handle' => 'nothing_of_the_kind'];`, `['on_handle'] can't be called: it is 'nothing_of_the_kind'`},
 		{"on_init throws", `$ARCANGELO_USERSPACE = ['on_handle' => fn() => '', 'on_init' => fn() => throw new Exception('not today')];`, `not today`},
 		{"on_init exits", `$ARCANGELO_USERSPACE = ['on_handle' => fn() => '', 'on_init' => function() { exit; }];`, `the script called exit during on_init`},
 	} {

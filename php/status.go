@@ -2,7 +2,9 @@ package php
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -162,10 +164,15 @@ func (w *worker) logEnd(how eviction, err error, reason string) {
 	case errors.As(err, &unsent) && how != keep:
 		w.log.Warn("worker ended before it had a request", "reason", unsent.err)
 	case errors.As(err, &broken):
-		w.log.Error("worker ended", "reason", broken.Err)
+		w.logEnded(slog.LevelError, broken.Err)
 	case how == evictTerm:
-		w.log.Warn("worker ended", "reason", err)
+		w.logEnded(slog.LevelWarn, err)
 	case reason != "":
 		w.log.Debug("worker replaced", "reason", reason)
 	}
+}
+
+// logEnded logs why a request has ended its worker.
+func (w *worker) logEnded(level slog.Level, reason error) {
+	w.log.LogAttrs(context.Background(), level, "worker ended", append(w.output.attrs(), slog.Any("reason", reason))...)
 }

@@ -117,7 +117,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 			if ctx.Err() != nil {
 				return ErrClosed
 			}
-			return fmt.Errorf("the script wasn't ready within %s", timeout)
+			return fmt.Errorf("the script wasn't ready within %s: if it needs longer, raise boot_timeout", timeout)
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			select { // the exit status is a better reason than the end of a file
 			case <-w.proc.Exited():

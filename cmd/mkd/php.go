@@ -38,6 +38,9 @@ script doesn't load or fails; a response with any status is a success.`,
 	dev := cmd.Flags().Bool("dev", false, "show exceptions in the response, and bring dump() and dd(), as dev: true does")
 	timeout := cmd.Flags().Duration("timeout", php.DefaultTimeout, "how long the script may take")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if _, err := os.Stat(args[0]); err != nil {
+			return err // PHP's own error is longer
+		}
 		message := []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if *request != "" {
 			var err error

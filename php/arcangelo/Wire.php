@@ -65,7 +65,7 @@ final class Wire
     /** The id of the request in flight. */
     public static string $id = self::NOBODY;
     /** What an exit of the script would interrupt; null: nothing. */
-    public static ?string $doing = 'loading the script';
+    public static ?string $doing = 'its loading';
     /** Whether the last frame was sent: what comes after it goes to standard output and error. */
     public static bool $over = false;
 

@@ -47,6 +47,9 @@ final class Worker
             @cli_set_process_title("mkd worker $script");
         }
         ini_set('display_errors', '0');
+        if (@file_get_contents($script, false, null, 0, 3) === "\u{FEFF}") {
+            Wire::send(Wire::LOG, Wire::WARNING, "Warning: $script begins with a byte order mark, which PHP takes for output: save the file without it");
+        }
         Session::prepare();
         set_error_handler(self::onError(...));
         register_shutdown_function(self::onShutdown(...));
@@ -64,8 +67,16 @@ final class Worker
     /** Handles calls until mkd closes descriptor 3. */
     public static function run(mixed $userspace): never
     {
+        $wrong = self::wrong($userspace);
+        if ($wrong !== null) {
+            Wire::$doing = null;
+            Wire::send(Wire::ERROR, Wire::ENDS, $wrong);
+            exit(1);
+        }
+        foreach (self::CALLBACKS as $name) {
+            self::$on[$name] = $userspace[$name] ?? null;
+        }
         try {
-            self::$on = self::callables($userspace);
             Wire::$doing = 'on_init';
             if (self::$on['on_init']) {
                 self::$on['on_init']();
@@ -108,23 +119,27 @@ final class Worker
         exit(0);
     }
 
-    /** @return array<string, ?callable> */
-    private static function callables(mixed $userspace): array
+    /** Returns what is wrong with what the script has set; null: nothing. It warns of what is merely odd. */
+    private static function wrong(mixed $userspace): ?string
     {
+        $known = implode(', ', self::CALLBACKS);
         if (!is_array($userspace)) {
-            throw new \UnexpectedValueException('the script has to set $ARCANGELO_USERSPACE to an array of callables: ' . implode(', ', self::CALLBACKS));
+            $is = $userspace === null ? 'not set' : get_debug_type($userspace);
+            return "the script has to set the global \$ARCANGELO_USERSPACE to an array of callables ($known); it is $is";
         }
-        $found = [];
-        foreach (self::CALLBACKS as $name) {
-            $found[$name] = $userspace[$name] ?? null;
-            if ($found[$name] !== null && !is_callable($found[$name])) {
-                throw new \UnexpectedValueException("\$ARCANGELO_USERSPACE['$name'] can't be called");
+        foreach ($userspace as $name => $callback) {
+            if (!in_array($name, self::CALLBACKS, true)) {
+                Wire::send(Wire::LOG, Wire::WARNING, "Warning: \$ARCANGELO_USERSPACE['$name'] is never called; what is called: $known");
+                continue;
+            }
+            if ($callback !== null && !is_callable($callback)) {
+                return "\$ARCANGELO_USERSPACE['$name'] can't be called: it is " . (is_string($callback) ? "'$callback'" : get_debug_type($callback));
             }
         }
-        if (!$found['on_handle'] && !$found['on_http']) {
-            throw new \UnexpectedValueException("\$ARCANGELO_USERSPACE['on_handle'] is missing");
+        if (!isset($userspace['on_handle']) && !isset($userspace['on_http'])) {
+            return '$ARCANGELO_USERSPACE has neither on_http nor on_handle';
         }
-        return $found;
+        return null;
     }
 
     /** Calls $work after the response, before on_stop. */

@@ -237,6 +237,7 @@ func (b *phpBackend) serveHTTP(w request.Response, r *request.Request) error {
 		HTTPS:      r.Secure,
 		Key:        r.Key,
 		Route:      r.Record.Route,
+		RequestID:  r.ID(),
 		Client:     queueClient(r),
 		RequestURI: r.AskedURI(),
 	}
@@ -284,7 +285,7 @@ func (b *phpBackend) do(ctx context.Context, r *request.Request, c *php.Call, w 
 
 // call makes a call of a message.
 func (b *phpBackend) call(r *request.Request, message []byte) *php.Call {
-	c := &php.Call{ClientAddr: r.Client, Route: r.Record.Route, Client: queueClient(r), Body: message}
+	c := &php.Call{ClientAddr: r.Client, Route: r.Record.Route, RequestID: r.ID(), Client: queueClient(r), Body: message}
 	if !r.Raw {
 		c.Method, c.Path = r.Method, r.Path
 	}

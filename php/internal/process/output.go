@@ -46,10 +46,13 @@ func NewOutput(program string, log *slog.Logger, attrs func() []slog.Attr) *Outp
 // Log returns the log with the number of the process, once that is started.
 func (o *Output) Log() *slog.Logger { return o.log }
 
-// Write logs a text line by line, and appends it to the tail.
+// Write logs a text line by line, without blank lines, and appends it to the tail.
 func (o *Output) Write(level slog.Level, text string) {
 	o.remember(text)
-	for line := range strings.SplitSeq(strings.TrimRight(text, "\r\n"), "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
 		ok, dropped := o.allow()
 		if !ok {
 			continue
@@ -57,6 +60,19 @@ func (o *Output) Write(level slog.Level, text string) {
 		o.logDropped(dropped)
 		o.log.LogAttrs(context.Background(), level, o.program, append(o.attrs(), slog.String("text", strings.TrimRight(line, "\r")))...)
 	}
+}
+
+// levelOf returns the level of a line that a process prints: PHP's own messages begin
+// with theirs.
+func levelOf(line []byte) slog.Level {
+	kind, _, _ := strings.Cut(string(line[:min(len(line), 40)]), ":")
+	switch strings.TrimPrefix(kind, "PHP ") {
+	case "Warning":
+		return slog.LevelWarn
+	case "Fatal error", "Parse error":
+		return slog.LevelError
+	}
+	return slog.LevelInfo
 }
 
 // allow counts a line, and returns whether it may be logged and how many were
@@ -88,7 +104,7 @@ func (o *Output) read(r io.Reader) {
 	for {
 		line, err := br.ReadSlice('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
-			o.Write(slog.LevelInfo, string(line))
+			o.Write(levelOf(line), string(line))
 		}
 		if err != nil && err != bufio.ErrBufferFull {
 			break

@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,26 @@ func TestFloodOfLines(t *testing.T) {
 			t.Errorf("after a second %d lines were logged, want %d", n, linesPerSecond)
 		}
 	})
+}
+
+// TestLevels: PHP's own messages have their level, and blank lines are left out.
+func TestLevels(t *testing.T) {
+	var log bytes.Buffer
+	o := NewOutput("prog", slog.New(slog.NewTextHandler(&log, nil)), nil)
+	o.read(strings.NewReader("plain\n\nPHP Warning:  odd\nPHP Fatal error:  wrong\nWarning: this\n"))
+	o.Write(slog.LevelError, "first\n\nsecond\n\n")
+	var got []string
+	for line := range strings.Lines(log.String()) {
+		_, line, _ = strings.Cut(line, "level=")
+		got = append(got, strings.TrimSpace(line))
+	}
+	want := []string{
+		`INFO msg=prog text=plain`, `WARN msg=prog text="PHP Warning:  odd"`, `ERROR msg=prog text="PHP Fatal error:  wrong"`,
+		`WARN msg=prog text="Warning: this"`, `ERROR msg=prog text=first`, `ERROR msg=prog text=second`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
 }
 
 // TestTail keeps the end of what was printed, until it is forgotten.
