@@ -32,9 +32,9 @@ func TestDev(t *testing.T) {
 	}{
 		{"/throw?a=<i>", browser, 500, []string{"<!DOCTYPE html>", "LogicException: &lt;b&gt;outer", "RuntimeException: inner", `class="at"`, "function thrower", "printed before", "&lt;script&gt;alert(1)", "&lt;i&gt;", "thrower()"}},
 		{"/throw", nil, 500, []string{"RuntimeException: inner", "Next LogicException: <b>outer</b>"}},
-		{"/dump", browser, 200, []string{"<pre title=", "&lt;green&gt;", "int(42)", "returned"}},
+		{"/dump", browser, 200, []string{"<pre><i>", "script.php:", "&lt;green&gt;", "int(42)", "returned"}},
 		{"/dump", nil, 200, []string{"script.php:", "<green>", "returned"}},
-		{"/dd?a=1", browser, 500, []string{"<pre title=", "[&quot;a&quot;]"}},
+		{"/dd?a=1", browser, 500, []string{"<pre><i>", "[&quot;a&quot;]"}},
 		{"/finish", browser, 200, []string{"whole"}},
 	} {
 		w := request(t, p, httpCall("GET", c.target, c.header, ""))

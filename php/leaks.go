@@ -99,6 +99,13 @@ func (b *leakBook) add(t task, memory int64, found map[string]string) (news []Le
 	return news
 }
 
+// reset forgets all leaks.
+func (b *leakBook) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.found, b.routes = nil, nil
+}
+
 func cut(s string) string { return s[:min(len(s), maxLeakWhat)] }
 
 // leakFrame receives a worker's report about a request, and logs what is new in it.

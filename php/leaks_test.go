@@ -37,6 +37,8 @@ const leaky = `
 			case '/timezone': date_default_timezone_set('Asia/Tokyo'); break;
 			case '/chdir': chdir('/'); break;
 			case '/autoload': spl_autoload_register(fn () => null); break;
+			case '/umask': umask(0); break;
+			case '/wrapper': stream_wrapper_register('left', 'Basket'); break;
 			case '/storage': $GLOBALS['hidden']->attach(new stdClass); break;
 			case '/secret': $GLOBALS['keep'] = 'a password'; putenv('PASSWORD=secret'); break;
 		}
@@ -72,6 +74,8 @@ func TestLeaks(t *testing.T) {
 		"/timezone":   "timezone",
 		"/chdir":      "working directory",
 		"/autoload":   "autoloaders",
+		"/umask":      "umask",
+		"/wrapper":    "stream wrappers",
 		"/storage":    "$hidden",
 		"/secret":     "$keep",
 	}
@@ -100,6 +104,12 @@ func TestLeaks(t *testing.T) {
 	log.await(t, `left behind by GET /global: $list: array of 1, was array of 0`)
 	if n := strings.Count(log.String(), "left behind by GET /global: "); n != 1 {
 		t.Errorf("/global is logged %d times", n)
+	}
+	if err := p.Replace(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l := p.Leaks(); len(l.Found) > 0 || len(l.Routes) > 0 {
+		t.Errorf("what the old script has left behind is still listed: %+v", l)
 	}
 }
 

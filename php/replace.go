@@ -38,6 +38,7 @@ func (p *Pool) Replace(ctx context.Context) error {
 			return err
 		}
 	}
+	p.leaks.reset() // those of the old script may be gone
 	return nil
 }
 

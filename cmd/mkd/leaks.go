@@ -20,7 +20,8 @@ func leaksCommand() *cobra.Command {
 		Long: `List what the requests of PHP workers have left behind: globals, static
 properties, settings, open streams and the like that differ after a request, with
 the request that did it first; and how the memory of the workers grows by route.
-The backend has to have detect_leaks: true.`,
+The backend has to have detect_leaks: true. New workers, after a change or
+'mkd workers restart', begin a new list.`,
 		Args: noArgs,
 	}
 	client := adminFlags(cmd)
@@ -53,16 +54,27 @@ func printLeaks(out io.Writer, all map[string]php.Leaks) error {
 		_, err := fmt.Fprintln(out, "no backend has detect_leaks: true")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		l := all[name]
-		fmt.Fprintf(w, "backend %s: %s\n", name, count(len(l.Found), "finding"))
-		for _, leak := range l.Found {
-			fmt.Fprintf(w, "  %q\t%q\tfirst by %s %q\t%s\n", leak.What, leak.How, leak.Method, leak.Path, count(int(leak.Requests), "request"))
+		fmt.Fprintf(out, "backend %s: %s\n", name, count(len(l.Found), "finding"))
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		if len(l.Found) > 0 {
+			fmt.Fprint(w, "  REQUESTS\tFIRST BY\tWHAT\tHOW\n")
+		}
+		for _, leak := range l.Found { // what a client has sent is quoted
+			fmt.Fprintf(w, "  %d\t%s %q\t%q\t%q\n", leak.Requests, leak.Method, leak.Path, leak.What, leak.How)
+		}
+		w.Flush()
+		if len(l.Routes) > 0 {
+			fmt.Fprint(w, "\n  REQUESTS\tMEMORY KEPT\tEACH\tROUTE\n")
 		}
 		for _, growth := range l.Routes {
-			fmt.Fprintf(w, "  memory kept by route %s:\t%d bytes\tin %s\n", growth.Route, growth.Bytes, count(int(growth.Requests), "request"))
+			kept := float64(growth.Bytes) / (1 << 10)
+			fmt.Fprintf(w, "  %d\t%.1f KiB\t%.1f KiB\t%s\n", growth.Requests, kept, kept/float64(growth.Requests), growth.Route)
+		}
+		if err := w.Flush(); err != nil {
+			return err
 		}
 	}
-	return w.Flush()
+	return nil
 }

@@ -118,7 +118,7 @@ final class Dev
             ob_start();
             var_dump($value);
             $text = (string) ob_get_clean();
-            echo self::isBrowser() ? '<pre title="' . self::text($at) . '">' . self::text($text) . "</pre>\n" : "$at\n$text";
+            echo self::isBrowser() ? '<pre><i>' . self::text($at) . "</i>\n" . self::text($text) . "</pre>\n" : "$at\n$text";
         }
     }
 }

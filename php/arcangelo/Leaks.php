@@ -21,11 +21,13 @@ final class Leaks
     private const MEMORY = 262_144;
     /** Requests in which a worker still loads code and fills caches. */
     private const WARM_UP = 3;
+    /** What stays of process(); the rest is put back. */
+    private const STAYS = ['autoloaders', 'stream wrappers', 'stream filters'];
     private const OWN = ['GLOBALS', '_GET', '_POST', '_COOKIE', '_FILES', '_SERVER', '_ENV', '_REQUEST', '_SESSION', 'argv', 'argc'];
 
     /** @var array<string, string> descriptions of values by their path */
     private static array $before = [];
-    /** @var array<string, string> what is put back after each request */
+    /** @var array<string, string> what belongs to the process */
     private static array $process = [];
     /** @var array<int, string> open streams by id */
     private static array $streams = [];
@@ -78,10 +80,12 @@ final class Leaks
             $value = $process[$name] ?? 'nothing';
             $was = self::$process[$name] ?? 'nothing';
             if ($value !== $was) { // a variable of the environment may be a secret
-                $found[$name] = (str_starts_with($name, 'environment') ? 'changed' : "$value, was $was") . ($name === 'autoloaders' ? '' : '; put back');
+                $found[$name] = (str_starts_with($name, 'environment') ? 'changed' : "$value, was $was") . (in_array($name, self::STAYS, true) ? '' : '; put back');
             }
         }
-        self::$process['autoloaders'] = $process['autoloaders'];
+        foreach (self::STAYS as $name) {
+            self::$process[$name] = $process[$name];
+        }
         unset($process);
         $streams = self::streams();
         foreach (array_diff_key($streams, self::$streams) as $stream) {
@@ -262,7 +266,12 @@ final class Leaks
         $all['locale'] = (string) setlocale(LC_ALL, '0');
         $all['timezone'] = date_default_timezone_get();
         $all['working directory'] = (string) getcwd();
+        if (function_exists('umask')) {
+            $all['umask'] = sprintf('%03o', umask());
+        }
         $all['autoloaders'] = (string) count(spl_autoload_functions());
+        $all['stream wrappers'] = implode(' ', stream_get_wrappers());
+        $all['stream filters'] = implode(' ', stream_get_filters());
         return $all;
     }
 

@@ -20,12 +20,14 @@ const liveWait = 2 * time.Second
 // liveScript is at the end of each HTML response. It loads the page anew after a change.
 const liveScript = `<script>(async () => {
   for (;;) {
+    if (document.hidden) await new Promise(done => addEventListener("visibilitychange", done, {once: true}));
+    let version = "";
     try {
       const r = await fetch(location.pathname + "?` + liveQuery + `%[1]s");
-      if (r.ok && await r.text() !== "%[1]s") return location.reload();
-    } catch {
-      await new Promise(done => setTimeout(done, 300));
-    }
+      if (r.ok) version = await r.text();
+    } catch {}
+    if (version === "") await new Promise(done => setTimeout(done, 300));
+    else if (version !== "%[1]s") return location.reload();
   }
 })();</script>
 `
