@@ -2,6 +2,8 @@
 // names of fields and of parameters.
 package httptoken
 
+import "net/http"
+
 // The characters of a token: a bit for each of 0 to 63, and for each of 64 to 127.
 const (
 	low  = (1<<10-1)<<'0' | 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
@@ -19,4 +21,20 @@ func Valid(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// Canonical returns the name of a field in its canonical form, as
+// http.CanonicalHeaderKey does. It reports false if the name isn't a token.
+func Canonical(name string) (string, bool) {
+	for i, first := 0, true; i < len(name); i++ {
+		c := name[i]
+		if !IsByte(c) {
+			return "", false
+		}
+		if first && 'a' <= c && c <= 'z' || !first && 'A' <= c && c <= 'Z' {
+			return http.CanonicalHeaderKey(name), Valid(name[i:])
+		}
+		first = c == '-'
+	}
+	return name, name != ""
 }

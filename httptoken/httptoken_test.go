@@ -1,6 +1,7 @@
 package httptoken
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -15,5 +16,18 @@ func TestTokens(t *testing.T) {
 	}
 	if Valid("") || !Valid(all) {
 		t.Error("the empty string is no token, all characters of tokens are one")
+	}
+}
+
+func TestCanonical(t *testing.T) {
+	for _, name := range []string{"Content-Type", "content-type", "CONTENT-TYPE", "cOnTeNt-TyPe", "X-", "-x", "x--y", "ETag", "Etag", "X-1a", "a", "A", "WWW-Authenticate", "!a", "x_y", "X-*b"} {
+		if got, ok := Canonical(name); !ok || got != http.CanonicalHeaderKey(name) {
+			t.Errorf("%q: %q, %v; net/http has %q", name, got, ok, http.CanonicalHeaderKey(name))
+		}
+	}
+	for _, name := range []string{"", "a b", "A b", "Content-Type ", "x:", "Ä", "ab\x00", "aB\x7f"} {
+		if got, ok := Canonical(name); ok {
+			t.Errorf("%q is taken for a name: %q", name, got)
+		}
 	}
 }

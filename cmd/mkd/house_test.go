@@ -43,7 +43,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/keys":           {[]string{"config", "megaki", "megaki/privatekey"}, nil},
 	"proxy/listen":         {[]string{"rawio", "share"}, []string{"golang.org/x/sys"}},
 	"proxy/logs":           {[]string{"share"}, []string{"go.uber.org/zap"}},
-	"proxy/roundtrip":      {nil, nil},
+	"proxy/roundtrip":      {[]string{"httptoken"}, nil},
 	"proxy/site":           {[]string{"proxy/httpmsg"}, nil},
 	"proxy/watch":          {nil, []string{"github.com/fsnotify/fsnotify"}},
 	"proxy/upstream":       {[]string{"httptoken", "rawio", "proxy/roundtrip"}, nil},

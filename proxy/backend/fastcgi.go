@@ -121,7 +121,7 @@ type script struct {
 }
 
 // Send implements forward.Origin.
-func (s *script) Send(r *request.Request, out *http.Request, e roundtrip.Events) (*http.Response, error) {
+func (s *script) Send(r *request.Request, out *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
 	params := fastcgi.Script{
 		Filename:     s.Filename,
 		Name:         r.Prefix + s.Name, // so that applications make links that lead back here
@@ -145,6 +145,7 @@ func (s *script) Send(r *request.Request, out *http.Request, e roundtrip.Events)
 		return s.servers[u].Do(out, &fastcgi.Call{
 			Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return params.AppendParams(dst, out), nil },
 			Stderr: func(line string) { forward.RequestLog(s.log, r).Warn("output of the script", "text", line) },
+			Header: h,
 			Events: e,
 		})
 	})

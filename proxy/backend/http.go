@@ -216,7 +216,7 @@ func (h *httpBackend) Prepare(r *request.Request) {
 }
 
 // Send implements forward.Origin.
-func (h *httpBackend) Send(r *request.Request, out *http.Request, e roundtrip.Events) (*http.Response, error) {
+func (h *httpBackend) Send(r *request.Request, out *http.Request, header http.Header, e roundtrip.Events) (*http.Response, error) {
 	wish := balance.Wish{Key: keyOf(&h.cfg.Balance, r)}
 	if h.sticky != nil {
 		wish.Upstream = h.sticky.wished(out)
@@ -229,7 +229,7 @@ func (h *httpBackend) Send(r *request.Request, out *http.Request, e roundtrip.Ev
 			copied.Host = s.host
 			out = &copied
 		}
-		return s.send(r, out, e)
+		return s.send(r, out, header, e)
 	})
 }
 

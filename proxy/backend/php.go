@@ -9,6 +9,7 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"syscall"
@@ -304,25 +305,27 @@ const maxVerbatim = 16 << 20
 type messageOrigin struct{ *phpBackend }
 
 // Send implements forward.Origin.
-func (b messageOrigin) Send(r *request.Request, h *http.Request, _ roundtrip.Events) (*http.Response, error) {
+func (b messageOrigin) Send(r *request.Request, out *http.Request, header http.Header, _ roundtrip.Events) (*http.Response, error) {
 	body, err := b.spool.Receive(r)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
 	r.StartTimeout() // it is for the script
-	call := b.call(r, headOf(h))
-	if h.Body != nil {
-		call.More = h.Body
+	call := b.call(r, headOf(out))
+	if out.Body != nil {
+		call.More = out.Body
 	}
-	out := &limitedBuffer{limit: maxVerbatim}
-	if err := b.do(h.Context(), r, call, out); err != nil {
+	message := &limitedBuffer{limit: maxVerbatim}
+	if err := b.do(out.Context(), r, call, message); err != nil {
 		return nil, err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(&out.Buffer), h)
+	resp, err := http.ReadResponse(bufio.NewReader(&message.Buffer), out)
 	if err != nil {
 		return nil, fmt.Errorf("the script's response isn't an HTTP response: %w", err)
 	}
+	maps.Copy(header, resp.Header)
+	resp.Header = header
 	return resp, nil
 }
 

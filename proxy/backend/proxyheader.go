@@ -23,18 +23,18 @@ func proxyVersion(s string) byte {
 
 // send sends a request of a client. With the PROXY protocol it has a connection of its
 // own, so that no client's requests pass for those of another.
-func (s *server) send(r *request.Request, out *http.Request, e roundtrip.Events) (*http.Response, error) {
+func (s *server) send(r *request.Request, out *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
 	switch {
 	case s.http2 != nil:
-		return s.http2.Do(out, e)
+		return s.http2.Do(out, h, e)
 	case s.proxy == 0:
-		return s.Do(out, e)
+		return s.Do(out, h, e)
 	}
 	header, err := proxyHeader(s.proxy, r.Client, r.Local)
 	if err != nil {
 		return nil, err
 	}
-	return s.DoOn(header, out, e)
+	return s.DoOn(header, out, h, e)
 }
 
 // RoundTrip implements http.RoundTripper for requests of mkd itself.
@@ -49,7 +49,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.DoOn(header, r, roundtrip.NoEvents)
+	return s.DoOn(header, r, nil, roundtrip.NoEvents)
 }
 
 // proxyHeader returns the header of the PROXY protocol for a client's connection to

@@ -219,7 +219,12 @@ func TestFPMReloaded(t *testing.T) {
 			})
 		}
 		for range 3 {
-			_, before := f.do(t, "GET", "do=pid", "")
+			before := ""
+			eventually(t, "the last reload is over", func() bool {
+				resp, pid, err := roundTripAll(f.tr, f.request(t, "GET", "do=pid", ""))
+				before = pid
+				return err == nil && resp.StatusCode == 200
+			})
 			f.Signal(syscall.SIGUSR2)
 			eventually(t, "other workers are there", func() bool {
 				resp, after, err := roundTripAll(f.tr, f.request(t, "GET", "do=pid", ""))

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"mkd/httptoken"
 	"mkd/proxy/roundtrip"
 )
 
@@ -57,7 +56,10 @@ func (rt *roundTrip) readHeader() (*http.Response, error) {
 // response makes a response from its header, whose lines all have their ends
 // (RFC 3875, section 6).
 func (rt *roundTrip) response(text string) (*http.Response, error) {
-	h, err := parseFields(text)
+	if text == "" {
+		return nil, fmt.Errorf("%w: it has no field", roundtrip.ErrHeader)
+	}
+	h, err := roundtrip.ParseFields(text, rt.call.Header, true)
 	if err != nil {
 		return nil, err
 	}
@@ -92,38 +94,6 @@ func (rt *roundTrip) response(text string) (*http.Response, error) {
 	}
 	resp.ContentLength = length
 	return resp, nil
-}
-
-// parseFields reads the fields of a header. A line is a whole field: CGI has no
-// continuation lines.
-func parseFields(text string) (http.Header, error) {
-	n := strings.Count(text, "\n")
-	if n == 0 {
-		return nil, fmt.Errorf("%w: it has no field", roundtrip.ErrHeader)
-	}
-	h := make(http.Header, n)
-	values := make([]string, n) // of all fields that come once
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || !httptoken.Valid(name) {
-			return nil, fmt.Errorf("%w: %.80q isn't a field", roundtrip.ErrHeader, line)
-		}
-		value = strings.Trim(value, " \t")
-		for i := range len(value) {
-			if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-				return nil, fmt.Errorf("%w: a control character in %.80q", roundtrip.ErrHeader, line)
-			}
-		}
-		key := http.CanonicalHeaderKey(name)
-		if had := h[key]; had != nil {
-			h[key] = append(had, value)
-			continue
-		}
-		values[0] = value
-		h[key], values = values[:1:1], values[1:]
-	}
-	return h, nil
 }
 
 // takeStatus returns the status of a response, and removes its field (RFC 3875,

@@ -83,6 +83,10 @@ type Call struct {
 	// nothing.
 	Stderr func(line string)
 
+	// Header is the header of the response, whose fields are replaced. Default: a new
+	// one.
+	Header http.Header
+
 	// Events is called for what happens besides. There are no informational
 	// responses. A response with fewer bytes than its Content-Length is cut:
 	// io.ErrUnexpectedEOF. Default: roundtrip.NoEvents.

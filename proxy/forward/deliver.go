@@ -11,12 +11,9 @@ import (
 	"mkd/proxy/request"
 )
 
-// deliver sends the response of a server to the client.
+// deliver sends the response of a server, whose header is that of w, to the client.
 func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.Response) error {
 	h := w.Header()
-	for name, values := range resp.Header {
-		h[name] = values
-	}
 	bodiless := r.Method == http.MethodHead || !httpmsg.BodyAllowed(resp.StatusCode)
 	if n := resp.ContentLength; n >= 0 && h["Content-Length"] == nil && !bodiless {
 		h["Content-Length"] = []string{strconv.FormatInt(n, 10)} // though the server's header doesn't say it

@@ -3,6 +3,7 @@ package forward
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -13,9 +14,9 @@ import (
 
 // Origin is what sends a request to a server of a backend.
 type Origin interface {
-	// Send sends h, which is what is left to send of r, and returns the server's
-	// response. It calls the events.
-	Send(r *request.Request, h *http.Request, e roundtrip.Events) (*http.Response, error)
+	// Send sends out, which is what is left to send of r, and returns the server's
+	// response, whose fields it puts into h. It calls the events.
+	Send(r *request.Request, out *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error)
 }
 
 // Forwarder sends requests to the servers of a backend, and their responses to
@@ -59,8 +60,9 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request, to Origin) e
 		}
 	}
 	h.RequestURI = ""
-	resp, err := to.Send(r, h, &events{f.Logger, w, r})
+	resp, err := to.Send(r, h, w.Header(), &events{f.Logger, w, r})
 	if err != nil {
+		clear(w.Header()) // a response that fails may have left fields
 		return err
 	}
 	defer resp.Body.Close()
@@ -119,9 +121,7 @@ func Inform(w http.ResponseWriter, status int, fields http.Header) error {
 	}
 	DropHopByHop(fields)
 	h := w.Header()
-	for name, values := range fields {
-		h[name] = values
-	}
+	maps.Copy(h, fields)
 	w.WriteHeader(status)
 	clear(h)
 	return nil

@@ -6,9 +6,15 @@ import (
 	"strings"
 )
 
-// hopByHop are fields that concern one connection only (RFC 9110, section
-// 7.6.1), and those that older software treats so.
-var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+// hopByHop reports whether a field concerns one connection only (RFC 9110, section
+// 7.6.1), or is treated so by older software.
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
 
 // DropHopByHop removes the fields that aren't for the next hop, and those that
 // Connection names.
@@ -20,8 +26,10 @@ func DropHopByHop(h http.Header) {
 			}
 		}
 	}
-	for _, name := range hopByHop {
-		delete(h, name)
+	for name := range h {
+		if hopByHop(name) {
+			delete(h, name)
+		}
 	}
 }
 

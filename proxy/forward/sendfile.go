@@ -3,6 +3,7 @@ package forward
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -52,11 +53,9 @@ func (s *SendFile) Intercept(w http.ResponseWriter, r *request.Request, h http.H
 		return true, fmt.Errorf("the response names a file outside of send_file: %.100q", h.Get("X-Accel-Redirect")+h.Get("X-Sendfile"))
 	}
 	to := w.Header()
-	for field, values := range h {
-		if field != "X-Accel-Redirect" && field != "X-Sendfile" {
-			to[field] = values
-		}
-	}
+	maps.Copy(to, h)
+	delete(to, "X-Accel-Redirect")
+	delete(to, "X-Sendfile")
 	return true, SiteError(s.files.ServeName(w, r.Request, name))
 }
 

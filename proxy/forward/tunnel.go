@@ -29,9 +29,6 @@ func tunnel(w request.Response, r *request.Request, resp *http.Response) error {
 	protocol := strings.Join(resp.Header["Upgrade"], ", ")
 	DropHopByHop(resp.Header)
 	h := w.Header()
-	for name, values := range resp.Header {
-		h[name] = values
-	}
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{protocol}
 	conn, from, err := client.SwitchProtocols()
 	if err != nil {

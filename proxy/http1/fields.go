@@ -53,11 +53,9 @@ func appendField(dst []byte, name string, values []string) []byte {
 		dst = append(dst, ": "...)
 		start := len(dst)
 		dst = append(dst, value...)
-		if strings.ContainsAny(value, "\r\n\x00") {
-			for i, b := range dst[start:] {
-				if b == '\r' || b == '\n' || b == 0 {
-					dst[start+i] = ' '
-				}
+		for i, b := range dst[start:] {
+			if b == '\r' || b == '\n' || b == 0 {
+				dst[start+i] = ' '
 			}
 		}
 		dst = append(dst, "\r\n"...)
@@ -65,8 +63,7 @@ func appendField(dst []byte, name string, values []string) []byte {
 	return dst
 }
 
-// announceTrailers finds the trailers of a response: those that Trailer names,
-// and those with http.TrailerPrefix.
+// announceTrailers finds the trailers of a response that Trailer names.
 func (w *Response) announceTrailers() {
 	for _, line := range w.header["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -75,9 +72,6 @@ func (w *Response) announceTrailers() {
 				w.trailers = append(w.trailers, name)
 			}
 		}
-	}
-	for name := range w.header {
-		w.prefixed = w.prefixed || strings.HasPrefix(name, http.TrailerPrefix)
 	}
 }
 

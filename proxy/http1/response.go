@@ -155,10 +155,12 @@ func (w *Response) writeHead() {
 	}
 	w.announceTrailers()
 	for name, values := range h {
-		if isFraming(name) || strings.HasPrefix(name, http.TrailerPrefix) || w.isTrailer(name) {
-			continue
+		switch {
+		case strings.HasPrefix(name, http.TrailerPrefix):
+			w.prefixed = true
+		case !isFraming(name) && !w.isTrailer(name):
+			out.buf = appendField(out.buf, name, values)
 		}
-		out.buf = appendField(out.buf, name, values)
 	}
 	if h["Date"] == nil {
 		out.buf = append(out.buf, date()...)

@@ -2,7 +2,6 @@ package httpmsg
 
 import (
 	"net/http"
-	"net/textproto"
 	"strconv"
 	"strings"
 
@@ -28,7 +27,7 @@ func (p *Parser) fields(text string) error {
 		if err != nil {
 			return err
 		}
-		key := textproto.CanonicalMIMEHeaderKey(name)
+		key, _ := httptoken.Canonical(name)
 		had := h[key]
 		kept, err := p.field(key, value, had != nil)
 		switch {

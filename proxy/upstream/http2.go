@@ -110,7 +110,7 @@ func (t *HTTP2) transport() *http.Transport {
 
 // RoundTrip implements http.RoundTripper.
 func (t *HTTP2) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.Do(r, roundtrip.NoEvents)
+	return t.Do(r, nil, roundtrip.NoEvents)
 }
 
 // Active returns the number of requests in flight.
@@ -122,9 +122,9 @@ func (t *HTTP2) CloseIdleConnections() {
 	t.over.Load().CloseIdleConnections()
 }
 
-// Do is RoundTrip, and calls the events of the request. Its errors are of type
-// *roundtrip.Error.
-func (t *HTTP2) Do(r *http.Request, e roundtrip.Events) (*http.Response, error) {
+// Do is RoundTrip, and calls the events of the request. The header of the response is h,
+// whose fields are replaced; nil: a new one. Its errors are of type *roundtrip.Error.
+func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
 	t.once.Do(t.init)
 	t.names.refresh(time.Now())
 	t.active.Add(1)
@@ -145,6 +145,11 @@ func (t *HTTP2) Do(r *http.Request, e roundtrip.Events) (*http.Response, error) 
 	if err != nil {
 		s.end()
 		return nil, s.fail("sending the request", err)
+	}
+	if h != nil {
+		clear(h)
+		maps.Copy(h, resp.Header)
+		resp.Header = h
 	}
 	if resp.Body == http.NoBody {
 		s.end()

@@ -61,7 +61,7 @@ func TestHTTP2(t *testing.T) {
 	r := http2Request(t, "POST", strings.NewReader("body"))
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", "x")
-	resp, err := c.Do(r, &events)
+	resp, err := c.Do(r, nil, &events)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestHTTP2Trailers(t *testing.T) {
 	r.ContentLength = -1
 	r.Trailer = http.Header{"X-User": {"admin"}}
 	var events informed
-	resp, err := c.Do(r, &events)
+	resp, err := c.Do(r, nil, &events)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func appendFields(dst []byte, h http.Header, names []string) ([]byte, error) {
 // appendField appends a field. An error doesn't quote its value, which may be a
 // secret.
 func appendField(dst []byte, name, value string) ([]byte, error) {
-	if !isValue(value) {
+	if !roundtrip.IsValue(value) {
 		return dst, fmt.Errorf("%w: a control character in the field %s", roundtrip.ErrRequest, name)
 	}
 	dst = append(dst, name...)
@@ -177,16 +177,6 @@ func hasToken(values []string, token string) bool {
 		}
 	}
 	return false
-}
-
-// isValue reports whether s can be a field's value (RFC 9110, section 5.5).
-func isValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // isTarget reports whether s can't be taken for anything but one request target.

@@ -290,7 +290,7 @@ type eventful struct {
 	events roundtrip.Events
 }
 
-func (e eventful) RoundTrip(r *http.Request) (*http.Response, error) { return e.Do(r, e.events) }
+func (e eventful) RoundTrip(r *http.Request) (*http.Response, error) { return e.Do(r, nil, e.events) }
 
 type eventFuncs struct {
 	inform func(int, http.Header) error

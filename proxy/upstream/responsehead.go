@@ -43,7 +43,7 @@ func (rt *roundTrip) readHeads() error {
 			return err
 		}
 		resp := &rt.resp
-		if err := parseHead(text, resp); err != nil {
+		if err := parseHead(text, resp, rt.header); err != nil {
 			return err
 		}
 		switch code := resp.StatusCode; {
@@ -86,14 +86,18 @@ func (rt *roundTrip) readLines() (string, error) {
 }
 
 // parseHead parses the head of a response, whose lines all have their ends, into
-// resp (RFC 9112, sections 4 and 5).
-func parseHead(text string, resp *http.Response) error {
+// resp (RFC 9112, sections 4 and 5). The fields of a final response go into h; nil: a
+// new Header.
+func parseHead(text string, resp *http.Response, h http.Header) error {
 	line, rest, _ := strings.Cut(text, "\n")
 	if err := parseStatus(strings.TrimSuffix(line, "\r"), resp); err != nil {
 		return err
 	}
-	h, err := parseFields(rest)
-	resp.Header = h
+	if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
+		h = nil
+	}
+	var err error
+	resp.Header, err = roundtrip.ParseFields(rest, h, false)
 	return err
 }
 
@@ -107,48 +111,13 @@ func parseStatus(line string, resp *http.Response) error {
 	if !isDigits(status[:3]) || status[0] == '0' || len(status) > 3 && status[3] != ' ' {
 		return fmt.Errorf("%w: the status isn't three digits from 100 to 999", roundtrip.ErrHeader)
 	}
-	if !isValue(status) {
+	if !roundtrip.IsValue(status) {
 		return fmt.Errorf("%w: a control character in the status line", roundtrip.ErrHeader)
 	}
 	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = line[:8], 1, int(line[7]-'0')
 	resp.Status = status
 	resp.StatusCode = int(status[0]-'0')*100 + int(status[1]-'0')*10 + int(status[2]-'0')
 	return nil
-}
-
-// parseFields parses fields, each of which is a line. A line that begins with a
-// space or a tab is folded, which HTTP doesn't allow any more.
-func parseFields(text string) (http.Header, error) {
-	n := strings.Count(text, "\n")
-	h := make(http.Header, n)
-	values := make([]string, n) // of all fields that come once
-	for text != "" {
-		var line string
-		line, text, _ = strings.Cut(text, "\n")
-		line = strings.TrimSuffix(line, "\r")
-		if line == "" {
-			break
-		}
-		name, value, ok := strings.Cut(line, ":")
-		switch {
-		case line[0] == ' ' || line[0] == '\t':
-			return nil, fmt.Errorf("%w: a field is folded", roundtrip.ErrHeader)
-		case !ok || !httptoken.Valid(name):
-			return nil, fmt.Errorf("%w: a line of it isn't a field", roundtrip.ErrHeader)
-		}
-		value = strings.Trim(value, " \t")
-		if !isValue(value) {
-			return nil, fmt.Errorf("%w: a control character in the field %.40s", roundtrip.ErrHeader, name)
-		}
-		key := http.CanonicalHeaderKey(name)
-		if had := h[key]; had != nil {
-			h[key] = append(had, value)
-			continue
-		}
-		values[0] = value
-		h[key], values = values[:1:1], values[1:]
-	}
-	return h, nil
 }
 
 // frame finds out where a response ends, and completes resp (RFC 9112, section

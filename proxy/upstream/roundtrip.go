@@ -17,6 +17,7 @@ type roundTrip struct {
 	roundtrip.Trip
 	t         *Transport
 	r         *http.Request
+	header    http.Header // of the final response, once it has come; nil: a new one
 	events    roundtrip.Events
 	preface   []byte  // of a connection of its own; nil: it may take any
 	conn      *conn   // nil: none yet

@@ -107,22 +107,23 @@ type Transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.Do(r, roundtrip.NoEvents)
+	return t.Do(r, nil, roundtrip.NoEvents)
 }
 
-// Do is RoundTrip, and calls the events of the request.
-func (t *Transport) Do(r *http.Request, e roundtrip.Events) (*http.Response, error) {
+// Do is RoundTrip, and calls the events of the request. The header of the response is h,
+// whose fields are replaced; nil: a new one.
+func (t *Transport) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
 	t.active.Add(1)
-	rt := &roundTrip{t: t, r: r, events: e}
+	rt := &roundTrip{t: t, r: r, header: h, events: e}
 	return rt.do()
 }
 
 // DoOn is Do on a connection of its own, which is closed after the response. It begins
 // with a preface, as the header of the PROXY protocol, which is written before the
 // handshake of TLS.
-func (t *Transport) DoOn(preface []byte, r *http.Request, e roundtrip.Events) (*http.Response, error) {
+func (t *Transport) DoOn(preface []byte, r *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
 	t.active.Add(1)
-	rt := &roundTrip{t: t, r: r, events: e, preface: preface}
+	rt := &roundTrip{t: t, r: r, header: h, events: e, preface: preface}
 	return rt.do()
 }
 

@@ -1,0 +1,64 @@
+package roundtrip
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"mkd/httptoken"
+)
+
+// ParseFields parses the fields of a response, each of which is a line with its end,
+// up to an empty line or the end of text. They replace what is in h; nil: a new Header.
+// The names are brought to the canonical form. A folded line is refused: HTTP doesn't
+// allow it any more, and CGI never has.
+//
+// Errors wrap ErrHeader. With quote they show the line, for the author of a script;
+// that of another server may be a secret.
+func ParseFields(text string, h http.Header, quote bool) (http.Header, error) {
+	n := strings.Count(text, "\n")
+	if h == nil {
+		h = make(http.Header, n)
+	}
+	clear(h)
+	values := make([]string, n) // of all fields that come once
+	for text != "" {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" {
+			break
+		}
+		name, value, ok := strings.Cut(line, ":")
+		name, isName := httptoken.Canonical(name)
+		switch {
+		case !quote && (line[0] == ' ' || line[0] == '\t'):
+			return nil, fmt.Errorf("%w: a field is folded", ErrHeader)
+		case !quote && (!ok || !isName):
+			return nil, fmt.Errorf("%w: a line of it isn't a field", ErrHeader)
+		case !ok || !isName:
+			return nil, fmt.Errorf("%w: %.80q isn't a field", ErrHeader, line)
+		}
+		value = strings.Trim(value, " \t")
+		if !IsValue(value) {
+			return nil, fmt.Errorf("%w: a control character in the field %.40s", ErrHeader, name)
+		}
+		if had := h[name]; had != nil {
+			h[name] = append(had, value)
+			continue
+		}
+		values[0] = value
+		h[name], values = values[:1:1], values[1:]
+	}
+	return h, nil
+}
+
+// IsValue reports whether s can be a field's value (RFC 9110, section 5.5).
+func IsValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
