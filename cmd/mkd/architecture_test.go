@@ -189,7 +189,7 @@ func TestAddedBackend(t *testing.T) {
 	}
 	replace("config/echo.go", code("`config/echo.go`:"))
 	replace("proxy/backend/echo.go", code("`proxy/backend/echo.go`:"))
-	insert("config/config.go", "\t// Files of a folder.\n", code("In `config/config.go`, the section:"))
+	insert("config/config.go", "\t// Files of a folder.\n", code("In `config/config.go`, the section"))
 	insert("proxy/backend/backend.go", "\t\"files\":   {build:", code("In `proxy/backend/backend.go`, the row:"))
 	list, err := json.Marshal(map[string]any{"Replace": overlay})
 	if err != nil {
