@@ -163,3 +163,38 @@ func TestLaravelIsPutBack(t *testing.T) {
 		t.Errorf("terminating was called %d times, want 5", n)
 	}
 }
+
+// TestLaravelDisconnected: a connection that a request has closed is opened anew, with
+// the settings that a session of the database begins with.
+func TestLaravelDisconnected(t *testing.T) {
+	base, _ := startLaravel(t, "")
+	b := newBrowser(base)
+	for _, c := range []struct{ path, want string }{{"/kept", "1"}, {"/kept", "2"}, {"/disconnected", "disconnected"}, {"/kept", "1"}, {"/kept", "2"}} {
+		if got := b.get(t, c.path); got != c.want {
+			t.Errorf("%s: %q, want %q", c.path, got, c.want)
+		}
+	}
+}
+
+// TestLaravelReadonly: a readonly property that a request has set can't be put back, so
+// the next request has another worker.
+func TestLaravelReadonly(t *testing.T) {
+	base, log := startLaravel(t, "")
+	b := newBrowser(base)
+	for i := range 3 {
+		want := fmt.Sprintf("client%d", i)
+		if got := b.get(t, "/once?who="+want); got != want {
+			t.Errorf("the property is %q, want %q", got, want)
+		}
+		if got := b.get(t, "/look"); strings.Contains(got, "client") || strings.Contains(got, "also") {
+			t.Errorf("the next request sees what one before has set: %s", got)
+		}
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(text, []byte("can't be put back: Cannot unset readonly property Board::$once: the worker is replaced")); n != 3 {
+		t.Errorf("the log names the property %d times, want 3", n)
+	}
+}

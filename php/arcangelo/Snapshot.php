@@ -28,6 +28,8 @@ final class Snapshot
     private array $seen = [];
     /** @var list<array{mixed, int}> values that are yet to be looked at, with the depth of arrays around them */
     private array $open = [];
+    /** Why a property can't be put back. */
+    private ?string $failure = null;
     /** @var array<string, \Closure> what sets properties, by the class that declares them */
     private array $setters = [];
 
@@ -49,9 +51,14 @@ final class Snapshot
         $this->seen = [];
     }
 
-    /** Puts all properties back. Static properties of classes that were loaded meanwhile get their defaults. */
-    public function restore(): void
+    /**
+     * Puts all properties back. Static properties of classes that were loaded meanwhile
+     * get their defaults. It returns why a property can't be put back, as one that is
+     * readonly and was set meanwhile; null: all are.
+     */
+    public function restore(): ?string
     {
+        $this->failure = null;
         foreach ($this->objects as [$object, $properties]) {
             if (get_mangled_object_vars($object) !== $properties) {
                 $this->restoreObject($object, $properties);
@@ -67,6 +74,7 @@ final class Snapshot
                 $property->setValue(null, $value);
             }
         }
+        return $this->failure;
     }
 
     /** @return iterable<\ReflectionProperty> the static properties of classes that were loaded since the last call */
@@ -123,7 +131,11 @@ final class Snapshot
             if (!$is || !array_key_exists($name, $now) || $now[$name] !== $value) {
                 $parts = explode("\0", (string) $name); // a class or * before the name of a property that isn't public
                 $class = ($parts[1] ?? '*') === '*' ? $object::class : $parts[1];
-                ($this->setters[$class] ??= self::setter($class))($object, end($parts), $is, $value);
+                try {
+                    ($this->setters[$class] ??= self::setter($class))($object, end($parts), $is, $value);
+                } catch (\Throwable $e) {
+                    $this->failure ??= $e->getMessage();
+                }
             }
         }
     }

@@ -21,10 +21,12 @@ final class Worker
     private static array $on = [];
     /** @var list<callable> what the call in flight wants to be called after its response */
     private static array $after = [];
-    /** @var ?\Closure(): \Closure keeps the application as on_init has left it, and returns what puts it back after a call */
+    /** @var ?\Closure(): (\Closure(): ?string) keeps the application as on_init has left it, and returns what puts it back after a call */
     public static ?\Closure $keep = null;
-    /** Puts the application back. If it throws, the worker ends. */
+    /** @var ?\Closure(): ?string puts the application back, and returns what can't be. If it throws, the worker ends. */
     private static ?\Closure $reset = null;
+    /** What of the application can't be put back, so that the worker has to be replaced. */
+    private static ?string $stays = null;
     /** Whether exceptions and dumped values are shown in the browser. mkd sets it. */
     public static bool $dev = false;
     /** Whether each request is searched for what it leaves behind. mkd sets it. */
@@ -185,7 +187,7 @@ final class Worker
         }
         self::stop();
         if (self::$reset) {
-            (self::$reset)();
+            self::$stays = (self::$reset)();
         }
         Output::toLog();
         $clear();
@@ -221,7 +223,7 @@ final class Worker
      */
     private static function end(?string $error, string &$rest, string $before = ''): void
     {
-        $stays = State::disarm();
+        $stays = State::disarm() ?? self::$stays;
         if ($stays !== null) {
             Wire::send(Wire::LOG, Wire::WARNING, "Warning: $stays: the worker is replaced");
         }

@@ -31,12 +31,13 @@ function laravel(LaravelApplication|LaravelKernel $kernel): \Closure
     Worker::$keep = static function () use ($app, $kernel): \Closure {
         $connections = $app->bound('db') ? new LaravelConnections($app->make('db')) : null;
         $snapshot = new Snapshot([$app, $kernel], '{^(Illuminate|Carbon|Symfony\\\\Component\\\\HttpFoundation)\\\\}');
-        return static function () use ($snapshot, $connections): void {
+        return static function () use ($snapshot, $connections): ?string {
             $connections?->release();
-            $snapshot->restore();
+            $failure = $snapshot->restore();
             if (class_exists(Once::class, false)) {
                 Once::flush(); // from Laravel 11 on; its WeakMap isn't put back
             }
+            return $failure === null ? null : "the application can't be put back: $failure";
         };
     };
     return static function (Request $request) use ($kernel): Response {

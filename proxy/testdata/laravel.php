@@ -34,6 +34,12 @@ final class Board
 {
     public array $notes = [];
     public ?Board $inner = null;
+    public readonly string $once;
+
+    public function setOnce(string $who): void
+    {
+        $this->once = $who;
+    }
 }
 
 $app->booted(function () use ($app): void {
@@ -44,6 +50,15 @@ $app->booted(function () use ($app): void {
         DB::statement('CREATE TEMP TABLE IF NOT EXISTS kept (n INTEGER)');
         DB::insert('INSERT INTO kept VALUES (1)');
         return DB::table('kept')->count();
+    });
+    Route::get('/disconnected', function (): string {
+        DB::disconnect();
+        return 'disconnected';
+    });
+    Route::get('/once', function (Request $request) use ($board): string {
+        $board->setOnce($request->query('who'));
+        $board->notes[] = 'also';
+        return $board->once;
     });
     Route::get('/stain', function (Request $request) use ($app, $board) {
         $who = $request->query('who');

@@ -50,6 +50,17 @@ namespace snapshot {
             $this->secret = 'stained';
         }
     }
+
+    final class Once
+    {
+        public readonly int $number;
+        public int $after = 1;
+
+        public function stain(): void
+        {
+            $this->number = $this->after = 2;
+        }
+    }
 }
 
 namespace {
@@ -96,6 +107,18 @@ namespace {
             $snapshot->restore();
             self::assertNull($used->any);
             self::assertNull($bound->any);
+        }
+
+        /** A readonly property stays what it was set to; the others are put back, and it is named. */
+        public function testReadonly(): void
+        {
+            $once = new \snapshot\Once();
+            $snapshot = new Snapshot([$once], '{^snapshot\\\\}');
+            self::assertNull($snapshot->restore());
+            $once->stain();
+            self::assertSame('Cannot unset readonly property snapshot\Once::$number', $snapshot->restore());
+            self::assertSame(1, $once->after);
+            self::assertSame(2, $once->number);
         }
 
         public function testStaticProperties(): void
