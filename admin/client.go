@@ -20,14 +20,14 @@ type Client struct {
 	Socket string
 }
 
-// Reload has the daemon read its configuration file anew. Like the other actions it
+// Reload makes the daemon read its configuration file anew. Like the other actions it
 // returns what was done, as a line for a person.
 func (c *Client) Reload(ctx context.Context) (string, error) { return c.post(ctx, "/reload", nil) }
 
-// Upgrade has the binary on disk take over.
+// Upgrade hands the daemon's work over to the binary on disk.
 func (c *Client) Upgrade(ctx context.Context) (string, error) { return c.post(ctx, "/upgrade", nil) }
 
-// Drain has the daemon drain and stop.
+// Drain drains the daemon, and stops it.
 func (c *Client) Drain(ctx context.Context) (string, error) { return c.post(ctx, "/drain", nil) }
 
 // SetMaintenance has all requests get 503 from now on, or no more.

@@ -8,7 +8,7 @@ type Control interface {
 	// Reload reads the configuration file anew, and puts it into use. If anything is
 	// wrong with it, the error has all of it, a line each, and nothing has changed.
 	Reload(ctx context.Context) error
-	// Upgrade has the binary on disk take over, and returns its process id once it
+	// Upgrade starts the binary on disk in its place, and returns its process id once it
 	// serves. After an error this process serves on.
 	Upgrade(ctx context.Context) (pid int, err error)
 	// Alive returns an error if the daemon can't handle requests.
@@ -16,7 +16,7 @@ type Control interface {
 	// Drain fails the readiness check, and then stops the daemon as SIGTERM does. It
 	// doesn't wait for that.
 	Drain() error
-	// SetMaintenance has all requests get 503 from now on, or no more.
+	// SetMaintenance starts or ends maintenance, during which all requests get 503.
 	SetMaintenance(on bool) error
 	// Reopen opens the log file anew, after it was renamed.
 	Reopen() error

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestLongUpgrades has the binary take over ten times under load, and one that fails
+// TestLongUpgrades upgrades the daemon ten times under load, and once to a binary that fails
 // in between.
 func TestLongUpgrades(t *testing.T) { upgrades(t, 10, "") }
 

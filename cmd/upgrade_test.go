@@ -111,7 +111,7 @@ func (u *upgraded) command(args ...string) (string, error) {
 	return string(out), err
 }
 
-// upgrade has the binary take over, and notes its process.
+// upgrade upgrades the daemon, and notes its process.
 func (u *upgraded) upgrade() {
 	u.t.Helper()
 	out, err := u.command("upgrade")
@@ -221,7 +221,7 @@ func (l *load) end(t *testing.T, n int64) {
 	t.Logf("%d requests", l.done.Load())
 }
 
-// upgrades has the binary take over n times under load, and once a binary that fails.
+// upgrades upgrades the daemon n times under load, and once to a binary that fails.
 func upgrades(t *testing.T, n int, sessions string) {
 	u := newUpgraded(t, sessions)
 	idle := u.use()

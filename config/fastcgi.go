@@ -9,7 +9,7 @@ type FastCGI struct {
 	// of a socket.
 	Addresses []string `yaml:"addresses" format:"socket"`
 
-	// Has mkd run php-cgi by itself, in place of `addresses`.
+	// php-cgi processes that mkd runs itself, in place of `addresses`.
 	Spawn *Spawn `yaml:"spawn" example:"{workers: VALUE}|4"`
 
 	// The folder of the site, which its URLs begin in. If it is a symlink, or
@@ -84,11 +84,11 @@ type FastCGI struct {
 	// body without a length gets 411.
 	StreamBody bool `yaml:"stream_body" default:"false"`
 
-	// Lets scripts have mkd send a file, by X-Accel-Redirect or X-Sendfile.
+	// Files that mkd sends when a script names one in X-Accel-Redirect or X-Sendfile.
 	SendFile *SendFile `yaml:"send_file" example:"{root: VALUE}|private"`
 }
 
-// SendFile lets an application have mkd send a file.
+// SendFile is about files that an application names, and mkd sends.
 type SendFile struct {
 	// The folder of the files. X-Sendfile may name it as it is here, or free of
 	// symlinks.
@@ -100,7 +100,7 @@ type SendFile struct {
 	Prefix string `yaml:"prefix" default:"" format:"prefix"`
 }
 
-// Spawn has mkd run php-cgi, on a socket of its own.
+// Spawn is about php-cgi processes that mkd runs, on a socket of its own.
 type Spawn struct {
 	// The binary: a name, which is looked up on `PATH`, or a path. What has a
 	// slash is a path.

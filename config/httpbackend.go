@@ -74,7 +74,7 @@ type HTTPBackend struct {
 	// streams.
 	Buffer bool `yaml:"buffer" default:"false"`
 
-	// Lets servers have mkd send a file, by X-Accel-Redirect or X-Sendfile.
+	// Files that mkd sends when a server names one in X-Accel-Redirect or X-Sendfile.
 	SendFile *SendFile `yaml:"send_file" example:"{root: VALUE}|private"`
 }
 

@@ -127,7 +127,7 @@ type PHP struct {
 	// Files that clients upload in forms to an `on_http`.
 	Uploads Uploads `yaml:"uploads"`
 
-	// Lets scripts have mkd send a file, by X-Accel-Redirect or X-Sendfile.
+	// Files that mkd sends when a script names one in X-Accel-Redirect or X-Sendfile.
 	SendFile *SendFile `yaml:"send_file" example:"{root: VALUE}|private"`
 }
 

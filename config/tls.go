@@ -96,7 +96,7 @@ type ACME struct {
 	// trusted by. Empty: those of this machine.
 	CARoot string `yaml:"ca_root" default:"" path:"file"`
 
-	// Has the authority look for a record in the DNS, which mkd sets. Wildcards need it;
+	// A record in the DNS, which mkd sets, proves the names. Wildcards need it;
 	// the machine needn't be reachable from outside.
 	DNS *ACMEDNS `yaml:"dns" example:"{exec: [VALUE]}|/usr/local/bin/dns-hook"`
 

@@ -2,7 +2,7 @@ package megaki
 
 import "syscall"
 
-// cork has the kernel keep the last bytes that are written until the stream is closed
+// cork makes the kernel keep the last bytes that are written until the stream is closed
 // (TCP_CORK of tcp(7)).
 func cork(raw syscall.RawConn) {
 	raw.Control(func(fd uintptr) {

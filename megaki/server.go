@@ -328,7 +328,7 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
-// Drain has each connection end after its next response. Idle ones stay open until
+// Drain ends each connection after its next response. Idle ones stay open until
 // Shutdown: a client whose connection closes while it sends has failed, but one that
 // sees the end of its connection after a response resumes elsewhere. The caller has
 // stopped accepting connections before.

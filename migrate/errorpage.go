@@ -39,8 +39,8 @@ func (m *migration) errorPages(s *site, l *location, r *route) {
 	r.options.set("error_pages", b)
 }
 
-// missingFallsBack reports whether an error_page has a server respond where there is no
-// file, as in error_page 404 = @app, and has the route do so.
+// missingFallsBack reports whether an error_page names a server for requests without a
+// file, as in error_page 404 = @app, and makes it the route's fallback.
 func (s *site) missingFallsBack(m *migration, d *directive, r *route) bool {
 	if len(d.Args) != 3 || d.Arg(0) != "404" || d.Arg(1) != "=" || !r.onlyFiles || r.options.get("strip_prefix") != nil {
 		return false

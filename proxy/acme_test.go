@@ -10,8 +10,8 @@ import (
 	"mkd/internal/testserver/pebble"
 )
 
-// TestACME has an authority issue a certificate through the daemon's own
-// listeners, by each of its two ways, and a client use it.
+// TestACME gets a certificate from an authority through the daemon's own
+// listeners, by each of its two ways; a client uses it.
 func TestACME(t *testing.T) {
 	rec := newRecorder(t, nil)
 	for _, c := range []struct{ way, host string }{{"http-01", "plain.example.org"}, {"tls-alpn-01", "alpn.example.org"}} {

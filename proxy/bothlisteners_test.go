@@ -138,7 +138,7 @@ func TestSameThroughBothListeners(t *testing.T) {
 
 func fieldName(line string) string { name, _, _ := strings.Cut(line, ":"); return name }
 
-// TestResponses has an upstream respond in all ways that matter to framing.
+// TestResponses: an upstream responds in all ways that matter to framing.
 func TestResponses(t *testing.T) {
 	long := strings.Repeat("x", 2<<20)
 	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,7 @@ import (
 	"mkd/proxy/listener"
 )
 
-// planTLS adds the certificates of an HTTPS listener to a change, and has env serve
+// planTLS adds the certificates of an HTTPS listener to a change, and to env, which serves
 // them.
 func planTLS(c *change, cfg *config.Config, l *config.Listener, env *listener.Daemon) error {
 	made, err := c.certs.Add(l.Name, tlsOptions(cfg, l))

@@ -131,7 +131,7 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// serve has a listener accept connections.
+// serve starts accepting connections of a listener.
 func (d *Daemon) serve(l *openListener) {
 	d.serving.Go(func() {
 		if err := l.Serve(); err != nil {

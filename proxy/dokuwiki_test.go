@@ -161,7 +161,7 @@ func hidden(page string) url.Values {
 	return form
 }
 
-// TestDokuWiki has a real application run unchanged, on PHP-FPM and on a php-cgi
+// TestDokuWiki runs a real application unchanged, on PHP-FPM and on a php-cgi
 // that mkd starts: its pages, a login, an edit, and a picture that is uploaded
 // and fetched.
 func TestDokuWiki(t *testing.T) {
@@ -264,7 +264,7 @@ func visitDokuWiki(t *testing.T, v *visitor, name string) {
 	if !strings.Contains(page, "A page by "+name+"</h1>") || !strings.Contains(page, "Ünïcödé &amp; &lt;b&gt;no tags&lt;/b&gt; long long") {
 		t.Fatalf("after the edit: %.3000s", page)
 	}
-	// Upload a picture, and fetch it: DokuWiki has mkd send it.
+	// Upload a picture, and fetch it: DokuWiki leaves that to mkd.
 	picture := somePicture(t)
 	var upload bytes.Buffer
 	w := multipart.NewWriter(&upload)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestFallback has an application respond where there is no file, through each listener.
+// TestFallback: an application responds where there is no file, through each listener.
 func TestFallback(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"style.css": "a{}", "sub/index.html": "sub", "secret.php": "<?php", ".env": "secret"} {

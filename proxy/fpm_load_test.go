@@ -167,7 +167,7 @@ log: {access: false, level: warn}
 `))
 }
 
-// TestFPMUnderLoad restarts and reloads PHP-FPM under load, has its workers end
+// TestFPMUnderLoad restarts and reloads PHP-FPM under load, whose workers end
 // after five requests, and has more requests than workers. Nothing but a stop
 // may be seen in the responses, and no response is another's or cut without a sign.
 func TestFPMUnderLoad(t *testing.T) {

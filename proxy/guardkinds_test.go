@@ -62,7 +62,7 @@ func (i *tokenIssuer) guard() string {
 // is written.
 func TestGuardsOfMixedKinds(t *testing.T) {
 	issuer := newTokenIssuer(t)
-	const login, exchange = "Cookie: session=ok\r\n", "Cookie: session=token\r\n"
+	const login, traded = "Cookie: session=ok\r\n", "Cookie: session=token\r\n"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("Cookie") {
 		case "session=ok":
@@ -116,10 +116,10 @@ routes:
 		{"jf", "", 401, ""}, {"jf", token, 401, ""}, {"jf", login, 401, ""}, {"jf", login + password, 401, ""},
 		{"jf", token + login, 200, "Remote-User: ann|Authorization: Bearer"},
 		{"cj", token, 401, ""}, {"cj", login + token, 401, ""}, // the client's own token isn't the server's
-		{"cj", exchange, 200, "Authorization: Bearer"},
-		{"cj", exchange + password, 200, "Authorization: Bearer"},
-		{"bcj", exchange, 401, ""}, {"bcj", password + login, 401, ""}, {"bcj", token + exchange, 401, ""},
-		{"bcj", password + exchange, 200, "Authorization: Bearer"},
+		{"cj", traded, 200, "Authorization: Bearer"},
+		{"cj", traded + password, 200, "Authorization: Bearer"},
+		{"bcj", traded, 401, ""}, {"bcj", password + login, 401, ""}, {"bcj", token + traded, 401, ""},
+		{"bcj", password + traded, 200, "Authorization: Bearer"},
 		{"bc", password, 401, ""},
 		{"bc", password + login, 200, "!Authorization: "},
 		{"near", "", 401, ""}, {"near", login, 200, "Remote-User: ann"},

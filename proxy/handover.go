@@ -86,7 +86,7 @@ func (d *Daemon) openSessions() error {
 // SessionStore returns the store of sessions.
 func (d *Daemon) SessionStore() megaki.SessionStore { return d.sessions }
 
-// GiveUpSessions has all operations on sessions wait, and gives the store up: those in
+// GiveUpSessions holds up all operations on sessions, and gives the store up: those in
 // memory are returned, a file is closed. What is kept elsewhere stays as it is. end is
 // called with the store of the new owner, or with nil if there is none: then the daemon
 // has its store again.

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestSendFileOfHTTP: an HTTP server has mkd send a file, by the rules of FastCGI.
+// TestSendFileOfHTTP: an HTTP server leaves a file to mkd, by the rules of FastCGI.
 func TestSendFileOfHTTP(t *testing.T) {
 	private := filesOf(t, map[string]string{"a.txt": "private text", ".env": "secret"})
 	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,7 @@ const (
 	sessionMemory    = 640      // of a session that can be resumed
 )
 
-// LimitMemory has the garbage collector keep the daemon's memory within what the
+// LimitMemory makes the garbage collector keep the daemon's memory within what the
 // configuration allows it to use. Without a limit it lets the memory grow to
 // twice what is in use. The environment variable GOMEMLIMIT overrides the limit.
 // It returns the limit in bytes, 0 if the environment sets it.

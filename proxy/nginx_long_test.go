@@ -58,9 +58,9 @@ http {
 	return address
 }
 
-// exchange sends bytes, and returns the statuses of the responses, and of those
+// statusesOf sends bytes, and returns the statuses of the responses, and of those
 // that come from the upstream what it saw.
-func exchange(t *testing.T, address, request string) string {
+func statusesOf(t *testing.T, address, request string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -123,10 +123,10 @@ routes:
 		} else if c.why == "" {
 			t.Errorf("%s: the difference has no reason", c.request)
 		}
-		if have := exchange(t, nginx, request+end); have != wantNginx {
+		if have := statusesOf(t, nginx, request+end); have != wantNginx {
 			t.Errorf("%s\nnginx: %s\nwant:  %s", c.request, have, wantNginx)
 		}
-		have := strings.ReplaceAll(exchange(t, p.Addr("web").String(), request+end), strings.TrimPrefix(upstream.URL, "http://"), "UPSTREAM")
+		have := strings.ReplaceAll(statusesOf(t, p.Addr("web").String(), request+end), strings.TrimPrefix(upstream.URL, "http://"), "UPSTREAM")
 		if have != wantMkd {
 			t.Errorf("%s\nmkd:   %s\nwant:  %s", c.request, have, wantMkd)
 		}

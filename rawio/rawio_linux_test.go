@@ -58,7 +58,7 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// TestManyWriters has goroutines write at the same time: no piece may be cut by
+// TestManyWriters: goroutines write at the same time; no piece may be cut by
 // another, or be lost.
 func TestManyWriters(t *testing.T) {
 	c, peer := pair(t, "tcp")

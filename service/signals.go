@@ -13,11 +13,11 @@ shutdown_timeout, stop the workers, exit 0. A second one ends mkd at once.
 SIGHUP: read the configuration anew, as mkd reload does; a broken one is logged,
 and the old one runs on.
 SIGUSR1: open the log file anew, after logrotate has renamed it, as mkd reopen does.
-SIGUSR2: have the binary on disk take over without a refused connection, as mkd
+SIGUSR2: start the binary on disk in its place, without a refused connection, as mkd
 upgrade does.
 SIGPIPE is ignored.`
 
-// catchSignals has the process receive its signals on the channel. The processes
+// catchSignals sends the process's signals to the channel. The processes
 // that it starts have their usual effects, which they wouldn't if the signals
 // were ignored.
 func catchSignals() chan os.Signal {

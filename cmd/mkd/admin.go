@@ -32,7 +32,7 @@ func adminFlags(cmd *cobra.Command) func() (*admin.Client, error) {
 	}
 }
 
-// actionCommand returns a command that has the running daemon do something, and
+// actionCommand returns a command that sends the running daemon an action, and
 // prints what it did.
 func actionCommand(cmd *cobra.Command, do func(ctx context.Context, c *admin.Client, args []string) (string, error)) *cobra.Command {
 	client := adminFlags(cmd)
@@ -54,8 +54,8 @@ func actionCommand(cmd *cobra.Command, do func(ctx context.Context, c *admin.Cli
 func reloadCommand() *cobra.Command {
 	return actionCommand(&cobra.Command{
 		Use:   "reload",
-		Short: "Have the running daemon read its configuration anew",
-		Long: `Have the running daemon read its configuration anew, as SIGHUP does. It is read
+		Short: "Reload the configuration of the running daemon",
+		Long: `Reload the configuration of the running daemon, as SIGHUP does. It is read
 and checked first, with all keys, certificates and scripts, and new workers boot
 beside the old ones. If anything is wrong, all errors are shown, the exit code
 is 1, and nothing has changed. Otherwise the new configuration is in use when the
@@ -68,9 +68,9 @@ and the workers of sections that haven't changed live on.`,
 func upgradeCommand() *cobra.Command {
 	return actionCommand(&cobra.Command{
 		Use:   "upgrade",
-		Short: "Have the binary on disk take over from the running daemon",
+		Short: "Replace the running daemon by the binary on disk",
 		Long: `Start the binary on disk, by the path and with the arguments that the running
-daemon was started with, and have it take over, as SIGUSR2 does. It gets the
+daemon was started with, in the daemon's place, as SIGUSR2 does. It gets the
 listening sockets, reads the configuration and boots its workers, while the old
 process serves; then it gets the sessions, and serves. The old process stops
 accepting, and ends after its last connection, or shutdown_timeout later: so no
@@ -95,10 +95,9 @@ once.`,
 func maintenanceCommand() *cobra.Command {
 	return actionCommand(&cobra.Command{
 		Use:   "maintenance on|off",
-		Short: "Have the running daemon respond to all requests with 503",
-		Long: `Have the running daemon respond to all requests with 503 and Retry-After, and with
-the page for 503 in error_pages, until "mkd maintenance off". Raw messages close
-their connections. Requests in flight end as they would. Health checks, metrics and
+		Short: "Respond to all requests with 503, or end that",
+		Long: `Respond to all requests with 503 and Retry-After, and with the page for 503 in
+error_pages, until "mkd maintenance off". Raw messages close their connections. Requests in flight end as they would. Health checks, metrics and
 mkd status work on. Neither a reload, nor an upgrade or a restart ends it: it is on
 while there is the file "maintenance" in the storage folder.`,
 		Example:   "  mkd maintenance on",
@@ -137,8 +136,8 @@ old workers serve on.`,
 func reopenCommand() *cobra.Command {
 	return actionCommand(&cobra.Command{
 		Use:   "reopen",
-		Short: "Have the running daemon open its log file anew",
-		Long: `Have the running daemon open the file of log.output anew, after logrotate has
+		Short: "Reopen the log file of the running daemon",
+		Long: `Reopen the file of log.output of the running daemon, after logrotate has
 renamed it, as SIGUSR1 does. If the file can't be opened, the command shows why, and
 lines go on to the old file. Without a log file it does nothing.`,
 		Args: noArgs,

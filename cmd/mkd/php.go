@@ -18,7 +18,7 @@ func phpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "php SCRIPT",
 		Short: "Run a userspace script on one request",
-		Long: `Start a PHP worker with a userspace script, have it handle one request, print the
+		Long: `Start a PHP worker with a userspace script, send it one request, print the
 response, and end it: for tests, CI and debuggers. No configuration is needed.
 
 The request is a GET of / unless --request names a file with one, or - for standard

@@ -22,9 +22,11 @@ import (
 var retired = []struct{ name, text, say string }{
 	{"doors?", "doors?", "listener"},
 	{"answer(s|ed|ing)?", "answer(s|ed|ing)?", "response, respond, write the response"},
-	{"gate", "", "handler"},
+	{"gates?", "gates?", "handler"},
+	{"", "(has|have|had) (the|an?|its|each|all) (\\w+)( \\w+)? (serve|respond|leave|take over|accept)|(has|have|had) (mkd|next|it) (serve|respond|leave|run|send)", "serves, calls, makes"},
+	{"^exchanges?$", "", "request, request state"},
 	{"^instead$|^only$|^ahead$", "", "handover, override, intercept"},
-	{"^places?$|^hurry$", "", "slot; kill"},
+	{"^places?$|^hurry$", "hurr(y|ies|ied)", "slot; kill"},
 	{"", "tells?|told|says|said", "returns, reports, logs"},
 	{"", "under way", "in flight"},
 	{"", "in whole|(is|are) ahead", "whole response received, buffered"},
@@ -35,7 +37,7 @@ var retired = []struct{ name, text, say string }{
 }
 
 // stems are what each retired word has a part of, in lower case.
-var stems = []string{"door", "answer", "gate", "instead", "only", "ahead", "place", "hurry", "tell", "told", "say", "said",
+var stems = []string{"door", "answer", "gate", "exchange", "instead", "only", "ahead", "place", "hurr", "has ", "have ", "had ", "tell", "told", "say", "said",
 	"under way", "in whole", "nothing to do", "who asks", "stand", "stood", "mend"}
 
 // hasStem reports whether a text may have a retired word. It is much faster than the
@@ -65,8 +67,8 @@ var allowed = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	`tell from another`,
 	`stands? (still|for)`,
 	`in whole numbers`,
-	`reply\.Answer`, // of DNS
-	`you said`,      // a response of examples
+	`reply\.Answer|\.Exchange\(`, // of DNS
+	`you said`,                   // a response of examples
 }, "|"))
 
 // TestWords finds no retired word in the source and the documents.

@@ -34,7 +34,7 @@ final class Output
     public static function open(): void
     {
         ob_start(self::take(...), 1, PHP_OUTPUT_HANDLER_CLEANABLE | PHP_OUTPUT_HANDLER_FLUSHABLE);
-        self::$base = count(ob_list_handlers()); // output_buffering has PHP start one, too
+        self::$base = count(ob_list_handlers()); // output_buffering starts one, too
     }
 
     /** The callback of the output buffer. An exception here would disable the buffer. */

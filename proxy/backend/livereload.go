@@ -32,7 +32,7 @@ const liveScript = `<script>(async () => {
 })();</script>
 `
 
-// liveReload has browsers load their pages anew.
+// liveReload makes browsers load their pages anew.
 type liveReload struct {
 	mu      sync.Mutex
 	version int64         // another one after each change

@@ -300,7 +300,7 @@ func (b *phpBackend) call(r *request.Request, message []byte) *php.Call {
 // HTTP listener may have.
 const maxVerbatim = 16 << 20
 
-// messageOrigin has an on_handle respond to a request of an HTTP listener, which
+// messageOrigin lets an on_handle respond to a request of an HTTP listener, which
 // it gets as one message, framed anew.
 type messageOrigin struct{ *phpBackend }
 

@@ -59,7 +59,7 @@ func (s *sticky) wished(r *http.Request) *balance.Upstream {
 	return nil
 }
 
-// remember has the client keep the server that it got, unless it does already.
+// remember sets the cookie of the server that the client got, unless it has it already.
 func (s *sticky) remember(r *request.Request, header http.Header) {
 	value := s.value[r.Record.Upstream]
 	if u := s.wished(r.Request); value == "" || u != nil && u.Name == r.Record.Upstream {

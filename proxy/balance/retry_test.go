@@ -269,7 +269,7 @@ func TestNoGetBody(t *testing.T) {
 	}
 }
 
-// TestPartlyRead has an upstream read a part of the body before it fails: the
+// TestPartlyRead: an upstream reads a part of the body before it fails. The
 // next one gets all of it, in whatever pieces.
 func TestPartlyRead(t *testing.T) {
 	for n := range 5 {

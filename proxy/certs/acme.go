@@ -40,12 +40,12 @@ type ACME struct {
 	// is none, and http-01 isn't used.
 	HTTPAddress string
 
-	// DNS has the CA look for a record in the DNS instead of coming to the listeners.
+	// DNS sets a record in the DNS, which the CA looks up instead of coming to the listeners.
 	// Wildcards need it. Default: the CA comes to the listeners.
 	DNS *DNS
 
-	// OnDemand has certificates obtained for names besides Hosts. Default: it isn't
-	// done. One of the certificates of a listener may have it.
+	// OnDemand allows certificates for names besides Hosts. Default: there are
+	// none. One of the certificates of a listener may have it.
 	OnDemand *OnDemand
 
 	disableTLSALPN bool // for tests of http-01

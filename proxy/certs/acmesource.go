@@ -140,7 +140,7 @@ func (s *acmeSource) context() context.Context {
 	return s.ctx
 }
 
-// obtain loads the certificate of a host from the storage, or has the CA issue it.
+// obtain loads the certificate of a host from the storage, or gets it from the CA.
 // From then on certmagic renews it.
 func (s *acmeSource) obtain(ctx context.Context, host string) {
 	// certmagic's own retries end after some errors, and after 30 days. With the

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// OnDemand has certificates obtained for names that aren't in Hosts when a client first
-// asks for one of them, if Ask allows it.
+// OnDemand allows certificates for names that aren't in Hosts. mkd obtains one when a
+// client first asks for such a name, if Ask allows it.
 type OnDemand struct {
 	// Ask is a URL that is asked by GET with the query domain=NAME. The status 200
 	// allows the name, and any other refuses it.

@@ -14,7 +14,7 @@ import (
 
 const okHeader = "Content-Type: text/plain\r\n\r\n"
 
-// TestFaults has a server go wrong in every way. None of it may look like a
+// TestFaults: a server goes wrong in every way. None of it may look like a
 // whole response.
 func TestFaults(t *testing.T) {
 	noLeaks(t)
@@ -136,7 +136,7 @@ func TestMoreThanContentLength(t *testing.T) {
 	}
 }
 
-// TestEveryCut has a response end at every byte: none but the whole one is whole.
+// TestEveryCut: a response ends at every byte; none but the whole one is whole.
 func TestEveryCut(t *testing.T) {
 	noLeaks(t)
 	whole := stderr("note\n") + record(1, 6, 1, "Status: 201\r\nContent-Type: text/plain\r\n\r\n", 3) + stdout("some text") + record(1, 7, 1, "", 2) +

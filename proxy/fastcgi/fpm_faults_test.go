@@ -236,7 +236,7 @@ func TestFPMReloaded(t *testing.T) {
 	}
 }
 
-// TestFPMFinishRequest has a script go on after its response: the next request on
+// TestFPMFinishRequest: a script goes on after its response. The next request on
 // the kept connection waits for it, and gets its own response.
 func TestFPMFinishRequest(t *testing.T) {
 	noLeaks(t)

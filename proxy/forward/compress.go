@@ -41,7 +41,7 @@ func (n *Compression) Choose(h http.Header) string {
 	return httpmsg.ChooseCoding(h["Accept-Encoding"], n.algorithms)
 }
 
-// Compress has a backend respond, and compresses what is worth it with a coding that
+// Compress calls a backend, and compresses what is worth it with a coding that
 // Choose returned.
 func (n *Compression) Compress(w request.Response, r *request.Request, b request.Backend, coding string) error {
 	c := &compressor{Response: w, rules: n, coding: coding, head: r.Method == http.MethodHead}

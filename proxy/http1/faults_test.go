@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestRefusalIsNotReset has a client send much after a head that is refused:
+// TestRefusalIsNotReset: a client sends much after a head that is refused;
 // it must receive the response, though it sends all before it reads.
 func TestRefusalIsNotReset(t *testing.T) {
 	_, addr := start(t, echo, nil)

@@ -119,7 +119,7 @@ func (s *Server) untrack(c *conn) {
 	s.active.Done()
 }
 
-// Drain has each connection close after its next response, which announces it. Idle ones
+// Drain closes each connection after its next response, which announces it. Idle ones
 // stay open until Shutdown: a client may be about to send. The caller has stopped
 // accepting connections before.
 func (s *Server) Drain() { s.closing.Store(true) }

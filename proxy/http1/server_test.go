@@ -152,7 +152,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestClientLeaves has a handler wait until its client closes the connection.
+// TestClientLeaves: a handler waits until its client closes the connection.
 func TestClientLeaves(t *testing.T) {
 	started, left := make(chan struct{}), make(chan error, 1)
 	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
@@ -177,8 +177,8 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
-// TestContextOfEachRequest has the context end with its request, and the next
-// request have one that hasn't ended.
+// TestContextOfEachRequest: a context ends with its request, and the next
+// request has one that hasn't ended.
 func TestContextOfEachRequest(t *testing.T) {
 	var ended <-chan struct{}
 	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {

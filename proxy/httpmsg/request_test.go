@@ -370,8 +370,8 @@ func TestIsRequest(t *testing.T) {
 	}
 }
 
-// TestBodyIsTheMessage has a body read from the message itself, and a message
-// that stays as it came until its body is read.
+// TestBodyIsTheMessage: a body is read from the message itself, and the message
+// stays as it came until its body is read.
 func TestBodyIsTheMessage(t *testing.T) {
 	head := "POST / HTTP/1.1\r\n" + host
 	msg := []byte(head + "Content-Length: 4\r\n\r\nbody")

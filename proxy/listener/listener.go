@@ -68,7 +68,7 @@ type Daemon struct {
 	TLS *tls.Config
 	// Clients are the rules for certificates of its clients; nil: they aren't asked.
 	Clients ClientRules
-	// Challenge responds to an authority's http-01 challenge, or has next respond.
+	// Challenge responds to an authority's http-01 challenge, or calls next.
 	// It is for HTTP listeners.
 	Challenge func(next http.Handler) http.Handler
 }
@@ -312,7 +312,7 @@ func (l *Listener) close() {
 	}
 }
 
-// Drain stops accepting, and has each connection close after its next response:
+// Drain stops accepting, and closes each connection after its next response:
 // another process serves the socket. It returns when no connection is open, or when
 // ctx ends.
 func (l *Listener) Drain(ctx context.Context) {

@@ -12,7 +12,7 @@ type server interface {
 	// serve serves a connection and closes it, or hands it over to somebody who calls
 	// done in the end and returns true.
 	serve(c net.Conn, done func()) (handedOver bool)
-	// drain has each connection close after its next response.
+	// drain closes each connection after its next response.
 	drain()
 	// shutdown closes idle connections, and lets requests in flight end within ctx. No
 	// new connection comes.

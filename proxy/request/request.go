@@ -157,7 +157,7 @@ func (r *Request) RemoteAddress() string {
 	return r.remote.text
 }
 
-// Handle has the leased generation respond.
+// Handle passes the request to the leased generation, which responds.
 func (r *Request) Handle(w Response, refused error) error { return r.lease.Handle(w, r, refused) }
 
 // Leave ends the lease, and stops the request's timer. A tunnel leaves when it

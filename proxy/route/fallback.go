@@ -2,8 +2,8 @@ package route
 
 import "mkd/proxy/request"
 
-// fallback has a backend of files respond and, where it has no file for a path, or none
-// for the method, another backend.
+// fallback serves by a backend of files and, where it has no file for a path, or none
+// for the method, by another backend.
 type fallback struct {
 	files, other request.Backend
 	name         string // of other

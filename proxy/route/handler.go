@@ -98,7 +98,7 @@ func respondError(w request.Response, err error, pages request.Pages) bool {
 	return false
 }
 
-// serve finds the route, and has it respond.
+// serve finds the route, and serves the request by it.
 func (h *Handler) serve(w request.Response, r *request.Request) error {
 	if !r.Raw {
 		if err := h.admit(r); err != nil {

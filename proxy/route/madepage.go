@@ -56,7 +56,7 @@ func (p *madePage) load() (contentType, content string, err error) {
 	return p.contentType, p.content, p.err
 }
 
-// ask has the backend make the page.
+// ask gets the page from the backend.
 func (p *madePage) ask() (contentType, content string, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -67,7 +67,7 @@ func (p *pages) Page(status int) (contentType, body string, ok bool) {
 // Content-Range that of a 416.
 var keptFields = []string{"Allow", "Cache-Control", "Content-Range", "Retry-After", "Set-Cookie", "Www-Authenticate"}
 
-// serve has a backend respond, and puts a page in place of a response with a status that
+// serve calls ask, which responds, and puts a page in place of a response with a status that
 // has one.
 func (p *pages) serve(w request.Response, ask func(request.Response) error) error {
 	in := &interceptor{Response: w, pages: p}

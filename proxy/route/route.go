@@ -209,7 +209,7 @@ func httpsPort(cfg *config.Config) int {
 	return 443
 }
 
-// serve applies the route's options to a request, and has the backend respond.
+// serve applies the route's options to a request, and passes it to the backend.
 func (rt *route) serve(w request.Response, r *request.Request) error {
 	r.Record.Route, r.Record.Backend, r.Record.Unlisted = rt.name, rt.target, !rt.cfg.AccessLog
 	r.Timeout, r.EncodedSlashes = rt.cfg.Timeout, rt.cfg.EncodedSlashes
@@ -279,7 +279,7 @@ func (rt *route) guard(w request.Response, r *request.Request) (passed bool, err
 	return true, nil
 }
 
-// ask has the backend respond.
+// ask passes the request to the backend.
 func (rt *route) ask(w request.Response, r *request.Request, coding string) error {
 	if rt.compression != nil {
 		return rt.compression.Compress(w, r, rt.backend, coding)

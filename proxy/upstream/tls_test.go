@@ -97,7 +97,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestTLSLate has a server send something while the connection is idle.
+// TestTLSLate: a server sends something while the connection is idle.
 func TestTLSLate(t *testing.T) {
 	noLeaks(t)
 	for name, c := range map[string]struct {

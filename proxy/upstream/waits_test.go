@@ -70,7 +70,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// TestDrip has a server send a byte at a time, which is no progress of a head.
+// TestDrip: a server sends a byte at a time, which is no progress of a head.
 func TestDrip(t *testing.T) {
 	noLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
