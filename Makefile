@@ -33,7 +33,7 @@ TEST_NEEDS = $(RUN_NEEDS) php-fpm:php-fpm php-cgi:php-cgi phpunit:phpunit phpcs:
              Nyholm/Psr7:php-nyholm-psr7 Slim:php-slim \
              Symfony/Bundle/FrameworkBundle:php-symfony-framework-bundle \
              Illuminate:php-laravel-framework $(PHP_LIB)/pdo_sqlite.so:php-sqlite3 openssl:openssl curl:curl \
-             $(CLIENT_NEEDS) redis-server:redis-server haproxy:haproxy dokuwiki:dokuwiki $(C_NEEDS)
+             $(CLIENT_NEEDS) redis-server:redis-server haproxy:haproxy dokuwiki:dokuwiki nginx:nginx-light $(C_NEEDS)
 CLIENT_NEEDS = node:nodejs python3:python3 /usr/lib/python3/dist-packages/cryptography:python3-cryptography \
              Psr/Http/Client:php-psr-http-client
 CLIENT_LONG = tsc:node-typescript mypy:mypy npm:npm composer:composer /usr/lib/python3/dist-packages/pip:python3-pip \
@@ -140,13 +140,13 @@ lint: ## check formatting, vet, staticcheck
 CADDY := github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 
 bench: build ## compare mkd with nginx, PHP-FPM and Caddy, or one line: make bench LINE=HTTPS
-	@.ci/install $(TEST_NEEDS) nginx:nginx-light
+	@.ci/install $(TEST_NEEDS)
 	@echo 'building Caddy, which takes minutes the first time'
 	GOBIN='$(CURDIR)/build/bench' $(GO) install $(CADDY)
 	$(GO) run ./bench -caddy build/bench/caddy -line '$(LINE)'
 
 pgo: build ## profile mkd under the load of bench, for the compiler: cmd/mkd/default.pgo
-	@.ci/install $(TEST_NEEDS) nginx:nginx-light
+	@.ci/install $(TEST_NEEDS)
 	$(GO) run ./bench -rounds 1 -time 4s -profile cmd/mkd/default.pgo
 
 fuzz: ## run each fuzz test for FUZZTIME (2000x, or a time as 1m)

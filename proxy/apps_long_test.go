@@ -80,26 +80,6 @@ func giveTo(t *testing.T, name, folder string) {
 	}
 }
 
-// startServer runs a program until the test ends. Its output is logged if the test
-// failed.
-func startServer(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
-		stop := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
-		cmd.Wait()
-		stop.Stop()
-		if t.Failed() {
-			t.Logf("%s:\n%s", cmd.Path, output.Bytes())
-		}
-	})
-}
-
 // startMariaDB starts a database server of its own on a socket, and returns it.
 func startMariaDB(t *testing.T, dir string) (socket string) {
 	t.Helper()

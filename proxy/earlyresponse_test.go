@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -211,37 +212,49 @@ file_get_contents($argv[2], false, $context);
 echo explode(' ', $http_response_header[0])[1];`, "FILE", "URL"},
 }
 
-// TestUploadersSeeTheirRefusal sends 20 MB to a route that takes 10 bytes, with real
-// clients, most of which send all before they read: each receives its 413.
+// TestUploadersSeeTheirRefusal sends 20 MB to a route that takes 10 bytes, and to a file,
+// with real clients, most of which send all before they read: each receives its 413 and its
+// 405, as of nginx.
 func TestUploadersSeeTheirRefusal(t *testing.T) {
 	p, _ := early(t)
+	nginx := startNginxProxy(t, "http://127.0.0.1:1", "location /small { client_max_body_size 10; proxy_pass http://127.0.0.1:1; }\nlocation /a.txt { client_max_body_size 0; }", map[string]string{"a.txt": "a"})
 	file := filepath.Join(t.TempDir(), "upload")
 	if err := os.WriteFile(file, bytes.Repeat([]byte("0123456789"), 2<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	values := strings.NewReplacer("FILE", file, "URL", "http://"+p.Addr("web").String()+"/small", "TLS", "https://"+p.Addr("tls").String()+"/small")
 	for name, args := range uploaders {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for range 3 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				cmd := exec.CommandContext(ctx, args[0])
-				for _, a := range args[1:] {
-					if len(a) < 5 {
-						a = values.Replace(a)
-					} else if a == "@FILE" {
-						a = "@" + file
-					}
-					cmd.Args = append(cmd.Args, a)
-				}
-				var stderr bytes.Buffer
-				cmd.Stderr = &stderr
-				out, err := cmd.Output()
-				if got := strings.TrimSpace(string(out)); err != nil || got != "413" {
-					t.Errorf("%s got %q, %v: %s", args[0], got, err, &stderr)
-				}
+			for _, c := range []struct{ target, status string }{{"/small", "413"}, {"/small", "413"}, {"/a.txt", "405"}} {
+				upload(t, args, file, "http://"+p.Addr("web").String()+c.target, "https://"+p.Addr("tls").String()+c.target, c.status)
+			}
+			if slices.Contains(args, "TLS") {
+				return
+			}
+			for target, status := range map[string]string{"/small": "413", "/a.txt": "405"} {
+				upload(t, args, file, "http://"+nginx+target, "", status)
 			}
 		})
+	}
+}
+
+// upload sends a file with a program, and fails the test if it doesn't print the status.
+func upload(t *testing.T, args []string, file, url, tls, status string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0])
+	values := strings.NewReplacer("FILE", file, "URL", url, "TLS", tls)
+	for _, a := range args[1:] {
+		if len(a) < 6 {
+			a = values.Replace(a)
+		}
+		cmd.Args = append(cmd.Args, a)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if got := strings.TrimSpace(string(out)); err != nil || got != status {
+		t.Errorf("%s %s got %q, %v: %s", args[0], url, got, err, &stderr)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -346,11 +345,6 @@ routes:
 	if data, err := os.ReadFile(log); err != nil || strings.Contains(string(data), "one") {
 		t.Errorf("the log has what was printed: %s, %v", data, err)
 	}
-}
-
-func port(a net.Addr) string {
-	_, port, _ := net.SplitHostPort(a.String())
-	return port
 }
 
 // TestFileOfAResponseAsAFile sends the same requests for a file to a files backend

@@ -1,5 +1,3 @@
-//go:build long
-
 package proxy
 
 // nginxTable has requests, what nginx 1.22 (Debian 12) makes of each and of GET /end
