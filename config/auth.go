@@ -9,7 +9,7 @@ import (
 
 // Auth lets only clients pass that prove who they are. It has exactly one of the keys;
 // to ask for two proofs, put a route inside of another. Clients that fail are slowed
-// down by their address: after 10 failures one attempt each 5 seconds is looked at,
+// down by their address: after 10 failures one attempt every 5 seconds is looked at,
 // and others get 429. Good tokens pass whatever else their address has sent.
 type Auth struct {
 	// A name and a password.

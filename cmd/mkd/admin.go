@@ -84,9 +84,9 @@ func drainCommand() *cobra.Command {
 	return actionCommand(&cobra.Command{
 		Use:   "drain",
 		Short: "Take the running daemon out of service, then stop it",
-		Long: `Have the running daemon fail its readiness check at /readyz, wait drain_delay so
-that load balancers notice, and then stop as with SIGTERM: it stops accepting,
-and lets requests in flight end within shutdown_timeout. The command returns at
+		Long: `Fail the readiness check at /readyz, wait drain_delay so that load balancers
+notice, and then stop the daemon as SIGTERM does: it stops accepting, and lets
+requests in flight end within shutdown_timeout. The command returns at
 once.`,
 		Args: noArgs,
 	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Drain(ctx) })
