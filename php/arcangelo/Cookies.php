@@ -37,9 +37,9 @@ final class Cookies
             if ($key === '') {
                 continue;
             }
-            if (str_starts_with($key, '__Host-') || str_starts_with($key, '__Secure-')) {
-                if (!str_starts_with($name, $key)) {
-                    continue; // a name that only looks like this to PHP, which browsers don't check
+            foreach (['__Host-', '__Secure-'] as $prefix) {
+                if (str_starts_with($key, $prefix) && !str_starts_with($name, $prefix)) {
+                    continue 2; // a name that only looks like this to PHP, which browsers don't check
                 }
             }
             if (is_string($parsed[$key])) {

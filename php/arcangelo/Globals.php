@@ -248,7 +248,7 @@ final class Globals
             return [];
         }
         $pair = explode(':', (string) base64_decode(substr($field, 6)), 2);
-        return isset($pair[1]) ? ['PHP_AUTH_USER' => $pair[0], 'PHP_AUTH_PW' => $pair[1]] : [];
+        return isset($pair[1]) ? ['PHP_AUTH_USER' => $pair[0]] + ($pair[1] === '' ? [] : ['PHP_AUTH_PW' => $pair[1]]) : [];
     }
 
     private static function merged(): array
