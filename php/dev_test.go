@@ -60,3 +60,13 @@ func TestDev(t *testing.T) {
 		t.Error("a page without Dev")
 	}
 }
+
+// TestDevShowsWhyTheScriptDoesntLoad: with Dev the error has the lines of source around
+// it.
+func TestDevShowsWhyTheScriptDoesntLoad(t *testing.T) {
+	p, _ := newPool(t, Options{MinWorkers: 1, MaxWorkers: 1, Dev: true, Script: script(t, "// before\nfunction broken( {\n// after")})
+	err := p.Start(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "ParseError: ") || !strings.Contains(err.Error(), "     2  // before\n>    3  function broken( {\n     4  // after") {
+		t.Errorf("Start: %v", err)
+	}
+}

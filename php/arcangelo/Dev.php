@@ -75,19 +75,36 @@ final class Dev
         return "$page</body></html>\n";
     }
 
+    /** Describes an exception that keeps the script from loading, with the lines of source around it. */
+    public static function describe(\Throwable $e): string
+    {
+        $text = '';
+        foreach (self::around($e->getFile(), $e->getLine()) as $number => $row) {
+            $text .= ($number === $e->getLine() ? '>' : ' ') . "$row\n";
+        }
+        return "$e\n\n$text";
+    }
+
     private static function source(string $file, int $line): string
     {
-        $lines = @file($file, FILE_IGNORE_NEW_LINES);
-        if ($lines === false || $line < 1) {
-            return '';
-        }
         $text = '';
+        foreach (self::around($file, $line) as $number => $row) {
+            $row = self::text($row);
+            $text .= $number === $line ? "<span class=\"at\">$row</span>\n" : "$row\n";
+        }
+        return $text === '' ? '' : "<pre>$text</pre>";
+    }
+
+    /** @return array<int, string> the lines around one of a file, by their number, which they begin with */
+    private static function around(string $file, int $line): array
+    {
+        $lines = $line < 1 ? [] : (@file($file, FILE_IGNORE_NEW_LINES) ?: []);
+        $rows = [];
         $first = max(1, $line - self::AROUND);
         foreach (array_slice($lines, $first - 1, 2 * self::AROUND + 1) as $i => $source) {
-            $row = self::text(sprintf('%5d  %s', $first + $i, $source));
-            $text .= $first + $i === $line ? "<span class=\"at\">$row</span>\n" : "$row\n";
+            $rows[$first + $i] = sprintf('%5d  %s', $first + $i, $source);
         }
-        return "<pre>$text</pre>";
+        return $rows;
     }
 
     private static function table(string $title, array $values): string

@@ -62,7 +62,7 @@ final class Worker
     public static function fail(\Throwable $e): never
     {
         Wire::$doing = null;
-        Wire::send(Wire::ERROR, Wire::ENDS, (string) $e);
+        Wire::send(Wire::ERROR, Wire::ENDS, self::$dev ? Dev::describe($e) : (string) $e);
         exit(1);
     }
 
