@@ -208,3 +208,32 @@ func TestDisabledFunctionsStay(t *testing.T) {
 		}
 	}
 }
+
+// TestRedirectByHeader: header() has no effect but for the status, so there is a warning that
+// the redirect leads nowhere.
+func TestRedirectByHeader(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_http' => function ($r) {
+			if ($r->path === '/good') {
+				return arca\Response::redirect('/x');
+			}
+			header('Location: /x');
+			if ($r->path === '/exit') {
+				exit;
+			}
+		}];`)})
+	for i, c := range []struct {
+		path     string
+		warnings int
+	}{{"/good", 0}, {"/", 1}, {"/exit", 2}} {
+		if w := get(t, p, c.path); w.status != 302 {
+			t.Errorf("%s: %d", c.path, w.status)
+		}
+		if c.warnings > 0 {
+			log.await(t, "leads nowhere")
+		}
+		if n := strings.Count(log.String(), "leads nowhere"); n != c.warnings {
+			t.Errorf("after %d requests there are %d warnings, want %d", i+1, n, c.warnings)
+		}
+	}
+}

@@ -184,9 +184,13 @@ final class HttpCall
         };
     }
 
-    /** The status that the script has set with http_response_code. */
+    /** The status that the script has set with http_response_code, or with header, which has no other effect. */
     public static function status(): int
     {
-        return http_response_code() ?: 200;
+        $status = http_response_code() ?: 200;
+        if (in_array($status, [301, 302, 303, 307, 308], true)) {
+            Wire::send(Wire::LOG, Wire::WARNING, "Warning: the redirect ($status) leads nowhere: a worker's header() sets no field; return arca\Response::redirect()");
+        }
+        return $status;
     }
 }
