@@ -20,6 +20,7 @@ type pipe struct {
 
 	ctx      context.Context
 	deadline time.Time
+	armed    time.Time // when reads and writes return: the deadline, or before it; zero: unknown
 	watching bool
 	unwatch  func()
 
@@ -43,22 +44,21 @@ func (p *pipe) begin(ctx context.Context, deadline time.Time) {
 		deadline = d
 	}
 	p.ctx, p.deadline, p.watching, p.unwatch = ctx, deadline, false, nil
-	p.set(sooner(deadline, time.Now().Add(patience)))
+	now := time.Now()
+	first := sooner(deadline, now.Add(patience))
+	// To move a deadline costs more than to reach one once in a while, so that of an
+	// earlier call stays if it isn't later: goesOn moves it then.
+	if !p.armed.After(now) || p.armed.After(first) {
+		p.arm(first)
+	}
 }
 
-// extend moves the deadline, as far as that of the context allows.
+// extend moves the deadline to a later one, as far as that of the context allows.
 func (p *pipe) extend(deadline time.Time) {
 	if d, ok := p.ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
 	p.deadline = deadline
-	if !p.watching {
-		deadline = sooner(deadline, time.Now().Add(patience))
-	}
-	p.set(deadline)
-	if p.watching && p.ctx.Err() != nil { // the deadline that its end set may be lost
-		p.set(time.Unix(1, 0))
-	}
 }
 
 // sooner returns the earlier of two times.
@@ -69,42 +69,56 @@ func sooner(a, b time.Time) time.Time {
 	return b
 }
 
-func (p *pipe) set(deadline time.Time) {
-	p.in.SetWriteDeadline(deadline)
-	p.out.SetReadDeadline(deadline)
+// arm makes reads and writes return at a time.
+func (p *pipe) arm(at time.Time) {
+	p.armed = at
+	p.interrupt(at)
+}
+
+func (p *pipe) interrupt(at time.Time) {
+	p.in.SetWriteDeadline(at)
+	p.out.SetReadDeadline(at)
 }
 
 // end removes the bounds that begin set.
 func (p *pipe) end() {
 	if p.unwatch != nil {
 		p.unwatch()
+		p.armed = time.Time{} // the end of the context may have changed it
 	}
-	p.set(time.Time{})
 	p.ctx = nil // so that it can be collected
 }
 
-// goesOn is called when a read or write reached its deadline. It reports whether
-// that was only the end of patience.
+// goesOn is called when a read or write has returned because of the time. It reports
+// whether the call has more of it.
 func (p *pipe) goesOn() bool {
-	if p.watching || !time.Now().Before(p.deadline) {
+	if p.ctx.Err() != nil || !time.Now().Before(p.deadline) {
 		return false
 	}
-	p.watching = true
-	p.set(p.deadline)
-	if p.ctx.Done() == nil {
-		return true
-	}
-	done := make(chan struct{})
-	stop := context.AfterFunc(p.ctx, func() {
-		p.set(time.Unix(1, 0))
-		close(done)
-	})
-	p.unwatch = func() {
-		if !stop() {
-			<-done // it must not change the deadline of the next call
-		}
+	p.arm(p.deadline)
+	switch {
+	case p.ctx.Done() == nil:
+	case !p.watching:
+		p.watching, p.unwatch = true, p.watch()
+	case p.ctx.Err() != nil: // arm may have undone the interrupt
+		p.interrupt(time.Unix(1, 0))
 	}
 	return true
+}
+
+// watch interrupts reads and writes when the context ends. The function that it
+// returns ends that.
+func (p *pipe) watch() (unwatch func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(p.ctx, func() {
+		p.interrupt(time.Unix(1, 0))
+		close(done)
+	})
+	return func() {
+		if !stop() {
+			<-done // it must not interrupt the next call
+		}
+	}
 }
 
 // cause returns why the time of a call has ended.
