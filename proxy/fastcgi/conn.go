@@ -3,13 +3,16 @@ package fastcgi
 import (
 	"net"
 
+	"mkd/proxy/roundtrip"
 	"mkd/rawio"
 )
 
 // conn is a connection to a server.
 type conn struct {
 	net.Conn
-	raw *rawio.Conn // the socket; nil: quiet can't look
+	raw       *rawio.Conn // the socket; nil: quiet can't look
+	deadlines roundtrip.Deadlines
+	peeked    [1]byte // for quiet; a local variable would be allocated
 }
 
 func newConn(nc net.Conn) *conn {
@@ -27,8 +30,7 @@ func (c *conn) quiet() bool {
 	if c.raw == nil {
 		return false
 	}
-	var p [1]byte
-	_, err := c.raw.TryRead(p[:])
+	_, err := c.raw.TryRead(c.peeked[:])
 	return err == rawio.ErrNothing
 }
 

@@ -145,7 +145,7 @@ func FuzzHeader(f *testing.F) {
 		if !strings.HasSuffix(text, "\n") {
 			text += "\n" // as the reader of lines sees to
 		}
-		h, err := roundtrip.ParseFields(text, nil, true)
+		h, err := roundtrip.ParseFields(text, nil, nil, true)
 		if err != nil {
 			if !errors.Is(err, roundtrip.ErrHeader) {
 				t.Fatal(err)

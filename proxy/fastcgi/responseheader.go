@@ -59,7 +59,7 @@ func (rt *roundTrip) response(text string) (*http.Response, error) {
 	if text == "" {
 		return nil, fmt.Errorf("%w: it has no field", roundtrip.ErrHeader)
 	}
-	h, err := roundtrip.ParseFields(text, rt.call.Header, true)
+	h, err := roundtrip.ParseFields(text, rt.call.Header, rt.values[:], true)
 	if err != nil {
 		return nil, err
 	}

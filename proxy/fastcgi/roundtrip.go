@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"time"
 
 	"mkd/proxy/roundtrip"
 )
@@ -25,6 +24,7 @@ type roundTrip struct {
 	// Close, which take turns.
 	turn     sync.Mutex
 	records  recordReader // over input
+	values   [12]string   // of the fields of most responses
 	stderr   lines
 	bodyless bool  // the response has no body, whatever the server sends
 	left     int64 // bytes that are missing from Content-Length; less than 0: unknown
@@ -57,7 +57,7 @@ func (rt *roundTrip) do() (*http.Response, error) {
 // on sends the request on a connection, and reads the header of the response.
 func (rt *roundTrip) on(c *conn, reused bool) (*http.Response, error) {
 	rt.conn = c
-	rt.Open(c.Conn, reused)
+	rt.Open(c.Conn, &c.deadlines, reused)
 	rt.records.br = rt.t.buffers.Reader()
 	rt.records.br.Reset((*input)(rt))
 	rt.stderr = lines{f: rt.call.Stderr}
@@ -243,7 +243,6 @@ func (rt *roundTrip) finish(op string, err error) error {
 	sent, intact := rt.End(err)
 	if rt.conn != nil {
 		if err == io.EOF && sent && intact && rt.excess == 0 && rt.t.KeepAlive > 0 {
-			rt.conn.SetDeadline(time.Time{})
 			rt.t.keep(rt.conn)
 		} else {
 			rt.conn.Discard()

@@ -48,14 +48,14 @@ type Request struct {
 	Failed bool
 }
 
-// Wants reports which fields of a Request the line of a request would have: Agent
-// and Referer, and ID. failed is its Failed.
-func (l *Logs) Wants(failed bool) (agent, id bool) {
+// Wants reports whether a request has a line, and which of its fields that would have:
+// Agent and Referer, and ID. failed is its Failed.
+func (l *Logs) Wants(failed bool) (line, agent, id bool) {
 	r := l.rules.Load()
 	if !r.all && !failed {
-		return false, false
+		return false, false, false
 	}
-	return r.line.agent, r.line.id
+	return true, r.line.agent, r.line.id
 }
 
 // Access logs a request. In a second there are no more lines than

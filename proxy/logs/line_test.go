@@ -74,8 +74,8 @@ func TestWants(t *testing.T) {
 		{"json", false, true, true, true},
 	} {
 		l := open(t, &output{}, Options{Access: c.access, AccessFormat: c.format})
-		if agent, id := l.Wants(c.failed); agent != c.wantAgent || id != c.wantID {
-			t.Errorf("%+v: %v, %v", c, agent, id)
+		if line, agent, id := l.Wants(c.failed); line != (c.access || c.failed) || agent != c.wantAgent || id != c.wantID {
+			t.Errorf("%+v: %v, %v, %v", c, line, agent, id)
 		}
 	}
 }

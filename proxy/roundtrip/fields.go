@@ -10,18 +10,21 @@ import (
 
 // ParseFields parses the fields of a response, each of which is a line with its end,
 // up to an empty line or the end of text. They replace what is in h; nil: a new Header.
-// The names are brought to the canonical form. A folded line is refused: HTTP doesn't
-// allow it any more, and CGI never has.
+// Their values are kept in values if that has room for all; else in a new slice. Names
+// are brought to the canonical form. A folded line is refused: HTTP doesn't allow it any
+// more, and CGI never has.
 //
 // Errors wrap ErrHeader. With quote they show the line, for the author of a script;
 // that of another server may be a secret.
-func ParseFields(text string, h http.Header, quote bool) (http.Header, error) {
+func ParseFields(text string, h http.Header, values []string, quote bool) (http.Header, error) {
 	n := strings.Count(text, "\n")
 	if h == nil {
 		h = make(http.Header, n)
 	}
 	clear(h)
-	values := make([]string, n) // of all fields that come once
+	if len(values) < n {
+		values = make([]string, n)
+	}
 	for text != "" {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
@@ -47,7 +50,7 @@ func ParseFields(text string, h http.Header, quote bool) (http.Header, error) {
 			h[name] = append(had, value)
 			continue
 		}
-		values[0] = value
+		values[0] = value // most come once
 		h[name], values = values[:1:1], values[1:]
 	}
 	return h, nil

@@ -51,7 +51,7 @@ func (t *Trip) Background(last bool, send func() error) {
 	earlier, done := t.done, make(chan struct{})
 	t.done = done
 	t.last.Store(last)
-	t.conn.SetWriteDeadline(time.Time{}) // whoever reads the response sees to it that there is progress
+	t.setWriteDeadline(time.Time{}) // whoever reads the response sees to it that there is progress
 	go func() {
 		defer close(done)
 		if earlier != nil {
@@ -87,7 +87,7 @@ func (t *Trip) Transmit(p []byte, last bool) (int, error) {
 	done := make(chan struct{})
 	t.done = done
 	t.last.Store(last)
-	t.conn.SetWriteDeadline(time.Time{})
+	t.setWriteDeadline(time.Time{})
 	conn, rest := t.conn, slices.Clone(p[n:])
 	go func() {
 		defer close(done)

@@ -25,6 +25,8 @@ type Trip struct {
 	ctx  context.Context
 	body io.ReadCloser // of the request; nil once it is closed
 
+	deadlines *Deadlines // of the connection
+
 	mu      sync.Mutex
 	conn    net.Conn // the socket; Abort doesn't close it once the Trip is over
 	over    bool
@@ -51,11 +53,11 @@ func (t *Trip) CloseBody() {
 	}
 }
 
-// Open sets the connection.
-func (t *Trip) Open(conn net.Conn, reused bool) {
+// Open sets the connection, and what is known of its deadlines.
+func (t *Trip) Open(conn net.Conn, d *Deadlines, reused bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.conn, t.Reused = conn, reused
+	t.conn, t.deadlines, t.Reused = conn, d, reused
 }
 
 // Reopen closes a connection on which nothing was sent, so that another one can be

@@ -81,9 +81,32 @@ func (t *Trip) Arm() time.Time {
 	return until
 }
 
+// Deadlines are those of a connection, of reads and of writes, as the Trips on it have
+// left them. The zero value is that of a new connection.
+type Deadlines struct{ both time.Time } // zero: unknown
+
 // Start begins the wait in which the request is sent, and sets the connection's
-// deadlines.
-func (t *Trip) Start() { t.conn.SetDeadline(sooner(t.Arm(), t.since.Add(Patience))) }
+// deadlines. To do so costs more than to meet one too early now and then, after which
+// it is set exactly: those of an earlier Trip stay if they aren't later.
+func (t *Trip) Start() {
+	first := sooner(t.Arm(), t.since.Add(Patience))
+	if d := t.deadlines; !d.both.After(t.since) || d.both.After(first) {
+		t.conn.SetDeadline(first)
+		d.both = first
+	}
+}
+
+// setReadDeadline sets that of reads alone.
+func (t *Trip) setReadDeadline(at time.Time) {
+	t.conn.SetReadDeadline(at)
+	t.deadlines.both = time.Time{}
+}
+
+// setWriteDeadline sets that of writes alone.
+func (t *Trip) setWriteDeadline(at time.Time) {
+	t.conn.SetWriteDeadline(at)
+	t.deadlines.both = time.Time{}
+}
 
 // watch makes the end of the context abort the Trip.
 func (t *Trip) watch() {
@@ -146,14 +169,14 @@ func (t *Trip) overdue() error {
 	if !until.IsZero() && !now.Before(until) {
 		return ErrTimeout
 	}
-	t.conn.SetReadDeadline(until)
+	t.setReadDeadline(until)
 	return nil
 }
 
 // Receive reads from the connection, within the time that is allowed.
 func (t *Trip) Receive(p []byte) (int, error) {
 	if !t.armed {
-		t.conn.SetReadDeadline(t.Arm())
+		t.setReadDeadline(t.Arm())
 	}
 	for {
 		n, err := t.conn.Read(p)

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"sync"
 	"time"
 
 	"mkd/proxy/logs"
@@ -9,30 +10,45 @@ import (
 
 // end counts a request that has ended, and writes its access line.
 func (h *Handler) end(w request.Response, r *request.Request) {
-	line := logs.Request{
+	status, failed := w.Status(), false
+	if err := r.Record.Err; err != nil {
+		status = request.Status(err)
+		// A raw message has no status: its connection is closed.
+		failed = status >= 500 || r.Raw && status != request.StatusClientGone
+		h.failures.Fail(int(request.KindOf(err)))
+	}
+	counts := r.Record.Tally
+	if counts == nil {
+		counts = h.unmatched
+	}
+	counts.End(status, r.Received(), w.Size(), time.Since(r.Started))
+	if !r.Record.Unlisted || failed {
+		h.log(w, r, status, failed)
+	}
+}
+
+// log writes the access line of a request, if that is wanted.
+func (h *Handler) log(w request.Response, r *request.Request, status int, failed bool) {
+	wanted, agent, id := h.logs.Wants(failed)
+	if !wanted {
+		return
+	}
+	line := lines.Get().(*logs.Request)
+	defer lines.Put(line)
+	*line = logs.Request{
 		Listener: r.Listener,
 		Client:   r.Client,
 		Route:    r.Record.Route,
 		Backend:  r.Record.Backend,
 		Upstream: r.Record.Upstream,
 		Worker:   r.Record.Worker,
-		Status:   w.Status(),
+		Status:   status,
 		In:       r.Received(),
 		Out:      w.Size(),
 		Started:  r.Started,
 		Err:      r.Record.Err,
+		Failed:   failed,
 	}
-	if line.Err != nil {
-		line.Status = request.Status(line.Err)
-		// A raw message has no status: its connection is closed.
-		line.Failed = line.Status >= 500 || r.Raw && line.Status != request.StatusClientGone
-		h.failures.Fail(int(request.KindOf(line.Err)))
-	}
-	counts := r.Record.Tally
-	if counts == nil {
-		counts = h.unmatched
-	}
-	counts.End(line.Status, line.In, line.Out, time.Since(r.Started))
 	if r.Session != nil {
 		line.Session, line.Key, line.Payload = r.Session, r.Key, "http"
 	}
@@ -44,17 +60,18 @@ func (h *Handler) end(w request.Response, r *request.Request) {
 			line.Proto = "Megaki/1"
 		}
 	}
-	agent, id := h.logs.Wants(line.Failed)
 	if agent && !r.Raw {
 		line.Agent, line.Referer = first(r.Header["User-Agent"]), first(r.Header["Referer"])
 	}
 	if id {
 		line.ID = r.GivenID()
 	}
-	if !r.Record.Unlisted || line.Failed {
-		h.logs.Access(&line)
-	}
+	h.logs.Access(line)
+	*line = logs.Request{} // it holds on to the request
 }
+
+// lines has Requests for access lines.
+var lines = sync.Pool{New: func() any { return new(logs.Request) }}
 
 // first returns the first line of a field.
 func first(lines []string) string {

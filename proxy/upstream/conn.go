@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"mkd/proxy/roundtrip"
 	"mkd/rawio"
 )
 
@@ -19,10 +20,11 @@ type conn struct {
 	address string // of the server
 	version int64  // of the server's addresses when this one was among them
 
-	rt     *roundTrip // in flight; nil: none
-	ended  bool       // the socket has no more to read
-	reused bool
-	born   time.Time
+	rt        *roundTrip // in flight; nil: none
+	deadlines roundtrip.Deadlines
+	ended     bool // the socket has no more to read
+	reused    bool
+	born      time.Time
 
 	raw     *rawio.Conn // the socket; nil: quiet can't look
 	probing bool        // Read doesn't wait

@@ -45,7 +45,7 @@ func FuzzResponse(f *testing.F) {
 		}
 		end += 2
 		var ours http.Response
-		err := parseHead(s[:end-1]+"\n", &ours, nil)
+		err := parseHead(s[:end-1]+"\n", &ours, nil, nil)
 		var ending ending
 		if err == nil {
 			ending, err = frame(&ours, method)

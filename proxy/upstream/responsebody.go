@@ -81,7 +81,7 @@ func (rt *roundTrip) readTrailer() error {
 	if err != nil {
 		return err
 	}
-	h, err := roundtrip.ParseFields(text, nil, false)
+	h, err := roundtrip.ParseFields(text, nil, nil, false)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (rt *roundTrip) readHeads() error {
 			return err
 		}
 		resp := &rt.resp
-		if err := parseHead(text, resp, rt.header); err != nil {
+		if err := parseHead(text, resp, rt.header, rt.values[:]); err != nil {
 			return err
 		}
 		switch code := resp.StatusCode; {
@@ -87,17 +87,17 @@ func (rt *roundTrip) readLines() (string, error) {
 
 // parseHead parses the head of a response, whose lines all have their ends, into
 // resp (RFC 9112, sections 4 and 5). The fields of a final response go into h; nil: a
-// new Header.
-func parseHead(text string, resp *http.Response, h http.Header) error {
+// new Header. Their values are kept in values, as far as they fit.
+func parseHead(text string, resp *http.Response, h http.Header, values []string) error {
 	line, rest, _ := strings.Cut(text, "\n")
 	if err := parseStatus(strings.TrimSuffix(line, "\r"), resp); err != nil {
 		return err
 	}
 	if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
-		h = nil
+		h, values = nil, nil
 	}
 	var err error
-	resp.Header, err = roundtrip.ParseFields(rest, h, false)
+	resp.Header, err = roundtrip.ParseFields(rest, h, values, false)
 	return err
 }
 

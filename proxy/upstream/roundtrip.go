@@ -31,6 +31,7 @@ type roundTrip struct {
 	// Close, which take turns.
 	turn     sync.Mutex
 	resp     http.Response
+	values   [12]string    // of the fields of most responses
 	br       *bufio.Reader // over input
 	failed   error         // what input met
 	headSize int           // bytes of the heads that came
@@ -100,7 +101,7 @@ func (rt *roundTrip) open() error {
 	rt.br = rt.t.buffers.Reader()
 	rt.br.Reset((*input)(rt))
 	rt.conn, c.rt = c, rt
-	rt.Open(c.Conn, c.reused)
+	rt.Open(c.Conn, &c.deadlines, c.reused)
 	return nil
 }
 
