@@ -112,7 +112,7 @@ func TestRedisOverTLS(t *testing.T) {
 			if c.works && err != nil || !c.works && !errors.Is(err, errForgotten) {
 				t.Errorf("resuming: %v", err)
 			}
-			if s := d.SessionStats(); (s.Guard.Failures == 0) != c.works {
+			if s := d.sessionStats(); (s.Guard.Failures == 0) != c.works {
 				t.Errorf("%+v", s)
 			}
 		})

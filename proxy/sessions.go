@@ -36,8 +36,8 @@ type backingStore interface {
 	Unreadable() uint64
 }
 
-// SessionStats are what is known of the store of sessions.
-type SessionStats struct {
+// sessionStats are what is known of the store of sessions.
+type sessionStats struct {
 	Kind string // memory, file or redis
 	// Sessions is how many are kept, -1 if only the store knows.
 	Sessions int
@@ -150,10 +150,10 @@ func (s *sessionStore) close() error {
 	return errors.Join(s.guard.Close(), s.backing.Close())
 }
 
-// SessionStats returns what is known of the store of sessions.
-func (d *Daemon) SessionStats() SessionStats {
+// sessionStats returns what is known of the store of sessions.
+func (d *Daemon) sessionStats() sessionStats {
 	s := d.sessions
-	stats := SessionStats{Kind: s.kind, Sessions: -1}
+	stats := sessionStats{Kind: s.kind, Sessions: -1}
 	if s.backing != nil {
 		stats.Guard, stats.Unreadable = s.guard.Stats(), s.backing.Unreadable()
 	}

@@ -101,7 +101,7 @@ func TestRedisGoesAway(t *testing.T) {
 		if err != nil && !errors.Is(err, errForgotten) {
 			t.Fatal(err)
 		}
-		return d.SessionStats().Guard.Down
+		return d.sessionStats().Guard.Down
 	})
 	if c, _, err := begin(t.Context(), addr, client); err != nil {
 		t.Errorf("a handshake: %v", err)
@@ -114,7 +114,7 @@ func TestRedisGoesAway(t *testing.T) {
 		return err == nil
 	})
 	stop()
-	if s := d.SessionStats(); s.Kind != "redis" || s.Sessions != -1 || s.Guard.Down || s.Guard.Failures == 0 || s.Guard.Swaps == 0 {
+	if s := d.sessionStats(); s.Kind != "redis" || s.Sessions != -1 || s.Guard.Down || s.Guard.Failures == 0 || s.Guard.Swaps == 0 {
 		t.Errorf("%+v", s)
 	}
 }

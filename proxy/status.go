@@ -60,7 +60,7 @@ func (d *Daemon) Status() *admin.Status {
 	if st.State == "ready" && len(st.NotReady) > 0 {
 		st.State = "not ready"
 	}
-	kept := d.SessionStats()
+	kept := d.sessionStats()
 	st.Sessions.Capacity, st.Sessions.Resumable, st.Sessions.Store = g.cfg.Sessions.Capacity, kept.Sessions, kept.Kind
 	st.Sessions.StoreDown, st.Sessions.StoreFailures, st.Sessions.Unreadable = kept.Guard.Down, kept.Guard.Failures+kept.Guard.Refused, kept.Unreadable
 	if kept.Guard.Down {

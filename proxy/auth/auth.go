@@ -61,9 +61,6 @@ func (s *State) keysAt(url string) *fetchedKeys {
 	return s.keys[url]
 }
 
-// Hashes returns how many passwords were hashed.
-func (s *State) Hashes() int64 { return s.hashing.used.Load() }
-
 // New returns a guard. at returns where a key of its section is in the configuration.
 func New(c *config.Auth, s *State, at func(key string) string) (Guard, error) {
 	var (

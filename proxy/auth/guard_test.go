@@ -81,13 +81,13 @@ func TestBasic(t *testing.T) {
 		{"NUL", basicOf("ann", "secret\x00"), false, 0},
 		{"long", "Basic " + strings.Repeat("A", maxCredentials), false, 0},
 	} {
-		before := s.Hashes()
+		before := s.hashing.used.Load()
 		r := from(fmt.Sprintf("192.0.2.%d", i), c.authorization)
 		passed, err := g.Check(nil, r)
 		if passed != c.passes || (err == nil) != c.passes || err != nil && request.Status(err) != 401 {
 			t.Errorf("%s: %v, %v", c.name, passed, err)
 		}
-		if n := s.Hashes() - before; n != c.hashes {
+		if n := s.hashing.used.Load() - before; n != c.hashes {
 			t.Errorf("%s: %d hashes, want %d", c.name, n, c.hashes)
 		}
 		if c.passes && !strings.EqualFold(r.User, "ann") && r.User != "bob" {
@@ -122,8 +122,8 @@ func TestBruteForce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := s.Hashes(); n < maxFailures || n > maxFailures+2 || statuses[429] != 50-int(n) || statuses[401] != int(n) {
-		t.Errorf("%d hashes, statuses %v", s.Hashes(), statuses)
+	if n := s.hashing.used.Load(); n < maxFailures || n > maxFailures+2 || statuses[429] != 50-int(n) || statuses[401] != int(n) {
+		t.Errorf("%d hashes, statuses %v", s.hashing.used.Load(), statuses)
 	}
 	_, err := g.Check(nil, from("192.0.2.1", basicOf("ann", "x")))
 	var e *request.Error
@@ -200,7 +200,7 @@ func TestRequestsOfAPage(t *testing.T) {
 		<-s.hashing.free
 	}
 	wg.Wait()
-	if n := s.Hashes(); n < 1 || n > 3 {
+	if n := s.hashing.used.Load(); n < 1 || n > 3 {
 		t.Errorf("%d hashes", n)
 	}
 }

@@ -1,13 +1,9 @@
 package balance
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
-
-// ErrNoUpstream is the error that every *DownError is.
-var ErrNoUpstream = errors.New("no upstream is up")
 
 // DownError reports that no upstream may be tried now. Nothing was sent.
 type DownError struct {
@@ -15,11 +11,8 @@ type DownError struct {
 }
 
 func (e *DownError) Error() string {
-	return fmt.Sprintf("%v; one is tried in %v", ErrNoUpstream, e.RetryAfter.Round(time.Millisecond))
+	return fmt.Sprintf("no upstream is up; one is tried in %v", e.RetryAfter.Round(time.Millisecond))
 }
-
-// Is reports whether target is ErrNoUpstream.
-func (e *DownError) Is(target error) bool { return target == ErrNoUpstream }
 
 // UnreachableError reports that nothing could be sent to any upstream that was
 // tried: mostly none could be dialled. A response that was cut off isn't one.

@@ -166,7 +166,7 @@ func TestBadResponsesLeaveTheLastUpstream(t *testing.T) {
 			}
 			b, _ := scriptedBalancer(all...)
 			for range 20 {
-				if _, err := b.RoundTrip(get(t)); errors.Is(err, ErrNoUpstream) {
+				if _, err := b.RoundTrip(get(t)); errors.As(err, new(*DownError)) {
 					t.Fatalf("%s, %d upstreams: %v", name, n, err)
 				}
 			}
@@ -256,7 +256,7 @@ func TestLone(t *testing.T) {
 				t.Fatalf("%d: %v, %d calls", i, err, s.calls)
 			}
 			time.Sleep(300 * time.Millisecond)
-			if _, err := b.RoundTrip(get(t)); retryAfter(err) != 700*time.Millisecond || !errors.Is(err, ErrNoUpstream) || s.calls != i+1 {
+			if _, err := b.RoundTrip(get(t)); retryAfter(err) != 700*time.Millisecond || s.calls != i+1 {
 				t.Fatalf("%d: %v, %d calls", i, err, s.calls)
 			}
 			time.Sleep(700 * time.Millisecond)

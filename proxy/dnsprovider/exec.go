@@ -15,8 +15,8 @@ import (
 	"github.com/libdns/libdns"
 )
 
-// ExecTimeout is how long a program may take. Then it is killed, with its children.
-const ExecTimeout = 2 * time.Minute
+// execTimeout is how long a program may take. Then it is killed, with its children.
+const execTimeout = 2 * time.Minute
 
 // Exec has a program change the DNS. It is called with further arguments:
 //
@@ -31,7 +31,7 @@ const ExecTimeout = 2 * time.Minute
 type Exec struct {
 	Command []string
 
-	timeout time.Duration // for tests; 0: ExecTimeout
+	timeout time.Duration // for tests; 0: execTimeout
 }
 
 // AppendRecords implements libdns.RecordAppender.
@@ -59,7 +59,7 @@ func (p *Exec) each(ctx context.Context, action, zone string, records []libdns.R
 func (p *Exec) run(ctx context.Context, args ...string) error {
 	timeout := p.timeout
 	if timeout == 0 {
-		timeout = ExecTimeout
+		timeout = execTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
