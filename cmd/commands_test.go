@@ -56,6 +56,7 @@ func runScripts(t *testing.T, dir string) {
 				env.Setenv(fmt.Sprintf("PORT%d", i+2), port)
 			}
 			env.Setenv("ROOT", root)
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -33,7 +33,7 @@ var mkdBinary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	exe := filepath.Join(dir, "mkd")
-	if out, err := exec.Command("go", "build", "-pgo=off", "-o", exe, "../cmd/mkd").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-race", "-pgo=off", "-o", exe, "../cmd/mkd").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ../cmd/mkd: %v\n%s", err, out)
 	}
 	return exe, nil

@@ -199,7 +199,7 @@ func TestAddedBackend(t *testing.T) {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "mkd")
-	build := exec.Command("go", "build", "-pgo=off", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin, "./cmd/mkd")
+	build := exec.Command("go", "build", "-race", "-pgo=off", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin, "./cmd/mkd")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
