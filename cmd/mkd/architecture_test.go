@@ -1,13 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -205,38 +205,44 @@ func TestAddedBackend(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
 	cfg := filepath.Join(dir, "config.yaml")
-	text := fmt.Sprintf("listeners: {web: {http: {address: %q}}}\nbackends: {parrot: {echo: {}}}\nroutes: [{backend: parrot}]\n", addr)
+	text := "listeners: {web: {http: {address: \"127.0.0.1:0\"}}}\nbackends: {parrot: {echo: {}}}\nroutes: [{backend: parrot}]\n"
 	if err := os.WriteFile(cfg, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run := exec.Command(bin, "run", "--config", cfg)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	run := exec.CommandContext(ctx, bin, "run", "--config", cfg)
+	stderr, err := run.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
+	log := bufio.NewReader(stderr)
 	defer func() {
 		run.Process.Signal(os.Interrupt)
+		io.Copy(io.Discard, log)
 		run.Wait()
 	}()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		resp, err := http.Get("http://" + addr + "/hello")
+	var addr string
+	for addr == "" {
+		line, err := log.ReadString('\n')
 		if err != nil {
-			if time.Now().After(deadline) {
-				t.Fatal(err)
-			}
-			continue
+			t.Fatalf("no listener: %v", err)
 		}
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if want := "you said GET /hello\n"; string(body) != want || err != nil {
-			t.Errorf("%q, %v, want %q", body, err, want)
+		if m := regexp.MustCompile(`"msg":"listening".*"address":"([^"]+)"`).FindStringSubmatch(line); m != nil {
+			addr = m[1]
 		}
-		return
+	}
+	resp, err := http.Get("http://" + addr + "/hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if want := "you said GET /hello\n"; string(body) != want || err != nil {
+		t.Errorf("%q, %v, want %q", body, err, want)
 	}
 }
