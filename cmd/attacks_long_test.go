@@ -186,6 +186,9 @@ func TestLongAttacksOfOneAddress(t *testing.T) {
 					return io.EOF
 				})
 			}},
+		{"2,468 handshakes, each from another address, with `sessions: {capacity: 1000}`", daemonOptions{keep: "capacity: 1000"}, 64, 100, 0, manyAddresses},
+		{"2,468 handshakes, each from another address, with `sessions: {capacity: 1000, store: {file: …}}`",
+			daemonOptions{keep: "capacity: 1000, timeout: 20s, secret_file: sessions.secret, store: {file: {path: sessions.db}}"}, 96, 100, 0, manyAddresses},
 		{"SYNs of garbage", daemonOptions{}, 64, 100, 0,
 			func(ctx context.Context, d *daemon) {
 				syn := bytes.Repeat([]byte{0x5A}, 550)
@@ -284,6 +287,25 @@ func TestLongAttacksOfOneAddress(t *testing.T) {
 			f.check(t, attack.name)
 		})
 	}
+}
+
+// manyAddresses does handshakes, each from another address.
+func manyAddresses(ctx context.Context, d *daemon) {
+	var last atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := last.Add(1); i <= 2468 && ctx.Err() == nil; i = last.Add(1) {
+				c, err := d.dialFrom(ctx, byte(20+i/250), byte(1+i%250))
+				if err != nil {
+					continue
+				}
+				megaki.NewConn(ctx, c, &d.config)
+				c.Close()
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // sleepingScript echoes, and sleeps before if it is asked to.

@@ -3,10 +3,12 @@
 package cmd
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -133,9 +135,9 @@ type quietVisitor struct {
 	failed []error
 }
 
-func newQuietVisitor(w *webDaemon, number byte) *quietVisitor {
+func newQuietVisitor(w *webDaemon, number byte, path string) *quietVisitor {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAs(ctx, 10, number, w.plain) }}
-	return &quietVisitor{Client: http.Client{Transport: transport, Timeout: 30 * time.Second}, url: "http://" + w.plain + "/http"}
+	return &quietVisitor{Client: http.Client{Transport: transport, Timeout: 30 * time.Second}, url: "http://" + w.plain + path}
 }
 
 func (q *quietVisitor) post() {
@@ -241,65 +243,83 @@ func TestLongAttacksByHTTP(t *testing.T) {
 		memory   int // MiB that it may take at its peak
 		open     int // descriptors that it may take
 		run      func(ctx context.Context, w *webDaemon)
+		visit    string // what the quiet clients post to; "": /http
+		sent     int64  // sent is at least so much at the end
 	}{
-		{"nothing, by HTTP", "", "", false, 32, 64, func(ctx context.Context, w *webDaemon) { <-ctx.Done() }},
-		{"HTTP/2, 200 connections with 250 half-sent requests to an HTTP server", "", "", false, 640, 450, func(ctx context.Context, w *webDaemon) {
+		{name: "nothing, by HTTP", memory: 32, open: 64, run: func(ctx context.Context, w *webDaemon) { <-ctx.Done() }},
+		{name: "HTTP/2, 200 connections with 250 half-sent requests to an HTTP server", memory: 640, open: 450, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 200, h2(w), time.Second, halfPosts("/http", &sent))
 		}},
-		{"HTTP/2, 200 connections with 250 half-sent requests to PHP-FPM", "", "", false, 640, 450, func(ctx context.Context, w *webDaemon) {
+		{name: "HTTP/2, 200 connections with 250 half-sent requests to PHP-FPM", memory: 640, open: 450, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 200, h2(w), time.Second, halfPosts("/fpm", &sent))
 		}},
-		{"1,000 half-sent requests of 60 KB", "", "", false, 192, 1300, func(ctx context.Context, w *webDaemon) {
+		{name: "1,000 half-sent requests of 60 KB", memory: 192, open: 1300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 1000, plain(w), time.Second, say("POST /fpm HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"+strings.Repeat("x", 59_000)))
 		}},
-		{"1,000 silent connections, of `max_connections: 1000`", "max_connections: 1000", "", false, 64, 1050, func(ctx context.Context, w *webDaemon) {
+		{name: "1,000 silent connections, of `max_connections: 1000`", listener: "max_connections: 1000", memory: 64, open: 1050, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 1000, plain(w), time.Second, say(""))
 		}},
-		{"3,000 heads of 60 KB that don't end", "", "", false, 320, 3300, func(ctx context.Context, w *webDaemon) {
+		{name: "3,000 heads of 60 KB that don't end", memory: 320, open: 3300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 3000, plain(w), time.Second, say("GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 60_000)))
 		}},
-		{"500 readers of 8 MiB that read nothing", "", "", false, 256, 1300, func(ctx context.Context, w *webDaemon) {
+		{name: "500 readers of 8 MiB that read nothing", memory: 256, open: 1300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 500, plain(w), time.Second, func(c net.Conn) error {
 				io.WriteString(c, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
 				<-ctx.Done()
 				return ctx.Err()
 			})
 		}},
-		{"a flood of refused requests", "", "", false, 64, 300, func(ctx context.Context, w *webDaemon) {
+		{name: "a flood of refused requests", memory: 64, open: 300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 8, plain(w), 0, say("GET /http HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"))
 		}},
-		{"a flood of requests without a route", "", "", false, 64, 300, func(ctx context.Context, w *webDaemon) {
+		{name: "a flood of requests without a route", memory: 64, open: 300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 8, plain(w), 0, say(strings.Repeat("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 1000)+"GET / HTTP/1.0\r\n\r\n"))
 		}},
-		{"a log that nobody reads", "", "", true, 64, 300, func(ctx context.Context, w *webDaemon) {
+		{name: "a log that nobody reads", deafLog: true, memory: 64, open: 300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 8, plain(w), 0, say("GET /nowhere HTTP/1.0\r\n\r\n"))
 		}},
-		{"HTTP/2, 1,000 connections with a body of 256 KiB that no backend reads", "", "", false, 560, 2300, func(ctx context.Context, w *webDaemon) {
+		{name: "HTTP/2, 1,000 connections with a body of 256 KiB that no backend reads", memory: 560, open: 2300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 1000, h2(w), time.Second, unreadBody(256<<10))
 		}},
-		{"HTTP/3, 1,500 connections with a body of 128 KiB that no backend reads", "", "", false, 400, 3300, func(ctx context.Context, w *webDaemon) {
+		{name: "HTTP/3, 1,500 connections with a body of 128 KiB that no backend reads", memory: 400, open: 3300, run: func(ctx context.Context, w *webDaemon) {
 			greedyHTTP3(ctx, w, 1500)
 		}},
-		{"3,000 TLS handshakes of 60 KB that don't end", "", "", false, 400, 3300, func(ctx context.Context, w *webDaemon) {
+		{name: "3,000 TLS handshakes of 60 KB that don't end", memory: 400, open: 3300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 3000, func(ctx context.Context) (net.Conn, error) { return dialAs(ctx, 9, 9, w.secure) }, time.Second, func(c net.Conn) error {
 				_, err := c.Write(longHello(60_000))
 				return err
 			})
 		}},
-		{"requests with 20,000 fields", "", "", false, 96, 300, func(ctx context.Context, w *webDaemon) {
+		{name: "requests with 20,000 fields", memory: 96, open: 300, run: func(ctx context.Context, w *webDaemon) {
 			greedy(ctx, 8, plain(w), 0, say("GET /http HTTP/1.1\r\nHost: x\r\n"+strings.Repeat("a:\r\n", 20_000)+"\r\n"))
 		}},
-		{"20 uploads of 50 MB to PHP-FPM that don't end, with `spool: {max_total: 256MiB}`", "", "spool: {max_total: 256MiB}", false, 192, 300, func(ctx context.Context, w *webDaemon) {
+		{name: "20 uploads of 50 MB to PHP-FPM that don't end, with `spool: {max_total: 256MiB}`", limits: "spool: {max_total: 256MiB}", memory: 192, open: 300, run: func(ctx context.Context, w *webDaemon) {
 			most := "POST /fpm HTTP/1.1\r\nHost: x\r\nContent-Length: 50000001\r\n\r\n" + strings.Repeat("x", 50_000_000)
 			greedy(ctx, 20, plain(w), time.Second, say(most))
 		}},
+		{name: "20 uploads of 50 MB to PHP-FPM at once, and again, with 64 MiB of disk for `spool: {dir: …}`", limits: "spool: {dir: SMALL}", memory: 192, open: 300, visit: "/fpm", sent: 100,
+			run: func(ctx context.Context, w *webDaemon) {
+				most := "POST /fpm HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n" + strings.Repeat("x", 50_000_000)
+				greedy(ctx, 20, plain(w), 0, func(c net.Conn) error {
+					go io.WriteString(c, most)
+					resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+					if err != nil {
+						return err
+					}
+					if resp.StatusCode == http.StatusInsufficientStorage {
+						sent.Add(1)
+					}
+					_, err = io.Copy(io.Discard, resp.Body)
+					return cmp.Or(err, io.EOF)
+				})
+			}},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			sent.Store(0)
-			w := startWeb(t, attack.listener, attack.limits, attack.deafLog)
+			w := startWeb(t, attack.listener, strings.ReplaceAll(attack.limits, "SMALL", smallDisk(t, attack.limits)), attack.deafLog)
 			visitors := make([]*quietVisitor, 20)
 			for i := range visitors {
-				visitors[i] = newQuietVisitor(w, byte(i+1))
+				visitors[i] = newQuietVisitor(w, byte(i+1), cmp.Or(attack.visit, "/http"))
 				visitors[i].post()
 			}
 			f := figures{mostMemory: attack.memory, mostOpen: attack.open, leastTook: 20 * 20}
@@ -350,11 +370,38 @@ func TestLongAttacksByHTTP(t *testing.T) {
 			if info, err := os.Stat(cmp.Or(w.log, os.DevNull)); err == nil && info.Mode().IsRegular() {
 				logged = info.Size()
 			}
-			t.Logf("%d half-sent HTTP/2 requests, %d KiB of log", sent.Load(), logged>>10)
+			t.Logf("%d of the attack's requests, %d KiB of log", sent.Load(), logged>>10)
+			if sent.Load() < attack.sent {
+				t.Errorf("%d of the attack's requests, want %d at least", sent.Load(), attack.sent)
+			}
 			f.check(t, attack.name)
 			if logged > 32<<20 {
 				t.Errorf("%d MiB were logged", logged>>20)
 			}
 		})
 	}
+}
+
+// smallDisk mounts a file system of 64 MiB until the test ends, if limits name SMALL.
+func smallDisk(t *testing.T, limits string) string {
+	t.Helper()
+	if !strings.Contains(limits, "SMALL") {
+		return ""
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount a small file system")
+	}
+	dir, err := os.MkdirTemp("", "mkd-test-") // the test's own has its name in it, with a comma
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(syscall.Unmount(dir, 0), os.Remove(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }

@@ -107,6 +107,9 @@ sessions: {%s}
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "sessions.secret"), bytes.Repeat([]byte("secret"), 6), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := megaki.CreateKeyFiles(filepath.Join(dir, "server.key")); err != nil {
 		t.Fatal(err)
 	}
