@@ -44,7 +44,8 @@ type LogAccess struct {
 
 	// `json` and `console` have all that is known of a request; `common` and
 	// `combined` are the formats of that name of nginx and Apache, for programs
-	// that read these. `auto` is that of `log.format`.
+	// that read these; a request that fails on this side then has a second line, in
+	// `log.format`, with the error. `auto` is that of `log.format`.
 	Format string `yaml:"format" default:"auto" oneof:"auto json combined common console"`
 }
 

@@ -16,7 +16,7 @@ const (
 	maxMethod = 32
 	maxHost   = 256
 	maxAgent  = 512
-	maxError  = 2 << 10
+	maxError  = 8 << 10 // a stack trace is long
 	MaxPath   = 1 << 10
 )
 
@@ -55,10 +55,11 @@ func (l *Logs) Wants(failed bool) (line, agent, id bool) {
 	if !r.all && !failed {
 		return false, false, false
 	}
-	return true, r.line.agent, r.line.id
+	return true, r.line.agent || failed && r.failure.agent, r.line.id || failed && r.failure.id
 }
 
-// Access logs a request. In a second there are no more lines than
+// Access logs a request. One that failed has a second line, if the format of its own
+// has no room for the error. In a second there are no more lines than
 // Options.AccessRate, and of requests with an error no more than a tenth of that:
 // these cost a client nothing. A client has at most three times what is still
 // free of a bound, as in package share, so that a flood from one client leaves
@@ -76,6 +77,10 @@ func (l *Logs) Access(r *Request) {
 	line := lines.Get().(*[]byte)
 	*line = rules.line.write((*line)[:0], r, now)
 	l.access.Write(*line)
+	if r.Failed && rules.failure.write != nil {
+		*line = rules.failure.write((*line)[:0], r, now)
+		l.access.Write(*line)
+	}
 	lines.Put(line)
 }
 

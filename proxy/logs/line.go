@@ -12,7 +12,7 @@ import (
 // lineFormat is a format of access lines.
 type lineFormat struct {
 	write     func(to []byte, r *Request, now time.Time) []byte // appends a line
-	agent, id bool                                              // the fields that it has, see Wants
+	agent, id bool                                              // the fields that it has, see Wants; those without an id have no error either
 }
 
 // newLineFormat returns a format by its name. terminal is whether the lines go to a

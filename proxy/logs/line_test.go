@@ -69,13 +69,35 @@ func TestWants(t *testing.T) {
 	}{
 		{"json", true, false, true, true},
 		{"combined", true, false, true, false},
-		{"common", true, true, false, false},
+		{"common", true, false, false, false},
+		{"common", true, true, true, true},
 		{"json", false, false, false, false},
 		{"json", false, true, true, true},
 	} {
 		l := open(t, &output{}, Options{Access: c.access, AccessFormat: c.format})
 		if line, agent, id := l.Wants(c.failed); line != (c.access || c.failed) || agent != c.wantAgent || id != c.wantID {
 			t.Errorf("%+v: %v, %v, %v", c, line, agent, id)
+		}
+	}
+}
+
+// TestFailureInCombined: the error of a request that failed, such as a script's
+// exception, is in a line of its own if the line of the request has no room for it.
+func TestFailureInCombined(t *testing.T) {
+	for format, want := range map[string]int{"combined": 3, "common": 3, "json": 2, "console": 2} {
+		var out output
+		l := open(t, &out, Options{Access: true, Format: "json", AccessFormat: format})
+		good := full()
+		good.Failed, good.Err, good.Status = false, nil, 200
+		l.Access(good)
+		l.Access(full())
+		l.Close()
+		lines := out.lines()
+		if n := len(lines); n != want {
+			t.Errorf("%s: %d lines, want %d: %q", format, n, want, lines)
+		}
+		if last := lines[len(lines)-1]; !strings.Contains(last, `"request_id":`) || !strings.Contains(strings.ReplaceAll(last, `": "`, `":"`), `"error":"no"`) {
+			t.Errorf("%s: the last line is %s", format, last)
 		}
 	}
 }

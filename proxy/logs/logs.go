@@ -68,6 +68,7 @@ type rules struct {
 	level   zapcore.Level
 	encoder zapcore.Encoder
 	line    lineFormat // of requests
+	failure lineFormat // of requests that failed, if line has no room for the error
 	all     bool       // whether each request makes a line
 }
 
@@ -103,6 +104,9 @@ func (l *Logs) Configure(out io.Writer, o Options) error {
 		o.AccessFormat = map[bool]string{true: "console", false: "json"}[console]
 	}
 	r.line, r.encoder = newLineFormat(o.AccessFormat, terminal), newEncoder(console, terminal)
+	if !r.line.id {
+		r.failure = newLineFormat(map[bool]string{true: "console", false: "json"}[console], terminal)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rules.Store(r)
