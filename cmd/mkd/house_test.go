@@ -66,6 +66,7 @@ var house = map[string]struct{ own, modules []string }{
 	// For packaging: linked only with the tag man.
 	"internal/manpages": {nil, []string{"github.com/spf13/cobra"}},
 	// For tests.
+	"internal/testserver/fakeserver":  {nil, nil},
 	"internal/testserver/pebble":      {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}},
 	"internal/testserver/nameserver":  {nil, []string{"github.com/miekg/dns"}},
 	"internal/testserver/phpfpm":      {nil, nil},

@@ -8,39 +8,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
-		}
-	}
-}
-
-// noLeaks checks that a test leaves no goroutine behind.
-func noLeaks(t *testing.T) {
-	before := runtime.NumGoroutine()
-	t.Cleanup(func() {
-		for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(2 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				buf := make([]byte, 1<<16)
-				t.Errorf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
-				return
-			}
-		}
-	})
-}
 
 // received is a request as a server sees it.
 type received struct {
@@ -183,73 +157,22 @@ func (c *fakeConn) readRequest() (*received, error) {
 
 func (c *fakeConn) say(parts ...string) { io.WriteString(c, strings.Join(parts, "")) }
 
-// fakeServer plays a server that handles each connection with f.
-type fakeServer struct {
-	address string
-	mu      sync.Mutex
-	count   int
-	open    []net.Conn
-}
-
-func (s *fakeServer) connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count
-}
-
 // serve starts a server on a unix socket, and returns a Transport to it. Both
 // end with the test.
-func serve(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeServer) {
+func serve(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeserver.Server) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "fcgi") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return serveOn(t, "unix", filepath.Join(dir, "s"), f)
+	return serveOn(t, fakeserver.Unix(t), f)
 }
 
-func serveTCP(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeServer) {
+func serveTCP(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeserver.Server) {
 	t.Helper()
-	return serveOn(t, "tcp", "127.0.0.1:0", f)
+	return serveOn(t, fakeserver.TCP(t), f)
 }
 
-func serveOn(t testing.TB, network, address string, f func(c *fakeConn)) (*Transport, *fakeServer) {
-	t.Helper()
-	l, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &fakeServer{address: l.Addr().String()}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.count++
-			s.open = append(s.open, nc)
-			c := &fakeConn{Conn: nc, br: bufio.NewReader(nc), n: s.count}
-			s.mu.Unlock()
-			all.Go(func() {
-				defer nc.Close()
-				f(c)
-			})
-		}
-	})
-	tr := &Transport{Network: network, Address: s.address, Call: with(simpleParams)}
-	t.Cleanup(func() {
-		tr.CloseIdleConnections()
-		l.Close()
-		s.mu.Lock()
-		for _, c := range s.open {
-			c.Close()
-		}
-		s.mu.Unlock()
-		all.Wait()
-	})
+func serveOn(t testing.TB, l net.Listener, f func(c *fakeConn)) (*Transport, *fakeserver.Server) {
+	s := fakeserver.Start(t, l, func(c net.Conn, n int) { f(&fakeConn{Conn: c, br: bufio.NewReader(c), n: n}) })
+	tr := &Transport{Network: s.Network, Address: s.Address, Call: with(simpleParams)}
+	t.Cleanup(tr.CloseIdleConnections)
 	return tr, s
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
@@ -17,7 +18,7 @@ const okHeader = "Content-Type: text/plain\r\n\r\n"
 // TestFaults: a server goes wrong in every way. None of it may look like a
 // whole response.
 func TestFaults(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	half := stdout(okHeader + "half")
 	for _, c := range []struct {
 		name   string
@@ -84,8 +85,8 @@ func TestFaults(t *testing.T) {
 				if e := failure(t, err); !e.Sent || e.Responded == c.quiet || e.Address != tr.Address || e.Timeout() {
 					t.Errorf("%+v", e)
 				}
-				if idle(tr) != 0 || s.connections() != 1 {
-					t.Errorf("%d idle connections, %d in all", idle(tr), s.connections())
+				if idle(tr) != 0 || s.Connections() != 1 {
+					t.Errorf("%d idle connections, %d in all", idle(tr), s.Connections())
 				}
 			})
 		}
@@ -95,7 +96,7 @@ func TestFaults(t *testing.T) {
 // TestMoreThanContentLength checks that bytes beyond the Content-Length are
 // dropped, that this is reported once, and that the connection isn't used again.
 func TestMoreThanContentLength(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	flood := strings.Repeat(stdout(strings.Repeat("x", 60_000)), 1000)
 	for _, c := range []struct{ name, says, want string }{
 		{"in one record", stdout("Content-Length: 3\r\n\r\nabc\n") + end(0), "abc"},
@@ -119,8 +120,8 @@ func TestMoreThanContentLength(t *testing.T) {
 				if err != nil || body != c.want || resp.ContentLength != int64(len(c.want)) {
 					t.Errorf("%.100q, %v", body, err)
 				}
-				if reports != n+1 || idle(tr) != 0 || s.connections() != n+1 {
-					t.Errorf("%d reports of %d responses; %d idle connections of %d", reports, n+1, idle(tr), s.connections())
+				if reports != n+1 || idle(tr) != 0 || s.Connections() != n+1 {
+					t.Errorf("%d reports of %d responses; %d idle connections of %d", reports, n+1, idle(tr), s.Connections())
 				}
 			}
 		})
@@ -138,7 +139,7 @@ func TestMoreThanContentLength(t *testing.T) {
 
 // TestEveryCut: a response ends at every byte; none but the whole one is whole.
 func TestEveryCut(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	whole := stderr("note\n") + record(1, 6, 1, "Status: 201\r\nContent-Type: text/plain\r\n\r\n", 3) + stdout("some text") + record(1, 7, 1, "", 2) +
 		stdout(" and more") + stdout("") + end(0)
 	cut := len(whole)
@@ -160,7 +161,7 @@ func TestEveryCut(t *testing.T) {
 
 // TestReadAfterAnError keeps an error, whoever asks again.
 func TestReadAfterAnError(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.readRequest()
 		f.say(stdout(okHeader + "half"))
@@ -181,7 +182,7 @@ func TestReadAfterAnError(t *testing.T) {
 }
 
 func TestCloseAborts(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	gone := make(chan error, 1)
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.readRequest()
@@ -220,7 +221,7 @@ func TestCloseAborts(t *testing.T) {
 // TestCloseOfACompleteResponse keeps the connection of a response that has come,
 // though nobody read it.
 func TestCloseOfACompleteResponse(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, responding(stdout(okHeader+"text")+stderr("x")+end(0)))
 	tr.KeepAlive = 1
 	for range 3 {
@@ -230,13 +231,13 @@ func TestCloseOfACompleteResponse(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	if s.connections() != 1 {
-		t.Errorf("%d connections", s.connections())
+	if s.Connections() != 1 {
+		t.Errorf("%d connections", s.Connections())
 	}
 }
 
 func TestErrorOutput(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	long := strings.Repeat("x", maxLine)
 	for _, c := range []struct {
 		parts []string
@@ -283,7 +284,7 @@ func TestErrorOutput(t *testing.T) {
 
 // TestFloodOfErrorOutput doesn't hold a reader up for longer than a read may take.
 func TestFloodOfErrorOutput(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.readRequest()
 		f.say(stdout(okHeader))

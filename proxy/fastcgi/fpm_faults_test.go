@@ -16,12 +16,13 @@ import (
 	"testing/iotest"
 	"time"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
 // TestFPMWorkerKilled kills a worker before and in the middle of its response.
 func TestFPMWorkerKilled(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 1)
 	for _, keep := range []int{0, 1} {
 		f.tr.KeepAlive = keep
@@ -44,7 +45,7 @@ func TestFPMWorkerKilled(t *testing.T) {
 			_, _, err := roundTripAll(f.tr, f.request(t, "POST", "do=silent"+query, ""))
 			failed <- err
 		}()
-		eventually(t, "the worker is busy", func() bool {
+		fakeserver.Eventually(t, "the worker is busy", func() bool {
 			return os.Remove(path+".begun") == nil
 		})
 		var n int
@@ -61,7 +62,7 @@ func TestFPMWorkerKilled(t *testing.T) {
 // TestFPMMaxRequests has workers end between requests: none of them is lost,
 // not even one that mustn't be sent twice.
 func TestFPMMaxRequests(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 3, "pm.max_requests = 5")
 	for _, keep := range []int{0, 1, 2} {
 		f.tr.KeepAlive = keep
@@ -94,7 +95,7 @@ func TestFPMMaxRequests(t *testing.T) {
 // TestFPMOverTCP does over TCP what goes another way there: a server's close may
 // be seen as a reset.
 func TestFPMOverTCP(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func TestFPMOverTCP(t *testing.T) {
 
 // TestFPMAllBusy has more requests than workers.
 func TestFPMAllBusy(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 1)
 	path, query := f.file("go")
 	resp, err := f.tr.RoundTrip(f.request(t, "GET", "do=hold"+query, ""))
@@ -168,7 +169,7 @@ func TestFPMAllBusy(t *testing.T) {
 // TestFPMRestarted restarts PHP-FPM while a connection is kept, and while an
 // response is in flight.
 func TestFPMRestarted(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 2)
 	f.tr.KeepAlive, f.tr.IdleTimeout = 2, time.Minute
 	_, before := f.do(t, "POST", "do=pid", "")
@@ -198,7 +199,7 @@ func TestFPMRestarted(t *testing.T) {
 // TestFPMReloaded has PHP-FPM reload under load, with a time for its workers to
 // finish: every response is complete, and that of its own request.
 func TestFPMReloaded(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, keep := range []int{0, 2} {
 		f := startFPM(t, 3)
 		f.tr.KeepAlive = keep
@@ -220,13 +221,13 @@ func TestFPMReloaded(t *testing.T) {
 		}
 		for range 3 {
 			before := ""
-			eventually(t, "the last reload is over", func() bool {
+			fakeserver.Eventually(t, "the last reload is over", func() bool {
 				resp, pid, err := roundTripAll(f.tr, f.request(t, "GET", "do=pid", ""))
 				before = pid
 				return err == nil && resp.StatusCode == 200
 			})
 			f.Signal(syscall.SIGUSR2)
-			eventually(t, "other workers are there", func() bool {
+			fakeserver.Eventually(t, "other workers are there", func() bool {
 				resp, after, err := roundTripAll(f.tr, f.request(t, "GET", "do=pid", ""))
 				return err == nil && resp.StatusCode == 200 && after != before
 			})
@@ -239,7 +240,7 @@ func TestFPMReloaded(t *testing.T) {
 // TestFPMFinishRequest: a script goes on after its response. The next request on
 // the kept connection waits for it, and gets its own response.
 func TestFPMFinishRequest(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 2)
 	f.tr.KeepAlive = 1
 	path, query := f.file("go")
@@ -271,7 +272,7 @@ func TestFPMFinishRequest(t *testing.T) {
 // TestFPMIdleConnectionsDontPin has idle connections end before they starve
 // others.
 func TestFPMIdleConnectionsDontPin(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 1)
 	f.tr.KeepAlive, f.tr.IdleTimeout = 1, 300*time.Millisecond
 	_, pid := f.do(t, "GET", "do=pid", "")
@@ -284,7 +285,7 @@ func TestFPMIdleConnectionsDontPin(t *testing.T) {
 // TestFPMBodyThatFails shows what a body that breaks off does: PHP runs the
 // script, and whoever asked gets an error.
 func TestFPMBodyThatFails(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 1)
 	broken := errors.New("the disk is broken")
 	for _, n := range []int64{1000, 1 << 20} {

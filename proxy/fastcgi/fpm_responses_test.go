@@ -17,11 +17,12 @@ import (
 	"sync"
 	"testing"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
 func TestFPMResponses(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 2)
 	for _, keep := range []int{0, 1} {
 		f.tr.KeepAlive = keep
@@ -71,7 +72,7 @@ func TestFPMResponses(t *testing.T) {
 }
 
 func TestFPMParams(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 1)
 	r := f.request(t, "POST", "do=env&x=a%20b", "abc")
 	r.URL.Path = "/kit.php/one/two"
@@ -108,7 +109,7 @@ func TestFPMParams(t *testing.T) {
 }
 
 func TestFPMForms(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 1)
 	r := f.request(t, "POST", "do=form", "a=1&b=x+y")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -124,7 +125,7 @@ func TestFPMForms(t *testing.T) {
 }
 
 func TestFPMLargeBodies(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 2)
 	f.tr.KeepAlive = 1
 	data := make([]byte, 20<<20)
@@ -146,7 +147,7 @@ func TestFPMLargeBodies(t *testing.T) {
 
 // TestFPMDownloadStreams has little memory taken by a long response.
 func TestFPMDownloadStreams(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 1)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -178,7 +179,7 @@ func TestFPMDownloadStreams(t *testing.T) {
 }
 
 func TestFPMErrorOutput(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 1)
 	var got []string
 	f.tr.Call = also(f.tr.Call, func(c *Call, _ *http.Request) { c.Stderr = func(line string) { got = append(got, line) } })
@@ -198,7 +199,7 @@ func TestFPMErrorOutput(t *testing.T) {
 }
 
 func TestFPMConcurrency(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	f := startFPM(t, 4)
 	for _, keep := range []int{0, 3} {
 		f.tr.KeepAlive = keep

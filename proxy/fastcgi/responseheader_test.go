@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
 func TestHeaders(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, c := range []struct {
 		name, says string
 		code       int
@@ -72,7 +73,7 @@ func TestHeaders(t *testing.T) {
 }
 
 func TestHeadersThatArent(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, says := range []string{
 		"\r\nbody", "\n", "no colon\r\n\r\n", ": no name\r\n\r\n", "Bad Name: x\r\n\r\n", "Name : x\r\n\r\n", "A: b\r\n folded\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n\r\n", "Nä: x\r\n\r\n", "A: b\x00c\r\n\r\n", "A: b\rc\r\n\r\n", "A: b\x1b\r\n\r\n", "A: \x7f\r\n\r\n", "A\r: b\r\n\r\n", "\x00: b\r\n\r\n",
@@ -101,7 +102,7 @@ func TestHeadersThatArent(t *testing.T) {
 }
 
 func TestMaxHeader(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	header := "X: " + strings.Repeat("x", 91) + "\r\n\r\n" // 98 bytes
 	tr, _ := serve(t, responding(stdout(header+"a body that doesn't count"), end(0)))
 	tr.MaxHeader = 98
@@ -115,7 +116,7 @@ func TestMaxHeader(t *testing.T) {
 }
 
 func TestHEAD(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	wait := make(chan struct{})
 	tr, s := serve(t, func(f *fakeConn) {
 		for {
@@ -142,14 +143,14 @@ func TestHEAD(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	if s.connections() != 1 {
-		t.Errorf("%d connections", s.connections())
+	if s.Connections() != 1 {
+		t.Errorf("%d connections", s.Connections())
 	}
 }
 
 // TestBodylessFreesItsConnection needs nobody to read a body that can't be there.
 func TestBodylessFreesItsConnection(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, responding(stdout("Status: 204\r\n\r\n")+end(0)))
 	tr.KeepAlive = 1
 	resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
@@ -160,7 +161,7 @@ func TestBodylessFreesItsConnection(t *testing.T) {
 
 // TestLengthOfWhole: the length is known of what has come with its end.
 func TestLengthOfWhole(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	head := stdout("A: b\r\n\r\n")
 	for _, c := range []struct {
 		says   string
@@ -190,7 +191,7 @@ func TestLengthOfWhole(t *testing.T) {
 
 // TestReceived checks that a body reports when all of it has been received.
 func TestReceived(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for name, c := range map[string]struct {
 		says string
 		want bool

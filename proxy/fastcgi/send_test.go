@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
@@ -34,7 +35,7 @@ func requestWith(t *testing.T, body io.Reader, length int64) (*http.Request, *wa
 
 // TestBodies sends bodies of every kind of length, read in every way.
 func TestBodies(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		for {
 			r, err := f.readRequest()
@@ -67,7 +68,7 @@ func TestBodies(t *testing.T) {
 
 // TestBodiesThatFail never shows the server a whole body.
 func TestBodiesThatFail(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	broken := errors.New("the disk is broken")
 	for _, n := range []int64{0, 10, 40000, 1 << 20} {
 		xs := func(n int64) io.Reader { return strings.NewReader(strings.Repeat("x", max(0, int(n)))) }
@@ -107,8 +108,8 @@ func TestBodiesThatFail(t *testing.T) {
 					t.Error("the body isn't closed")
 				}
 				if n <= smallBody {
-					if e := failure(t, err); e.Sent || s.connections() != 0 {
-						t.Errorf("%+v, %d connections", e, s.connections())
+					if e := failure(t, err); e.Sent || s.Connections() != 0 {
+						t.Errorf("%+v, %d connections", e, s.Connections())
 					}
 					return
 				}
@@ -121,7 +122,7 @@ func TestBodiesThatFail(t *testing.T) {
 }
 
 func TestRequestsThatCantBeSent(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, responding(end(0)))
 	broken := errors.New("no such script")
 	for _, c := range []struct {
@@ -155,15 +156,15 @@ func TestRequestsThatCantBeSent(t *testing.T) {
 	if _, err := tr.RoundTrip(newRequest(t, "GET", "")); err == nil {
 		t.Error("no Params, and no error")
 	}
-	if s.connections() != 0 {
-		t.Errorf("%d connections", s.connections())
+	if s.Connections() != 0 {
+		t.Errorf("%d connections", s.Connections())
 	}
 }
 
 // TestEarlyResponse has a server response at length before it reads the body: both
 // would wait for ever, if only one thing were done at a time.
 func TestEarlyResponse(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	part := stdout(strings.Repeat("y", 60000))
 	for _, c := range []struct {
 		name  string
@@ -210,7 +211,7 @@ func TestEarlyResponse(t *testing.T) {
 // TestEarlyResponseToASmallRequest has parameters that the server's socket can't
 // hold, to be written in the background.
 func TestEarlyResponseToASmallRequest(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	params := []Param{{"CONTENT_LENGTH", "4"}}
 	for range 100 {
 		params = append(params, Param{"X", strings.Repeat("x", 60000)})
@@ -238,7 +239,7 @@ func TestEarlyResponseToASmallRequest(t *testing.T) {
 
 // TestSlowUpload takes longer than the timeout, but never stands still.
 func TestSlowUpload(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		if _, err := f.readHead(); err != nil {
 			t.Error(err)
@@ -263,7 +264,7 @@ func TestSlowUpload(t *testing.T) {
 
 // TestBodyThatBlocks is a body whose Read returns only when it is closed.
 func TestBodyThatBlocks(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.readHead()
 		f.say(stdout(okHeader+"text"), end(0))

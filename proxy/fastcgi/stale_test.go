@@ -5,12 +5,14 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"mkd/internal/testserver/fakeserver"
 )
 
 // TestStaleConnections closes a kept connection while it is idle: this is seen
 // before anything is sent, so that even a POST is safe.
 func TestStaleConnections(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for name, last := range map[string]string{"closed": "", "closed after a word out of turn": stdout("x"), "a word out of turn": "-"} {
 		closed := make(chan struct{}, 10)
 		wait := make(chan struct{})
@@ -34,8 +36,8 @@ func TestStaleConnections(t *testing.T) {
 			if _, body, err := roundTripAll(tr, newRequest(t, "POST", "body")); body != "text" || err != nil {
 				t.Errorf("%s: %q, %v", name, body, err)
 			}
-			if idle(tr) != 1 || s.connections() != i+1 {
-				t.Errorf("%s: %d idle, %d connections", name, idle(tr), s.connections())
+			if idle(tr) != 1 || s.Connections() != i+1 {
+				t.Errorf("%s: %d idle, %d connections", name, idle(tr), s.Connections())
 			}
 			wait <- struct{}{}
 			<-closed
@@ -46,7 +48,7 @@ func TestStaleConnections(t *testing.T) {
 
 // TestUnrepeatableRequests don't get a connection that may be about to be closed.
 func TestUnrepeatableRequests(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, responding(stdout(okHeader)+end(0)))
 	tr.KeepAlive = 1
 	for i, c := range []struct {
@@ -57,8 +59,8 @@ func TestUnrepeatableRequests(t *testing.T) {
 		if c.old {
 			age(tr)
 		}
-		if _, _, err := roundTripAll(tr, newRequest(t, c.method, "body")); err != nil || s.connections() != c.want || idle(tr) != 1 {
-			t.Errorf("%d: %d connections, %v", i, s.connections(), err)
+		if _, _, err := roundTripAll(tr, newRequest(t, c.method, "body")); err != nil || s.Connections() != c.want || idle(tr) != 1 {
+			t.Errorf("%d: %d connections, %v", i, s.Connections(), err)
 		}
 	}
 }
@@ -67,7 +69,7 @@ func TestUnrepeatableRequests(t *testing.T) {
 // isn't sent again here, whatever it is: the error reports what happened, and who
 // chooses the servers decides.
 func TestStaleUnderTheRequest(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	large := strings.Repeat("x", 3*smallBody)
 	for _, c := range []struct {
 		name, method, body string
@@ -103,8 +105,8 @@ func TestStaleUnderTheRequest(t *testing.T) {
 			if e := failure(t, err); !e.Sent || !e.Reused || e.Responded != (c.says != "") || e.Stale() != c.stale {
 				t.Errorf("%+v, stale: %t", e, e.Stale())
 			}
-			if s.connections() != 1 {
-				t.Errorf("%d connections", s.connections())
+			if s.Connections() != 1 {
+				t.Errorf("%d connections", s.Connections())
 			}
 		})
 	}
@@ -112,11 +114,11 @@ func TestStaleUnderTheRequest(t *testing.T) {
 
 // TestNotStaleOnANewConnection dies under the first request of a connection.
 func TestNotStaleOnANewConnection(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, func(f *fakeConn) { f.readRequest() })
 	tr.KeepAlive = 3
 	_, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
-	if e := failure(t, err); !e.Sent || e.Responded || e.Stale() || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
-		t.Errorf("%+v, %d connections", e, s.connections())
+	if e := failure(t, err); !e.Sent || e.Responded || e.Stale() || !errors.Is(err, io.ErrUnexpectedEOF) || s.Connections() != 1 {
+		t.Errorf("%+v, %d connections", e, s.Connections())
 	}
 }

@@ -12,11 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
 func TestOneWriteForASmallRequest(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	var got []byte
 	tr, _ := serve(t, func(f *fakeConn) {
 		buf := make([]byte, 100000)
@@ -33,7 +34,7 @@ func TestOneWriteForASmallRequest(t *testing.T) {
 }
 
 func TestKeepAlive(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, responding(stdout(okHeader+"text")+end(0)))
 	get := func() {
 		t.Helper()
@@ -44,15 +45,15 @@ func TestKeepAlive(t *testing.T) {
 	for range 3 {
 		get()
 	}
-	if s.connections() != 3 || idle(tr) != 0 {
-		t.Errorf("%d connections, %d idle", s.connections(), idle(tr))
+	if s.Connections() != 3 || idle(tr) != 0 {
+		t.Errorf("%d connections, %d idle", s.Connections(), idle(tr))
 	}
 	tr.KeepAlive = 2
 	for range 5 {
 		get()
 	}
-	if s.connections() != 4 || idle(tr) != 1 {
-		t.Errorf("%d connections, %d idle", s.connections(), idle(tr))
+	if s.Connections() != 4 || idle(tr) != 1 {
+		t.Errorf("%d connections, %d idle", s.Connections(), idle(tr))
 	}
 	var bodies []io.ReadCloser
 	for range 5 {
@@ -66,8 +67,8 @@ func TestKeepAlive(t *testing.T) {
 		io.Copy(io.Discard, b)
 		b.Close()
 	}
-	if s.connections() != 8 || idle(tr) != 2 {
-		t.Errorf("%d connections, %d idle", s.connections(), idle(tr))
+	if s.Connections() != 8 || idle(tr) != 2 {
+		t.Errorf("%d connections, %d idle", s.Connections(), idle(tr))
 	}
 	tr.CloseIdleConnections()
 	if idle(tr) != 0 {
@@ -77,11 +78,11 @@ func TestKeepAlive(t *testing.T) {
 	tr.CloseIdleConnections()
 	tr.IdleTimeout = 10 * time.Millisecond
 	get()
-	eventually(t, "the idle connection is closed", func() bool { return idle(tr) == 0 })
+	fakeserver.Eventually(t, "the idle connection is closed", func() bool { return idle(tr) == 0 })
 }
 
 func TestNobodyThere(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, nil)
 	tr.Address += "-not"
 	for _, body := range []string{"", "body", strings.Repeat("x", 2*smallBody)} {
@@ -98,7 +99,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestOverTCP(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serveTCP(t, responding(stdout(okHeader+"text")+end(0)))
 	tr.KeepAlive = 1
 	for range 3 {
@@ -109,7 +110,7 @@ func TestOverTCP(t *testing.T) {
 }
 
 func TestTimeouts(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	short := 150 * time.Millisecond
 	silent := func(f *fakeConn) {
 		f.readRequest()
@@ -184,19 +185,19 @@ func TestTimeouts(t *testing.T) {
 }
 
 func TestContextOverBeforehand(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, responding(end(0)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := tr.RoundTrip(newRequest(t, "GET", "").WithContext(ctx))
-	if e := failure(t, err); e.Sent || !errors.Is(err, context.Canceled) || s.connections() != 0 {
-		t.Errorf("%+v, %d connections", e, s.connections())
+	if e := failure(t, err); e.Sent || !errors.Is(err, context.Canceled) || s.Connections() != 0 {
+		t.Errorf("%+v, %d connections", e, s.Connections())
 	}
 }
 
 // TestContextEndsAStream ends a response that comes without a pause.
 func TestContextEndsAStream(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.readRequest()
 		f.say(stdout(okHeader))
@@ -215,7 +216,7 @@ func TestContextEndsAStream(t *testing.T) {
 
 // TestContextAfterTheEnd doesn't touch a connection that is another's by then.
 func TestContextAfterTheEnd(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, func(f *fakeConn) {
 		for {
 			if _, err := f.readRequest(); err != nil {
@@ -235,13 +236,13 @@ func TestContextAfterTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s.connections() != 1 {
-		t.Errorf("%d connections", s.connections())
+	if s.Connections() != 1 {
+		t.Errorf("%d connections", s.Connections())
 	}
 }
 
 func TestConcurrency(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		for {
 			r, err := f.readRequest()

@@ -58,7 +58,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 				if c.body != "" {
 					body = strings.NewReader(c.body)
 				}
-				r, err := http.NewRequest(method, "http://"+s.address+"/path", body)
+				r, err := http.NewRequest(method, "http://"+s.Address+"/path", body)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -78,7 +78,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 				}
 				return time.Since(start)
 			}
-			nc, err := (&Transport{Address: s.address}).connect(b.Context(), nil)
+			nc, err := (&Transport{Address: s.Address}).connect(b.Context(), nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -6,39 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
-		}
-	}
-}
-
-// noLeaks checks that a test leaves no goroutine behind.
-func noLeaks(t *testing.T) {
-	before := runtime.NumGoroutine()
-	t.Cleanup(func() {
-		for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(2 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				buf := make([]byte, 1<<16)
-				t.Errorf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
-				return
-			}
-		}
-	})
-}
 
 // fakeConn is a server's end of a connection.
 type fakeConn struct {
@@ -88,76 +62,22 @@ func (c *fakeConn) read() (received, error) {
 
 func (c *fakeConn) say(parts ...string) { io.WriteString(c, strings.Join(parts, "")) }
 
-// fakeServer plays a server that handles each connection with f.
-type fakeServer struct {
-	address string
-	mu      sync.Mutex
-	count   int
-	open    []net.Conn
-}
-
-func (s *fakeServer) connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count
-}
-
 // serve starts a server on TCP, and returns a Transport to it. Both end with the
 // test.
-func serve(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeServer) {
+func serve(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeserver.Server) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return serveOn(t, l, f)
+	return serveOn(t, fakeserver.TCP(t), f)
 }
 
 // serveUnix does so on a unix socket.
-func serveUnix(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeServer) {
+func serveUnix(t testing.TB, f func(c *fakeConn)) (*Transport, *fakeserver.Server) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "up") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := net.Listen("unix", filepath.Join(dir, "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return serveOn(t, l, f)
+	return serveOn(t, fakeserver.Unix(t), f)
 }
 
-func serveOn(t testing.TB, l net.Listener, f func(c *fakeConn)) (*Transport, *fakeServer) {
-	s := &fakeServer{address: l.Addr().String()}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.count++
-			s.open = append(s.open, nc)
-			c := &fakeConn{Conn: nc, br: bufio.NewReader(nc), n: s.count}
-			s.mu.Unlock()
-			all.Go(func() {
-				defer nc.Close()
-				f(c)
-			})
-		}
-	})
-	tr := &Transport{Network: l.Addr().Network(), Address: s.address}
+func serveOn(t testing.TB, l net.Listener, f func(c *fakeConn)) (*Transport, *fakeserver.Server) {
+	tr := &Transport{Network: l.Addr().Network(), Address: l.Addr().String()}
 	t.Cleanup(func() {
-		tr.CloseIdleConnections()
-		l.Close()
-		s.mu.Lock()
-		for _, c := range s.open {
-			c.Close()
-		}
-		s.mu.Unlock()
-		all.Wait()
 		if n := tr.Active(); n != 0 {
 			t.Errorf("%d requests are left in flight", n)
 		}
@@ -165,6 +85,8 @@ func serveOn(t testing.TB, l net.Listener, f func(c *fakeConn)) (*Transport, *fa
 			t.Errorf("%d connections are counted, %d wait", tr.inUse, len(tr.waiters))
 		}
 	})
+	s := fakeserver.Start(t, l, func(c net.Conn, n int) { f(&fakeConn{Conn: c, br: bufio.NewReader(c), n: n}) })
+	t.Cleanup(tr.CloseIdleConnections)
 	return tr, s
 }
 

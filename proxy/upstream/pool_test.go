@@ -11,12 +11,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mkd/internal/testserver/fakeserver"
 )
 
 // TestReuse uses one connection for all requests, the one used last first.
 func TestReuse(t *testing.T) {
-	noLeaks(t)
-	for name, start := range map[string]func(testing.TB, func(*fakeConn)) (*Transport, *fakeServer){"tcp": serve, "unix": serveUnix} {
+	fakeserver.NoLeaks(t)
+	for name, start := range map[string]func(testing.TB, func(*fakeConn)) (*Transport, *fakeserver.Server){"tcp": serve, "unix": serveUnix} {
 		var mu sync.Mutex
 		used := make(map[int]int)
 		tr, s := start(t, func(f *fakeConn) {
@@ -47,8 +49,8 @@ func TestReuse(t *testing.T) {
 				t.Error(body, err)
 			}
 		}
-		if s.connections() != 2 || used[1] != 21 || used[2] != 1 {
-			t.Errorf("%s: %d connections, used %v", name, s.connections(), used)
+		if s.Connections() != 2 || used[1] != 21 || used[2] != 1 {
+			t.Errorf("%s: %d connections, used %v", name, s.Connections(), used)
 		}
 	}
 }
@@ -56,7 +58,7 @@ func TestReuse(t *testing.T) {
 // TestStale closes a kept connection, or sends something on it, while it is idle:
 // this is seen before anything is sent, so that even a POST is safe.
 func TestStale(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for name, last := range map[string]string{"closed": "", "a word and closed": ok, "a word": "-x", "a response": "-" + ok} {
 		wait, said := make(chan bool), make(chan bool)
 		tr, s := serve(t, func(f *fakeConn) {
@@ -82,8 +84,8 @@ func TestStale(t *testing.T) {
 			if _, body, err := roundTripAll(tr, r); err != nil || body != "text" {
 				t.Errorf("%s: %q, %v", name, body, err)
 			}
-			if s.connections() != i+1 {
-				t.Errorf("%s: %d connections", name, s.connections())
+			if s.Connections() != i+1 {
+				t.Errorf("%s: %d connections", name, s.Connections())
 			}
 			wait <- true
 			<-said
@@ -94,7 +96,7 @@ func TestStale(t *testing.T) {
 // TestDiesUnderRequest has a kept connection be closed when it has got a
 // request: it isn't sent again, and the error reports how far it came.
 func TestDiesUnderRequest(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for says, responded := range map[string]bool{"": false, "H": true} {
 		for _, size := range []int{0, 10, smallBody + 1} {
 			tr, s := serve(t, func(f *fakeConn) {
@@ -108,8 +110,8 @@ func TestDiesUnderRequest(t *testing.T) {
 			}
 			_, _, err := roundTripAll(tr, newRequest(t, "PUT", strings.Repeat("x", size)))
 			e := failure(t, err)
-			if !e.Sent || e.Responded != responded || !e.Reused || e.Stale() == responded || !errors.Is(err, io.ErrUnexpectedEOF) || s.connections() != 1 {
-				t.Errorf("%q, %d: %+v, %d connections", says, size, e, s.connections())
+			if !e.Sent || e.Responded != responded || !e.Reused || e.Stale() == responded || !errors.Is(err, io.ErrUnexpectedEOF) || s.Connections() != 1 {
+				t.Errorf("%q, %d: %+v, %d connections", says, size, e, s.Connections())
 			}
 		}
 	}
@@ -117,7 +119,7 @@ func TestDiesUnderRequest(t *testing.T) {
 
 // TestIdle checks when idle connections are closed, and refused.
 func TestIdle(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	hold := func(t *testing.T, tr *Transport, n int) {
 		t.Helper()
 		var all []*http.Response
@@ -136,9 +138,9 @@ func TestIdle(t *testing.T) {
 		tr, _ := serve(t, responding(ok))
 		tr.IdleTimeout = 20 * time.Millisecond
 		hold(t, tr, 3)
-		eventually(t, "all are closed", func() bool { return idle(tr) == 0 })
+		fakeserver.Eventually(t, "all are closed", func() bool { return idle(tr) == 0 })
 		hold(t, tr, 3)
-		eventually(t, "all are closed again", func() bool { return idle(tr) == 0 })
+		fakeserver.Eventually(t, "all are closed again", func() bool { return idle(tr) == 0 })
 	})
 	t.Run("number", func(t *testing.T) {
 		tr, _ := serve(t, responding(ok))
@@ -163,8 +165,8 @@ func TestIdle(t *testing.T) {
 		k.Until = time.Now().Add(-time.Second)
 		tr.idle.Put(k, 1)
 		hold(t, tr, 1)
-		if s.connections() != 2 {
-			t.Errorf("%d connections", s.connections())
+		if s.Connections() != 2 {
+			t.Errorf("%d connections", s.Connections())
 		}
 		c := tr.kept(time.Now())
 		c.born = time.Now().Add(-maxAge)
@@ -186,7 +188,7 @@ func TestIdle(t *testing.T) {
 // TestQueue checks the limit of connections, and the order in which it lets
 // requests through.
 func TestQueue(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	next := make(chan string)
 	tr, s := serve(t, func(f *fakeConn) {
 		for {
@@ -206,7 +208,7 @@ func TestQueue(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		eventually(t, "it waits", func() bool {
+		fakeserver.Eventually(t, "it waits", func() bool {
 			tr.mu.Lock()
 			defer tr.mu.Unlock()
 			return tr.inUse == 1 && len(tr.waiters) == i
@@ -225,13 +227,13 @@ func TestQueue(t *testing.T) {
 		}
 	}
 	all.Wait()
-	if n := s.connections(); n != 1 {
+	if n := s.Connections(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
 }
 
 func TestQueueTimeout(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, wait := range []time.Duration{20 * time.Millisecond, 150 * time.Millisecond} {
 		tr, _ := serve(t, responding(ok))
 		tr.MaxConnections, tr.QueueTimeout = 1, wait
@@ -262,7 +264,7 @@ func TestQueueTimeout(t *testing.T) {
 // and breaks responses off at random. An response that is whole is that to its own
 // request, and no request is run twice.
 func TestNoMixing(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	var mu sync.Mutex
 	seen := make(map[string]int)
 	tr, _ := serve(t, func(f *fakeConn) {

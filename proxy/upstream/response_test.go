@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
 // TestResponses checks how responses are understood, and whether the connection is
 // kept after them. Each is sent at once and, a second time, byte by byte.
 func TestResponses(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, c := range []struct {
 		name, method, response string
 		status                 int
@@ -103,7 +104,7 @@ func TestResponses(t *testing.T) {
 
 // TestMalformedResponses checks that none of them is believed.
 func TestMalformedResponses(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	const head = "HTTP/1.1 200 OK\r\n"
 	for name, c := range map[string]struct {
 		response string
@@ -188,7 +189,7 @@ func TestMalformedResponses(t *testing.T) {
 
 // TestReceived checks that a body reports when all of it has been received.
 func TestReceived(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	more := make(chan struct{})
 	tr, _ := serve(t, func(f *fakeConn) {
 		for _, wait := range []bool{false, true} {
@@ -237,7 +238,7 @@ func TestReceived(t *testing.T) {
 // TestMoreThanContentLength checks that bytes beyond the Content-Length are
 // dropped, that this is reported once, and that the connection isn't used again.
 func TestMoreThanContentLength(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 	for _, size := range []int{0, 4, roundtrip.ReaderSize, roundtrip.ReaderSize + 1, 1 << 20} {
 		for _, excess := range []string{"\n", ok, strings.Repeat("x", 100_000)} {
@@ -256,8 +257,8 @@ func TestMoreThanContentLength(t *testing.T) {
 				if _, got, err := roundTripAll(with, newRequest(t, "GET", "")); err != nil || got != body {
 					t.Errorf("%d bytes: %d came, %v", size, len(got), err)
 				}
-				if reports != n+1 || idle(tr) != 0 || s.connections() != n+1 {
-					t.Errorf("%d bytes and %d: %d reports of %d responses; %d idle connections of %d", size, len(excess), reports, n+1, idle(tr), s.connections())
+				if reports != n+1 || idle(tr) != 0 || s.Connections() != n+1 {
+					t.Errorf("%d bytes and %d: %d reports of %d responses; %d idle connections of %d", size, len(excess), reports, n+1, idle(tr), s.Connections())
 				}
 			}
 		}
@@ -266,7 +267,7 @@ func TestMoreThanContentLength(t *testing.T) {
 
 // TestEveryCut cuts responses at each byte: none of the pieces passes for whole.
 func TestEveryCut(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, response := range []string{ok, "HTTP/1.1 103 x\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n2;x\r\nxt\r\n0\r\nB: c\r\n\r\n"} {
 		n := make(chan int, 1)
 		tr, _ := serve(t, func(f *fakeConn) {
@@ -302,7 +303,7 @@ func (e eventFuncs) Excess()                                { e.excess() }
 
 // TestInformational checks that 1xx responses go to whoever asks for them.
 func TestInformational(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, responding("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"+ok))
 	refused := errors.New("refused")
 	for _, want := range []error{nil, refused} {
@@ -323,7 +324,7 @@ func TestInformational(t *testing.T) {
 
 // TestClose closes a response's body at various times.
 func TestClose(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, responding(ok))
 	// All of it has come: the connection is kept.
 	resp, err := tr.RoundTrip(newRequest(t, "GET", ""))
@@ -331,8 +332,8 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if idle(tr) != 1 || s.connections() != 1 {
-		t.Errorf("%d idle, %d connections", idle(tr), s.connections())
+	if idle(tr) != 1 || s.Connections() != 1 {
+		t.Errorf("%d idle, %d connections", idle(tr), s.Connections())
 	}
 	if _, err := resp.Body.Read(make([]byte, 1)); !errors.Is(err, roundtrip.ErrClosed) {
 		t.Error(err)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mkd/internal/testserver/fakeserver"
 )
 
 type testConfigs struct{ server, client *tls.Config }
@@ -47,7 +49,7 @@ func testTLS(t testing.TB) testConfigs {
 }
 
 // serveTLS starts a server that speaks TLS.
-func serveTLS(t testing.TB, version uint16, f func(c *fakeConn, tc *tls.Conn)) (*Transport, *fakeServer) {
+func serveTLS(t testing.TB, version uint16, f func(c *fakeConn, tc *tls.Conn)) (*Transport, *fakeserver.Server) {
 	t.Helper()
 	configs := testTLS(t)
 	configs.server.MaxVersion = version
@@ -65,7 +67,7 @@ func serveTLS(t testing.TB, version uint16, f func(c *fakeConn, tc *tls.Conn)) (
 // tickets of 1.3 notwithstanding, that bodies of all sizes pass, and that
 // sessions are resumed.
 func TestTLS(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		resumed, last := make(chan bool, 1), 0
 		tr, s := serveTLS(t, version, func(f *fakeConn, tc *tls.Conn) {
@@ -83,8 +85,8 @@ func TestTLS(t *testing.T) {
 		})
 		for i, size := range []int{0, 1, 1000, tlsRecord, tlsRecord + 1, smallBody, smallBody + 1, 1 << 20, 0} {
 			_, body, err := roundTripAll(tr, newRequest(t, "POST", strings.Repeat("x", size)))
-			if err != nil || body != "POST" || s.connections() != 1 {
-				t.Fatalf("%x, %d: %q, %v, %d connections", version, i, body, err, s.connections())
+			if err != nil || body != "POST" || s.Connections() != 1 {
+				t.Fatalf("%x, %d: %q, %v, %d connections", version, i, body, err, s.Connections())
 			}
 		}
 		if <-resumed {
@@ -99,7 +101,7 @@ func TestTLS(t *testing.T) {
 
 // TestTLSLate: a server sends something while the connection is idle.
 func TestTLSLate(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for name, c := range map[string]struct {
 		late func(f *fakeConn, tc *tls.Conn)
 		kept bool
@@ -138,7 +140,7 @@ func TestTLSLate(t *testing.T) {
 					<-done
 				}
 			}
-			if n := s.connections(); (n == 1) != c.kept {
+			if n := s.Connections(); (n == 1) != c.kept {
 				t.Errorf("%d connections", n)
 			}
 		})
@@ -148,7 +150,7 @@ func TestTLSLate(t *testing.T) {
 // TestTLSTickets has session tickets wait on a connection on which nothing else
 // came: they don't make it unusable.
 func TestTLSTickets(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	greeted := make(chan bool)
 	tr, _ := serveTLS(t, tls.VersionTLS13, func(f *fakeConn, tc *tls.Conn) {
 		tc.Handshake()
@@ -185,7 +187,7 @@ func (c *countingCache) Put(key string, session *tls.ClientSessionState) {
 // TestTruncated checks that a response which ends with the connection is whole
 // only if TLS announces that it does.
 func TestTruncated(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, polite := range []bool{true, false} {
 		tr, _ := serveTLS(t, 0, func(f *fakeConn, tc *tls.Conn) {
 			f.read()
@@ -204,7 +206,7 @@ func TestTruncated(t *testing.T) {
 
 // TestTLSFaults checks failed handshakes: nothing was sent.
 func TestTLSFaults(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	stranger := testTLS(t).client
 	for name, c := range map[string]func() *Transport{
 		"unknown authority": func() *Transport {

@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
 // TestRequests checks what is sent, byte by byte.
 func TestRequests(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	large := strings.Repeat("x", smallBody+1)
 	for _, c := range []struct {
 		name, method, body string
@@ -100,7 +101,7 @@ func (d dataWithEOF) Read(p []byte) (int, error) {
 // TestRefusedRequests checks that nothing which could be taken for more than one
 // request is sent, nor quoted in the error.
 func TestRefusedRequests(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, s := serve(t, responding(ok))
 	for name, edit := range map[string]func(r *http.Request){
 		"LF in a value":      func(r *http.Request) { r.Header["A"] = []string{"secret\nB: x"} },
@@ -134,14 +135,14 @@ func TestRefusedRequests(t *testing.T) {
 			t.Errorf("%s: read %d times, closed %t", name, reads, closed)
 		}
 	}
-	if n := s.connections(); n != 0 {
+	if n := s.Connections(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
 }
 
 // TestBodies have another length than they say, or can't be read.
 func TestBodies(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	broken := errors.New("broken")
 	for _, c := range []struct {
 		name   string
@@ -181,7 +182,7 @@ func TestBodies(t *testing.T) {
 			if c.sent && <-whole {
 				t.Error("the server saw a whole request")
 			}
-			eventually(t, "it was dialled", func() bool { return s.connections() == 1 })
+			fakeserver.Eventually(t, "it was dialled", func() bool { return s.Connections() == 1 })
 			if !c.sent && idle(tr) != 1 {
 				t.Errorf("%d idle", idle(tr))
 			}

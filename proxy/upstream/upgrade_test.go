@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"testing"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
@@ -21,7 +22,7 @@ const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUp
 
 // TestUpgrade speaks another protocol after 101, over plain TCP and TLS.
 func TestUpgrade(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	echo := func(f *fakeConn, end func() error) {
 		f.readHead()
 		f.say("HTTP/1.1 103 x\r\n\r\n", switching, "early")
@@ -71,7 +72,7 @@ func TestUpgrade(t *testing.T) {
 
 // TestNoUpgrade checks what a server may do in place of a right 101.
 func TestNoUpgrade(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for name, c := range map[string]struct {
 		response string
 		want     error

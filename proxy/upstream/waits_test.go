@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
@@ -39,7 +40,7 @@ func silent(says string) func(f *fakeConn) {
 }
 
 func TestTimeouts(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, c := range []struct {
 		name, says string
 		set        func(tr *Transport)
@@ -72,7 +73,7 @@ func TestTimeouts(t *testing.T) {
 
 // TestDrip: a server sends a byte at a time, which is no progress of a head.
 func TestDrip(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.read()
 		f.say("HTTP/1.1 200 OK\r\nA: ")
@@ -93,7 +94,7 @@ func TestDrip(t *testing.T) {
 
 // TestContexts ends the context at each stage, with and without a deadline.
 func TestContexts(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	cause := errors.New("the client left")
 	stages := map[string]func(t *testing.T) (tr *Transport, ready chan struct{}){
 		"waiting for a connection": func(t *testing.T) (*Transport, chan struct{}) {
@@ -106,7 +107,7 @@ func TestContexts(t *testing.T) {
 				defer close(first)
 				roundTripAll(tr, newRequest(t, "GET", "").WithContext(ctx))
 			}()
-			eventually(t, "the connection is in use", func() bool { tr.mu.Lock(); defer tr.mu.Unlock(); return tr.inUse == 1 })
+			fakeserver.Eventually(t, "the connection is in use", func() bool { tr.mu.Lock(); defer tr.mu.Unlock(); return tr.inUse == 1 })
 			t.Cleanup(func() { cancel(); <-first })
 			ready <- struct{}{}
 			return tr, ready
@@ -167,7 +168,7 @@ func TestContexts(t *testing.T) {
 		r := newRequest(t, "POST", "").WithContext(ctx)
 		r.Body, r.ContentLength = b, 4
 		_, _, err := roundTripAll(tr, r)
-		if e := failure(t, err); !errors.Is(err, cause) || e.Sent || s.connections() != 0 {
+		if e := failure(t, err); !errors.Is(err, cause) || e.Sent || s.Connections() != 0 {
 			t.Errorf("%+v", e)
 		}
 		if _, closed := b.state(); !closed {
@@ -205,7 +206,7 @@ func (c *countingContext) Done() <-chan struct{} {
 
 // TestDial checks errors of dialling, which leave the body alone but for closing.
 func TestDial(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +232,7 @@ func TestDial(t *testing.T) {
 func TestEarlyResponse(t *testing.T) {
 	for _, length := range []int64{100 << 20, -1} {
 		for _, hangs := range []bool{false, true} {
-			noLeaks(t)
+			fakeserver.NoLeaks(t)
 			tr, _ := serve(t, func(f *fakeConn) {
 				f.readHead()
 				f.say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\ntext")
@@ -260,7 +261,7 @@ func TestEarlyResponse(t *testing.T) {
 // TestWaitingBody has a body that waits for bytes of the response: both are
 // transferred at once.
 func TestWaitingBody(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.readHead()
 		f.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -302,7 +303,7 @@ func TestWaitingBody(t *testing.T) {
 
 // TestSlowUpload takes longer than the timeout, but goes on.
 func TestSlowUpload(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		if _, err := f.read(); err == nil {
 			f.say(ok)
@@ -321,7 +322,7 @@ func TestSlowUpload(t *testing.T) {
 // than the server may take: that isn't the server's fault. How long a body may
 // stand still is up to whoever reads it from the client.
 func TestStalledUpload(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	for _, length := range []int64{-1, 1 << 20} {
 		tr, _ := serve(t, func(f *fakeConn) { io.Copy(io.Discard, f.br) })
 		tr.ResponseTimeout = 500 * time.Millisecond
@@ -364,7 +365,7 @@ func (m *movable) move(d time.Duration) {
 
 // TestMovedDeadline has a caller give each part of a response a time of its own.
 func TestMovedDeadline(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	tr, _ := serve(t, func(f *fakeConn) {
 		f.read()
 		f.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
@@ -404,7 +405,7 @@ func (s *slowly) Read(p []byte) (int, error) {
 
 // TestExpect checks Expect: 100-continue.
 func TestExpect(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	expect := func(b *body) *http.Request {
 		r := newRequest(t, "POST", "")
 		r.Header.Set("Expect", "100-continue")
@@ -449,7 +450,7 @@ func TestExpect(t *testing.T) {
 // TestServerThatDoesNotRead fills all buffers from both sides: the response is
 // read though the request isn't.
 func TestServerThatDoesNotRead(t *testing.T) {
-	noLeaks(t)
+	fakeserver.NoLeaks(t)
 	large := strings.Repeat("x", 8<<20)
 	tr, _ := serveUnix(t, func(f *fakeConn) {
 		f.Conn.(*net.UnixConn).SetReadBuffer(1)
