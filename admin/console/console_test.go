@@ -19,7 +19,7 @@ func busy() *admin.Status {
 		}}},
 		Routes: []admin.Route{{Name: "shop", Backend: "php", Rate: 12.5, P50: 0.004, P99: 1.5, Errors: 0.01, Requests: 1000, In: 1 << 20, Out: 3 << 30}},
 		Backends: []admin.Backend{
-			{Name: "php", Kind: "php", Up: true, Pool: &admin.Pool{MaxWorkers: 4, Waiting: 1, Workers: []admin.Worker{
+			{Name: "php", Kind: "php", Up: true, Pool: &admin.Pool{MaxWorkers: 4, Waiting: 1, Ended: map[string]int64{"crash": 1, "idle": 0, "boot": 1, "script": 5}, Workers: []admin.Worker{
 				{PID: 100, State: admin.WorkerIdle, Memory: 3 << 20, Requests: 9, For: 1, Age: 50},
 				{PID: 101, State: admin.WorkerHanging, Memory: 1 << 20, Requests: 5, For: 12, Age: 40, Method: "GET", Path: "/cart\x1b[2J\u202e"},
 				{PID: 102, State: admin.WorkerBusy, Memory: 2 << 20, Requests: 7, For: 0.2, Age: 60, Method: "POST", Path: "/pay"},
@@ -41,7 +41,7 @@ func TestStatus(t *testing.T) {
 		"! php: worker 101 hangs for 12 s: GET /cart·[2J·",
 		"! api: http://b is down: connection refused",
 		"! certificate example.org: no such host",
-		"backend php (php), up; 3 of 4 workers, 1 requests wait",
+		"backend php (php), up; 3 of 4 workers, 1 requests wait; ended: script 5, boot 1, crash 1\n",
 		"ef01 (retired)", "never", "1.5 s", "1.0 %", "http://c  backup", "3.0 GiB", "in 30 days", "in 4 min",
 	} {
 		if !strings.Contains(b.String(), want) {

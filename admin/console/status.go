@@ -1,8 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"mkd/admin"
@@ -136,11 +139,29 @@ func backendLine(b *admin.Backend) string {
 	line := fmt.Sprintf("backend %s (%s), %s", b.Name, b.Kind, state)
 	if p := b.Pool; p != nil {
 		line += fmt.Sprintf("; %d of %d workers, %d requests wait", len(p.Workers), p.MaxWorkers, p.Waiting)
+		line += ends(p.Ended)
 	}
 	if c := b.CGI; c != nil {
 		line += fmt.Sprintf("; %d processes of php-cgi, %d crashes", len(c.PIDs), c.Crashes)
 	}
 	return clean(line)
+}
+
+// ends returns why workers have ended so far, the most frequent reason first; "" if
+// none has.
+func ends(counts map[string]int64) string {
+	reasons := slices.Collect(maps.Keys(counts))
+	slices.SortFunc(reasons, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	var parts []string
+	for _, reason := range reasons {
+		if n := counts[reason]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", reason, n))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return "; ended: " + strings.Join(parts, ", ")
 }
 
 // Workers writes the workers of a backend, if it has any.
