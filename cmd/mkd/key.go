@@ -153,7 +153,7 @@ resumed.`,
 			return err
 		}
 		u := used[list[i].ID]
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d handshakes used this key in 24 hours, %d in 30 days. Such clients are refused with:\n\n%s",
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Handshakes with this key: %d in 24 hours, %d in 30 days. Such clients are refused with:\n\n%s",
 			u.Day, u.Month, keys.ConfigLines(next, filepath.Dir(*path)))
 		return err
 	}
