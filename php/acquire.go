@@ -37,19 +37,14 @@ func (p *Pool) acquire(ctx context.Context, t task, until time.Time) (*worker, e
 	return p.wait(ctx, wt, until)
 }
 
-// wait waits for the outcome of a waiter.
+// wait waits for the outcome of a waiter, which nobody has after it.
 func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, error) {
+	defer wt.forget()
 	began := time.Now()
 	defer func() { p.waits.Observe(time.Since(began)) }()
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	err := ErrQueueTimeout
-	select {
-	case o := <-wt.outcome:
+	o, err := wt.await(ctx, began, until)
+	if err == nil {
 		return o.worker, o.err
-	case <-timer.C:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,8 +54,31 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, 
 		}
 		return nil, err
 	}
-	o := <-wt.outcome // it came meanwhile
+	o = <-wt.outcome // it came meanwhile
 	return o.worker, o.err
+}
+
+// await waits for the outcome until a time, or the end of a context. Most waits are
+// short, so that the context is watched only in a long one.
+func (wt *waiter) await(ctx context.Context, now, until time.Time) (outcome, error) {
+	wt.timer.Reset(min(patience, until.Sub(now)))
+	defer wt.timer.Stop()
+	var ended <-chan struct{}
+	for {
+		select {
+		case o := <-wt.outcome:
+			return o, nil
+		case <-ended:
+			return outcome{}, context.Cause(ctx)
+		case <-wt.timer.C:
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return outcome{}, ErrQueueTimeout
+		}
+		ended = ctx.Done()
+		wt.timer.Reset(left)
+	}
 }
 
 // take marks a worker as busy.

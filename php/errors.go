@@ -43,6 +43,15 @@ type unsentError struct{ err error }
 
 func (e *unsentError) Error() string { return "the call didn't reach the worker: " + e.err.Error() }
 
+// isUnsent reports whether an error means that nothing of a call reached its worker.
+func isUnsent(err error) bool {
+	if err == nil { // as mostly: it is spared the allocation
+		return false
+	}
+	var unsent *unsentError
+	return errors.As(err, &unsent)
+}
+
 // bodyError reports that reading the message failed while it was sent. It hides the
 // reader's error: a deadline there isn't the call's.
 type bodyError struct{ err error }

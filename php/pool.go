@@ -189,8 +189,7 @@ func (p *Pool) with(ctx context.Context, t task, f func(w *worker) (eviction, er
 			return err
 		}
 		err = p.use(w, f)
-		var unsent *unsentError
-		if !errors.As(err, &unsent) {
+		if !isUnsent(err) {
 			return err
 		}
 		if !time.Now().Before(until) {

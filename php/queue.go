@@ -3,6 +3,8 @@ package php
 import (
 	"container/list"
 	"net/netip"
+	"sync"
+	"time"
 )
 
 // queue is the calls that wait for a worker. Clients take turns; the calls of one
@@ -35,6 +37,21 @@ type waiter struct {
 	outcome chan outcome // gets one
 	client  *client
 	element *list.Element // nil: it waits no longer
+	timer   *time.Timer   // of await
+}
+
+// waiters are used again for other calls.
+var waiters = sync.Pool{New: func() any {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return &waiter{outcome: make(chan outcome, 1), timer: timer}
+}}
+
+// forget gives back a waiter that waits no longer, and whose outcome was taken if it
+// has got one.
+func (wt *waiter) forget() {
+	wt.task, wt.client = task{}, nil
+	waiters.Put(wt)
 }
 
 // outcome is how a wait ends: with a worker, or with an error.
@@ -73,7 +90,8 @@ func (q *queue) join(t task) (w, evicted *waiter) {
 			q.clients[key] = c
 		}
 	}
-	w = &waiter{task: t, outcome: make(chan outcome, 1), client: c}
+	w = waiters.Get().(*waiter)
+	w.task, w.client = t, c
 	w.element = c.waiting.PushBack(w)
 	q.n++
 	q.setRank(c, c.waiting.Len()-1)

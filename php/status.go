@@ -135,16 +135,22 @@ func (p *Pool) retried() {
 
 // count counts a call that reached a worker.
 func (p *Pool) count(w *worker, how eviction, err error) {
-	var script *ScriptError
-	var broken *WorkerError
-	var unsent *unsentError
-	if errors.As(err, &unsent) {
+	if isUnsent(err) {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.requests++
 	p.counts.Requests++
+	if err != nil {
+		p.countFailure(how, err)
+	}
+}
+
+// countFailure counts why a call failed. The caller holds p.mu.
+func (p *Pool) countFailure(how eviction, err error) {
+	var script *ScriptError
+	var broken *WorkerError
 	switch {
 	case errors.As(err, &script):
 		p.counts.ScriptErrors++
@@ -158,6 +164,17 @@ func (p *Pool) count(w *worker, how eviction, err error) {
 // logEnd logs why a worker is evicted after its use, if it is. reason is why a
 // worker that works is evicted.
 func (w *worker) logEnd(how eviction, err error, reason string) {
+	if err != nil && w.logFailure(how, err) {
+		return
+	}
+	if reason != "" {
+		w.log.Debug("worker replaced", "reason", reason)
+	}
+}
+
+// logFailure logs why a call that failed evicts its worker. It reports false if it
+// doesn't.
+func (w *worker) logFailure(how eviction, err error) bool {
 	var broken *WorkerError
 	var unsent *unsentError
 	switch {
@@ -167,9 +184,10 @@ func (w *worker) logEnd(how eviction, err error, reason string) {
 		w.logEnded(slog.LevelError, broken.Err)
 	case how == evictTerm:
 		w.logEnded(slog.LevelWarn, err)
-	case reason != "":
-		w.log.Debug("worker replaced", "reason", reason)
+	default:
+		return false
 	}
+	return true
 }
 
 // logEnded logs why a request has ended its worker.

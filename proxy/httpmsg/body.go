@@ -101,9 +101,17 @@ func frame(r *http.Request, f Framing, rest []byte) error {
 		r.Body, r.GetBody = http.NoBody, noBody
 		return nil
 	}
+	c.setBody(r)
+	return nil
+}
+
+// SetBody makes bytes, which aren't copied, the body of a request: Body, GetBody and
+// ContentLength.
+func SetBody(r *http.Request, b []byte) { (&content{b: b, length: len(b)}).setBody(r) }
+
+func (c *content) setBody(r *http.Request) {
 	r.ContentLength = int64(c.length)
 	r.Body, r.GetBody = &Body{content: c}, c.again
-	return nil
 }
 
 // checkChunks checks a chunked body that ends where b does, without extensions

@@ -1,31 +1,34 @@
 package route
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"net/url"
 
 	"mkd/config"
+	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 )
 
-// requestOfRaw makes a request of a raw message.
-func requestOfRaw(r *request.Request, c *config.Raw) error {
-	method, target, contentType := http.MethodPost, "/", "application/octet-stream"
+// rawRequest is the request that a route makes of raw messages.
+type rawRequest struct {
+	method, target, contentType string
+	url                         *url.URL // of target
+}
+
+func newRawRequest(c *config.Raw) *rawRequest {
+	raw := &rawRequest{method: http.MethodPost, target: "/", contentType: "application/octet-stream"}
 	if c != nil {
-		method, target, contentType = c.Method, c.Path, c.ContentType
+		raw.method, raw.target, raw.contentType = c.Method, c.Path, c.ContentType
 	}
-	u, err := url.ParseRequestURI(target)
-	if err != nil {
-		return err
-	}
-	message := r.Message
-	r.Method, r.URL, r.RequestURI, r.Request.Host = method, u, target, ""
+	raw.url, _ = url.ParseRequestURI(raw.target) // checked with the configuration
+	return raw
+}
+
+// make makes a request of a raw message.
+func (c *rawRequest) make(r *request.Request) {
+	u := *c.url // the route may change it
+	r.Method, r.URL, r.RequestURI, r.Request.Host = c.method, &u, c.target, ""
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
-	r.Header = http.Header{"Content-Type": {contentType}}
-	r.ContentLength = int64(len(message))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(message)), nil }
-	r.Body, _ = r.GetBody()
-	return nil
+	r.SetField("Content-Type", c.contentType)
+	httpmsg.SetBody(r.Request, r.Message)
 }

@@ -54,6 +54,7 @@ type route struct {
 	cors        *cors                // nil: none
 	rewrite     *rewrite             // nil: none
 	groups      expressions          // of its path_regexp, and of those around it
+	raw         *rawRequest
 }
 
 // New returns the routes of a configuration. backend returns a backend by its
@@ -123,6 +124,7 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 		r.pages = b.rs.pages
 	}
 	r.compression = forward.NewCompression(c.Compress)
+	r.raw = newRawRequest(c.Raw)
 	if c.RateLimit != nil {
 		r.limits = append(r.limits, b.old.takeLimit(c, outer))
 	}
@@ -240,9 +242,7 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 		defer l.release()
 	}
 	if r.Raw {
-		if err := requestOfRaw(r, rt.cfg.Raw); err != nil {
-			return err
-		}
+		rt.raw.make(r)
 	}
 	if rt.cfg.MaxBody > 0 {
 		if err := r.LimitBody(int64(rt.cfg.MaxBody)); err != nil {
