@@ -101,8 +101,14 @@ func TestMetricsAreDocumented(t *testing.T) {
 	labels := metricLabels(t)
 	for _, p := range panels.Panels {
 		for _, target := range p.Targets {
+			if target.Expr == "" {
+				t.Errorf("the panel %s shows nothing", p.Title)
+			}
 			selectsByLabels(t, "the panel "+p.Title, target.Expr, labels)
 		}
+	}
+	if len(panels.Panels) < 10 || len(names) < 20 {
+		t.Errorf("%d panels, %d metrics", len(panels.Panels), len(names))
 	}
 	var parsed struct {
 		Groups []struct {

@@ -255,7 +255,11 @@ func TestJSONSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, example := range strings.Split(string(intro), "```yaml\n")[1:] {
+	examples := strings.Split(string(intro), "```yaml\n")[1:]
+	if len(examples) == 0 {
+		t.Error("testdata/intro.md has no example")
+	}
+	for _, example := range examples {
 		text, _, _ := strings.Cut(example, "```")
 		if err := schema.Validate(instance(t, text)); err != nil {
 			t.Errorf("%s: %v", text, err)
