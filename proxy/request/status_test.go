@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"testing"
 
 	"mkd/megaki"
@@ -59,5 +60,20 @@ func TestKindsHaveNames(t *testing.T) {
 	}
 	if len(seen) != len(statuses) || KindOf(&httpmsg.Error{Status: 405}) != BadRequest {
 		t.Errorf("%d kinds, %d statuses", len(seen), len(statuses))
+	}
+}
+
+// TestStatusesAreDocumented: docs/http.md has a row with the status and the name of each
+// kind of error.
+func TestStatusesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range Kinds() {
+		row := fmt.Sprintf("(?m)^\\|[^|]*\\b%d\\b[^|]*\\|[^|]*`%v`", statuses[k], k)
+		if !regexp.MustCompile(row).Match(page) {
+			t.Errorf("docs/http.md has no row with %d and %v", statuses[k], k)
+		}
 	}
 }
