@@ -141,12 +141,7 @@ func TestDefaults(t *testing.T) {
 // TestTags checks that every default and range can be read, that a default
 // satisfies its own field, and that no tag is misspelt.
 func TestTags(t *testing.T) {
-	formats := []string{"", "env", "ini", "address", "address 53", "address 80", "address 443", "address 6379", "network", "host", "name", "server", "email", "url", "upstream",
-		"path", "prefix", "target", "location", "method", "value", "media-range", "matched-header", "removed-field", "client-field", "route", "charset", "type", "set-header", "added-header",
-		"hashed-field", "cookie",
-		"socket", "folder", "filename", "extension", "try", "worker-try", "glob", "admin", "key-name", "loopback", "metrics", "secret",
-		"regexp", "query", "template", "rewritten-path", "rewritten-query", "media-type",
-		"realm", "claim", "status", "origin", "cors-field", "limited-field"}
+	ofTexts := []string{"", "address", "secret", "env", "ini", "matched-header", "set-header", "added-header", "type", "status", "query", "claim"}
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		for _, f := range fieldsOf(typ) {
@@ -178,7 +173,7 @@ func TestTags(t *testing.T) {
 			if _, option, _ := strings.Cut(sf.Tag.Get("yaml"), ","); option != "" && !f.required && !f.kind && !f.name {
 				t.Errorf("%s: unknown option %q", f.goName, option)
 			}
-			if !slices.Contains(formats, f.format) {
+			if name, _, _ := strings.Cut(f.format, " "); formats[name] == nil && !slices.Contains(ofTexts, name) {
 				t.Errorf("%s: unknown format %q", f.goName, f.format)
 			}
 		}

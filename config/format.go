@@ -11,96 +11,66 @@ import (
 	"strings"
 )
 
-// checkFormat checks a string that has a format. Its errors are what is wanted
-// instead. An address may name the port of its examples: "address 443".
-func checkFormat(format, s string) error {
-	format, example, _ := strings.Cut(format, " ")
-	switch format {
-	case "address":
-		return checkAddress(s, cmp.Or(example, "6363"))
-	case "network":
-		return checkNetwork(s)
-	case "key-name":
-		return checkKeyName(s)
-	case "host":
-		return checkHost(s)
-	case "name":
-		return checkCertName(s)
-	case "server":
-		return checkServerName(s)
-	case "email":
-		return checkEmail(s)
-	case "url":
-		return checkURL(s)
-	case "upstream":
-		return checkUpstream(s)
-	case "path":
-		return checkPathPattern(s)
-	case "origin":
-		return checkOrigin(s)
-	case "cors-field":
-		return checkCORSField(s)
-	case "limited-field":
-		return checkMatchedField(s)
-	case "realm":
-		return checkRealm(s)
-	case "template":
-		return checkTemplate(s)
-	case "rewritten-path":
-		return checkRewrittenPath(s)
-	case "rewritten-query":
-		return checkQueryTemplate(s)
-	case "media-type":
-		return checkMediaType(s)
-	case "regexp":
-		return checkRegexp(s)
-	case "prefix":
-		return checkPrefix(s)
-	case "target":
-		return checkTarget(s)
-	case "location":
-		return checkLocation(s)
-	case "method":
-		return checkMethod(s)
-	case "removed-field":
-		return checkRemovedField(s)
-	case "hashed-field":
-		return checkHashedField(s)
-	case "cookie":
-		return checkCookieName(s)
-	case "client-field":
-		return checkClientField(s)
-	case "route":
-		return checkRouteName(s)
-	case "charset":
-		return checkCharset(s)
-	case "media-range":
-		return checkMediaRange(s)
-	case "value":
-		return checkFieldValue(s)
-	case "socket":
-		return checkSocket(s)
-	case "folder":
-		return checkFolder(s)
-	case "filename":
-		return checkFilename(s)
-	case "extension":
-		return checkExtension(s)
-	case "try":
-		return checkTry(s)
-	case "worker-try":
-		return checkWorkerTry(s)
-	case "glob":
-		return checkGlob(s)
-	case "admin":
-		return checkAdminAddress(s)
-	case "loopback":
-		return checkLoopback(s)
-	case "metrics":
+// formats is the table of the formats of strings, each with its check. The errors of a
+// check are what is wanted instead. The format "address" is in checkFormat, those of maps
+// are in checkText.
+var formats = map[string]func(string) error{
+	"network":         checkNetwork,
+	"key-name":        checkKeyName,
+	"host":            checkHost,
+	"name":            checkCertName,
+	"server":          checkServerName,
+	"email":           checkEmail,
+	"url":             checkURL,
+	"upstream":        checkUpstream,
+	"path":            checkPathPattern,
+	"origin":          checkOrigin,
+	"cors-field":      checkCORSField,
+	"limited-field":   checkMatchedField,
+	"realm":           checkRealm,
+	"template":        checkTemplate,
+	"rewritten-path":  checkRewrittenPath,
+	"rewritten-query": checkQueryTemplate,
+	"media-type":      checkMediaType,
+	"regexp":          checkRegexp,
+	"prefix":          checkPrefix,
+	"target":          checkTarget,
+	"location":        checkLocation,
+	"method":          checkMethod,
+	"removed-field":   checkRemovedField,
+	"hashed-field":    checkHashedField,
+	"cookie":          checkCookieName,
+	"client-field":    checkClientField,
+	"route":           checkRouteName,
+	"charset":         checkCharset,
+	"media-range":     checkMediaRange,
+	"value":           checkFieldValue,
+	"socket":          checkSocket,
+	"folder":          checkFolder,
+	"filename":        checkFilename,
+	"extension":       checkExtension,
+	"try":             checkTry,
+	"worker-try":      checkWorkerTry,
+	"glob":            checkGlob,
+	"admin":           checkAdminAddress,
+	"loopback":        checkLoopback,
+	"metrics": func(s string) error {
 		if s == "" {
 			return nil
 		}
 		return checkAddress(s, "9091")
+	},
+}
+
+// checkFormat checks a string that has a format. An address may name the port of its
+// examples: "address 443".
+func checkFormat(format, s string) error {
+	name, example, _ := strings.Cut(format, " ")
+	if name == "address" {
+		return checkAddress(s, cmp.Or(example, "6363"))
+	}
+	if check := formats[name]; check != nil {
+		return check(s)
 	}
 	return nil
 }
