@@ -287,8 +287,9 @@ require_once 'Nyholm/Psr7/autoload.php';
 function printed(string $way, string $go): void {
 	echo "one\n";
 	switch ($way) {
-		case 'ob_flush': ob_flush(); flush(); break;
-		case 'ob_end_flush': while (ob_get_level()) ob_end_flush(); flush(); break;
+		case 'ob_flush': ob_flush(); break;
+		case 'ob_end_flush': ob_end_flush(); break;
+		case 'all': while (ob_get_level()) ob_end_flush(); flush(); break;
 		case 'flush': flush(); break;
 		case 'nested': ob_start(); echo "and\n"; ob_end_flush(); flush(); break;
 	}
@@ -314,7 +315,7 @@ routes:
 `)
 	asker := newAsker(t, p)
 	for _, handler := range []string{"/on_http", "/psr"} {
-		for _, flush := range []string{"ob_flush", "ob_end_flush", "flush", "nested"} {
+		for _, flush := range []string{"ob_flush", "ob_end_flush", "all", "flush", "nested"} {
 			want := "one\n"
 			if flush == "nested" {
 				want = "one\nand\n"
@@ -328,7 +329,7 @@ routes:
 				}
 				first := make([]byte, len(want))
 				if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != want {
-					t.Errorf("%s: %q, %v", name, first, err)
+					t.Fatalf("%s: %q, %v before the script goes on", name, first, err)
 				}
 				touch(t, release+name)
 				if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "two\nreturned\n" {
