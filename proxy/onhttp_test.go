@@ -202,7 +202,7 @@ $ARCANGELO_USERSPACE = ['on_http' => function (Request $r) use ($psr) {
 		case '/hints': Response::earlyHints(['Link' => '</a.css>']); Response::earlyHints(['Link' => '</b.css>']); return 'hinted';
 		case '/hint103': return new Response('hinted', 103, ['Link' => '</a.css>']);
 		case '/accel': return new Response('dropped', 200, ['X-Accel-Redirect' => '/protected/a.txt', 'Content-Type' => 'text/x-own', 'X-Kept' => '1']);
-		case '/accelstream': return Response::stream((function () { while (true) yield 'dropped'; })())->header('X-Accel-Redirect', '/protected/a.txt');
+		case '/accelstream': return Response::stream((function () { for ($i = 0; $i < 1_000_000; $i++) yield 'dropped'; })())->header('X-Accel-Redirect', '/protected/a.txt');
 		case '/accelmissing': return new Response('', 200, ['X-Accel-Redirect' => '/protected/b.txt']);
 		case '/sendfile': return new Response('', 200, ['X-Sendfile' => "$files/a.txt"]);
 		case '/outside': return new Response('', 200, ['X-Sendfile' => '/etc/passwd']);
