@@ -39,7 +39,7 @@ func (p *PHP) check(w *walker, cfg *Config) {
 }
 
 // warn implements kind.
-func (p *PHP) warn(*walker, *Config) {}
+func (p *PHP) warn(w *walker, _ *Config) { w.warnExposed(&p.Public, nil) }
 
 // checkIdentity checks that mkd may start processes as another user.
 func (w *walker) checkIdentity(names ...*string) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -68,7 +69,35 @@ func (f *Files) check(w *walker, _ *Config) {
 }
 
 // warn implements kind.
-func (f *Files) warn(*walker, *Config) {}
+func (f *Files) warn(w *walker, _ *Config) { w.warnExposed(&f.Root, f.Hide) }
+
+// warnExposed warns of a site's folder that the configuration itself is in. hide are
+// patterns of names that clients don't get.
+func (w *walker) warnExposed(root *string, hide []string) {
+	folder, err := filepath.Abs(*root)
+	if err != nil || *root == "" || !w.sound(root) {
+		return
+	}
+	file, err := filepath.Abs(filepath.Join(w.main.dir, filepath.Base(w.main.file)))
+	if err != nil {
+		return
+	}
+	below, err := filepath.Rel(folder, file)
+	if err != nil {
+		return
+	}
+	for name := range strings.SplitSeq(below, string(filepath.Separator)) {
+		if strings.HasPrefix(name, ".") {
+			return // outside, or hidden
+		}
+		for _, pattern := range hide {
+			if match, _ := filepath.Match(strings.ToLower(pattern), strings.ToLower(name)); match {
+				return
+			}
+		}
+	}
+	w.odd(root, "clients can read the configuration, which lies there as %s; put the site into a folder of its own", below)
+}
 
 // checkListedTwice checks that no entry of a list is given twice.
 func (w *walker) checkListedTwice(list []string) {
@@ -87,6 +116,7 @@ func (f *FastCGI) warn(w *walker, _ *Config) {
 	if f.Health != nil && f.Health.Path == "/" {
 		w.odd(&f.Health.Path, "PHP-FPM responds to a check at its ping.path alone; give that, as in /ping")
 	}
+	w.warnExposed(&f.Root, f.Hide)
 }
 
 // checkSocket checks host:port and unix:/path.

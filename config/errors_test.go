@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -330,6 +331,31 @@ func TestListenersBesideEachOther(t *testing.T) {
 		}
 		if have != c.want {
 			t.Errorf("%s beside %s: %q, want %q", c.b, c.a, have, c.want)
+		}
+	}
+}
+
+// TestExposed: a site's folder that the configuration lies in is a warning, unless the
+// file is hidden.
+func TestExposed(t *testing.T) {
+	const exposed = "clients can read the configuration, which lies there as "
+	for _, c := range []struct{ file, backend, want string }{
+		{"site.dir/config.yaml", "files: {root: ../site.dir}", exposed + "config.yaml"},
+		{"site.dir/etc/config.yaml", "files: {root: ../../site.dir}", exposed + "etc/config.yaml"},
+		{"site.dir/config.yaml", "php: {script: s, public: ../site.dir}", exposed + "config.yaml"},
+		{"site.dir/config.yaml", "fastcgi: {root: ../site.dir, spawn: {}}", exposed + "config.yaml"},
+		{"site.dir/config.yaml", "files: {root: public.dir}", ""},
+		{"site.dir/config.yaml", "php: {script: s}", ""},
+		{"site.dir/.mkd/config.yaml", "files: {root: ../../site.dir}", ""},
+		{"site.dir/config.yaml", "files: {root: ../site.dir, hide: ['*.YAML']}", ""},
+	} {
+		cfg, err := parse(c.file, []byte(withLine("backends", "backends: {site: {"+c.backend+"}}")), filepath.Dir(c.file), fakeStat)
+		if err != nil {
+			t.Errorf("%s: %v", c.backend, err)
+			continue
+		}
+		if n := len(cfg.Warnings); (n > 0) != (c.want != "") || n > 1 || n == 1 && !strings.Contains(cfg.Warnings[0].Error(), c.want+";") {
+			t.Errorf("%s, %s: %v, want %q", c.file, c.backend, cfg.Warnings, c.want)
 		}
 	}
 }
