@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"mkd/httptoken"
 )
 
 // checkRoutes checks each route: that the names in it exist, and that its options
@@ -102,7 +104,7 @@ func (w *walker) checkFallback(r *Route, kinds map[string]*Backend) {
 
 // hiddenFromPHP reports whether a field isn't passed to PHP, whoever sent it.
 func hiddenFromPHP(name string) bool {
-	return strings.EqualFold(name, "Proxy") || strings.ContainsAny(name, "_.")
+	return strings.EqualFold(name, "Proxy") || httptoken.Ambiguous(name)
 }
 
 // checkName checks that a section has a name. names are those that it has.

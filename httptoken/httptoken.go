@@ -38,3 +38,14 @@ func Canonical(name string) (string, bool) {
 	}
 	return name, name != ""
 }
+
+// Ambiguous reports whether a field's name has a character that CGI and PHP take for
+// another one: _ and . become what - does, so that two names are one.
+func Ambiguous(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c == '_' || c == '.' {
+			return true
+		}
+	}
+	return false
+}

@@ -31,3 +31,11 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 }
+
+func TestAmbiguous(t *testing.T) {
+	for name, want := range map[string]bool{"": false, "Content-Type": false, "Content_Type": true, "_": true, "X.Y": true, "X-1!": false} {
+		if Ambiguous(name) != want {
+			t.Errorf("%q: %v", name, !want)
+		}
+	}
+}

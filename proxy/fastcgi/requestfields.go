@@ -57,7 +57,7 @@ func appendFields(dst []Param, r *http.Request) []Param {
 
 // passes reports whether a field is shown to the script as HTTP_*.
 func passes(name string) bool {
-	if !httptoken.Valid(name) || strings.ContainsAny(name, "_.") {
+	if !httptoken.Valid(name) || httptoken.Ambiguous(name) {
 		return false
 	}
 	switch len(name) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"mkd/httptoken"
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 	"mkd/share"
@@ -42,7 +43,7 @@ func (c *Clients) Identify(r *request.Request) error {
 	session, key := h["X-Megaki-Session"], h["X-Megaki-Key"]
 	DropHopByHop(h) // after it: a client's Connection could name fields of the proxies
 	for name := range h {
-		if name == "Proxy" || strings.HasPrefix(name, clientCertPrefix) || name == "Http2-Settings" || strings.ContainsAny(name, "_.") || !trusted && c.forgeable(name) {
+		if name == "Proxy" || strings.HasPrefix(name, clientCertPrefix) || name == "Http2-Settings" || httptoken.Ambiguous(name) || !trusted && c.forgeable(name) {
 			delete(h, name)
 		}
 	}
