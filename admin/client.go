@@ -30,7 +30,7 @@ func (c *Client) Upgrade(ctx context.Context) (string, error) { return c.post(ct
 // Drain drains the daemon, and stops it.
 func (c *Client) Drain(ctx context.Context) (string, error) { return c.post(ctx, "/drain", nil) }
 
-// SetMaintenance has all requests get 503 from now on, or no more.
+// SetMaintenance starts or ends maintenance, during which all requests get 503.
 func (c *Client) SetMaintenance(ctx context.Context, on bool) (string, error) {
 	return c.post(ctx, "/maintenance", url.Values{"on": {strconv.FormatBool(on)}})
 }

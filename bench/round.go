@@ -42,7 +42,7 @@ func (c *contender) close() {
 	c.asks, c.closes = nil, nil
 }
 
-// round has the connections ask one request after the other.
+// round sends one request after the other on each connection.
 func (c *contender) round(ctx context.Context, duration time.Duration) (round, error) {
 	asks, conns := c.asks, len(c.asks)
 	before, err := cpuTime(c.pids)

@@ -66,9 +66,9 @@ type Config struct {
 	HandshakeTimeout  time.Duration // of handshake or resumption
 	Memory            *Memory       // for message buffers; default: one of its own
 
-	// OnKeys, if set, has a Client ask for the server's list of keys after each
-	// handshake, before its first message, and is called with the list, or with the
-	// error that it was refused for. It is for servers whose messages are HTTP
+	// OnKeys, if set, makes a Client ask for the server's list of keys after each
+	// handshake, before its first message. It is called with the list, or with the
+	// error that the list was refused for. It is for servers whose messages are HTTP
 	// requests. Only a list that KeyTrust.Root has signed may be trusted.
 	OnKeys   func(*KeyList, error)
 	KeyTrust KeyTrust

@@ -39,7 +39,7 @@ func serving(b *testing.B, text string) *Daemon {
 	return p
 }
 
-// benchMessages has several clients send a message at once, over and over.
+// benchMessages sends messages by several clients at once, over and over.
 func benchMessages(b *testing.B, p *Daemon, message []byte) {
 	b.ReportAllocs()
 	b.SetParallelism(8)

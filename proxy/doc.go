@@ -1,4 +1,4 @@
-// Package proxy is the daemon. It assembles the rooms below it, and runs them. In
+// Package proxy is the daemon. It assembles the packages below it, and runs them. In
 // the original this layer was called Yugi.
 //
 // A request goes one way, and imports point the same way:

@@ -12,7 +12,7 @@ import (
 // upgrade nor a restart ends it: whoever turned it on isn't done.
 const maintenanceFile = "maintenance"
 
-// SetMaintenance has all requests get 503 from now on, or no more. It outlives reloads,
+// SetMaintenance starts or ends maintenance: all requests get 503. It outlives reloads,
 // and the daemon itself. If the latter can't be had, the error reports it, and the rest is
 // done.
 func (d *Daemon) SetMaintenance(on bool) error {

@@ -115,7 +115,7 @@ routes:
 	}
 }
 
-// TestErrorsHaveStatuses has a worker be busy, too slow, and worse.
+// TestErrorsHaveStatuses: a worker is busy, too slow, and worse.
 func TestErrorsHaveStatuses(t *testing.T) {
 	p, _ := start(t, load(t, slowConfig(t)))
 	slow := make(chan []byte)

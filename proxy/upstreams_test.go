@@ -203,7 +203,7 @@ routes:
 	}
 }
 
-// TestBadURLTakesNoServerAway has one client ask again and again for URLs that
+// TestBadURLTakesNoServerAway: one client asks again and again for URLs that
 // the only server responds to wrongly, late or not at all. Others are served.
 func TestBadURLTakesNoServerAway(t *testing.T) {
 	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

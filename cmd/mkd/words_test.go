@@ -23,7 +23,7 @@ var retired = []struct{ name, text, say string }{
 	{"doors?", "doors?", "listener"},
 	{"answer(s|ed|ing)?", "answer(s|ed|ing)?", "response, respond, write the response"},
 	{"gates?", "gates?", "handler"},
-	{"", "(has|have|had) (the|an?|its|each|all) (\\w+)( \\w+)? (serve|respond|leave|take over|accept)|(has|have|had) (mkd|next|it) (serve|respond|leave|run|send)", "serves, calls, makes"},
+	{"", "(has|have|had) (the|an?|its|each|all) (\\w+)( \\w+)? (serve|respond|leave|take over|accept|send|ask)|(has|have|had) (mkd|next|it) (serve|respond|leave|run|send)", "serves, calls, makes"},
 	{"^exchanges?$", "", "request, request state"},
 	{"^instead$|^only$|^ahead$", "", "handover, override, intercept"},
 	{"^places?$|^hurry$", "hurr(y|ies|ied)", "slot; kill"},

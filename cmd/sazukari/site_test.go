@@ -83,7 +83,7 @@ func raw(t *testing.T, respond func(msg []byte) ([]byte, error)) *site {
 	return s
 }
 
-// serve has the site be an HTTP server.
+// serve makes an HTTP server of the site.
 func serve(t *testing.T, h http.HandlerFunc) *site {
 	t.Helper()
 	return raw(t, func(msg []byte) ([]byte, error) {

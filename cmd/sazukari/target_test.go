@@ -103,7 +103,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// FuzzTarget has a URL be one that a server takes, unless it has broken escapes.
+// FuzzTarget: a server takes each URL that parseTarget accepts, unless it has broken escapes.
 func FuzzTarget(f *testing.F) {
 	for _, seed := range []string{"http://me:pw@a:80/b/../c?d#e", "[::1]:1/a", "/é \\|", "a?b", "//x", "http://a//..//"} {
 		f.Add(seed, "../b?c")

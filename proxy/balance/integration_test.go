@@ -142,7 +142,7 @@ func balancerOf(t *testing.T, servers ...*server) *Balancer {
 	return b
 }
 
-// TestKills has a server be killed and started again and again, under load.
+// TestKills kills and starts a server again and again, under load.
 func TestKills(t *testing.T) {
 	s := &site{handled: make(map[string]int)}
 	one, two := start(t, "127.0.0.1:0", s, 0), start(t, "127.0.0.1:0", s, 0)

@@ -244,7 +244,7 @@ func TestMaxFails(t *testing.T) {
 	}
 }
 
-// TestLone has a lone upstream be left out for 1 s, never longer. All fails at
+// TestLone: a lone upstream is left out for 1 s, never longer. All fails at
 // once in that time.
 func TestLone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -426,7 +426,7 @@ func TestHealth(t *testing.T) {
 	})
 }
 
-// TestBoth has an upstream be down for two reasons: it is up when neither is left.
+// TestBoth: an upstream that is down for two reasons is up when neither is left.
 func TestBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{err: errRefused}

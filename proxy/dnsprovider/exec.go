@@ -18,7 +18,7 @@ import (
 // execTimeout is how long a program may take. Then it is killed, with its children.
 const execTimeout = 2 * time.Minute
 
-// Exec has a program change the DNS. It is called with further arguments:
+// Exec changes the DNS by a program. It is called with further arguments:
 //
 //	present FQDN VALUE    add a TXT record
 //	cleanup FQDN VALUE    delete it

@@ -238,7 +238,7 @@ func failure(t *testing.T, err error) *roundtrip.Error {
 	return e
 }
 
-// age has the idle connections be idle for long.
+// age makes the idle connections look idle for long.
 func age(tr *Transport) {
 	for range tr.idle.Len() {
 		if k, ok := tr.idle.Take(time.Now(), true); ok {

@@ -65,7 +65,7 @@ func TestUnrepeatableRequests(t *testing.T) {
 	}
 }
 
-// TestStaleUnderTheRequest has a kept connection die under a request. The request
+// TestStaleUnderTheRequest: a kept connection dies under a request. The request
 // isn't sent again here, whatever it is: the error reports what happened, and who
 // chooses the servers decides.
 func TestStaleUnderTheRequest(t *testing.T) {

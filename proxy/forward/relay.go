@@ -109,7 +109,7 @@ func (r *Relay) keep(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush has the client get what there is, without waiting for more.
+// Flush sends the client what there is, without waiting for more.
 func (r *Relay) Flush() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

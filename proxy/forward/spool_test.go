@@ -126,7 +126,7 @@ func TestBodyLongerThanItsLength(t *testing.T) {
 	}
 }
 
-// TestSpoolIsShared has one client send bodies until it is refused: there is room
+// TestSpoolIsShared: one client sends bodies until it is refused; there is room
 // for another client's then.
 func TestSpoolIsShared(t *testing.T) {
 	s := NewSpool(&config.Spool{Memory: 64 << 10, MaxMemory: 1 << 20, MaxTotal: 1_000_000, Dir: t.TempDir()})

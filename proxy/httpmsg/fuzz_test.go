@@ -98,8 +98,8 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
-// FuzzCleanPath takes a request's target, and has its path be in a form that no
-// server can take for another, whatever it came as.
+// FuzzCleanPath: whatever a request's target is, its clean path has a form that no
+// server can take for another.
 func FuzzCleanPath(f *testing.F) {
 	for _, seed := range []string{
 		"/", "/a//b/../c/.", "/%2e%2e/", "/a%2F..%2fb", `/\..\`, "/a/..;/b", "/%25%32%65", "/caf\xc3\xa9%2f|", "/(%28;%3b?a=/../", "/%00", "*", "http://a/%ff/../b", "//a", "/a#b", "/?caf\xc3\xa9%2f&a b",
@@ -167,8 +167,8 @@ func FuzzCleanPath(f *testing.F) {
 	})
 }
 
-// FuzzCleanHost has a clean host stay as it is, and be one that package net/url
-// takes for the same.
+// FuzzCleanHost: a clean host stays as it is, and package net/url takes it for the
+// same.
 func FuzzCleanHost(f *testing.F) {
 	for _, seed := range []string{"example.org", "A.b.:80", "[::1]:2", "[::FFFF:1.2.3.4]", "1.2.3.4", "a@b", "", "[fe80::1%25a]"} {
 		f.Add(seed)

@@ -93,7 +93,7 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestDiesUnderRequest has a kept connection be closed when it has got a
+// TestDiesUnderRequest: a kept connection is closed when it has got a
 // request: it isn't sent again, and the error reports how far it came.
 func TestDiesUnderRequest(t *testing.T) {
 	fakeserver.NoLeaks(t)
