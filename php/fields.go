@@ -3,15 +3,20 @@ package php
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"mkd/httptoken"
 )
 
-// connectionFields are the fields that belong to the connection (RFC 9110, section
-// 7.6.1), and the length, which the frame has. They are dropped.
-var connectionFields = [...]string{"Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+// dropped reports whether a field belongs to the connection (RFC 9110, section 7.6.1),
+// or is the length, which the frame has.
+func dropped(name string) bool {
+	switch name {
+	case "Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
 
 // parseFields parses the fields of a header: names and values, each of which ends
 // with a NUL.
@@ -26,22 +31,22 @@ func parseFields(text string) (http.Header, error) {
 		var name, value string
 		name, text, _ = strings.Cut(text, "\x00")
 		value, text, _ = strings.Cut(text, "\x00")
-		if !httptoken.Valid(name) {
+		key, ok := httptoken.Canonical(name)
+		if !ok {
 			return nil, fmt.Errorf("%w: invalid field name %q", errFrame, name)
 		}
 		if !printable(value) {
 			return nil, fmt.Errorf("%w: a control character in the field %s", errFrame, name)
 		}
-		name = http.CanonicalHeaderKey(name)
-		if slices.Contains(connectionFields[:], name) {
+		if dropped(key) {
 			continue
 		}
-		if header[name] == nil {
-			header[name], values = values[:1:1], values[1:]
-			header[name][0] = value
+		if had := header[key]; had != nil {
+			header[key] = append(had, value)
 			continue
 		}
-		header[name] = append(header[name], value)
+		values[0] = value
+		header[key], values = values[:1:1], values[1:]
 	}
 	return header, nil
 }
