@@ -152,6 +152,11 @@ func TestContent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, name := range []string{"moved", "a", "b"} {
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o755), os.WriteFile(filepath.Join(dir, name, "f"), []byte(name), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	f := &Files{Root: dir}
 	defer f.Close()
 	time.Sleep(young + 100*time.Millisecond)
@@ -180,10 +185,6 @@ func TestContent(t *testing.T) {
 
 	// A folder that was moved out of the root, and a symlink leads there.
 	outside := t.TempDir()
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "moved"), 0o755), os.WriteFile(filepath.Join(dir, "moved", "f"), []byte("moved"), 0o644)); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(young + 100*time.Millisecond)
 	for range 3 {
 		open(t, f, "/moved/f")
 	}
@@ -198,12 +199,6 @@ func TestContent(t *testing.T) {
 	}
 
 	// A folder that is now a symlink leads to another file.
-	for _, name := range []string{"a", "b"} {
-		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o755), os.WriteFile(filepath.Join(dir, name, "f"), []byte(name), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	time.Sleep(young + 100*time.Millisecond)
 	for range 3 {
 		open(t, f, "/a/f")
 	}
