@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -112,6 +113,7 @@ func TestMemoryKeepsAPartForSmallMessages(t *testing.T) {
 func TestMemoryConcurrency(t *testing.T) {
 	const limit = 200_000
 	m := memory(limit)
+	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
@@ -122,6 +124,7 @@ func TestMemoryConcurrency(t *testing.T) {
 				if err != nil {
 					continue
 				}
+				taken.Add(1)
 				b.b[0], b.b[len(b.b)-1] = mark, mark
 				if n := m.InUse(); n > limit {
 					t.Errorf("%d in use", n)
@@ -137,6 +140,9 @@ func TestMemoryConcurrency(t *testing.T) {
 	wg.Wait()
 	if m.InUse() != 0 {
 		t.Errorf("%d in use", m.InUse())
+	}
+	if n := taken.Load(); n < 1000 {
+		t.Errorf("only %d buffers were in use", n)
 	}
 }
 

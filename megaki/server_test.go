@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -79,6 +80,7 @@ func TestShutdownAmongMessages(t *testing.T) {
 			peers = append(peers, peers[len(peers)-1].resume(addr))
 		}
 		var wg, started sync.WaitGroup
+		var responses atomic.Int64
 		for _, p := range peers {
 			started.Add(1)
 			wg.Go(func() {
@@ -98,11 +100,15 @@ func TestShutdownAmongMessages(t *testing.T) {
 					if !p.box.verify(packet) {
 						t.Error("a response with a wrong MAC")
 					}
+					responses.Add(1)
 					once.Do(started.Done)
 				}
 			})
 		}
 		started.Wait()
+		if n := responses.Load(); n < int64(len(peers)) {
+			t.Errorf("%d responses to %d clients", n, len(peers))
+		}
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}

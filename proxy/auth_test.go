@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
@@ -223,7 +224,9 @@ func TestForwardAuth(t *testing.T) {
 
 // TestForwardAuthBody: the body of a request is for the upstream alone.
 func TestForwardAuthBody(t *testing.T) {
+	var asked atomic.Int64
 	auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
 		if body, _ := io.ReadAll(r.Body); len(body) > 0 || r.Header.Get("Content-Type") != "" {
 			t.Errorf("the auth server got %q of %q", body, r.Header)
 		}
@@ -239,5 +242,8 @@ func TestForwardAuthBody(t *testing.T) {
 		if saw := rec.take(); response == nil || status(t, response) != 200 || len(saw) != 1 || saw[0].body != "body" {
 			t.Errorf("over %s: %q, and the upstream saw %q", way.name, response, saw)
 		}
+	}
+	if n := asked.Load(); n != int64(len(allWays)) {
+		t.Errorf("the auth server was asked %d times", n)
 	}
 }
