@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"mkd/config"
+	"mkd/proxy/backend"
 )
 
 // descriptorsBesides is how many descriptors the daemon needs besides one for
@@ -37,10 +38,8 @@ func checkDescriptors(cfg *config.Config, limit uint64) []string {
 	}
 	for i := range cfg.Backends {
 		b := &cfg.Backends[i]
-		if b.PHP != nil {
-			workers += b.PHP.Workers.Max
-		}
-		servers = servers || b.HTTP != nil || b.FastCGI != nil
+		workers += backend.Workers(b)
+		servers = servers || backend.Connects(b)
 	}
 	need := connections + 6*workers + descriptorsBesides
 	with := []string{"mkd's own files"}

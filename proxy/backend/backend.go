@@ -87,14 +87,18 @@ type kind struct {
 	probe func(ctx context.Context, b *config.Backend, boot bool, d Daemon) (warnings []string, err error)
 	// files returns the files that build reads, by the keys that name them. nil: none.
 	files func(*config.Backend) map[string]string
+	// connects is whether each request in flight may have a connection to a server.
+	connects bool
+	// workers returns how many workers there are at most. nil: none.
+	workers func(*config.Backend) int
 }
 
 // kinds is the table of the kinds of backends, by their sections in config.yaml. A
 // section checks itself.
 var kinds = map[string]kind{
-	"php":     {build: newPHP, probe: probePHP},
-	"http":    {build: newHTTP, probe: probeHTTP, files: httpFiles},
-	"fastcgi": {build: newFastCGI, probe: probeFastCGI},
+	"php":     {build: newPHP, probe: probePHP, workers: mostWorkers},
+	"http":    {build: newHTTP, probe: probeHTTP, files: httpFiles, connects: true},
+	"fastcgi": {build: newFastCGI, probe: probeFastCGI, connects: true},
 	"files":   {build: newFiles},
 }
 
@@ -115,6 +119,18 @@ func Probe(ctx context.Context, b *config.Backend, boot bool, d Daemon) (warning
 		return probe(ctx, b, boot, d)
 	}
 	return nil, nil
+}
+
+// Connects reports whether each request in flight may have a connection to a server of
+// a backend.
+func Connects(b *config.Backend) bool { return kinds[b.Kind()].connects }
+
+// Workers returns how many workers a backend may have.
+func Workers(b *config.Backend) int {
+	if workers := kinds[b.Kind()].workers; workers != nil {
+		return workers(b)
+	}
+	return 0
 }
 
 // Section returns what a backend is made of: its section, with the contents of the

@@ -39,6 +39,8 @@ type phpBackend struct {
 	forwarder  forward.Forwarder // to on_handle, for requests of HTTP listeners
 }
 
+func mostWorkers(b *config.Backend) int { return b.PHP.Workers.Max }
+
 func newPHP(b *config.Backend, d Daemon) (Backend, error) {
 	c := b.PHP
 	queue := c.Queue
