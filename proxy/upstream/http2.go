@@ -131,6 +131,7 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 	s := &stream{t: t, read: roundtrip.Timeout(t.ReadTimeout, DefaultReadTimeout)}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	s.ctx, s.cancel = ctx, cancel
+	informs := informer{events: e}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) {
 			s.connected.Store(true)
@@ -138,10 +139,13 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 		},
 		GotFirstResponseByte: func() { s.responded.Store(true) },
 		Got1xxResponse: func(status int, header textproto.MIMEHeader) error {
-			return e.Inform(status, http.Header(header))
+			return informs.add(status, http.Header(header))
 		},
 	})
 	resp, err := t.over.Load().RoundTrip(s.request(ctx, r))
+	if refused := informs.end(err != nil); refused != nil && err != nil {
+		err = refused
+	}
 	if err != nil {
 		s.end()
 		return nil, s.fail("sending the request", err)
