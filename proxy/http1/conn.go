@@ -144,6 +144,7 @@ func (c *conn) handle() bool {
 	if c.taken > 0 || len(head) > readSize || len(r.Header) > keptFields || len(c.resp.header) > keptFields {
 		c.shrink()
 	}
+	clear(c.resp.header) // its values hold on to what made the response
 	return true
 }
 

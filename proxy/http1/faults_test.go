@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"weak"
 )
 
 // TestRefusalIsNotReset: a client sends much after a head that is refused;
@@ -149,6 +150,29 @@ func TestIdleAfterLargeHead(t *testing.T) {
 	if each > 20<<10 {
 		t.Errorf("an idle connection takes %d bytes", each)
 	}
+}
+
+// TestIdleAfterResponse: a connection that rests holds on to nothing that a handler put
+// into the header.
+func TestIdleAfterResponse(t *testing.T) {
+	made := make(chan weak.Pointer[[1000]string], 1)
+	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
+		values := new([1000]string)
+		values[0] = "x"
+		made <- weak.Make(values)
+		w.Header()["X"] = values[:1]
+	}, nil)
+	c := dial(t, addr)
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.Header.Get("X") != "x" {
+		t.Fatal(resp, err)
+	}
+	held := <-made
+	await(t, "the header is given up", func() bool {
+		runtime.GC()
+		return held.Value() == nil
+	})
 }
 
 func heap() int {

@@ -127,6 +127,7 @@ func (s *messageState) end() {
 		return
 	}
 	httpmsg.Blank(s.http)
+	clear(s.response.header)
 	s.request.Message, s.request.Session, s.response.out = nil, nil, nil
 	messages.Put(s)
 }
