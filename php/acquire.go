@@ -61,7 +61,11 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, 
 // await waits for the outcome until a time, or the end of a context. Most waits are
 // short, so that the context is watched only in a long one.
 func (wt *waiter) await(ctx context.Context, now, until time.Time) (outcome, error) {
-	wt.timer.Reset(min(patience, until.Sub(now)))
+	first := min(patience, until.Sub(now))
+	if d, ok := ctx.Deadline(); ok {
+		first = min(first, d.Sub(now))
+	}
+	wt.timer.Reset(first)
 	defer wt.timer.Stop()
 	var ended <-chan struct{}
 	for {

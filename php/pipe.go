@@ -53,12 +53,15 @@ func (p *pipe) begin(ctx context.Context, deadline time.Time) {
 	}
 }
 
-// extend moves the deadline to a later one, as far as that of the context allows.
+// extend moves the deadline, as far as that of the context allows: it is sooner if the
+// context has got one meanwhile.
 func (p *pipe) extend(deadline time.Time) {
 	if d, ok := p.ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	p.deadline = deadline
+	if p.deadline = deadline; deadline.Before(p.armed) {
+		p.rearm()
+	}
 }
 
 // sooner returns the earlier of two times.
@@ -95,15 +98,18 @@ func (p *pipe) goesOn() bool {
 	if p.ctx.Err() != nil || !time.Now().Before(p.deadline) {
 		return false
 	}
-	p.arm(p.deadline)
-	switch {
-	case p.ctx.Done() == nil:
-	case !p.watching:
+	if p.rearm(); !p.watching && p.ctx.Done() != nil {
 		p.watching, p.unwatch = true, p.watch()
-	case p.ctx.Err() != nil: // arm may have undone the interrupt
-		p.interrupt(time.Unix(1, 0))
 	}
 	return true
+}
+
+// rearm makes reads and writes return at the deadline.
+func (p *pipe) rearm() {
+	p.arm(p.deadline)
+	if p.watching && p.ctx.Err() != nil { // arm may have undone the interrupt
+		p.interrupt(time.Unix(1, 0))
+	}
 }
 
 // watch interrupts reads and writes when the context ends. The function that it
