@@ -22,6 +22,7 @@ func TestSendFileOfHTTP(t *testing.T) {
 			h[http.CanonicalHeaderKey(name)] = values
 		}
 		h.Set("Content-Disposition", "attachment")
+		h.Set("Allow", "upstream")
 		io.WriteString(w, "of the server")
 	})
 	p, _ := allListeners(t, `
@@ -50,6 +51,9 @@ routes:
 			g := way.send(t, p, &asked{method: "GET", target: c.target, fields: []string{"Host: x"}})
 			if g.status != c.status || g.body != c.want {
 				t.Errorf("%s %s: %d %q", way.name, c.target, g.status, g.body)
+			}
+			if c.status != 200 && len(g.header["Allow"])+len(g.header["Content-Disposition"]) > 0 {
+				t.Errorf("%s %s: fields of the server in mkd's own response: %v", way.name, c.target, g.header)
 			}
 			if g.body == "private text" && (g.header.Get("Content-Disposition") != "attachment" || g.header.Get("X-Accel-Redirect")+g.header.Get("X-Sendfile") != "") {
 				t.Errorf("%s %s: %v", way.name, c.target, g.header)

@@ -77,16 +77,20 @@ func (h *Handler) respond(w request.Response, r *request.Request, refused error)
 // false if it can't: a part of a response has been sent, or there is no room.
 func respondError(w request.Response, err error, pages request.Pages) bool {
 	h := w.Header()
-	allow, contentRange := h["Allow"], h["Content-Range"] // of a 405, of a 416
+	kept := "" // the field that was set for this error
+	switch request.Status(err) {
+	case http.StatusMethodNotAllowed:
+		kept = "Allow"
+	case http.StatusRequestedRangeNotSatisfiable:
+		kept = "Content-Range"
+	}
+	values := h[kept]
 	for range 2 {
 		if !w.Reset() {
 			return false
 		}
-		if allow != nil {
-			h["Allow"] = allow
-		}
-		if contentRange != nil {
-			h["Content-Range"] = contentRange
+		if values != nil {
+			h[kept] = values
 		}
 		request.RespondError(w, err, pages)
 		if w.Finish() == nil {
