@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // maxEmpty is how many times in a row a body may have neither bytes nor an end. A
@@ -14,7 +15,7 @@ const maxEmpty = 100
 // last one, the body has to end after it.
 func (t *Trip) ReadPart(body io.Reader, p []byte, length int64, last bool) error {
 	t.reading.Store(true)
-	defer t.reading.Store(false)
+	defer t.arrived()
 	if err := readFull(body, p); err != nil || !last {
 		return err
 	}
@@ -29,7 +30,7 @@ func (t *Trip) ReadPart(body io.Reader, p []byte, length int64, last bool) error
 // the end, which is io.EOF; together with a part it is reported by last.
 func (t *Trip) ReadSome(body io.Reader, p []byte) (n int, last bool, err error) {
 	t.reading.Store(true)
-	defer t.reading.Store(false)
+	defer t.arrived()
 	for range maxEmpty {
 		n, err := body.Read(p)
 		switch {
@@ -43,6 +44,12 @@ func (t *Trip) ReadSome(body io.Reader, p []byte) (n int, last bool, err error) 
 		}
 	}
 	return 0, false, bodyError(io.ErrNoProgress)
+}
+
+// arrived ends a wait for the body. From now on the server is waited for.
+func (t *Trip) arrived() {
+	t.progress.Store(time.Now().UnixNano())
+	t.reading.Store(false)
 }
 
 func readFull(body io.Reader, p []byte) error {

@@ -14,7 +14,7 @@ import (
 // before it has read all, and neither side must then wait for the other to read.
 type sending struct {
 	sent     atomic.Bool   // a byte was written
-	progress atomic.Int64  // when the goroutine wrote last, in ns since the epoch
+	progress atomic.Int64  // when the goroutine wrote last, or got a part of the body, in ns since the epoch
 	last     atomic.Bool   // the last write has begun
 	reading  atomic.Bool   // the request's body is being read
 	done     chan struct{} // closed when the goroutine has ended; nil: there is none
