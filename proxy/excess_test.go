@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -47,9 +48,9 @@ readfile($f);
 		data := content[r.URL.Query().Get("f")]
 		conn, _, _ := http.NewResponseController(w).Hijack()
 		defer conn.Close()
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", len(data))
-		conn.Write(append(data[:len(data):len(data)], "\n\n"...))
-		io.Copy(io.Discard, conn) // until mkd closes it
+		head := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", len(data))
+		conn.Write(slices.Concat(head, data, []byte("\n\n"))) // at once: what comes late is seen before the next request
+		io.Copy(io.Discard, conn)                             // until mkd closes it
 	}))
 	t.Cleanup(u.Close)
 	for name, backend := range map[string]string{
