@@ -77,13 +77,13 @@ server.key: | build ## make a server key, unless there is one
 # lint has vetted already, and compiled what the tests need: with the race detector,
 # and without debug information, which would take a seventh of the time. The detector
 # has each process wait for a second as it ends, for reports of other threads; a tenth
-# of that is enough. As tests wait too, one more package is tested than there are cores.
+# of that is enough.
 test: export GOFLAGS += -gcflags=all=-dwarf=false
 test: export GORACE ?= atexit_sleep_ms=100
 test: ## install what the tests need, then run lint and all tests with -race
 	@.ci/install $(TEST_NEEDS)
 	@$(MAKE) --no-print-directory lint
-	$(GO) test -vet=off -race -count=1 -timeout 12m -p $$(($$(nproc) + 1)) ./...
+	$(GO) test -vet=off -race -count=1 -timeout 12m ./...
 	$(GO) test -vet=off -race -tags openssl -count=1 ./megaki/privatekey
 	$(GO) test -vet=off -race -tags openssl -count=1 -run Messages ./proxy
 
