@@ -20,6 +20,20 @@ type figures struct {
 	mostMemory, mostOpen, leastTook int             // bounds of what the attack may take, and of requests
 }
 
+// watch takes the figures of an attack that goes on, for 15 seconds. Connections that come
+// and go make the number of descriptors swing: it takes the middle of what it sees.
+func (f *figures) watch(t *testing.T, d *daemon) {
+	t.Helper()
+	open := make([]int, 15)
+	for i := range open {
+		time.Sleep(time.Second)
+		open[i] = d.descriptors(t)
+	}
+	slices.Sort(open)
+	f.openDuring = open[len(open)/2]
+	f.during, _ = d.memory(t)
+}
+
 // at returns a quantile of took, which is sorted.
 func (f *figures) at(q float64) time.Duration {
 	if len(f.took) == 0 {

@@ -180,9 +180,11 @@ func TestLongAttacksOfOneAddress(t *testing.T) {
 				var left atomic.Int32
 				left.Store(2468)
 				hold(ctx, d, 8, 0, func(c net.Conn) error {
-					if left.Add(-1) >= 0 {
-						megaki.NewConn(ctx, c, &d.config)
+					if left.Add(-1) < 0 {
+						<-ctx.Done()
+						return ctx.Err()
 					}
+					megaki.NewConn(ctx, c, &d.config)
 					return io.EOF
 				})
 			}},
@@ -268,9 +270,7 @@ func TestLongAttacksOfOneAddress(t *testing.T) {
 					}
 				})
 			}
-			time.Sleep(15 * time.Second)
-			f.during, _ = d.memory(t)
-			f.openDuring = d.descriptors(t)
+			f.watch(t, d)
 			talking.Wait()
 			cancel()
 			wg.Wait()

@@ -342,9 +342,7 @@ func TestLongAttacksByHTTP(t *testing.T) {
 					}
 				})
 			}
-			time.Sleep(15 * time.Second)
-			f.during, _ = w.memory(t)
-			f.openDuring = w.descriptors(t)
+			f.watch(t, w.daemon)
 			visiting.Wait()
 			cancel()
 			attacking.Wait()
