@@ -17,6 +17,9 @@ type Token [tokenSize]byte
 // String returns the token in hex.
 func (t Token) String() string { return hex.EncodeToString(t[:]) }
 
+// AppendText implements encoding.TextAppender. It appends the token in hex.
+func (t Token) AppendText(to []byte) ([]byte, error) { return hex.AppendEncode(to, t[:]), nil }
+
 // Bounds of a Record.
 const (
 	MaxPending = 4  // keys made by a RSTOR and not used yet

@@ -244,8 +244,10 @@ func (m *message) ReadFrom(r io.Reader) (int64, error) {
 		return io.Copy(io.Discard, r)
 	}
 	n, err := m.out.ReadFrom(r)
-	if long := (*megaki.TooLongError)(nil); errors.As(err, &long) || errors.Is(err, megaki.ErrMemory) {
-		m.err = err
+	if err != nil {
+		if long := (*megaki.TooLongError)(nil); errors.As(err, &long) || errors.Is(err, megaki.ErrMemory) {
+			m.err = err
+		}
 	}
 	return n, err
 }

@@ -1,7 +1,7 @@
 package logs
 
 import (
-	"fmt"
+	"encoding"
 	"hash/maphash"
 	"net/netip"
 	"sync"
@@ -25,9 +25,9 @@ const (
 type Request struct {
 	Listener string
 	Client   netip.AddrPort
-	Session  fmt.Stringer // of Megaki; nil: none
-	Payload  string       // of a Megaki message
-	Key      string       // the server key that the session began with
+	Session  encoding.TextAppender // of Megaki, in hexadecimal digits; nil: none
+	Payload  string                // of a Megaki message
+	Key      string                // the server key that the session began with
 
 	Method, Host, Path, Proto string
 

@@ -80,7 +80,10 @@ func (f *fields) add(r *Request, now time.Time) {
 	f.to = r.Client.AppendTo(f.to)
 	f.to = append(f.to, '"')
 	if r.Session != nil {
-		f.text("session", r.Session.String(), maxHost)
+		f.key("session")
+		f.to = append(f.to, '"')
+		f.to, _ = r.Session.AppendText(f.to)
+		f.to = append(f.to, '"')
 		f.text("key", r.Key, maxHost)
 	}
 	f.text("payload", r.Payload, maxMethod)

@@ -13,14 +13,14 @@ import (
 	"unicode/utf8"
 )
 
-type stringer string
+type token string
 
-func (s stringer) String() string { return string(s) }
+func (t token) AppendText(to []byte) ([]byte, error) { return append(to, t...), nil }
 
 func full() *Request {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678900000, time.UTC)
 	return &Request{
-		Listener: "app", Client: client, Session: stringer("0a0b"), Payload: "http",
+		Listener: "app", Client: client, Session: token("0a0b"), Payload: "http",
 		Method: "GET", Host: "example.org", Path: "/a", Proto: "HTTP/1.1",
 		Agent: "curl/8", Referer: "https://example.org/b?token=1#c", ID: "id1",
 		Route: "main", Backend: "site", Upstream: "127.0.0.1:9000", Worker: 77,
