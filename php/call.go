@@ -89,7 +89,7 @@ func (w *worker) call(ctx context.Context, m message, resp *receiver, timeout ti
 		}
 		// It may have sent an error: the message was too large for its memory.
 	}
-	resp.extend = func() { w.pipe.extend(time.Now().Add(timeout)) }
+	resp.pipe, resp.timeout = w.pipe, timeout
 	return w.receive(id, resp, unread)
 }
 

@@ -118,7 +118,7 @@ func TestFullQueue(t *testing.T) {
 	}
 	for i := range 3 {
 		w, evicted := q.join(task{client: modest})
-		if w == nil || evicted != greedys[5-i] || evicted.element != nil {
+		if w == nil || evicted != greedys[5-i] || evicted.waits {
 			t.Fatalf("call %d: %v, evicted %v", i, w, evicted)
 		}
 	}
@@ -202,8 +202,14 @@ func FuzzQueue(f *testing.F) {
 					waiting = append(waiting, w)
 				}
 			}
-			if q.len() != len(waiting) || len(q.ranks) > q.longest || len(q.clients) > q.turns.Len() {
-				t.Fatalf("%d calls, want %d; %d ranks up to %d; %d clients, %d turns", q.len(), len(waiting), len(q.ranks), q.longest, len(q.clients), q.turns.Len())
+			ranked, longest := 0, 0
+			for n := range q.ranks {
+				if q.ranks[n].n > 0 {
+					ranked, longest = ranked+q.ranks[n].n, n
+				}
+			}
+			if q.len() != len(waiting) || ranked != q.turns.n || longest != q.longest || len(q.clients) > q.turns.n {
+				t.Fatalf("%d calls, want %d; %d clients in ranks up to %d, which should be %d; %d clients, %d turns", q.len(), len(waiting), ranked, q.longest, longest, len(q.clients), q.turns.n)
 			}
 		}
 	})

@@ -1,7 +1,6 @@
 package php
 
 import (
-	"container/list"
 	"net/netip"
 	"sync"
 	"time"
@@ -15,20 +14,21 @@ import (
 type queue struct {
 	limit   int
 	n       int
-	turns   list.List // of *client: those with waiting calls; the first is next
+	turns   list[client] // those with waiting calls; the first is next
 	clients map[netip.Prefix]*client
 
-	// The clients by the number of their waiting calls, and the highest number.
-	ranks   map[int]*list.List // of *client; none is empty
+	// The clients by the number of their waiting calls, up to the highest there was, and
+	// the highest number.
+	ranks   []list[client]
 	longest int
 }
 
 // client is a client with waiting calls.
 type client struct {
 	key     netip.Prefix // the zero Prefix: not in clients
-	waiting list.List    // of *waiter
-	turn    *list.Element
-	rank    *list.Element
+	waiting list[waiter]
+	turn    link[client]
+	rank    link[client]
 }
 
 // waiter is a call that waits.
@@ -36,15 +36,18 @@ type waiter struct {
 	task    task
 	outcome chan outcome // gets one
 	client  *client
-	element *list.Element // nil: it waits no longer
-	timer   *time.Timer   // of await
+	link    link[waiter] // among the client's
+	waits   bool         // still
+	timer   *time.Timer  // of await
 }
 
 // waiters are used again for other calls.
 var waiters = sync.Pool{New: func() any {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	return &waiter{outcome: make(chan outcome, 1), timer: timer}
+	w := &waiter{outcome: make(chan outcome, 1), timer: timer}
+	w.link.of = w
+	return w
 }}
 
 // forget gives back a waiter that waits no longer, and whose outcome was taken if it
@@ -61,7 +64,7 @@ type outcome struct {
 }
 
 func newQueue(limit int) queue {
-	return queue{limit: limit, clients: make(map[netip.Prefix]*client), ranks: make(map[int]*list.List)}
+	return queue{limit: limit, clients: make(map[netip.Prefix]*client), ranks: make([]list[client], 1)}
 }
 
 func (q *queue) len() int { return q.n }
@@ -74,43 +77,43 @@ func (q *queue) join(t task) (w, evicted *waiter) {
 	if q.n >= q.limit {
 		has := 0
 		if c != nil {
-			has = c.waiting.Len()
+			has = c.waiting.n
 		}
 		if q.longest <= has+1 {
 			return nil, nil
 		}
-		greediest := q.ranks[q.longest].Front().Value.(*client)
-		evicted = greediest.waiting.Back().Value.(*waiter)
+		evicted = q.ranks[q.longest].first.of.waiting.last.of // the greediest client's
 		q.leave(evicted)
 	}
 	if c == nil {
 		c = &client{key: key}
-		c.turn = q.turns.PushBack(c)
+		c.turn.of, c.rank.of = c, c
+		q.turns.pushBack(&c.turn)
 		if key.IsValid() {
 			q.clients[key] = c
 		}
 	}
 	w = waiters.Get().(*waiter)
-	w.task, w.client = t, c
-	w.element = c.waiting.PushBack(w)
+	w.task, w.client, w.waits = t, c, true
+	c.waiting.pushBack(&w.link)
 	q.n++
-	q.setRank(c, c.waiting.Len()-1)
+	q.setRank(c, c.waiting.n-1)
 	return w, evicted
 }
 
 // leave takes a waiter out, and reports whether it was still waiting: if not, its
 // channel has an outcome.
 func (q *queue) leave(w *waiter) bool {
-	if w.element == nil {
+	if !w.waits {
 		return false
 	}
+	w.waits = false
 	c := w.client
-	c.waiting.Remove(w.element)
-	w.element = nil
+	c.waiting.remove(&w.link)
 	q.n--
-	q.setRank(c, c.waiting.Len()+1)
-	if c.waiting.Len() == 0 {
-		q.turns.Remove(c.turn)
+	q.setRank(c, c.waiting.n+1)
+	if c.waiting.n == 0 {
+		q.turns.remove(&c.turn)
 		delete(q.clients, c.key)
 	}
 	return true
@@ -119,12 +122,13 @@ func (q *queue) leave(w *waiter) bool {
 // next takes out the first call of the client whose turn it is, nil if there is
 // none.
 func (q *queue) next() *waiter {
-	e := q.turns.Front()
-	if e == nil {
+	turn := q.turns.first
+	if turn == nil {
 		return nil
 	}
-	q.turns.MoveToBack(e)
-	w := e.Value.(*client).waiting.Front().Value.(*waiter)
+	q.turns.remove(turn)
+	q.turns.pushBack(turn)
+	w := turn.of.waiting.first.of
 	q.leave(w)
 	return w
 }
@@ -132,22 +136,17 @@ func (q *queue) next() *waiter {
 // setRank moves a client, which had one waiting call more or less before, to its
 // rank.
 func (q *queue) setRank(c *client, before int) {
-	if from := q.ranks[before]; from != nil && c.rank != nil {
-		from.Remove(c.rank)
-		if from.Len() == 0 {
-			delete(q.ranks, before)
-		}
+	if before > 0 {
+		q.ranks[before].remove(&c.rank)
 	}
-	n := c.waiting.Len()
+	n := c.waiting.n
 	if n > 0 {
-		to := q.ranks[n]
-		if to == nil {
-			to = new(list.List)
-			q.ranks[n] = to
+		if n == len(q.ranks) {
+			q.ranks = append(q.ranks, list[client]{})
 		}
-		c.rank = to.PushBack(c)
+		q.ranks[n].pushBack(&c.rank)
 	}
-	if q.longest = max(q.longest, n); q.ranks[q.longest] == nil {
+	if q.longest = max(q.longest, n); q.ranks[q.longest].n == 0 {
 		q.longest = n // it had the highest number alone
 	}
 }

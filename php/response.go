@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
 // ResponseWriter receives the response to an HTTPCall.
@@ -38,7 +39,8 @@ type receiver struct {
 	raw      io.Writer      // of a Call
 	http     ResponseWriter // of an HTTPCall
 	bodiless bool           // an HTTP response has no body, whatever length its header has
-	extend   func()         // gives the worker time for the next part
+	pipe     *pipe          // of the worker
+	timeout  time.Duration  // that the worker has for a part of an HTTP response
 
 	worker  int   // the process that has the call
 	begun   bool  // a HEAD came
@@ -151,7 +153,7 @@ func (r *receiver) Write(p []byte) (int, error) {
 // rest is dropped.
 func (r *receiver) moved() {
 	if r.http != nil && r.refused == nil {
-		r.extend()
+		r.pipe.extend(time.Now().Add(r.timeout))
 	}
 }
 

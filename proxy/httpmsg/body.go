@@ -22,6 +22,7 @@ type content struct {
 	b      []byte
 	coded  bool // b is in chunks still, which are known to be well formed
 	length int  // decoded
+	first  Body
 }
 
 // Bytes returns the whole body, whatever was read of it.
@@ -111,7 +112,8 @@ func SetBody(r *http.Request, b []byte) { (&content{b: b, length: len(b)}).setBo
 
 func (c *content) setBody(r *http.Request) {
 	r.ContentLength = int64(c.length)
-	r.Body, r.GetBody = &Body{content: c}, c.again
+	c.first.content = c
+	r.Body, r.GetBody = &c.first, c.again
 }
 
 // checkChunks checks a chunked body that ends where b does, without extensions
