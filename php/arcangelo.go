@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 //go:embed arcangelo/*.php
@@ -94,6 +95,11 @@ func openLoop(dev, detectLeaks bool) (*os.File, error) {
 		return nil, err
 	}
 	if err := os.Chmod(path, 0o444); err != nil { // the workers' user opens it; the umask may deny that
+		return nil, err
+	}
+	// OPcache takes no file that was changed in the last seconds, and then no JIT
+	// compiles it (opcache.file_update_protection).
+	if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
 		return nil, err
 	}
 	return os.Open(path)

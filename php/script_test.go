@@ -89,6 +89,15 @@ func TestRequestIDInTheLog(t *testing.T) {
 	}
 }
 
+// TestOPcacheHasTheLoop: OPcache takes no files that were changed in the last seconds, as
+// it seems of one that is written when the pool starts.
+func TestOPcacheHasTheLoop(t *testing.T) {
+	p, _ := start(t, Options{Script: script(t, `$ARCANGELO_USERSPACE = ['on_handle' => fn () => implode("\n", array_keys(opcache_get_status()['scripts']))];`)})
+	if got := mustDo(t, p, ""); !strings.Contains(got, "arcangelo.php") {
+		t.Errorf("OPcache has only: %s", got)
+	}
+}
+
 func script(t *testing.T, code string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "script.php")

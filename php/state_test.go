@@ -69,6 +69,23 @@ func TestNothingOfARequestStays(t *testing.T) {
 	}
 }
 
+// TestRandomNumbers: requests get other random numbers than those before them, however
+// many of them drew none.
+func TestRandomNumbers(t *testing.T) {
+	p, _ := statePool(t, nil)
+	seen := map[string]int{}
+	for i := range 60 {
+		for range i % 40 {
+			mustDo(t, p, "pid")
+		}
+		number := mustDo(t, p, "random")
+		if before, ok := seen[number]; ok {
+			t.Errorf("requests %d and %d have the same random number", before, i)
+		}
+		seen[number] = i
+	}
+}
+
 // differences returns what differs between two states.
 func differences(got, want string) string {
 	var g, w map[string]any

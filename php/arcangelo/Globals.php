@@ -4,6 +4,15 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function bin2hex;
+use function count;
+use function explode;
+use function in_array;
+use function microtime;
+use function strlen;
+use function strpos;
+use function substr;
+
 /**
  * Makes a Request from the frames of mkd, and sets the superglobals for each HTTP
  * request. They are cleared after it.
@@ -28,6 +37,8 @@ final class Globals
     private const FIELDS = 12;
     private const FIRST_FIELD = 13;
 
+    private const NO_SESSION = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
     /** Methods whose forms are parsed. PHP itself knows POST alone, and so do $_POST and $_FILES. */
     private const FORM_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
@@ -42,7 +53,8 @@ final class Globals
     private static bool $set = false;
     /** @var array<string, list<string>> the header of the request */
     private static array $headers = [];
-    private static string $order = 'GP';
+    /** @var list<string> what $_REQUEST consists of: G, P and C in the order of php.ini */
+    private static array $order = [];
 
     /** Keeps what each request begins with. */
     public static function keep(string $script): void
@@ -55,7 +67,7 @@ final class Globals
             'SERVER_SOFTWARE' => 'mkd (like nginx)', // a name that WordPress knows as a server that can rewrite
             'GATEWAY_INTERFACE' => 'CGI/1.1',
         ];
-        self::$order = strtoupper(ini_get('request_order') ?: ini_get('variables_order') ?: 'GP');
+        self::$order = str_split(strtoupper(ini_get('request_order') ?: ini_get('variables_order') ?: 'GP'));
     }
 
     /**
@@ -65,7 +77,8 @@ final class Globals
     public static function set(string $block, int $flags, mixed $body, int $length): Request
     {
         $v = explode("\0", $block);
-        [, $query] = explode('?', $v[self::TARGET], 2) + [1 => ''];
+        $mark = strpos($v[self::TARGET], '?');
+        $query = $mark === false ? '' : substr($v[self::TARGET], $mark + 1);
         $server = self::$common;
         $server['SCRIPT_NAME'] = $server['PHP_SELF'] = $server['DOCUMENT_URI'] = $v[self::SCRIPT_NAME];
         $server['REQUEST_METHOD'] = $v[self::METHOD];
@@ -83,7 +96,7 @@ final class Globals
         $server['SERVER_PORT'] = $v[self::SERVER_PORT];
         $server['REMOTE_ADDR'] = Userspace::$client_ip;
         $server['REMOTE_PORT'] = (string) Userspace::$client_port;
-        $session = trim(Userspace::$token, "\0") === '' ? null : Userspace::$token;
+        $session = Userspace::$token === self::NO_SESSION ? null : Userspace::$token;
         if ($session !== null) {
             $server['MEGAKI_SESSION'] = bin2hex($session);
         }
@@ -97,53 +110,49 @@ final class Globals
         $headers = $v[self::HOST] !== '' ? ['Host' => [$v[self::HOST]]] : [];
         $end = self::FIRST_FIELD + 2 * (int) $v[self::FIELDS];
         for ($i = self::FIRST_FIELD; $i < $end; $i += 2) {
-            $headers[$v[$i]][] = $v[$i + 1];
-            $name = self::$names[$v[$i]] ?? self::name($v[$i]);
+            $field = $v[$i];
+            $value = $v[$i + 1];
+            $headers[$field][] = $value;
+            $name = self::$names[$field] ?? self::name($field);
             $server[$name] = isset($server[$name])
-                ? $server[$name] . ($name === 'HTTP_COOKIE' ? '; ' : ', ') . $v[$i + 1]
-                : $v[$i + 1];
+                ? $server[$name] . ($name === 'HTTP_COOKIE' ? '; ' : ', ') . $value
+                : $value;
         }
-        $type = $server['CONTENT_TYPE'] ?? '';
         $method = $v[self::METHOD];
+        self::$headers = $headers;
         if ($v[self::LENGTH] > 0) {
             $server['CONTENT_LENGTH'] = $v[self::LENGTH];
-        } elseif ($length > 0 || in_array($method, ['POST', 'PUT', 'PATCH'], true)) {
+        } elseif ($length > 0 || $method === 'POST' || $method === 'PUT' || $method === 'PATCH') {
             $server['CONTENT_LENGTH'] = (string) $length;
         }
-        self::$headers = $headers;
         if (isset($server['CONTENT_LENGTH'])) {
             self::$headers['Content-Length'] = [$server['CONTENT_LENGTH']];
         }
         if (isset($server['HTTP_AUTHORIZATION'])) {
             $server += self::credentials($server['HTTP_AUTHORIZATION']);
         }
-        $server['REQUEST_TIME_FLOAT'] = microtime(true);
-        $server['REQUEST_TIME'] = (int) $server['REQUEST_TIME_FLOAT'];
+        $now = microtime(true);
+        $server['REQUEST_TIME_FLOAT'] = $now;
+        $server['REQUEST_TIME'] = (int) $now;
 
-        $get = $form = $cookies = $files = [];
+        $get = $form = $files = $uploads = [];
         if ($query !== '') {
             parse_str($query, $get);
         }
-        if (isset($server['HTTP_COOKIE'])) {
-            $cookies = Cookies::parse($server['HTTP_COOKIE']);
-        }
+        $cookies = isset($server['HTTP_COOKIE']) ? Cookies::parse($server['HTTP_COOKIE']) : [];
         if ($flags & Wire::FORM) {
             parse_str($body, $form);
             $body = '';
-            $files = array_chunk(array_slice($v, $end, -1), 6);
-        } elseif ($length > 0 && in_array($method, self::FORM_METHODS, true) && self::isForm($type)) {
+            $files = self::files(array_chunk(array_slice($v, $end, -1), 6), $uploads);
+        } elseif ($length > 0 && in_array($method, self::FORM_METHODS, true) && self::isForm($server['CONTENT_TYPE'] ?? '')) {
             parse_str(str_replace("\0", '%00', self::text($body, $length)), $form); // parse_str would end there
         }
         self::$set = true;
         $_SERVER = $server;
         $_GET = $get;
-        $_POST = $method === 'POST' ? $form : [];
         $_COOKIE = $cookies;
-        $uploads = [];
-        $_FILES = $files ? self::files($files, $uploads) : [];
-        if ($method !== 'POST') {
-            $_FILES = [];
-        }
+        $_POST = $method === 'POST' ? $form : [];
+        $_FILES = $method === 'POST' ? $files : [];
         $_REQUEST = self::merged();
 
         return new Request(
@@ -254,14 +263,16 @@ final class Globals
     private static function merged(): array
     {
         $all = [];
-        foreach (str_split(self::$order) as $letter) {
+        foreach (self::$order as $letter) {
             $some = match ($letter) {
                 'G' => $_GET,
                 'P' => $_POST,
                 'C' => $_COOKIE,
                 default => [],
             };
-            $all = $all ? array_replace_recursive($all, $some) : $some;
+            if ($some !== []) {
+                $all = $all ? array_replace_recursive($all, $some) : $some;
+            }
         }
         return $all;
     }

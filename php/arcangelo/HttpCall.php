@@ -4,6 +4,11 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function http_response_code;
+use function is_array;
+use function is_scalar;
+use function strlen;
+
 /**
  * One HTTP request, which on_http handles.
  *
@@ -63,7 +68,7 @@ final class HttpCall
             $error ??= (string) $e;
         }
         Output::toLog();
-        Worker::complete($error, $rest, $head, Globals::clear(...));
+        Worker::complete($error, $rest, $head);
     }
 
     /** Whether a handler runs that hasn't responded. */

@@ -4,6 +4,9 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function count;
+use function ob_list_handlers;
+
 /**
  * Receives what scripts print: during an on_http it belongs to the response, else to
  * the log.
@@ -94,8 +97,12 @@ final class Output
     /** Ends the buffers of the script. Returns false if one of them can't be ended. */
     public static function settle(): bool
     {
-        if (Worker::$detectsLeaks && self::level() > 0) {
-            Leaks::buffers(self::level());
+        $level = self::level();
+        if ($level === 0) {
+            return true;
+        }
+        if (Worker::$detectsLeaks) {
+            Leaks::buffers($level);
         }
         while (self::level() > 0 && @ob_end_flush()) {
         }
@@ -115,7 +122,8 @@ final class Output
     /** The number of buffers that the script has started. */
     public static function level(): int
     {
-        return max(0, count(ob_list_handlers()) - self::$base);
+        $level = count(ob_list_handlers()) - self::$base;
+        return $level > 0 ? $level : 0;
     }
 
     /**

@@ -4,6 +4,11 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function is_array;
+use function is_object;
+use function is_resource;
+use function strlen;
+
 /**
  * One raw message, which on_handle handles.
  *
@@ -32,16 +37,18 @@ final class RawCall
                 self::$handling = false;
                 $rest = self::last($result);
             }
-            unset($result);
-            Session::close();
         } catch (\Throwable $e) {
             $error = (string) $e;
         }
         self::$handling = false;
+        try {
+            unset($result); // a destructor may throw
+            Session::close();
+        } catch (\Throwable $e) {
+            $error ??= (string) $e;
+        }
         Output::toLog();
-        Worker::complete($error, $rest, '', static function (): void {
-            Userspace::$request = '';
-        });
+        Worker::complete($error, $rest, '');
     }
 
     /** Whether a handler runs that hasn't responded. */

@@ -4,6 +4,9 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function strpos;
+use function substr;
+
 /** An HTTP request, the argument of on_http. */
 final class Request
 {
@@ -39,7 +42,8 @@ final class Request
         /** The 16 bytes of the Megaki session; null on other listeners. It identifies; it is no credential. */
         public readonly ?string $session = null,
     ) {
-        $this->path = explode('?', $target, 2)[0];
+        $mark = strpos($target, '?');
+        $this->path = $mark === false ? $target : substr($target, 0, $mark);
     }
 
     /** Returns the URL. */

@@ -4,6 +4,14 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function is_array;
+use function is_iterable;
+use function is_resource;
+use function is_scalar;
+use function is_string;
+use function strlen;
+use function strtolower;
+
 /**
  * A response to an HTTP request.
  *
@@ -27,7 +35,9 @@ final class Response
                 ? (string) $body
                 : throw new \TypeError('a body is a string, an iterable or a resource, not ' . get_debug_type($body));
         }
-        $this->status($status);
+        if ($status !== 200) {
+            $this->status($status);
+        }
         foreach ($headers as $name => $value) {
             $this->header($name, $value);
         }
@@ -207,8 +217,8 @@ final class Response
      */
     public function getLength(): int
     {
-        $length = $this->getHeader('Content-Length');
-        return $length !== null && preg_match('/^\d{1,18}$/D', $length) ? (int) $length : -1;
+        $values = $this->fields['content-length'][1] ?? [];
+        return count($values) === 1 && preg_match('/^\d{1,18}$/D', $values[0]) ? (int) $values[0] : -1;
     }
 
     /**

@@ -4,6 +4,13 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function implode;
+use function ini_get;
+use function is_array;
+use function is_resource;
+use function pack;
+use function strlen;
+
 /**
  * Sends the response to an HTTP request: a HEAD, PARTs, and what END takes along.
  *

@@ -4,6 +4,9 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function ini_get;
+use function session_id;
+
 /**
  * Makes PHP's sessions (session_start and the others) work without a web server: PHP
  * takes the id from $_COOKIE, and the cookie goes into the response.
@@ -64,12 +67,9 @@ final class Session
     /** @return list<array{string, string}> fields about the session that a response hasn't got itself */
     public static function fields(Response $response): array
     {
-        if (!self::$there) {
-            return [];
-        }
-        $id = session_id();
+        $id = self::$there ? session_id() : '';
         $fresh = $id !== '' && $id !== self::sent();
-        if (!isset($_SESSION) && !$fresh) {
+        if (!$fresh && !isset($_SESSION)) {
             return [];
         }
         $fields = [];
@@ -102,10 +102,11 @@ final class Session
         }
     }
 
-    /** Stores and closes the session, if there is one, and puts the settings back. */
+    /** Stores and closes the session, if there is one. */
     public static function close(): void
     {
-        if (!self::$there) {
+        self::$cookies = [];
+        if (!self::$there || session_id() === '' && !isset($_SESSION)) {
             return;
         }
         try {
@@ -114,14 +115,19 @@ final class Session
             }
         } finally {
             unset($GLOBALS['_SESSION']);
-            self::$cookies = [];
-            foreach (self::$settings as $name => $value) {
-                if (ini_get($name) !== $value) {
-                    ini_set($name, $value);
-                }
-            }
+            self::putBack();
             if (session_id() !== '') {
                 self::forget();
+            }
+        }
+    }
+
+    /** Puts back the settings of sessions that a request has changed. */
+    public static function putBack(): void
+    {
+        foreach (self::$settings as $name => $value) {
+            if (ini_get($name) !== $value) {
+                ini_set($name, $value);
             }
         }
     }

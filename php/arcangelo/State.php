@@ -4,12 +4,15 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function array_pop;
 use function date_default_timezone_get;
 use function getcwd;
 use function getenv;
 use function ini_get;
+use function mt_rand;
 use function pcntl_signal_get_handler;
 use function setlocale;
+use function stream_get_wrappers;
 
 /**
  * Puts back what a request has changed of the process, so that the next request finds
@@ -23,6 +26,8 @@ final class State
     /** The last signal whose handler is put back: those of real time aren't. */
     private const SIGNALS = 31;
     private const LOCALES = [LC_CTYPE, LC_NUMERIC, LC_TIME, LC_COLLATE, LC_MONETARY, LC_MESSAGES];
+    /** How many numbers of the random generator are drawn in advance: one for each request that doesn't use it. */
+    private const NUMBERS = 32;
 
     /** @var array<string, string> settings that a script can change, but for those of sessions */
     private static array $settings = [];
@@ -53,8 +58,11 @@ final class State
     /** @var callable|null */
     private static $libxmlLoader = null;
 
-    /** @var array<string, mixed> values of functions that return one without, and set one with an argument */
+    /** @var list<array{\Closure, mixed}> functions that return a value without an argument, and set it with one; their values */
     private static array $functions = [];
+
+    /** @var list<int> what the random generator returns next, from the last to the first, if no request uses or seeds it */
+    private static array $numbers = [];
 
     private static bool $hasAlarms = false;
     private static bool $hasSignals = false;
@@ -93,9 +101,10 @@ final class State
         self::keepLibxml();
         $functions = ['mb_internal_encoding', 'mb_language', 'mb_substitute_character', 'mb_http_output', 'mb_detect_order', 'mb_regex_encoding', 'mb_regex_set_options'];
         foreach (array_filter($functions, function_exists(...)) as $function) {
-            self::$functions[$function] = $function();
+            self::$functions[] = [$function(...), $function()];
         }
         self::keepSignals();
+        self::seed();
     }
 
     private static function keepLibxml(): void
@@ -192,6 +201,7 @@ final class State
                 in_array($name, self::$unset, true) && function_exists('ini_restore') ? ini_restore($name) : @ini_set($name, $value);
             }
         }
+        Session::putBack();
         if (self::$environment !== null && getenv() !== self::$environment) {
             self::putBackEnvironment();
         }
@@ -206,7 +216,7 @@ final class State
         if (self::$umask !== null && umask() !== self::$umask) {
             umask(self::$umask);
         }
-        foreach (self::$functions as $function => $value) {
+        foreach (self::$functions as [$function, $value]) {
             if ($function() !== $value) {
                 $function($value);
             }
@@ -217,12 +227,32 @@ final class State
         if (self::$domain !== null && textdomain(null) !== self::$domain) {
             textdomain(self::$domain);
         }
-        foreach (array_diff(self::$wrappers, stream_get_wrappers()) as $wrapper) {
-            @stream_wrapper_restore($wrapper);
+        if (stream_get_wrappers() !== self::$wrappers) {
+            foreach (array_diff(self::$wrappers, stream_get_wrappers()) as $wrapper) {
+                @stream_wrapper_restore($wrapper);
+            }
         }
-        mt_srand(); // with a random seed
+        if (mt_rand() !== array_pop(self::$numbers)) {
+            self::seed();
+        }
         strtok('', ' ');
         error_clear_last();
+    }
+
+    /**
+     * Gives the random generator a new random seed, and draws its next numbers. To compare
+     * one after each request costs less than to seed it each time.
+     */
+    private static function seed(): void
+    {
+        $seed = random_int(0, 0xffffffff);
+        mt_srand($seed);
+        $numbers = [];
+        for ($i = 0; $i < self::NUMBERS; $i++) {
+            $numbers[] = mt_rand();
+        }
+        self::$numbers = array_reverse($numbers);
+        mt_srand($seed);
     }
 
     private static function putBackEnvironment(): void

@@ -4,6 +4,15 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function fread;
+use function getmypid;
+use function memory_get_usage;
+use function ord;
+use function pack;
+use function strlen;
+use function substr;
+use function unpack;
+
 /**
  * The frames between mkd and this worker, see docs/worker-frames.md: calls come from
  * descriptor 3, responses go to descriptor 4.
@@ -97,11 +106,13 @@ final class Wire
     /** Returns how much memory the script keeps, as END has it. It collects garbage when this has grown. */
     public static function memory(): string
     {
-        if (memory_get_usage(true) > self::$taken) {
+        $taken = memory_get_usage(true);
+        if ($taken > self::$taken) {
             gc_collect_cycles();
             gc_mem_caches();
+            $taken = memory_get_usage(true);
         }
-        self::$taken = memory_get_usage(true);
+        self::$taken = $taken;
         return pack('J', self::$taken);
     }
 
@@ -221,26 +232,33 @@ final class Wire
         if ($header === null) {
             return null;
         }
-        $f = unpack('Cversion/Ctype/nhead/Nbody', $header);
-        if ($f['version'] !== self::VERSION) {
+        if (ord($header[0]) !== self::VERSION) {
             self::refuse();
         }
-        if ($f['type'] === self::CALL || $f['type'] === self::HTTP) { // it may be too large for the memory
+        $type = ord($header[1]);
+        $id = substr($header, 8);
+        ['head' => $head, 'body' => $body] = unpack('nhead/Nbody', $header, 2);
+        if ($type === self::CALL || $type === self::HTTP) { // it may be too large for the memory
             self::$doing = 'reading a message';
-            self::$id = substr($header, 8);
+            self::$id = $id;
         }
-        return [$f['type'], substr($header, 8), self::read($f['head']), self::read($f['body'])];
+        if ($body > self::COPY_LIMIT) {
+            return [$type, $id, self::read($head), self::read($body)];
+        }
+        $both = self::read($head + $body);
+        return [$type, $id, substr($both, 0, $head), substr($both, $head)];
     }
 
     private static function read(int $length, bool $orEnd = false): ?string
     {
         $data = '';
-        // A signal that the script handles interrupts a read.
-        while (strlen($data) < $length && !feof(self::$in)) {
+        while (strlen($data) < $length) {
             $left = $length - strlen($data);
-            $data .= $left > self::COPY_LIMIT
-                ? stream_get_contents(self::$in, $left)
-                : (string) fread(self::$in, $left);
+            $part = $left > self::COPY_LIMIT ? stream_get_contents(self::$in, $left) : fread(self::$in, $left);
+            if ((string) $part === '' && feof(self::$in)) { // otherwise a signal that the script handles has interrupted it
+                break;
+            }
+            $data .= $part;
         }
         if (strlen($data) < $length) {
             if ($orEnd && $data === '') {

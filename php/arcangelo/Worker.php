@@ -4,6 +4,10 @@ declare(strict_types=1);
 
 namespace arca;
 
+use function ord;
+use function strlen;
+use function substr;
+
 /**
  * The life of a worker: it loads the userspace script, receives calls, and responds
  * to each of them.
@@ -174,23 +178,25 @@ final class Worker
 
     /**
      * Ends a call: the rest of the response, on_stop and what else comes after the
-     * response. Then $clear clears what belongs to the call.
+     * response. Then what belongs to the call is cleared. The session is closed already.
      */
-    public static function complete(?string $error, string &$rest, string $before, callable $clear): void
+    public static function complete(?string $error, string &$rest, string $before): void
     {
-        if (self::$responded) {
-            if ($error !== null) {
-                Wire::send(Wire::LOG, Wire::FAILURE, "after the response: $error");
+        if (self::$responded && $error !== null) {
+            Wire::send(Wire::LOG, Wire::FAILURE, "after the response: $error");
+        }
+        if (self::$after || self::$on['on_stop'] || self::$reset) {
+            if (!self::$responded) {
+                self::respond($error, $rest, $before);
             }
-        } elseif (self::$after || self::$on['on_stop'] || self::$reset) {
-            self::respond($error, $rest, $before);
+            self::stop();
+            if (self::$reset) {
+                self::$stays = (self::$reset)();
+            }
+            Output::toLog();
         }
-        self::stop();
-        if (self::$reset) {
-            self::$stays = (self::$reset)();
-        }
-        Output::toLog();
-        $clear();
+        Userspace::$request = '';
+        Globals::clear();
         if (self::$detectsLeaks) {
             Leaks::check();
         }
