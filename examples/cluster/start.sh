@@ -21,7 +21,7 @@ trap 'exit 0' INT TERM
 
 # Sessions expire by themselves; when memory is short, those that end first go.
 start redis redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --save '' --appendonly no \
-  --maxmemory 256mb --maxmemory-policy volatile-ttl
+  --maxmemory 256mb --maxmemory-policy volatile-lru
 start node1 env NODE=1 NODE_PORT="$NODE1_PORT" mkd run
 start node2 env NODE=2 NODE_PORT="$NODE2_PORT" mkd run
 start haproxy haproxy -db -f haproxy.cfg

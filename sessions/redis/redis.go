@@ -96,15 +96,25 @@ type silence struct{}
 func (silence) Printf(context.Context, string, ...any) {}
 
 // Store is a megaki.SessionStore in Redis. Redis itself forgets sessions: when they
-// expire, and by its maxmemory-policy when it is full.
+// expire, and by its maxmemory-policy when it is full. Every half a minute it gets a report of
+// the sessions that had messages.
 type Store struct {
 	client redis.UniversalClient
 	prefix string
 	sealer *sessions.Sealer
 	bad    atomic.Uint64
+
+	uses      uses
+	begin     sync.Once // of reporting
+	reporting sync.WaitGroup
+	ctx       context.Context // until Close
+	stop      context.CancelFunc
 }
 
-var _ megaki.SessionStore = (*Store)(nil)
+var (
+	_ megaki.SessionStore = (*Store)(nil)
+	_ megaki.Toucher      = (*Store)(nil)
+)
 
 //go:embed swap.lua
 var swapSource string
@@ -117,11 +127,18 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{client: client, prefix: cmp.Or(o.Prefix, DefaultPrefix), sealer: o.Sealer}, nil
+	s := &Store{client: client, prefix: cmp.Or(o.Prefix, DefaultPrefix), sealer: o.Sealer}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Close closes the connections.
-func (s *Store) Close() error { return s.client.Close() }
+func (s *Store) Close() error {
+	s.stop()
+	s.begin.Do(func() {}) // it doesn't begin any more
+	s.reporting.Wait()
+	return s.client.Close()
+}
 
 // Unreadable returns how many records were found that no secret opens.
 func (s *Store) Unreadable() uint64 { return s.bad.Load() }
