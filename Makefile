@@ -84,7 +84,7 @@ test: ## install what the tests need, then run lint and all tests with -race
 	@.ci/install $(TEST_NEEDS)
 	@$(MAKE) --no-print-directory lint
 	$(GO) test -vet=off -race -count=1 -timeout 12m ./...
-	$(GO) test -vet=off -race -tags openssl -count=1 ./megaki/privatekey
+	$(GO) test -vet=off -race -tags openssl -count=1 ./megaki/privatekey ./megaki/cbc
 	$(GO) test -vet=off -race -tags openssl -count=1 -run Messages ./proxy
 
 # A fuzz run needs all packages, and those of the standard library, compiled for it.
