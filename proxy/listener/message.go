@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,7 +25,8 @@ type message struct {
 	whole  bool // what was written is the whole message, head included
 
 	header   http.Header
-	reason   string // the status line's code and reason phrase; "": the usual phrase
+	names    []string // of the header, sorted
+	reason   string   // the status line's code and reason phrase; "": the usual phrase
 	change   func(http.Header)
 	status   int
 	declared int64 // the body's length from the header, -1 if unknown
@@ -41,7 +43,7 @@ func (m *message) begin(out *megaki.ResponseWriter, raw, head bool) {
 		m.header = make(http.Header)
 	}
 	clear(m.header)
-	*m = message{out: out, raw: raw, head: head, header: m.header}
+	*m = message{out: out, raw: raw, head: head, header: m.header, names: m.names[:0]}
 }
 
 // keptFields is how many fields the header of a response may have had to be used
@@ -122,6 +124,7 @@ const maxGrown = 1 << 20
 
 func (m *message) writeHead() error {
 	w := headWriter{ResponseWriter: m.out}
+	m.names = m.names[:0]
 	w.string("HTTP/1.1 ")
 	w.int(int64(m.status))
 	w.string(" ")
@@ -133,11 +136,14 @@ func (m *message) writeHead() error {
 			m.declared = n
 		}
 	}
-	for name, values := range m.header {
-		if name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer" {
-			continue
+	for name := range m.header {
+		if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" {
+			m.names = append(m.names, name)
 		}
-		for _, value := range values {
+	}
+	slices.Sort(m.names)
+	for _, name := range m.names {
+		for _, value := range m.header[name] {
 			w.field(name, value)
 		}
 	}

@@ -114,7 +114,7 @@ func FuzzHead(f *testing.F) {
 		r.Method, r.Host, r.URL.Path, r.URL.RawQuery = method, host, path, query
 		r.Header[name] = []string{value}
 		length = max(length, -1)
-		head, err := appendHead(nil, r, framing{length: length})
+		head, err := appendHead(nil, r, framing{length: length}, nil)
 		if err != nil {
 			if !errors.Is(err, roundtrip.ErrRequest) {
 				t.Fatal(err)

@@ -33,7 +33,8 @@ func (rt *roundTrip) prepare() error {
 	rt.asks = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade")
 	rt.expecting = rt.Body() != nil && hasToken(r.Header["Expect"], "100-continue")
 	rt.head = rt.t.buffers.Get()
-	head, err := appendHead(*rt.head, r, framing{length: rt.length, upgrade: rt.asks, expect: rt.expecting})
+	var names [32]string
+	head, err := appendHead(*rt.head, r, framing{length: rt.length, upgrade: rt.asks, expect: rt.expecting}, names[:0])
 	*rt.head = head
 	return err
 }

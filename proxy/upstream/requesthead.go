@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ type framing struct {
 
 // appendHead appends the request line and the header section of a request, up
 // to the empty line (RFC 9112, sections 2 to 3.2 and 6).
-func appendHead(dst []byte, r *http.Request, f framing) ([]byte, error) {
+func appendHead(dst []byte, r *http.Request, f framing, names []string) ([]byte, error) {
 	method := r.Method
 	if method == "" {
 		method = http.MethodGet
@@ -50,7 +51,7 @@ func appendHead(dst []byte, r *http.Request, f framing) ([]byte, error) {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, host...)
 	dst = append(dst, "\r\n"...)
-	dst, err := appendFields(dst, r.Header)
+	dst, err := appendFields(dst, r.Header, names)
 	if err != nil {
 		return dst, err
 	}
@@ -93,18 +94,22 @@ func appendTarget(dst []byte, u *url.URL) []byte {
 	return dst
 }
 
-// appendFields appends the fields that are passed on. Their order means nothing (RFC
-// 9110, section 5.3), so that it is the map's.
-func appendFields(dst []byte, h http.Header) ([]byte, error) {
-	for name, values := range h {
+// appendFields appends the fields that are passed on, sorted by name. It may use
+// names.
+func appendFields(dst []byte, h http.Header, names []string) ([]byte, error) {
+	names = names[:0]
+	for name := range h {
 		if !httptoken.Valid(name) {
 			return dst, fmt.Errorf("%w: %.80q isn't the name of a field", roundtrip.ErrRequest, name)
 		}
-		if !passes(name) {
-			continue
+		if passes(name) {
+			names = append(names, name)
 		}
-		for _, v := range values {
-			var err error
+	}
+	slices.Sort(names)
+	var err error
+	for _, name := range names {
+		for _, v := range h[name] {
 			if dst, err = appendField(dst, name, v); err != nil {
 				return dst, err
 			}
