@@ -237,8 +237,15 @@ func (w *http2Response) WriteHeader(status int) {
 		if h := w.Header(); h["Content-Type"] == nil {
 			h["Content-Type"] = nil // the type isn't guessed
 		}
+		w.ResponseWriter.WriteHeader(status)
+		return
 	}
+	// When the client resets the stream, net/http may still be reading the header that it
+	// was given, while the handler goes on to change it. It makes a copy of one with this
+	// field, which it doesn't send.
+	w.Header()["Transfer-Encoding"] = nil
 	w.ResponseWriter.WriteHeader(status)
+	delete(w.Header(), "Transfer-Encoding")
 }
 
 // Write implements http.ResponseWriter.
