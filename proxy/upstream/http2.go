@@ -189,7 +189,9 @@ func (s *stream) request(ctx context.Context, r *http.Request) *http.Request {
 		u.Scheme = "https"
 	}
 	out.URL, out.Host, out.GetBody, out.RequestURI = &u, cmp.Or(r.Host, r.URL.Host), nil, ""
-	out.Header = maps.Clone(r.Header)
+	// A copy of the values, too: net/http may still be reading them when a request that was
+	// cancelled has ended, and their memory is that of the next one.
+	out.Header = r.Header.Clone()
 	for _, name := range [...]string{"Connection", "Expect", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"} {
 		delete(out.Header, name)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"syscall"
@@ -275,5 +276,20 @@ func TestHTTP2Trailers(t *testing.T) {
 	resp.Body.Close()
 	if got := resp.Header.Get("X-Saw"); got != "0" {
 		t.Errorf("the server saw %s fields", got)
+	}
+}
+
+// TestRequestIsACopy: net/http gets nothing of a request whose memory is that of another
+// one soon. It may still be reading when a request that was cancelled has ended.
+func TestRequestIsACopy(t *testing.T) {
+	r := http2Request(t, "GET", nil)
+	r.Header["X-A"] = []string{"own"}
+	out := (&stream{t: &HTTP2{Address: "127.0.0.1:1"}}).request(t.Context(), r)
+	r.Header["X-A"][0] = "of another request"
+	r.Header["X-B"] = []string{"of another request"}
+	*r.URL = url.URL{Path: "/other"}
+	r.Host = "other.example"
+	if got := out.Header["X-A"]; len(got) != 1 || got[0] != "own" || out.Header["X-B"] != nil || out.URL.RequestURI() != "/a%2Fb?c=d" || out.Host != "asked.example" {
+		t.Errorf("%v %v %v", out.URL, out.Host, out.Header)
 	}
 }

@@ -31,8 +31,13 @@ type informational struct {
 func (i *informer) add(status int, h http.Header) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.n++; i.n > maxInformational && i.err == nil {
+	i.n++
+	switch {
+	case i.err != nil:
+	case i.n > maxInformational:
 		i.err = fmt.Errorf("%w: more than %d responses of status 1xx", roundtrip.ErrHeader, maxInformational)
+	case status == http.StatusSwitchingProtocols: // RFC 9113, section 8.6
+		i.err = fmt.Errorf("%w: status 101, which HTTP/2 doesn't have", roundtrip.ErrHeader)
 	}
 	if i.over || i.err != nil {
 		return i.err

@@ -100,3 +100,15 @@ func TestHintsWithoutEnd(t *testing.T) {
 		t.Errorf("the client got %d", n)
 	}
 }
+
+// TestSwitchInHTTP2: status 101, which HTTP/2 doesn't have, doesn't reach a client.
+func TestSwitchInHTTP2(t *testing.T) {
+	c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		<-r.Context().Done()
+	})
+	var events informed
+	if _, err := c.Do(http2Request(t, "GET", nil), nil, &events); !errors.Is(err, roundtrip.ErrHeader) || len(events.statuses) > 0 {
+		t.Errorf("%v, %v", err, events.statuses)
+	}
+}
