@@ -52,7 +52,7 @@ type HTTPCall struct {
 // When w refuses a part, the script is asked to produce no more of them, and DoHTTP
 // returns w's error, unless the script or its worker fails after that.
 func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error {
-	m := httpMessage{HTTPCall: c, script: &p.base}
+	m := httpMessage{HTTPCall: c, script: &p.base, is: c.task()}
 	resp := &receiver{http: w, bodiless: c.Request.Method == http.MethodHead}
 	var err error
 	if IsForm(c.Request) {
@@ -97,6 +97,7 @@ const maxKept = 64 << 10
 // httpMessage is the message of an HTTPCall.
 type httpMessage struct {
 	*HTTPCall
+	is     task // the Request is the caller's again while the worker works on after its response
 	script *string
 	flags  byte
 	form   *form
@@ -107,12 +108,14 @@ type httpMessage struct {
 
 func (m *httpMessage) origin() origin { return origin{m.RequestID, m.Route} }
 
-func (m *httpMessage) task() task {
-	path, _, _ := strings.Cut(m.RequestURI, "?")
-	if m.RequestURI == "" {
-		path = m.Request.URL.Path
+func (m *httpMessage) task() task { return m.is }
+
+func (c *HTTPCall) task() task {
+	path, _, _ := strings.Cut(c.RequestURI, "?")
+	if c.RequestURI == "" {
+		path = c.Request.URL.Path
 	}
-	return task{m.Client, m.Route, m.Request.Method, path}
+	return task{c.Client, c.Route, c.Request.Method, path}
 }
 
 func (m *httpMessage) ended() {

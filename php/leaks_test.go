@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -149,5 +152,29 @@ func TestLeaksAreBounded(t *testing.T) {
 	}
 	if len(b.found) != maxLeaks || len(b.routes) != maxLeakRoutes {
 		t.Errorf("%d leaks, %d routes", len(b.found), len(b.routes))
+	}
+}
+
+// TestLeakAfterTheResponse: what a request leaves behind is found after its response, when
+// its caller may have made another request of the http.Request.
+func TestLeakAfterTheResponse(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, DetectLeaks: true, Script: script(t, `
+		$list = [];
+		$ARCANGELO_USERSPACE = [
+			'on_http' => function ($r) { $GLOBALS['until'] = $r->query['until']; $GLOBALS['list'][] = 1; return 'done'; },
+			'on_stop' => function () { for ($i = 0; $i < 20000 && !file_exists($GLOBALS['until']); $i++) { usleep(1000); clearstatcache(); } },
+		];`)})
+	until := filepath.Join(t.TempDir(), "until")
+	c := httpCall("PUT", "/first?until="+url.QueryEscape(until), nil, "")
+	request(t, p, c)
+	c.Request.Method, c.Request.URL = "DELETE", &url.URL{Path: "/other"}
+	if err := os.WriteFile(until, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the leak is found", func() bool { return len(p.Leaks().Found) > 0 })
+	for _, l := range p.Leaks().Found {
+		if l.Method != "PUT" || l.Path != "/first" {
+			t.Errorf("%s: first by %s %s", l.What, l.Method, l.Path)
+		}
 	}
 }
