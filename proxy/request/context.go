@@ -38,6 +38,23 @@ func (c *Context) asked() bool {
 	return c.waited
 }
 
+// setParent replaces the parent. Who waits for the end already, waits for that of the
+// old one.
+func (c *Context) setParent(parent context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Context = parent
+}
+
+// Value implements context.Context. It may be called after the request, or beside it: a
+// dial of net/http goes on when its request has got another connection.
+func (c *Context) Value(key any) any {
+	c.mu.Lock()
+	parent := c.Context
+	c.mu.Unlock()
+	return parent.Value(key)
+}
+
 // SetTimeout moves the deadline to d from now on; 0 means none.
 func (c *Context) SetTimeout(d time.Duration) {
 	c.mu.Lock()
@@ -56,9 +73,9 @@ func (c *Context) SetTimeout(d time.Duration) {
 
 // Deadline implements context.Context.
 func (c *Context) Deadline() (time.Time, bool) {
-	at, ok := c.Context.Deadline()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	at, ok := c.Context.Deadline()
 	if !c.deadline.IsZero() && (!ok || c.deadline.Before(at)) {
 		return c.deadline, true
 	}
@@ -91,7 +108,8 @@ func (c *Context) Done() <-chan struct{} {
 	}
 	c.done = make(chan struct{})
 	c.timer = time.AfterFunc(time.Until(c.deadline), c.expire)
-	c.stop = context.AfterFunc(c.Context, func() { c.end(c.Context.Err()) })
+	parent := c.Context
+	c.stop = context.AfterFunc(parent, func() { c.end(parent.Err()) })
 	return c.done
 }
 

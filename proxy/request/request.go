@@ -178,9 +178,9 @@ func (r *Request) SetTimeout(d time.Duration) { r.ctx.SetTimeout(d) }
 // for.
 func (r *Request) StartTimeout() { r.ctx.SetTimeout(r.Timeout) }
 
-// Detach keeps the request going when its client leaves. Nobody may wait for
-// its context yet.
-func (r *Request) Detach() { r.ctx.Context = r.base }
+// Detach keeps the request going when its client leaves. Nobody waits for its context
+// any more but who was done with it, as a guard.
+func (r *Request) Detach() { r.ctx.setParent(r.base) }
 
 // Base returns the context that ends only when requests are cut off.
 func (r *Request) Base() context.Context { return r.base }

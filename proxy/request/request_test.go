@@ -85,3 +85,37 @@ func fill(t *testing.T, v reflect.Value) {
 type noPages struct{}
 
 func (noPages) Page(int) (contentType, body string, ok bool) { return "", "", false }
+
+// TestDetachBesideDial: what a guard has begun may ask the context of a request for values
+// while the backend detaches the request: a dial of net/http does so, which goes on when
+// its request has got another connection.
+func TestDetachBesideDial(t *testing.T) {
+	type key struct{}
+	base := context.WithValue(t.Context(), key{}, "value")
+	for range 100 {
+		client, leave := context.WithCancel(base)
+		r := new(Request)
+		ctx := r.Open(client, base)
+		r.Begin(new(http.Request).WithContext(ctx), nil)
+		begun, dialled := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(dialled)
+			for i := range 100 {
+				if ctx.Value(key{}) != "value" {
+					t.Error("the value is gone")
+				}
+				ctx.Deadline()
+				if i == 10 {
+					close(begun)
+				}
+			}
+		}()
+		<-begun
+		r.Detach()
+		leave()
+		<-dialled
+		if err := ctx.Err(); err != nil {
+			t.Fatalf("the request ends with its client: %v", err)
+		}
+	}
+}
