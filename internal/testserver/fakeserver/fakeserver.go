@@ -16,8 +16,9 @@ import (
 type Server struct {
 	Network, Address string
 
-	mu   sync.Mutex
-	open []net.Conn
+	mu     sync.Mutex
+	open   []net.Conn
+	closed bool
 }
 
 // Start serves each connection of a listener with f, which gets the connection's number,
@@ -35,6 +36,9 @@ func Start(t testing.TB, l net.Listener, f func(c net.Conn, n int)) *Server {
 			s.mu.Lock()
 			s.open = append(s.open, c)
 			n := len(s.open)
+			if s.closed { // it came with the end of the test
+				c.Close()
+			}
 			s.mu.Unlock()
 			all.Go(func() {
 				defer c.Close()
@@ -45,6 +49,7 @@ func Start(t testing.TB, l net.Listener, f func(c net.Conn, n int)) *Server {
 	t.Cleanup(func() {
 		l.Close()
 		s.mu.Lock()
+		s.closed = true
 		for _, c := range s.open {
 			c.Close()
 		}
