@@ -24,6 +24,12 @@ type socket struct {
 	proxyFrom           *[]string
 }
 
+// ListenerKinds returns the keys of the kinds of listeners.
+func ListenerKinds() []string { return keysOf(fieldsOf(reflect.TypeFor[Listener]()), true) }
+
+// BackendKinds returns the keys of the kinds of backends.
+func BackendKinds() []string { return keysOf(fieldsOf(reflect.TypeFor[Backend]()), true) }
+
 // section is a section that a listener or a backend has.
 type section struct {
 	name string // its key

@@ -106,7 +106,7 @@ var kinds = map[string]kind{
 func New(b *config.Backend, d Daemon) (Backend, error) {
 	kind, ok := kinds[b.Kind()]
 	if !ok {
-		return nil, fmt.Errorf("it must have one kind of %s", strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		return nil, fmt.Errorf("it must have one kind of %s", strings.Join(config.BackendKinds(), ", "))
 	}
 	return kind.build(b, d)
 }

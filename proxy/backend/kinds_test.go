@@ -1,36 +1,26 @@
 package backend
 
 import (
-	"reflect"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"mkd/config"
 )
 
-// TestEveryKind compares the table with the sections of config.yaml: a section
-// without a row would make no backend, and a row without a section none either.
+// TestEveryKind: each kind of config.yaml has a row in the table, which builds it, and no
+// other one has.
 func TestEveryKind(t *testing.T) {
-	sections := make(map[string]bool)
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[config.Backend]()) {
-		if name, option, _ := strings.Cut(f.Tag.Get("yaml"), ","); option == "kind" {
-			sections[name] = true
-			if _, ok := kinds[name]; !ok {
-				t.Errorf("the section %s has no row in the table of kinds", name)
-			}
-		}
-	}
-	for name := range kinds {
-		if !sections[name] {
-			t.Errorf("the row %s has no section in config.yaml", name)
-		}
+	if rows, sections := slices.Sorted(maps.Keys(kinds)), slices.Sorted(slices.Values(config.BackendKinds())); !slices.Equal(rows, sections) {
+		t.Errorf("the table of kinds has the rows %v, config.yaml the sections %v", rows, sections)
 	}
 }
 
 // TestNoKind: a section that isn't of exactly one kind makes no backend.
 func TestNoKind(t *testing.T) {
 	for _, b := range []*config.Backend{{Name: "none"}, {Name: "two", Files: new(config.Files), PHP: new(config.PHP)}} {
-		if _, err := New(b, Daemon{}); err == nil || !strings.HasPrefix(err.Error(), "it must have one kind of fastcgi, ") {
+		if _, err := New(b, Daemon{}); err == nil || !strings.HasPrefix(err.Error(), "it must have one kind of php, ") {
 			t.Errorf("%s: %v", b.Name, err)
 		}
 	}

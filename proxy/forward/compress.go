@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -62,11 +61,7 @@ func (n *Compression) Compress(w request.Response, r *request.Request, b request
 
 // SwitchProtocols implements request.Switcher, if the response does.
 func (c *compressor) SwitchProtocols() (net.Conn, io.Reader, error) {
-	s, ok := c.Response.(request.Switcher)
-	if !ok {
-		return nil, nil, errors.ErrUnsupported
-	}
-	return s.SwitchProtocols()
+	return request.SwitchProtocols(c.Response)
 }
 
 // compressedMessage is a compressor of a Message, which it is itself.

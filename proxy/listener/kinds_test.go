@@ -1,36 +1,26 @@
 package listener
 
 import (
-	"reflect"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"mkd/config"
 )
 
-// TestEveryKind compares the table with the sections of config.yaml: a section
-// without a row would make no listener, and a row without a section none either.
+// TestEveryKind: each kind of config.yaml has a row in the table, which builds it, and no
+// other one has.
 func TestEveryKind(t *testing.T) {
-	sections := make(map[string]bool)
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[config.Listener]()) {
-		if name, option, _ := strings.Cut(f.Tag.Get("yaml"), ","); option == "kind" {
-			sections[name] = true
-			if _, ok := kinds[name]; !ok {
-				t.Errorf("the section %s has no row in the table of kinds", name)
-			}
-		}
-	}
-	for name := range kinds {
-		if !sections[name] {
-			t.Errorf("the row %s has no section in config.yaml", name)
-		}
+	if rows, sections := slices.Sorted(maps.Keys(kinds)), slices.Sorted(slices.Values(config.ListenerKinds())); !slices.Equal(rows, sections) {
+		t.Errorf("the table of kinds has the rows %v, config.yaml the sections %v", rows, sections)
 	}
 }
 
 // TestNoKind: a section that isn't of exactly one kind makes no listener.
 func TestNoKind(t *testing.T) {
 	for _, l := range []*config.Listener{{Name: "none"}, {Name: "two", HTTP: new(config.HTTP), Megaki: new(config.Megaki)}} {
-		if _, err := new(Listener).Prepare(l, new(Daemon)); err == nil || !strings.HasPrefix(err.Error(), "it must have one kind of http, ") {
+		if _, err := new(Listener).Prepare(l, new(Daemon)); err == nil || !strings.HasPrefix(err.Error(), "it must have one kind of megaki, ") {
 			t.Errorf("%s: %v", l.Name, err)
 		}
 	}

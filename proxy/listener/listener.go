@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -131,7 +129,7 @@ func New(l *config.Listener, d *Daemon) (*Listener, error) {
 func (l *Listener) Prepare(c *config.Listener, d *Daemon) (*Settings, error) {
 	build, ok := kinds[c.Kind()]
 	if !ok {
-		return nil, fmt.Errorf("it must have one kind of %s", strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		return nil, fmt.Errorf("it must have one kind of %s", strings.Join(config.ListenerKinds(), ", "))
 	}
 	made, err := build(c, d, l.shared)
 	if err != nil {

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -53,4 +54,14 @@ type Switcher interface {
 	// connection over, with a reader of what comes from the client. The
 	// connection has no deadlines.
 	SwitchProtocols() (net.Conn, io.Reader, error)
+}
+
+// SwitchProtocols calls the method of a response that is a Switcher. It is for a Response
+// that wraps another one.
+func SwitchProtocols(w Response) (net.Conn, io.Reader, error) {
+	s, ok := w.(Switcher)
+	if !ok {
+		return nil, nil, errors.ErrUnsupported
+	}
+	return s.SwitchProtocols()
 }

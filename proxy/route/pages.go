@@ -162,11 +162,7 @@ func (in *interceptor) Unwrap() http.ResponseWriter { return in.Response }
 
 // SwitchProtocols implements request.Switcher, if the response does.
 func (in *interceptor) SwitchProtocols() (net.Conn, io.Reader, error) {
-	s, ok := in.Response.(request.Switcher)
-	if !ok {
-		return nil, nil, errors.ErrUnsupported
-	}
-	return s.SwitchProtocols()
+	return request.SwitchProtocols(in.Response)
 }
 
 // interceptedMessage is an interceptor of a Message, which it is itself.
