@@ -69,6 +69,9 @@ func appendFile(code *bytes.Buffer, name string) error {
 	if !ok {
 		return fmt.Errorf("%s.php doesn't begin with the common prologue", name)
 	}
+	// PHP keeps what it has found of a class that code names, and looks self up each time.
+	// The class of a file has its name.
+	body = strings.ReplaceAll(body, "self::", name+"::")
 	// One file with several namespaces has them in braces.
 	namespace := "namespace"
 	if rest, ok := strings.CutPrefix(body, loopNamespace+";\n"); ok {
