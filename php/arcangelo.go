@@ -16,7 +16,7 @@ var arcangelo embed.FS
 
 // loopFiles are the files of Arcangelo in the order in which they run.
 var loopFiles = [...]string{
-	"Userspace", "Wire", "Requirements", "Worker", "RawCall", "HttpCall", "ResponseWriter", "FileRange", "Output", "ClientGone", "State",
+	"Userspace", "Wire", "Requirements", "Worker", "RawCall", "HttpCall", "ResponseWriter", "FileRange", "Output", "ClientGone", "State", "Mbstring",
 	"Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "symfony", "Snapshot", "laravel", "LaravelConnections", "finish", "stream", "Functions",
 }
 

@@ -29,8 +29,10 @@ final class State
     /** How many numbers of the random generator are drawn in advance: one for each request that doesn't use it. */
     private const NUMBERS = 32;
 
-    /** @var array<string, string> settings that a script can change, but for those of sessions */
+    /** @var array<string, string> settings that a script can change, but for those of $switches */
     private static array $settings = [];
+    /** @var array<array-key, list<string>> settings that a script can change, by a value that most of them have: a value is read once for all */
+    private static array $switches = ['' => [], '0' => [], '1' => []];
     /** @var list<string> those of them that have no value */
     private static array $unset = [];
     private static string $timeLimit = '0';
@@ -58,16 +60,15 @@ final class State
     /** @var callable|null */
     private static $libxmlLoader = null;
 
-    /** @var list<array{\Closure, mixed}> functions that return a value without an argument, and set it with one; their values */
-    private static array $functions = [];
-
     /** @var list<int> what the random generator returns next, from the last to the first, if no request uses or seeds it */
     private static array $numbers = [];
 
     private static bool $hasAlarms = false;
     private static bool $hasSignals = false;
     private static bool $asyncSignals = false;
-    /** @var array<int, mixed> by number */
+    /** @var list<int> signals whose handler is PHP's own */
+    private static array $unhandled = [];
+    /** @var array<int, mixed> handlers of the others, by number */
     private static array $handlers = [];
     /** @var list<int> */
     private static array $blocked = [];
@@ -76,8 +77,13 @@ final class State
     public static function keep(): void
     {
         foreach (ini_get_all() as $name => $setting) {
-            if ($setting['access'] & INI_USER && !str_starts_with($name, 'session.') && $name !== 'max_execution_time') {
-                self::$settings[$name] = (string) $setting['local_value'];
+            if ($setting['access'] & INI_USER && $name !== 'max_execution_time') {
+                $value = (string) $setting['local_value'];
+                if (isset(self::$switches[$value])) {
+                    self::$switches[$value][] = $name;
+                } else {
+                    self::$settings[$name] = $value;
+                }
                 if ($setting['local_value'] === null) {
                     self::$unset[] = $name;
                 }
@@ -99,10 +105,7 @@ final class State
         self::$exceptionHandler = self::exceptionHandler();
         self::$domain = function_exists('textdomain') ? textdomain(null) : null;
         self::keepLibxml();
-        $functions = ['mb_internal_encoding', 'mb_language', 'mb_substitute_character', 'mb_http_output', 'mb_detect_order', 'mb_regex_encoding', 'mb_regex_set_options'];
-        foreach (array_filter($functions, function_exists(...)) as $function) {
-            self::$functions[] = [$function(...), $function()];
-        }
+        Mbstring::keep();
         self::keepSignals();
         self::seed();
     }
@@ -124,7 +127,12 @@ final class State
         if (self::$hasSignals) {
             self::$asyncSignals = pcntl_async_signals();
             for ($signal = 1; $signal <= self::SIGNALS; $signal++) {
-                self::$handlers[$signal] = pcntl_signal_get_handler($signal);
+                $handler = pcntl_signal_get_handler($signal);
+                if ($handler === SIG_DFL) {
+                    self::$unhandled[] = $signal;
+                } else {
+                    self::$handlers[$signal] = $handler;
+                }
             }
             self::$blocked = self::blocked();
         }
@@ -172,6 +180,11 @@ final class State
 
     private static function putBackSignals(): void
     {
+        foreach (self::$unhandled as $signal) {
+            if (pcntl_signal_get_handler($signal) !== SIG_DFL) {
+                pcntl_signal($signal, SIG_DFL);
+            }
+        }
         foreach (self::$handlers as $signal => $handler) {
             if (pcntl_signal_get_handler($signal) !== $handler) {
                 pcntl_signal($signal, $handler);
@@ -196,12 +209,19 @@ final class State
     public static function putBack(): void
     {
         self::putBackHandlers();
-        foreach (self::$settings as $name => $value) {
-            if (ini_get($name) !== $value) {
-                in_array($name, self::$unset, true) && function_exists('ini_restore') ? ini_restore($name) : @ini_set($name, $value);
+        foreach (self::$switches as $value => $names) {
+            $value = (string) $value;
+            foreach ($names as $name) {
+                if (ini_get($name) !== $value) {
+                    self::putBackSetting($name, $value);
+                }
             }
         }
-        Session::putBack();
+        foreach (self::$settings as $name => $value) {
+            if (ini_get($name) !== $value) {
+                self::putBackSetting($name, $value);
+            }
+        }
         if (self::$environment !== null && getenv() !== self::$environment) {
             self::putBackEnvironment();
         }
@@ -216,11 +236,7 @@ final class State
         if (self::$umask !== null && umask() !== self::$umask) {
             umask(self::$umask);
         }
-        foreach (self::$functions as [$function, $value]) {
-            if ($function() !== $value) {
-                $function($value);
-            }
-        }
+        Mbstring::putBack();
         if (self::$hasLibxml) {
             self::putBackLibxml();
         }
@@ -253,6 +269,11 @@ final class State
         }
         self::$numbers = array_reverse($numbers);
         mt_srand($seed);
+    }
+
+    private static function putBackSetting(string $name, string $value): void
+    {
+        in_array($name, self::$unset, true) && function_exists('ini_restore') ? ini_restore($name) : @ini_set($name, $value);
     }
 
     private static function putBackEnvironment(): void
