@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -260,11 +261,19 @@ func (s *stream) fail(op string, err error) error {
 			err = fmt.Errorf("%w: %w", roundtrip.ErrBody, failed)
 		}
 	}
-	if !s.connected.Load() {
+	sent := s.connected.Load()
+	switch {
+	case !sent:
 		op = "connecting"
+	case strings.Contains(err.Error(), longHeader):
+		sent, err = false, fmt.Errorf("%w: %w", roundtrip.ErrRequest, err)
 	}
-	return &roundtrip.Error{Protocol: "HTTP/2", Address: s.t.Address, Op: op, Sent: s.connected.Load(), Responded: s.responded.Load(), Reused: s.reused.Load(), Err: err}
+	return &roundtrip.Error{Protocol: "HTTP/2", Address: s.t.Address, Op: op, Sent: sent, Responded: s.responded.Load(), Reused: s.reused.Load(), Err: err}
 }
+
+// longHeader is the text of the error for a header that is longer than the server has
+// announced that it takes. net/http doesn't export the error, and has sent nothing then.
+const longHeader = "request header list larger than peer's advertised limit"
 
 // sentBody is the body of a request. After finish nothing reads it.
 type sentBody struct {

@@ -293,3 +293,28 @@ func TestRequestIsACopy(t *testing.T) {
 		t.Errorf("%v %v %v", out.URL, out.Host, out.Header)
 	}
 }
+
+// TestHeaderTooLong: that a header is longer than the server takes is the client's fault,
+// not the server's, and nothing was sent.
+func TestHeaderTooLong(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Config.MaxHeaderBytes = 4 << 10
+	s.Start()
+	defer s.Close()
+	c := &HTTP2{Address: s.Listener.Addr().String()}
+	defer c.CloseIdleConnections()
+	resp, err := c.RoundTrip(http2Request(t, "GET", nil)) // after it, the limit is known
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	r := http2Request(t, "GET", nil)
+	r.Header.Set("X-Long", strings.Repeat("x", 8<<10))
+	_, err = c.RoundTrip(r)
+	var e *roundtrip.Error
+	if !errors.As(err, &e) || !errors.Is(err, roundtrip.ErrRequest) || e.Sent || e.Responded {
+		t.Errorf("%+v", err)
+	}
+}
