@@ -70,7 +70,10 @@ func (f *forwarded) Check(w request.Response, r *request.Request) (bool, error) 
 		return false, request.Errorf(request.Down, "asking the auth server: %w", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	switch code := resp.StatusCode; {
+	case code < 200: // which can't end a request: the client would get an empty 200
+		return false, request.Errorf(request.Down, "the auth server's response has the status %d", code)
+	case code > 299:
 		return false, relay(w, resp)
 	}
 	io.CopyN(io.Discard, resp.Body, 16<<10) // so that the connection can be used again

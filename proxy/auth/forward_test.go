@@ -1,0 +1,47 @@
+package auth
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"mkd/config"
+	"mkd/internal/testserver/fakeserver"
+	"mkd/proxy/request"
+)
+
+// TestForwardStatus: a status of an auth server that can't end a request is a fault of
+// that server, and no request passes.
+func TestForwardStatus(t *testing.T) {
+	for _, head := range []string{"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", "HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n"} {
+		s := fakeserver.Start(t, fakeserver.TCP(t), func(c net.Conn, _ int) {
+			http.ReadRequest(bufio.NewReader(c))
+			io.WriteString(c, head)
+		})
+		g, err := newForward(&config.ForwardAuth{URL: "http://" + s.Address + "/", Timeout: 20 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := from("192.0.2.1", "")
+		r.URL = &url.URL{Path: "/"}
+		w := &unwritten{t: t}
+		if passed, err := g.Check(w, r); passed || err == nil || request.KindOf(err) != request.Down {
+			t.Errorf("%q: %v, %v", head[:12], passed, err)
+		}
+	}
+}
+
+// unwritten is a response that nobody may write.
+type unwritten struct {
+	request.Response
+	t *testing.T
+}
+
+func (w *unwritten) Header() http.Header { return http.Header{} }
+func (w *unwritten) WriteHeader(status int) {
+	w.t.Errorf("the client gets the status %d", status)
+}
