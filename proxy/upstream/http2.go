@@ -151,6 +151,11 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 		s.end()
 		return nil, s.fail("sending the request", err)
 	}
+	if code := resp.StatusCode; code < 200 || code > 999 { // net/http takes any number
+		resp.Body.Close()
+		s.end()
+		return nil, s.fail("reading the header of the response", fmt.Errorf("%w: the status isn't three digits from 200 to 999", roundtrip.ErrHeader))
+	}
 	if h != nil {
 		clear(h)
 		maps.Copy(h, resp.Header)
