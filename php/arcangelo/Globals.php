@@ -153,7 +153,7 @@ final class Globals
         $_COOKIE = $cookies;
         $_POST = $method === 'POST' ? $form : [];
         $_FILES = $method === 'POST' ? $files : [];
-        $_REQUEST = self::merged();
+        $_REQUEST = $get || $form || $cookies ? self::merged() : [];
 
         return new Request(
             method: $method,

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace arca;
 
 use function http_response_code;
+use function in_array;
 use function is_array;
 use function is_scalar;
 use function strlen;
@@ -27,7 +28,7 @@ final class HttpCall
         $error = null;
         $rest = $head = '';
         try {
-            [$body, $length] = self::receive($flags);
+            [$body, $length] = $flags & Wire::MORE ? self::receive($flags) : ['', 0];
             $request = Globals::set($block, $flags, $body, $length);
             unset($block, $body);
             ResponseWriter::begin($request->method, $request->headers);
@@ -139,7 +140,7 @@ final class HttpCall
         $text = '';
         $file = null;
         $length = 0;
-        $last = ($flags & Wire::MORE) === 0;
+        $last = false;
         while (!$last) {
             $part = Wire::part($last);
             $length += strlen($part);
@@ -183,8 +184,9 @@ final class HttpCall
         }
         return match (true) {
             $result instanceof Response => $result,
+            is_scalar($result), is_array($result) => new Response($result, self::status()),
             $result instanceof \Psr\Http\Message\ResponseInterface => fromPsr($result),
-            $result instanceof \Traversable, is_scalar($result), is_array($result), $result instanceof \Stringable => new Response($result, self::status()),
+            $result instanceof \Traversable, $result instanceof \Stringable => new Response($result, self::status()),
             default => throw new \UnexpectedValueException('on_http returned ' . get_debug_type($result) . ', want an arca\Response, a string, or an iterable'),
         };
     }

@@ -229,7 +229,7 @@ final class ResponseWriter
         } elseif (self::$bodiless && $length === 0) { // HEAD: a script needn't make a body to announce its length
             $length = $response->getLength();
         }
-        self::$head = Wire::make(Wire::HEAD, pack('nJ', self::$status, $length), self::header($response, $length));
+        self::$head = Wire::header(self::$status, $length, self::header($response, $length));
         self::$open = false;
         self::$decided = true;
         self::$left = $length;

@@ -5,14 +5,34 @@ declare(strict_types=1);
 namespace arca;
 
 use function array_pop;
+use function clearstatcache;
 use function date_default_timezone_get;
+use function error_clear_last;
+use function function_exists;
 use function getcwd;
 use function getenv;
+use function http_response_code;
 use function ini_get;
+use function libxml_clear_errors;
+use function libxml_get_external_entity_loader;
+use function libxml_use_internal_errors;
+use function memory_reset_peak_usage;
 use function mt_rand;
+use function pcntl_alarm;
+use function pcntl_async_signals;
 use function pcntl_signal_get_handler;
+use function pcntl_sigprocmask;
+use function restore_error_handler;
+use function restore_exception_handler;
+use function set_error_handler;
+use function set_exception_handler;
 use function setlocale;
+use function stream_context_get_default;
+use function stream_context_get_params;
 use function stream_get_wrappers;
+use function strtok;
+use function textdomain;
+use function umask;
 
 /**
  * Puts back what a request has changed of the process, so that the next request finds
@@ -27,7 +47,7 @@ final class State
     private const SIGNALS = 31;
     private const LOCALES = [LC_CTYPE, LC_NUMERIC, LC_TIME, LC_COLLATE, LC_MONETARY, LC_MESSAGES];
     /** How many numbers of the random generator are drawn in advance: one for each request that doesn't use it. */
-    private const NUMBERS = 32;
+    private const NUMBERS = 256;
 
     /** @var array<string, string> settings that a script can change, but for those of $switches */
     private static array $settings = [];

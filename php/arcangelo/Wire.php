@@ -87,7 +87,9 @@ final class Wire
     /** Whether a frame is being written: no other may begin within it, or after one that was broken off. */
     private static bool $writing = false;
     /** Bytes that PHP had allocated from the system after the last request. */
-    private static int $taken = 0;
+    private static int $taken = -1;
+    /** The same as END has it. */
+    private static string $memory = '';
 
     public static function open(): void
     {
@@ -107,13 +109,16 @@ final class Wire
     public static function memory(): string
     {
         $taken = memory_get_usage(true);
+        if ($taken === self::$taken) {
+            return self::$memory;
+        }
         if ($taken > self::$taken) {
             gc_collect_cycles();
             gc_mem_caches();
             $taken = memory_get_usage(true);
         }
         self::$taken = $taken;
-        return pack('J', self::$taken);
+        return self::$memory = pack('J', $taken);
     }
 
     /** @return ?array{int, string, string} type, head and body of a call; null when there are no more */
@@ -181,10 +186,10 @@ final class Wire
         return false;
     }
 
-    /** Returns a frame, for send to write before another one. */
-    public static function make(int $type, string $head, string $body): string
+    /** Returns the frame of a response's header, for send to write before another one. A length less than 0 is unknown. */
+    public static function header(int $status, int $length, string $fields): string
     {
-        return pack('CCnN', self::VERSION, $type, strlen($head), strlen($body)) . self::$id . $head . $body;
+        return pack('CCnNa8nJ', self::VERSION, self::HEAD, 10, strlen($fields), self::$id, $status, $length) . $fields;
     }
 
     /** Sends a frame, after $before, which make has returned. */
