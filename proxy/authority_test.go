@@ -102,6 +102,8 @@ routes:
 		{"a method with a space", "GET /x", "/", "", "", false},
 		{"a method in lower case", "delete", "/", "", "", false},
 		{"a path that is a URL", "GET", "http://admin.test/", "", "", false},
+		{"a fragment in the query", "GET", "/?debug=1#x", "", "", false},
+		{"a fragment in the path", "GET", "/a#x", "", "", false},
 	} {
 		fields := []hpack.HeaderField{{Name: ":method", Value: c.method}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: c.path}, {Name: ":authority", Value: "x"}}
 		for version, send := range map[string]func(fields []hpack.HeaderField) got{

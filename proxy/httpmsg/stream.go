@@ -36,6 +36,9 @@ func CheckStream(r *http.Request) error {
 	if r.Method != http.MethodConnect && r.RequestURI != "*" && !strings.HasPrefix(r.RequestURI, "/") {
 		return bad(0, "the path doesn't begin with a slash")
 	}
+	if strings.IndexByte(r.RequestURI, '#') >= 0 {
+		return bad(0, "a fragment in the path: what begins with # stays with the client")
+	}
 	lengths := r.Header["Content-Length"]
 	switch {
 	case len(lengths) == 0:
