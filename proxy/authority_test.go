@@ -131,6 +131,39 @@ routes:
 	}
 }
 
+// TestSpacesAroundValues: a condition on a field holds for a value with spaces around it,
+// as for the server behind, which drops them.
+func TestSpacesAroundValues(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - {match: {headers: {X-Debug: "1"}}, respond: {status: 403}}
+  - backend: api
+`)
+	for _, value := range []string{"1", "1 ", " 1", "\t1", " 1 \t"} {
+		fields := []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: "/"},
+			{Name: ":authority", Value: "x"}, {Name: "x-debug", Value: value}}
+		for version, g := range map[string]got{
+			"HTTP/2": exchangeHTTP2(t, dialTLS(t, p, "h2"), fields, ""),
+			"HTTP/3": exchangeHTTP3(t, dialQUIC(t, p), fields, ""),
+		} {
+			if g.status != 403 {
+				t.Errorf("%s: %q: %d %q", version, value, g.status, g.body)
+			}
+		}
+		for _, way := range everyWay[:3] {
+			if g := way.send(t, p, &asked{method: "GET", target: "/", fields: []string{"Host: x", "X-Debug: " + value}}); g.status != 403 {
+				t.Errorf("%s: %q: %+v", way.name, value, g)
+			}
+		}
+	}
+	if saw := rec.take(); len(saw) > 0 {
+		t.Errorf("seen: %q", saw)
+	}
+}
+
 // TestTrace: no route takes TRACE that doesn't name it.
 func TestTrace(t *testing.T) {
 	rec := newRecorder(t, nil)

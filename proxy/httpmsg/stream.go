@@ -29,7 +29,16 @@ func checkMethod(method string) error {
 // CheckStream checks what ParseHead checks in a request of HTTP/1, and the servers of
 // HTTP/2 and HTTP/3 don't: its method, its path, and whether its Content-Length is one,
 // and that of its body (RFC 9113, sections 8.1.1 and 8.3.1).
+//
+// Spaces around the values of fields are dropped, as ParseHead does: a server of HTTP/1
+// behind mkd would do so (RFC 9112, section 5.1), and see another value than the one that
+// was matched.
 func CheckStream(r *http.Request) error {
+	for _, values := range r.Header {
+		for i, v := range values {
+			values[i] = trim(v)
+		}
+	}
 	if err := checkMethod(r.Method); err != nil {
 		return &Error{Status: http.StatusBadRequest, Reason: err.(*Error).Reason}
 	}
