@@ -153,6 +153,28 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// TestGuardedQuery: a guard sees a parameter that the server behind sees, whatever package
+// net/url makes of the query; and what it leaves out by one, both see.
+func TestGuardedQuery(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := everyListener(t, rec.URL, `
+  - {match: {query: {debug: "*"}}, respond: {status: 403}}
+  - {match: {paths: [/private], not: {query: {key: "*"}}}, respond: {status: 403}}
+  - {backend: api}
+`)
+	for target, want := range map[string]int{
+		"/?debug": 403, "/?debug=1": 403, "/?debug=1;x": 403, "/?debug=%zz": 403, "/?%64ebug=%": 403, "/?x=debug": 200,
+		"/private": 403, "/private?key=1": 200, "/private?key=%zz": 403, "/private?key=1;x": 403,
+	} {
+		for _, way := range allWays {
+			response := way.send(t, p, "GET "+target+" HTTP/1.1\r\nHost: example.org\r\n\r\n")
+			if response == nil || status(t, response) != want {
+				t.Errorf("%s over %s: %.100q, want %d", target, way.name, response, want)
+			}
+		}
+	}
+}
+
 // TestExceptionsOfGuards: a path that a guard leaves out is left out only if no server
 // could take it for another one.
 func TestExceptionsOfGuards(t *testing.T) {

@@ -17,7 +17,7 @@ type match struct {
 	hosts   []string // example.org, or .example.org for all below
 	paths   *paths   // nil: any
 	loose   *paths   // of a guard: the same in the form of httpmsg.LoosePath
-	both    bool     // of what a guard leaves out: a path must match in both forms
+	both    bool     // of what a guard leaves out: a path must match in both forms, a query in both readings
 	query   []valueMatch
 	methods []string
 	headers []valueMatch
@@ -37,8 +37,8 @@ func newMatch(c *config.Match, guard bool) *match {
 	}
 	if c.Not != nil {
 		m.not = newConditions(c.Not)
-		if guard && m.not.paths != nil {
-			m.not.loose, m.not.both = m.not.paths.loosen(), true
+		if m.not.both = guard; guard && m.not.paths != nil {
+			m.not.loose = m.not.paths.loosen()
 		}
 	}
 	return m
@@ -69,7 +69,7 @@ func networks(list []string) []netip.Prefix {
 // all reports whether all conditions hold for a request.
 func (m *match) all(r *request.Request, loose *loosePath) bool {
 	return m.host(r.Host) && m.path(r, loose) && m.method(r.Method) && m.header(r.Header) && m.client(r.Client.Addr()) &&
-		m.parameters(r.URL) && (m.not == nil || !m.not.all(r, loose))
+		m.parameters(r.URL.RawQuery) && (m.not == nil || !m.not.all(r, loose))
 }
 
 func (m *match) host(host string) bool {
@@ -96,18 +96,54 @@ func (m *match) path(r *request.Request, loose *loosePath) bool {
 	return m.paths.match(r.Path) || m.loose.match(loose.of(r.Path))
 }
 
-// parameters reports whether the query has the parameters that are asked for.
-func (m *match) parameters(u *url.URL) bool {
-	if len(m.query) == 0 {
-		return true
+// parameters reports whether the query has the parameters that are asked for. Of what a
+// guard leaves out, package net/url must find them too, as servers in Go do.
+func (m *match) parameters(query string) bool {
+	var given url.Values
+	if m.both && len(m.query) > 0 {
+		given, _ = url.ParseQuery(query)
 	}
-	given := u.Query()
 	for _, want := range m.query {
-		if values := given[want.name]; len(values) == 0 || want.value != "*" && !slices.Contains(values, want.value) {
+		values := given[want.name]
+		if !want.isIn(query) || m.both && (len(values) == 0 || want.value != "*" && !slices.Contains(values, want.value)) {
 			return false
 		}
 	}
 	return true
+}
+
+// isIn reports whether a query has a parameter, as PHP and most servers read it: & is
+// between two of them, and a broken escape is text. Package net/url would drop one with a
+// broken escape or a semicolon, and a guard wouldn't see it.
+func (v *valueMatch) isIn(query string) bool {
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if unescapeQuery(name) == v.name && (v.value == "*" || unescapeQuery(value) == v.value) {
+			return true
+		}
+	}
+	return false
+}
+
+// unescapeQuery decodes a part of a query. Broken escapes stay.
+func unescapeQuery(s string) string {
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	var b strings.Builder
+	for s != "" {
+		n := 1
+		if s[0] == '%' && len(s) >= 3 {
+			n = 3
+		}
+		decoded, err := url.QueryUnescape(s[:n])
+		if err != nil {
+			n, decoded = 1, s[:1]
+		}
+		b.WriteString(decoded)
+		s = s[n:]
+	}
+	return b.String()
 }
 
 func (m *match) method(method string) bool {
