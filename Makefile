@@ -83,7 +83,7 @@ test: export GOFLAGS += -gcflags=all=-dwarf=false '-gcflags=github.com/...=-dwar
 test: export GORACE ?= atexit_sleep_ms=100
 test: ## install what the tests need, then run lint and all tests with -race
 	@.ci/install $(TEST_NEEDS)
-	@$(MAKE) --no-print-directory lint LINT=-race
+	@$(MAKE) --no-print-directory lint LINT_FLAGS=-race
 	$(GO) test -vet=off -race -count=1 -timeout 12m -exec '$(CURDIR)/.ci/testfuzz 500x' ./proxy ./php ./cmd ./...
 	$(GO) test -vet=off -race -tags openssl -count=1 ./megaki/privatekey ./megaki/cbc ./proxy/keys
 
@@ -140,13 +140,13 @@ deb: ## build a Debian package in bin/, for another architecture with ARCH=arm64
 # The files of long tests need packages that nothing else needs; `make test` leaves them
 # to `make test-long`. The compiler and staticcheck spend a tenth of their time on
 # collecting garbage unless they may use more memory, some 1.2 GB.
-LINT ?= -tags=long
+LINT_FLAGS ?= -tags=long
 lint: export GOGC ?= 400
 lint: ## check formatting, vet, staticcheck
 	@unformatted=$$(gofmt -l $(GOFILES)); if [ -n "$$unformatted" ]; then \
 	  echo "not formatted ('make fmt' formats it):"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet $(LINT) ./...
-	staticcheck=$$($(GO) tool -n staticcheck) && GOFLAGS="$$GOFLAGS $(LINT)" $$staticcheck ./...
+	$(GO) vet $(LINT_FLAGS) ./...
+	staticcheck=$$($(GO) tool -n staticcheck) && GOFLAGS="$$GOFLAGS $(LINT_FLAGS)" $$staticcheck ./...
 
 CADDY := github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 
