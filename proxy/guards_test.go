@@ -159,11 +159,14 @@ func TestGuardedQuery(t *testing.T) {
 	rec := newRecorder(t, nil)
 	p, _ := everyListener(t, rec.URL, `
   - {match: {query: {debug: "*"}}, respond: {status: 403}}
+  - {match: {query: {dotted.name: "*"}}, respond: {status: 403}}
   - {match: {paths: [/private], not: {query: {key: "*"}}}, respond: {status: 403}}
   - {backend: api}
 `)
 	for target, want := range map[string]int{
 		"/?debug": 403, "/?debug=1": 403, "/?debug=1;x": 403, "/?debug=%zz": 403, "/?%64ebug=%": 403, "/?x=debug": 200,
+		"/?+debug=1": 403, "/?debug%5B%5D=1": 403, "/?debug[x]": 403, "/?debug%00=1": 403, "/?debugger": 200, "/?x[debug]=1": 200,
+		"/?dotted.name": 403, "/?dotted_name": 403, "/?dotted+name": 403, "/?dotted[name": 403, "/private?+key=1": 403, "/private?key[]=1": 403,
 		"/private": 403, "/private?key=1": 200, "/private?key=%zz": 403, "/private?key=1;x": 403,
 	} {
 		for _, way := range allWays {

@@ -17,6 +17,7 @@ type match struct {
 	hosts   []string // example.org, or .example.org for all below
 	paths   *paths   // nil: any
 	loose   *paths   // of a guard: the same in the form of httpmsg.LoosePath
+	guard   bool     // names of parameters that are the same to PHP are the same
 	both    bool     // of what a guard leaves out: a path must match in both forms, a query in both readings
 	query   []valueMatch
 	methods []string
@@ -32,6 +33,7 @@ type valueMatch struct{ name, value string }
 // leave out fewer, see guards.
 func newMatch(c *config.Match, guard bool) *match {
 	m := newConditions(&c.Conditions)
+	m.guard = guard
 	if guard && m.paths != nil {
 		m.loose = m.paths.loosen()
 	}
@@ -105,7 +107,7 @@ func (m *match) parameters(query string) bool {
 	}
 	for _, want := range m.query {
 		values := given[want.name]
-		if !want.isIn(query) || m.both && (len(values) == 0 || want.value != "*" && !slices.Contains(values, want.value)) {
+		if !want.isIn(query, m.guard) || m.both && (len(values) == 0 || want.value != "*" && !slices.Contains(values, want.value)) {
 			return false
 		}
 	}
@@ -114,16 +116,30 @@ func (m *match) parameters(query string) bool {
 
 // isIn reports whether a query has a parameter, as PHP and most servers read it: & is
 // between two of them, and a broken escape is text. Package net/url would drop one with a
-// broken escape or a semicolon, and a guard wouldn't see it.
-func (v *valueMatch) isIn(query string) bool {
+// broken escape or a semicolon, and a guard wouldn't see it. A guard also takes the names
+// that are the same to PHP.
+func (v *valueMatch) isIn(query string, guard bool) bool {
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if unescapeQuery(name) == v.name && (v.value == "*" || unescapeQuery(value) == v.value) {
+		name = unescapeQuery(name)
+		if (name == v.name || guard && nameInPHP(name) == nameInPHP(v.name)) && (v.value == "*" || unescapeQuery(value) == v.value) {
 			return true
 		}
 	}
 	return false
 }
+
+// nameInPHP returns the name that a parameter has in $_GET: "debug" for " debug",
+// "debug[x]" and "debug%00", "a_b" for "a.b".
+func nameInPHP(name string) string {
+	name, _, _ = strings.Cut(strings.TrimLeft(name, " "), "\x00")
+	if i := strings.IndexByte(name, '['); i > 0 && strings.IndexByte(name[i:], ']') > 0 {
+		name = name[:i]
+	}
+	return underscores.Replace(name)
+}
+
+var underscores = strings.NewReplacer(" ", "_", ".", "_", "[", "_")
 
 // unescapeQuery decodes a part of a query. Broken escapes stay.
 func unescapeQuery(s string) string {
