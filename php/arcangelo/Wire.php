@@ -121,18 +121,18 @@ final class Wire
         return self::$memory = pack('J', $taken);
     }
 
-    /** @return ?array{int, string, string} type, head and body of a call; null when there are no more */
+    /** @return ?array{int, string, string, string} type, id, head and body of a call; null when there are no more */
     public static function receive(): ?array
     {
         while (null !== $frame = self::frame(true)) {
-            [$type, self::$id, $head, $body] = $frame;
-            switch ($type) {
+            self::$id = $frame[1];
+            switch ($frame[0]) {
                 case self::CALL:
                 case self::HTTP:
-                    if (strlen($head) < 19) {
+                    if (strlen($frame[2]) < 19) {
                         self::refuse();
                     }
-                    return [$type, $head, $body];
+                    return $frame;
                 case self::PING:
                     self::send(self::PONG, '', '');
                     self::$id = self::NOBODY;

@@ -102,10 +102,10 @@ final class Worker
         Wire::send(Wire::READY, pack('NC', getmypid(), self::$on['on_http'] ? self::TAKES_HTTP : 0), PHP_VERSION);
 
         while (null !== $call = Wire::receive()) {
-            [$type, $head, $body] = $call;
+            [$type, $id, $head, $body] = $call;
             unset($call); // only the script holds the message, and can free it
             Wire::$doing = 'a request';
-            Userspace::$guid = Wire::$id;
+            Userspace::$guid = $id;
             Userspace::$token = substr($head, 1, 16);
             Userspace::$client_port = (ord($head[17]) << 8) | ord($head[18]);
             Userspace::$client_ip = substr($head, 19);
