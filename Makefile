@@ -90,7 +90,7 @@ test: ## install what the tests need, then run lint and all tests with -race
 test-long: ## install what they need, then run lint, the tests that take minutes (TestLong...), and fuzz tests by coverage
 	@.ci/install $(LONG_NEEDS)
 	@$(MAKE) --no-print-directory lint
-	$(GO) test -tags long -run '^TestLong' -count=1 -timeout $(LONGTIME) ./...
+	$(GO) test -vet=off -tags long -run '^TestLong' -count=1 -timeout $(LONGTIME) ./...
 	@$(MAKE) --no-print-directory fuzz
 
 wordpress: ## install WordPress and MariaDB for the long tests, without starting services

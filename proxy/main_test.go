@@ -16,6 +16,7 @@ import (
 
 	"mkd/config"
 	"mkd/megaki"
+	"mkd/proxy/logs"
 )
 
 // serverKey makes key files once for all tests.
@@ -82,7 +83,13 @@ func startWith(t *testing.T, cfg *config.Config, sockets []Socket) (p *Daemon, l
 	if err != nil {
 		t.Fatal(err)
 	}
-	logs, err := NewLogs(cfg.Log, out)
+	to, err := logOutput(cfg.Log, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := logOptions(cfg.Log)
+	options.FlushAfter = 10 * time.Millisecond // awaitLog would wait a second for each access line
+	logs, err := logs.New(to, options)
 	if err != nil {
 		t.Fatal(err)
 	}

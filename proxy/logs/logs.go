@@ -9,6 +9,7 @@
 package logs
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -45,6 +46,10 @@ type Options struct {
 	// AccessRate is how many lines requests may make in a second, see Access.
 	// 0: no limit.
 	AccessRate int
+
+	// FlushAfter is how long the lines of requests may wait to be written together, and
+	// how often dropped ones are reported. 0: a second. Configure doesn't change it.
+	FlushAfter time.Duration
 }
 
 // Logs is where the daemon logs what happens. Its methods are safe for
@@ -76,7 +81,7 @@ type rules struct {
 // the end; it closes a File.
 func New(out io.Writer, o Options) (*Logs, error) {
 	l := new(Logs)
-	l.queue = newQueue(out, l.reportDropped)
+	l.queue = newQueue(out, cmp.Or(o.FlushAfter, flushAfter), l.reportDropped)
 	if err := l.Configure(out, o); err != nil {
 		l.queue.close(0)
 		return nil, err

@@ -173,21 +173,27 @@ func TestWriteFails(t *testing.T) {
 	})
 }
 
-// TestAccessWaits: access lines are written together, within a second, and in
-// order with others.
+// TestAccessWaits: access lines are written together, within a second or what the options
+// say, and in order with others.
 func TestAccessWaits(t *testing.T) {
+	accessWaits(t, 0, flushAfter)
+	accessWaits(t, 10*time.Millisecond, 10*time.Millisecond)
+}
+
+func accessWaits(t *testing.T, option, wait time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		out := new(output)
-		l := open(t, out, Options{Format: "json", Access: true})
+		l := open(t, out, Options{Format: "json", Access: true, FlushAfter: option})
 		l.Access(request("/1"))
+		time.Sleep(wait - 1)
 		synctest.Wait()
 		if have := out.lines(); len(have) != 0 {
-			t.Errorf("written at once: %q", have)
+			t.Errorf("before %v: %q", wait, have)
 		}
-		time.Sleep(flushAfter)
+		time.Sleep(1)
 		synctest.Wait()
 		if have := out.lines(); len(have) != 1 {
-			t.Errorf("after a second: %q", have)
+			t.Errorf("after %v: %q", wait, have)
 		}
 		l.Access(request("/2"))
 		l.Main.Info("third")

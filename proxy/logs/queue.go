@@ -11,8 +11,8 @@ const (
 	queueLimit  = 4 << 20             // bytes of lines that wait to be written
 	accessLimit = queueLimit / 4 * 3  // access lines leave the rest to the daemon's own lines
 	reportLimit = queueLimit + 64<<10 // a report finds room in a full queue
-	batch       = 64 << 10            // bytes of access lines that are written before flushAfter
-	flushAfter  = time.Second         // the longest that an access line or a report waits
+	batch       = 64 << 10            // bytes of access lines that are written before queue.flushAfter
+	flushAfter  = time.Second         // the longest that an access line or a report waits, unless Options say otherwise
 )
 
 // Reasons for which lines are dropped.
@@ -27,7 +27,8 @@ type droppedCounts [3]uint64
 
 // queue holds lines until its goroutine has written them.
 type queue struct {
-	report func(droppedCounts) // logs the count; called by the queue's goroutine
+	flushAfter time.Duration       // the longest that an access line or a report waits
+	report     func(droppedCounts) // logs the count; called by the queue's goroutine
 
 	wake  chan struct{} // has a value if there is something to write
 	ended chan struct{} // closed when the goroutine has ended
@@ -46,8 +47,8 @@ type queue struct {
 	reported time.Time // of the last report; the goroutine's alone
 }
 
-func newQueue(out io.Writer, report func(droppedCounts)) *queue {
-	q := &queue{out: out, report: report, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newQueue(out io.Writer, flushAfter time.Duration, report func(droppedCounts)) *queue {
+	q := &queue{out: out, flushAfter: flushAfter, report: report, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	q.timer = time.AfterFunc(flushAfter, q.signal)
 	q.timer.Stop()
 	go q.run()
@@ -58,7 +59,7 @@ func newQueue(out io.Writer, report func(droppedCounts)) *queue {
 type sink struct {
 	q     *queue
 	limit int  // of queue.pending, in bytes
-	lazy  bool // the lines may wait for flushAfter
+	lazy  bool // the lines may wait for queue.flushAfter
 }
 
 // Write implements io.Writer for one line. It doesn't keep the line, and doesn't
@@ -97,11 +98,11 @@ func (q *queue) dropLocked(reason int) {
 	q.armLocked()
 }
 
-// armLocked wakes the goroutine after flushAfter.
+// armLocked wakes the goroutine after q.flushAfter.
 func (q *queue) armLocked() {
 	if !q.armed && !q.closed {
 		q.armed = true
-		q.timer.Reset(flushAfter)
+		q.timer.Reset(q.flushAfter)
 	}
 }
 
@@ -167,7 +168,7 @@ func (q *queue) take(empty []byte) (out io.Writer, lines []byte, n uint64, close
 	return q.out, lines, n, q.closed
 }
 
-// reportDropped reports the lines that were dropped, once in flushAfter, after
+// reportDropped reports the lines that were dropped, once in q.flushAfter, after
 // n lines were written. While writing fails it only counts: a report would fail
 // too.
 func (q *queue) reportDropped(n uint64, err error, closed bool) {
@@ -181,7 +182,7 @@ func (q *queue) reportDropped(n uint64, err error, closed bool) {
 	case err != nil, dropped == (droppedCounts{}):
 		q.mu.Unlock()
 		return
-	case !closed && time.Since(q.reported) < flushAfter:
+	case !closed && time.Since(q.reported) < q.flushAfter:
 		q.armLocked()
 		q.mu.Unlock()
 		return
