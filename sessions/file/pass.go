@@ -18,21 +18,25 @@ type pass struct {
 }
 
 // next returns the key of the session to forget, of the n whose keys begin with prefix.
-// Keys end with the token. It is nil if there is none.
+// Keys end with the expiry and the token; shorter ones, of a damaged file, are passed over.
+// It is nil if there is none.
 func (p *pass) next(b *bolt.Bucket, prefix []byte, n int, u *used) []byte {
 	c := b.Cursor()
+	least := len(prefix) + expirySize + len(megaki.Token{})
 	for range 3 { // the rest; all of them, which may have been used; all again
 		for key, _ := c.Seek(p.at); key != nil && bytes.HasPrefix(key, prefix) && p.left > 0; key, _ = c.Next() {
 			p.left--
-			if !u.take(megaki.Token(key[len(key)-len(megaki.Token{}):])) {
+			if len(key) >= least && !u.take(megaki.Token(key[len(key)-len(megaki.Token{}):])) {
 				p.at = bytes.Clone(key)
 				return key
 			}
 		}
 		p.at, p.left = prefix, n
 	}
-	if key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix) { // all are used all the time
-		return key
+	for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+		if len(key) >= least {
+			return key // all are used all the time
+		}
 	}
 	return nil
 }

@@ -122,11 +122,12 @@ func sweep(x *index, excess int) (removed int, err error) {
 	now := expiryOf(time.Now())
 	var old [][]byte
 	c := x.expiry.Cursor()
-	for key, _ := c.First(); key != nil && len(old) < maxSweep && bytes.Compare(key[:expirySize], now) <= 0; key, _ = c.Next() {
+	for key, _ := c.First(); key != nil && len(old) < maxSweep && bytes.Compare(key, now) < 0; key, _ = c.Next() {
 		old = append(old, bytes.Clone(key))
 	}
 	for _, key := range old {
-		if err := x.forget(key[:expirySize], key[expirySize:]); err != nil {
+		n := min(len(key), expirySize) // less than that in a damaged file
+		if err := x.forget(key[:n], key[n:]); err != nil {
 			return removed, err
 		}
 		removed++
