@@ -190,7 +190,7 @@ func accessWaits(t *testing.T, option, wait time.Duration) {
 		if have := out.lines(); len(have) != 0 {
 			t.Errorf("before %v: %q", wait, have)
 		}
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		synctest.Wait()
 		if have := out.lines(); len(have) != 1 {
 			t.Errorf("after %v: %q", wait, have)
