@@ -40,21 +40,10 @@ func TestHTTP2ClientsAreForgotten(t *testing.T) {
 	defer certificate.Close()
 	base, stop := context.WithCancel(t.Context())
 	defer stop()
-	made, err := New(&config.Listener{Name: "tls", HTTPS: &config.HTTPS{Address: "127.0.0.1:0", Web: config.Web{
-		HeaderTimeout: time.Minute, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute,
-		MaxHeader: 64 << 10, MaxFields: 100, MaxConnections: 100, MaxRequests: 100, MaxStreams: 10,
-	}}}, &Daemon{
+	made, served := opened(t, &config.Listener{Name: "tls", HTTPS: &config.HTTPS{Address: "127.0.0.1:0", Web: wide}}, &Daemon{
 		Enter: func() request.Lease { return okLease{} }, Base: base, Logs: l, HTTPMemory: share.NewPool(1<<20, 0),
 		TLS: &tls.Config{Certificates: certificate.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := made.Open(nil); err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- made.Serve() }()
 	for i := range byte(20) {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 10+i)}}
 		tr := &http.Transport{DialContext: d.DialContext, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -52,18 +51,8 @@ func TestResetDuringHints(t *testing.T) {
 	}
 	defer l.Close()
 	lease := &hintLease{make(chan struct{}), make(chan struct{})}
-	made, err := New(&config.Listener{Name: "web", HTTP: &config.HTTP{Address: "127.0.0.1:0", H2C: true, Web: config.Web{
-		HeaderTimeout: time.Minute, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute,
-		MaxHeader: 64 << 10, MaxFields: 100, MaxConnections: 100, MaxRequests: 100, MaxStreams: 100,
-	}}}, &Daemon{Enter: func() request.Lease { return lease }, Base: t.Context(), Logs: l, HTTPMemory: share.NewPool(1<<20, 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := made.Open(nil); err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- made.Serve() }()
+	made, served := opened(t, &config.Listener{Name: "web", HTTP: &config.HTTP{Address: "127.0.0.1:0", H2C: true, Web: wide}},
+		&Daemon{Enter: func() request.Lease { return lease }, Base: t.Context(), Logs: l, HTTPMemory: share.NewPool(1<<20, 0)})
 	c, err := net.Dial("tcp", made.Addr().String())
 	if err != nil {
 		t.Fatal(err)
