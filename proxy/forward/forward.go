@@ -75,15 +75,16 @@ func (f *Forwarder) Forward(w request.Response, r *request.Request, to Origin) e
 	if resp.StatusCode < 200 {
 		return fmt.Errorf("the final response has the status %d", resp.StatusCode)
 	}
-	upgrade := resp.Header["Upgrade"]
-	DropHopByHop(resp.Header)
+	header := w.Header() // that of resp; a listener counts its fields before any is removed
+	upgrade := header["Upgrade"]
+	DropHopByHop(header)
 	if resp.StatusCode == http.StatusUpgradeRequired && upgrade != nil && h.ProtoMajor == 1 { // RFC 9110, section 15.5.22
-		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{strings.Join(upgrade, ", ")}
+		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{strings.Join(upgrade, ", ")}
 	}
 	if f.Rewrite != nil {
-		f.Rewrite(r, resp.Header)
+		f.Rewrite(r, header)
 	}
-	if done, err := f.SendFile.Intercept(w, r, resp.Header); done {
+	if done, err := f.SendFile.Intercept(w, r, header); done {
 		return err
 	}
 	return f.deliver(w, r, resp)

@@ -52,8 +52,7 @@ type conn struct {
 }
 
 const (
-	readSize   = 4 << 10 // bytes of the read buffer: most heads fit
-	keptFields = 50      // a connection that has had a request with more doesn't keep its header
+	readSize = 4 << 10 // bytes of the read buffer: most heads fit
 	// coarse is how far a deadline may lie beyond what it should be. A deadline
 	// that would move by less is left as it is: setting one costs as much as
 	// parsing a few fields.
@@ -67,7 +66,6 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.none.end.Store(true)
 	c.body = &c.none
 	c.resp.conn = c
-	c.resp.header = make(http.Header)
 	c.out.init(c)
 	return c
 }
@@ -141,10 +139,10 @@ func (c *conn) handle() bool {
 	if !c.call(r, err) || c.switched || !c.finish() {
 		return false
 	}
-	if c.taken > 0 || len(head) > readSize || len(r.Header) > keptFields || len(c.resp.header) > keptFields {
+	if c.taken > 0 || len(head) > readSize || c.parser.Grown() || len(r.Header) > httpmsg.KeptFields {
 		c.shrink()
 	}
-	clear(c.resp.header) // its values hold on to what made the response
+	c.resp.header.Next() // its values hold on to what made the response
 	return true
 }
 
@@ -157,7 +155,6 @@ func (c *conn) shrink() {
 	c.giveMemory()
 	httpmsg.Blank(c.req)
 	c.req.Header = nil
-	c.resp.header = make(http.Header)
 }
 
 // nextContext makes the context of the next request. That of the last one is

@@ -65,7 +65,7 @@ func appendField(dst []byte, name string, values []string) []byte {
 
 // announceTrailers finds the trailers of a response that Trailer names.
 func (w *Response) announceTrailers() {
-	for _, line := range w.header["Trailer"] {
+	for _, line := range w.header.Fields()["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
 			if httptoken.Valid(name) && !isFraming(name) {
@@ -87,10 +87,11 @@ func (w *Response) isTrailer(name string) bool {
 // appendTrailers appends the trailer section of a chunked body (RFC 9112,
 // section 7.1.2).
 func (w *Response) appendTrailers(dst []byte) []byte {
+	h := w.header.Fields()
 	for _, name := range w.trailers {
-		dst = appendField(dst, name, w.header[name])
+		dst = appendField(dst, name, h[name])
 	}
-	for name, values := range w.header {
+	for name, values := range h {
 		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && !isFraming(name) {
 			dst = appendField(dst, name, values)
 		}

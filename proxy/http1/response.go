@@ -26,7 +26,7 @@ var ErrShort = errors.New("http1: the response's body is shorter than its Conten
 type Response struct {
 	conn   *conn
 	req    *http.Request
-	header http.Header
+	header httpmsg.ReusedHeader
 	change func(http.Header)
 
 	mu       sync.Mutex // guards status and the output against 100 (Continue), which is sent while the body is read
@@ -46,7 +46,7 @@ var _ io.ReaderFrom = (*Response)(nil)
 
 // reset prepares w for the next request.
 func (w *Response) reset(r *http.Request) {
-	clear(w.header)
+	w.header.Clear()
 	w.req, w.change = r, nil
 	w.status, w.size, w.length = 0, 0, -1
 	w.trailers, w.prefixed, w.noBody, w.chunked = nil, false, false, false
@@ -54,7 +54,7 @@ func (w *Response) reset(r *http.Request) {
 }
 
 // Header implements http.ResponseWriter.
-func (w *Response) Header() http.Header { return w.header }
+func (w *Response) Header() http.Header { return w.header.Fields() }
 
 // Status returns the status of the final response, 0 before WriteHeader.
 func (w *Response) Status() int { return w.status }
@@ -110,11 +110,11 @@ func (w *Response) WriteHeader(status int) {
 	}
 	w.status = status
 	if w.change != nil {
-		w.change(w.header)
+		w.change(w.header.Fields())
 	}
 	if f := w.conn.server.AltSvc; f != nil {
 		if v := f(); v != nil {
-			w.header["Alt-Svc"] = v
+			w.header.Fields()["Alt-Svc"] = v
 		}
 	}
 	w.writeHead()
@@ -128,7 +128,7 @@ func (w *Response) inform(status int) {
 	out := &w.conn.out
 	out.begin()
 	out.buf = appendStatusLine(out.buf, status)
-	for name, values := range w.header {
+	for name, values := range w.header.Fields() {
 		if !isFraming(name) {
 			out.buf = appendField(out.buf, name, values)
 		}
@@ -142,7 +142,7 @@ func (w *Response) writeHead() {
 	out := &w.conn.out
 	out.begin()
 	out.buf = appendStatusLine(out.buf, w.status)
-	h := w.header
+	h := w.header.Fields()
 	w.noBody = w.req.Method == http.MethodHead || !httpmsg.BodyAllowed(w.status)
 	if line := h["Content-Length"]; len(line) > 0 && w.status != http.StatusNoContent {
 		if n, err := strconv.ParseInt(line[0], 10, 64); err == nil && n >= 0 {

@@ -22,20 +22,21 @@ func (w *Response) SwitchProtocols() (net.Conn, io.Reader, error) {
 		return nil, nil, errors.New("http1: the request's body has not ended")
 	}
 	w.status, w.headSent, w.finished, w.close = http.StatusSwitchingProtocols, true, true, true
+	h := w.header.Fields()
 	if w.change != nil {
-		w.change(w.header)
+		w.change(h)
 	}
 	c.switched = true
 	out := &c.out
 	out.begin()
 	defer out.release()
 	out.buf = appendStatusLine(out.buf, w.status)
-	for name, values := range w.header {
+	for name, values := range h {
 		if name == "Connection" || name == "Upgrade" || !isFraming(name) {
 			out.buf = appendField(out.buf, name, values)
 		}
 	}
-	if w.header["Date"] == nil {
+	if h["Date"] == nil {
 		out.buf = append(out.buf, date()...)
 	}
 	out.buf = append(out.buf, "\r\n"...)

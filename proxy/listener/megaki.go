@@ -123,11 +123,11 @@ func (s *messageState) begin(m *megaki.Request, base context.Context) *http.Requ
 // end gives s back for the next message, unless this one had unusually many
 // fields.
 func (s *messageState) end() {
-	if len(s.http.Header) > keptFields || len(s.response.header) > keptFields {
+	if s.parser.Grown() || len(s.http.Header) > httpmsg.KeptFields || s.response.header.Grown() {
 		return
 	}
 	httpmsg.Blank(s.http)
-	clear(s.response.header)
+	s.response.header.Next()
 	s.request.Message, s.request.Session, s.response.out = nil, nil, nil
 	messages.Put(s)
 }

@@ -24,7 +24,7 @@ type message struct {
 	noBody bool // the status has no body
 	whole  bool // what was written is the whole message, head included
 
-	header   http.Header
+	header   httpmsg.ReusedHeader
 	names    []string // of the header, sorted
 	reason   string   // the status line's code and reason phrase; "": the usual phrase
 	change   func(http.Header)
@@ -39,19 +39,12 @@ var _ request.Message = (*message)(nil)
 
 // begin makes m the response to the next message.
 func (m *message) begin(out *megaki.ResponseWriter, raw, head bool) {
-	if m.header == nil || len(m.header) > keptFields {
-		m.header = make(http.Header)
-	}
-	clear(m.header)
+	m.header.Next()
 	*m = message{out: out, raw: raw, head: head, header: m.header, names: m.names[:0]}
 }
 
-// keptFields is how many fields the header of a response may have had to be used
-// again.
-const keptFields = 50
-
 // Header implements http.ResponseWriter.
-func (m *message) Header() http.Header { return m.header }
+func (m *message) Header() http.Header { return m.header.Fields() }
 
 // Status implements request.Response.
 func (m *message) Status() int { return m.status }
@@ -68,7 +61,7 @@ func (m *message) SetReason(status string) { m.reason = status }
 // Reset implements request.Response.
 func (m *message) Reset() bool {
 	m.out.Reset()
-	clear(m.header)
+	m.header.Clear()
 	m.status, m.reason, m.whole, m.noBody, m.err = 0, "", false, false, nil
 	return true
 }
@@ -106,7 +99,7 @@ func (m *message) WriteHeader(status int) {
 	}
 	m.status = status
 	if m.change != nil {
-		m.change(m.header)
+		m.change(m.header.Fields())
 	}
 	if m.raw {
 		if status > 299 {
@@ -123,7 +116,7 @@ func (m *message) WriteHeader(status int) {
 const maxGrown = 1 << 20
 
 func (m *message) writeHead() error {
-	w := headWriter{ResponseWriter: m.out}
+	w, h := headWriter{ResponseWriter: m.out}, m.header.Fields()
 	m.names = m.names[:0]
 	w.string("HTTP/1.1 ")
 	w.int(int64(m.status))
@@ -131,19 +124,19 @@ func (m *message) writeHead() error {
 	w.string(m.reasonPhrase())
 	w.string("\r\n")
 	m.declared = -1
-	if line := m.header["Content-Length"]; len(line) > 0 {
+	if line := h["Content-Length"]; len(line) > 0 {
 		if n, err := strconv.ParseInt(line[0], 10, 64); err == nil && n >= 0 {
 			m.declared = n
 		}
 	}
-	for name := range m.header {
+	for name := range h {
 		if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" {
 			m.names = append(m.names, name)
 		}
 	}
 	slices.Sort(m.names)
 	for _, name := range m.names {
-		for _, value := range m.header[name] {
+		for _, value := range h[name] {
 			w.field(name, value)
 		}
 	}
