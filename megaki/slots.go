@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mkd/cores"
 )
 
 // errBusy is returned if the queue for RSA work is full, or took too long.
@@ -44,7 +45,7 @@ type slotWaiter struct {
 }
 
 func newSlots() *slots {
-	n := runtime.GOMAXPROCS(0)
+	n := cores.Count()
 	return &slots{limit: maxSlotQueue, size: n, free: n, queues: make(map[netip.Prefix]*slotQueue)}
 }
 

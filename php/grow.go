@@ -1,8 +1,9 @@
 package php
 
 import (
-	"runtime"
 	"time"
+
+	"mkd/cores"
 )
 
 // growthPause is how long no worker is added after one that was added failed to
@@ -17,7 +18,7 @@ func (p *Pool) grow(refused int) {
 		return
 	}
 	active, starting := p.activeSlots(), p.startingSlots()
-	for active < p.opt.MaxWorkers && starting < min(p.queue.len()+refused, max(2, runtime.GOMAXPROCS(0))) {
+	for active < p.opt.MaxWorkers && starting < min(p.queue.len()+refused, max(2, cores.Count())) {
 		p.addSlot(nil)
 		active, starting = active+1, starting+1
 	}

@@ -14,6 +14,7 @@ import (
 
 	"mkd/admin"
 	"mkd/config"
+	"mkd/cores"
 	"mkd/proxy"
 	"mkd/proxy/logs"
 	"mkd/systemd"
@@ -74,6 +75,7 @@ func Run(file, version string) (err error) {
 		return err
 	}
 	defer s.closeAdmin()
+	go cores.Follow(ctx)
 	go s.handle(ctx, signals)
 	return s.daemon.Run(ctx, func() error { return s.ready(ctx) })
 }

@@ -16,7 +16,7 @@ import (
 // house lists which packages of the project each package may import, and which
 // other modules; all may import the standard library.
 var house = map[string]struct{ own, modules []string }{
-	"megaki":               {[]string{"megaki/cbc", "rawio", "share"}, []string{"golang.org/x/crypto"}},
+	"megaki":               {[]string{"cores", "megaki/cbc", "rawio", "share"}, []string{"golang.org/x/crypto"}},
 	"megaki/httpclient":    {[]string{"megaki"}, nil},
 	"megaki/cbc":           {nil, nil},
 	"megaki/privatekey":    {nil, nil},
@@ -29,12 +29,13 @@ var house = map[string]struct{ own, modules []string }{
 	"spill":                {nil, nil},
 	"httptoken":            {nil, nil},
 	"histogram":            {nil, nil},
+	"cores":                {nil, nil},
 	"rawio":                {nil, nil},
 	"config":               {[]string{"httptoken"}, []string{"gopkg.in/yaml.v3"}},
-	"php":                  {[]string{"histogram", "httptoken", "php/internal/process", "rawio", "spill"}, nil},
+	"php":                  {[]string{"cores", "histogram", "httptoken", "php/internal/process", "rawio", "spill"}, nil},
 	"php/cgi":              {[]string{"php/internal/process"}, nil},
 	"php/internal/process": {nil, nil},
-	"proxy/auth":           {[]string{"config", "share", "proxy/forward", "proxy/request"}, []string{"github.com/lestrrat-go/jwx", "golang.org/x/crypto", "golang.org/x/sync"}},
+	"proxy/auth":           {[]string{"config", "cores", "share", "proxy/forward", "proxy/request"}, []string{"github.com/lestrrat-go/jwx", "golang.org/x/crypto", "golang.org/x/sync"}},
 	"proxy/balance":        {[]string{"proxy/roundtrip"}, nil},
 	"proxy/dnsprovider":    {nil, []string{"github.com/libdns/libdns", "github.com/miekg/dns"}},
 	"proxy/certs":          {[]string{"proxy/dnsprovider"}, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "github.com/redis/go-redis/v9", "go.uber.org/zap", "golang.org/x/net", "golang.org/x/time"}},
@@ -59,7 +60,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy":          {[]string{"admin", "php", "proxy/listen", "proxy/keys", "sessions", "sessions/file", "sessions/handover", "sessions/redis", "megaki", "config", "proxy/backend", "proxy/certs", "proxy/dnsprovider", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally", "share"}, nil},
 	"admin":          {[]string{"histogram"}, []string{"github.com/prometheus/client_golang", "golang.org/x/net"}},
 	"admin/console":  {[]string{"admin"}, []string{"golang.org/x/term"}},
-	"service":        {[]string{"admin", "config", "megaki", "proxy", "proxy/listen", "proxy/logs", "sessions/handover", "systemd"}, nil},
+	"service":        {[]string{"admin", "config", "cores", "megaki", "proxy", "proxy/listen", "proxy/logs", "sessions/handover", "systemd"}, nil},
 	"systemd":        {nil, []string{"github.com/coreos/go-systemd", "golang.org/x/sys"}},
 	"migrate":        {[]string{"migrate/nginxconf"}, []string{"gopkg.in/yaml.v3"}},
 

@@ -3,9 +3,9 @@ package auth
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync/atomic"
 
+	"mkd/cores"
 	"mkd/proxy/request"
 )
 
@@ -20,7 +20,7 @@ type slots struct {
 	used    atomic.Int64
 }
 
-func newSlots() *slots { return &slots{free: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))} }
+func newSlots() *slots { return &slots{free: make(chan struct{}, max(1, cores.Count()/2))} }
 
 var errHashing = errors.New("too many passwords wait to be checked")
 
