@@ -7,12 +7,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -365,6 +367,30 @@ func TestInvalidRequests(t *testing.T) {
 	}
 	if got := request(t, p, httpCall("GET", "/pid", http.Header{"X-Large": {strings.Repeat("x", 100_000)}}, "")); got.body.String() != pid {
 		t.Error("the worker was replaced")
+	}
+}
+
+// TestLongFieldNames: a worker keeps no names that clients make up, as long as they may be.
+func TestLongFieldNames(t *testing.T) {
+	p, _ := httpPool(t)
+	memory := func() int {
+		t.Helper()
+		get(t, p, "/memory") // the peak, which a request before it may have raised
+		n, err := strconv.Atoi(get(t, p, "/memory").body.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := memory()
+	for i := range 100 {
+		name := fmt.Sprintf("X-%d-%s", i, strings.Repeat("a", 60_000))
+		if got := request(t, p, httpCall("GET", "/hello", http.Header{name: {"x"}}, "")).body.String(); got != "hello" {
+			t.Fatal(got)
+		}
+	}
+	if after := memory(); after-before > 2<<20 {
+		t.Errorf("100 requests with a long name have left %d bytes in the worker", after-before)
 	}
 }
 

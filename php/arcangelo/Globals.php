@@ -39,6 +39,10 @@ final class Globals
 
     private const NO_SESSION = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
+    /** How many names of fields are kept, and how many bytes one of them has at most. */
+    private const KEPT_NAMES = 256;
+    private const KEPT_NAME = 64;
+
     /** Methods whose forms are parsed. PHP itself knows POST alone, and so do $_POST and $_FILES. */
     private const FORM_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
@@ -202,11 +206,17 @@ final class Globals
     /** Returns the name of a field in $_SERVER (RFC 3875, section 4.1.18). */
     private static function name(string $field): string
     {
-        if (count(self::$names) >= 256) { // clients choose the names
+        $name = strtr(strtoupper($field), '-', '_');
+        if ($name !== 'CONTENT_TYPE') {
+            $name = "HTTP_$name";
+        }
+        if (strlen($field) > self::KEPT_NAME) { // clients choose the names
+            return $name;
+        }
+        if (count(self::$names) >= self::KEPT_NAMES) {
             self::$names = [];
         }
-        $name = strtr(strtoupper($field), '-', '_');
-        return self::$names[$field] = $name === 'CONTENT_TYPE' ? $name : "HTTP_$name";
+        return self::$names[$field] = $name;
     }
 
     private static function isForm(string $type): bool
