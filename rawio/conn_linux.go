@@ -3,6 +3,7 @@ package rawio
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"syscall"
@@ -54,7 +55,8 @@ func (c *Conn) TryRead(p []byte) (int, error) {
 // Write writes all of p, as net.Conn does.
 func (c *Conn) Write(p []byte) (int, error) {
 	if len(p) > Most {
-		return c.Conn.Write(p)
+		n, err := c.Conn.Write(p)
+		return n, c.failed("write", err)
 	}
 	n, err := c.out.write(p)
 	return n, c.failed("write", err)
@@ -65,17 +67,18 @@ func (c *Conn) failed(op string, err error) error {
 	switch e := err.(type) {
 	case nil:
 		return nil
-	case syscall.Errno:
-		err = os.NewSyscallError(op, e)
 	case *net.OpError:
-		err = e.Err // of raw-read or raw-write
-	default:
-		switch {
-		case err == io.EOF || err == ErrNothing:
-			return err
-		case isFileClosed(err): // the socket is of DialUnix
-			err = net.ErrClosed
-		}
+		err = e.Err // of raw-read, raw-write or a long write
+	case *fs.PathError:
+		err = e.Err // of a long write to a socket of DialUnix
+	}
+	switch e, isErrno := err.(syscall.Errno); {
+	case isErrno:
+		err = os.NewSyscallError(op, e)
+	case err == io.EOF || err == ErrNothing:
+		return err
+	case err == os.ErrClosed || isFileClosed(err): // the socket is of DialUnix
+		err = net.ErrClosed
 	}
 	local := c.Conn.LocalAddr()
 	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: c.Conn.RemoteAddr(), Err: err}

@@ -113,6 +113,30 @@ func TestDialUnixErrors(t *testing.T) {
 	}
 }
 
+// TestDialUnixWriteErrors: errors of writes are those of package net, however long the writes are.
+func TestDialUnixWriteErrors(t *testing.T) {
+	for _, size := range []int{1, Most, Most + 1} {
+		for name, end := range map[string]func(c, peer net.Conn){
+			"closed":           func(c, _ net.Conn) { c.Close() },
+			"late":             func(c, _ net.Conn) { c.SetDeadline(time.Unix(1, 0)) },
+			"closed elsewhere": func(_, peer net.Conn) { peer.Close() },
+		} {
+			address := filepath.Join(t.TempDir(), "s")
+			c, peer := dialUnix(t, address)
+			end(c, peer)
+			_, got := c.Write(make([]byte, size))
+			c, peer = pair(t, "unix")
+			end(c, peer)
+			_, err := c.(*Conn).Conn.Write(make([]byte, size))
+			var a, b *net.OpError
+			if !errors.As(got, &a) || !errors.As(err, &b) || a.Op != b.Op || a.Err.Error() != b.Err.Error() ||
+				errors.Is(a, net.ErrClosed) != errors.Is(b, net.ErrClosed) || a.Timeout() != b.Timeout() {
+				t.Errorf("%s, %d bytes: %v, net returns %v", name, size, got, err)
+			}
+		}
+	}
+}
+
 // TestDialUnixQueueFull fills the queue of a socket that nobody accepts from.
 func TestDialUnixQueueFull(t *testing.T) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
