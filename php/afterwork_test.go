@@ -157,6 +157,21 @@ func TestFramesAfterTheResponse(t *testing.T) {
 	}
 }
 
+// TestUploadsOfABrokenResponse: a worker that breaks off a response after which it would work
+// on leaves no files behind.
+func TestUploadsOfABrokenResponse(t *testing.T) {
+	dir := t.TempDir()
+	head := "%01%16%00%0a%00%00%00%00<request>%00%c8%00%00%00%00%00%00%00%64" // of 100 bytes
+	responded := "%01%12%00%09%00%00%00%04<request>%00%00%00%00%00%00%00%00%02body"
+	p, _ := start(t, fake("frames "+head+responded, Options{MinWorkers: 1, MaxWorkers: 1, UploadDir: dir}))
+	if _, err := doHTTP(p, multipartCall("/", filePart("f", "a", "content")+"--b--")); !errors.Is(err, errFrame) {
+		t.Errorf("error %v", err)
+	}
+	if left := filesBelow(t, dir); len(left) > 0 || p.uploads.used.Load() != 0 {
+		t.Errorf("files are left: %v; %d bytes", left, p.uploads.used.Load())
+	}
+}
+
 // TestShutdownAwaitsWork: Shutdown waits for work after a response, and cuts it off
 // when its context ends.
 func TestShutdownAwaitsWork(t *testing.T) {

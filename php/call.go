@@ -132,15 +132,12 @@ func (w *worker) receive(id uint64, resp *receiver, unread error) (eviction, err
 			}
 		case frameEnd:
 			how := w.ending(head)
-			resp.worksOn = how == worksOn
 			if err := w.copyResponse(resp, h.body, true); err != nil {
 				return w.failure(err)
 			}
 			return how, resp.refused
 		case frameError:
-			how, err := w.scriptError(head)
-			resp.worksOn = how == worksOn
-			return how, err
+			return w.scriptError(head)
 		default:
 			return w.failure(fmt.Errorf("%w: type %02x during a request", errFrame, byte(h.typ)))
 		}

@@ -163,7 +163,7 @@ func (p *Pool) call(ctx context.Context, m message, resp *receiver) error {
 		resp.worker = w.proc.PID
 		how, err := w.call(ctx, m, resp, p.opt.Timeout)
 		p.count(w, how, err)
-		if how != worksOn {
+		if resp.worksOn = how == worksOn; !resp.worksOn {
 			w.message = nil // so that it can be collected
 		}
 		return how, err
