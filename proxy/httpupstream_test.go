@@ -136,3 +136,31 @@ routes:
 		}
 	}
 }
+
+// TestHeaderThatServerRefuses: a request whose header is longer than the server takes has
+// status 431, be it the server's own response or mkd's, which knows its limit.
+func TestHeaderThatServerRefuses(t *testing.T) {
+	for _, scheme := range []string{"http", "h2c"} {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetHTTP1(scheme == "http")
+		s.Config.Protocols.SetUnencryptedHTTP2(scheme != "http")
+		s.Config.MaxHeaderBytes = 4 << 10
+		s.Start()
+		t.Cleanup(s.Close)
+		p, _ := allListeners(t, `
+backends:
+  api: {http: {upstreams: [{url: "`+scheme+"://"+s.Listener.Addr().String()+`"}]}}
+routes:
+  - backend: api
+`)
+		for _, way := range everyWay {
+			for _, c := range []struct{ length, status int }{{1, 200}, {16 << 10, 431}, {1, 200}} {
+				g := way.send(t, p, &asked{method: "GET", target: "/", fields: []string{"Host: x", "X-Long: " + strings.Repeat("x", c.length)}})
+				if g.status != c.status {
+					t.Errorf("%s, %s: %d bytes have status %d: %q", scheme, way.name, c.length, g.status, g.body)
+				}
+			}
+		}
+	}
+}

@@ -53,7 +53,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/request":        {[]string{"config", "megaki", "proxy/httpmsg", "proxy/tally"}, nil},
 	"proxy/tally":          {[]string{"histogram"}, nil},
 	"proxy/forward":        {[]string{"config", "httptoken", "proxy/httpmsg", "proxy/logs", "proxy/request", "proxy/roundtrip", "proxy/site", "share", "spill"}, []string{"github.com/andybalholm/brotli", "github.com/klauspost/compress"}},
-	"proxy/backend": {[]string{"config", "megaki", "php", "php/cgi", "share", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/logs",
+	"proxy/backend": {[]string{"config", "megaki", "php", "php/cgi", "share", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/httpmsg", "proxy/logs",
 		"proxy/request", "proxy/roundtrip", "proxy/site", "proxy/upstream", "proxy/watch"}, []string{"github.com/pires/go-proxyproto"}},
 	"proxy/route":    {[]string{"config", "proxy/auth", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/tally"}, nil},
 	"proxy/listener": {[]string{"config", "megaki", "share", "proxy/keys", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, []string{"github.com/quic-go/quic-go"}},

@@ -13,6 +13,7 @@ import (
 
 	"mkd/config"
 	"mkd/proxy/balance"
+	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 	"mkd/proxy/roundtrip"
 )
@@ -26,6 +27,8 @@ func balanceError(err error) error {
 	switch {
 	case errors.As(err, &down):
 		return &request.Error{Kind: request.Down, Err: err, RetryAfter: max(down.RetryAfter, time.Second)}
+	case errors.Is(err, roundtrip.ErrLongHeader):
+		return fmt.Errorf("%w: %w", err, &httpmsg.Error{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "the header is longer than the backend takes"})
 	case errors.Is(err, roundtrip.ErrBusy):
 		return &request.Error{Kind: request.Busy, Err: err}
 	case errors.As(err, new(*balance.UnreachableError)):

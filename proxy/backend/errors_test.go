@@ -41,6 +41,8 @@ func TestKinds(t *testing.T) {
 		{ofFastCGI(roundtrip.ErrBusy), 503},
 		{ofFastCGI(io.ErrUnexpectedEOF), 502},
 		{balanceError(&roundtrip.Error{Err: upstream.ErrQueueFull}), 503},
+		{balanceError(&roundtrip.Error{Err: roundtrip.ErrLongHeader}), 431},
+		{ofFastCGI(&roundtrip.Error{Err: fmt.Errorf("%w: %w", roundtrip.ErrLongHeader, fastcgi.ErrParam)}), 431},
 		{balanceError(&balance.DownError{}), 503},
 		{balanceError(&roundtrip.Error{Err: roundtrip.ErrTimeout}), 504},
 		{balanceError(&roundtrip.Error{Sent: true, Err: io.ErrUnexpectedEOF}), 502},

@@ -31,7 +31,7 @@ func respondGRPC(w request.Response, r *request.Request, err error) {
 	switch kind := request.KindOf(err); {
 	case overdueGRPC(r.Header.Get("Grpc-Timeout"), time.Since(r.Started)), kind == request.TimedOut:
 		code = grpcDeadlineExceeded
-	case kind == request.TooLarge:
+	case kind == request.TooLarge, request.Status(err) == http.StatusRequestHeaderFieldsTooLarge:
 		code = grpcResourceExhausted
 	case kind == request.ClientGone, kind == request.SlowBody, kind == request.BadRequest:
 		code = grpcCancelled

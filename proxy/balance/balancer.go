@@ -32,15 +32,15 @@ type Upstream struct {
 // A request that failed is sent once more, to another upstream, if its context
 // hasn't ended and
 //
-//   - nothing of it was sent; or
+//   - nothing of it was sent, or the upstream has announced that it didn't handle it; or
 //   - no byte of a response came, the failure wasn't a timeout, and the method is
 //     idempotent (RFC 9110, section 9.2.2).
 //
 // In both cases its body, if there is one, has to be readable once more: because
 // nothing of it was read, because it has up to 64 KiB, or by Request.GetBody. So a
 // POST that was sent is never repeated. Each upstream is tried once. Only if there
-// is no other, and the failure was a kept connection that the server had closed,
-// the same one is tried a second time. Once there is a response, whatever its
+// is no other, and the failure was a kept connection that the server had closed, or
+// such an announcement, the same one is tried a second time. Once there is a response, whatever its
 // status, nothing is repeated.
 //
 // An upstream at which requests fail is left out for a while (ejected): after

@@ -40,7 +40,7 @@ func classify(err error) failure {
 	switch {
 	case errors.Is(err, roundtrip.ErrBusy):
 		f = failure{blame: blameNobody} // the request wasn't carried out
-	case errors.Is(err, roundtrip.ErrRequest), errors.Is(err, roundtrip.ErrBody):
+	case errors.Is(err, roundtrip.ErrRequest), errors.Is(err, roundtrip.ErrLongHeader), errors.Is(err, roundtrip.ErrBody):
 		f.blame = blameRequest
 	}
 	return f

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+
+	"mkd/proxy/roundtrip"
 )
 
 // Param is a meta-variable of a request (RFC 3875, section 4.1), as PHP shows
@@ -31,7 +33,7 @@ func (p Param) check() error {
 	case strings.IndexByte(p.Name, 0) >= 0 || strings.IndexByte(p.Value, 0) >= 0:
 		return fmt.Errorf("%w: %.64q holds a NUL", ErrParam, p.Name)
 	case p.size() > maxContent:
-		return fmt.Errorf("%w: %.64q takes %d bytes, and a record holds %d", ErrParam, p.Name, p.size(), maxContent)
+		return fmt.Errorf("%w: %w: %.64q takes %d bytes, and a record holds %d", roundtrip.ErrLongHeader, ErrParam, p.Name, p.size(), maxContent)
 	}
 	return nil
 }

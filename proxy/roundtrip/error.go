@@ -14,6 +14,12 @@ import (
 var (
 	// ErrRequest reports that a request can't be sent as it is, to any server.
 	ErrRequest = errors.New("the request can't be sent")
+	// ErrLongHeader reports that the header of a request is longer than the server
+	// takes. Nothing was sent.
+	ErrLongHeader = errors.New("the header of the request is longer than the server takes")
+	// ErrUnhandled reports that the server has announced that it didn't handle the
+	// request, though it was sent: it may be sent again, whatever its method.
+	ErrUnhandled = errors.New("the server didn't handle the request")
 	// ErrBody reports that a request's body couldn't be read, or had another
 	// length than was announced. The server may have got a part of it.
 	ErrBody = errors.New("the request's body can't be read")
@@ -59,9 +65,11 @@ func (e *Error) Timeout() bool {
 }
 
 // Stale reports whether the server closed a kept connection in place of a
-// response. Mostly it had closed it before the request came, but a server
-// that died of the request looks the same.
-func (e *Error) Stale() bool { return e.Reused && !e.Responded && Disconnected(e.Err) }
+// response, or had no room for a request on one. Mostly it had closed it before the
+// request came, but a server that died of the request looks the same.
+func (e *Error) Stale() bool {
+	return !e.Responded && (e.Reused && Disconnected(e.Err) || errors.Is(e.Err, ErrUnhandled))
+}
 
 // Disconnected reports whether an error means that the server closed the
 // connection.

@@ -25,8 +25,8 @@ import (
 // while that of the response is read, each part as it comes, and trailers come after
 // it. Its fields must not change once it is used, and it must not be copied.
 //
-// It speaks HTTP/2 by net/http's Transport. That sends a request anew only if the
-// server has announced that it didn't handle it (RFC 9113, section 8.7).
+// It speaks HTTP/2 by net/http's ClientConn. Each request is sent once. If the server
+// announces that it didn't handle it (RFC 9113, section 8.7), the error is ErrUnhandled.
 type HTTP2 struct {
 	Address string // HOST:PORT
 
@@ -49,7 +49,7 @@ type HTTP2 struct {
 	active atomic.Int64
 	once   sync.Once
 	names  *names // nil: Address is taken as it is
-	over   atomic.Pointer[http.Transport]
+	conns  http2Conns
 }
 
 // Times of pings, by which a connection is found dead.
@@ -60,14 +60,20 @@ const (
 
 func (t *HTTP2) init() {
 	if t.Resolve > 0 {
-		t.names = newNames(t.Address, t.Resolve, t.Lookup, t.renew)
+		t.names = newNames(t.Address, t.Resolve, t.Lookup, t.conns.retire)
 	}
-	t.over.Store(t.transport())
+	over := t.transport()
+	t.conns.dial = func() (*http.ClientConn, error) {
+		return over.NewClientConn(context.Background(), t.scheme(), t.Address)
+	}
 }
 
-// renew has further requests take new connections. The others are closed when their
-// requests have ended.
-func (t *HTTP2) renew() { t.over.Swap(t.transport()).CloseIdleConnections() }
+func (t *HTTP2) scheme() string {
+	if t.TLS == nil {
+		return "http"
+	}
+	return "https"
+}
 
 func (t *HTTP2) dial(ctx context.Context) (net.Conn, error) {
 	if wait := roundtrip.Timeout(t.DialTimeout, DefaultDialTimeout); wait > 0 {
@@ -120,7 +126,7 @@ func (t *HTTP2) Active() int { return int(t.active.Load()) }
 // CloseIdleConnections closes the connections without requests.
 func (t *HTTP2) CloseIdleConnections() {
 	t.once.Do(t.init)
-	t.over.Load().CloseIdleConnections()
+	t.conns.closeIdle()
 }
 
 // Do is RoundTrip, and calls the events of the request. The header of the response is h,
@@ -134,16 +140,13 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 	s.ctx, s.cancel = ctx, cancel
 	informs := informer{events: e}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(i httptrace.GotConnInfo) {
-			s.connected.Store(true)
-			s.reused.Store(i.Reused)
-		},
+		WroteHeaders:         func() { s.wrote.Store(true) },
 		GotFirstResponseByte: func() { s.responded.Store(true) },
 		Got1xxResponse: func(status int, header textproto.MIMEHeader) error {
 			return informs.add(status, http.Header(header))
 		},
 	})
-	resp, err := t.over.Load().RoundTrip(s.request(ctx, r))
+	resp, err := s.send(s.request(ctx, r))
 	if refused := informs.end(err != nil); refused != nil && err != nil {
 		err = refused
 	}
@@ -179,10 +182,24 @@ type stream struct {
 	sent   *sentBody // nil: the request has no body
 	body   io.ReadCloser
 	read   time.Duration // how long a Read of the response may take; 0: for ever
-	late   *time.Timer   // runs during a Read
 	ended  sync.Once
 
-	connected, reused, responded atomic.Bool
+	reads sync.Mutex  // guards late and until
+	late  *time.Timer // runs during a Read
+	until time.Time   // when the Read is overdue; zero: none waits
+
+	connected, reused bool
+	wrote, responded  atomic.Bool
+}
+
+// send sends the request on a connection.
+func (s *stream) send(r *http.Request) (*http.Response, error) {
+	c, reused, err := s.t.conns.take(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	s.connected, s.reused = true, reused
+	return c.RoundTrip(r)
 }
 
 // request returns the request for net/http's Transport.
@@ -190,10 +207,7 @@ func (s *stream) request(ctx context.Context, r *http.Request) *http.Request {
 	out := r.WithContext(ctx)
 	out.Trailer = nil // nobody has looked at its fields; gRPC's requests have none
 	u := *r.URL
-	u.Scheme, u.Host = "http", s.t.Address
-	if s.t.TLS != nil {
-		u.Scheme = "https"
-	}
+	u.Scheme, u.Host = s.t.scheme(), s.t.Address
 	out.URL, out.Host, out.GetBody, out.RequestURI = &u, cmp.Or(r.Host, r.URL.Host), nil, ""
 	// A copy of the values, too: net/http may still be reading them when a request that was
 	// cancelled has ended, and their memory is that of the next one.
@@ -215,8 +229,8 @@ func (s *stream) request(ctx context.Context, r *http.Request) *http.Request {
 // Read reads the body of the response. io.EOF means that it is complete.
 func (s *stream) Read(p []byte) (int, error) {
 	if s.read > 0 {
-		s.late.Reset(s.read)
-		defer s.late.Stop()
+		s.startTimer()
+		defer s.stopTimer()
 	}
 	n, err := s.body.Read(p)
 	switch {
@@ -229,13 +243,34 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// overdue ends a Read that takes too long, unless the client is awaited.
+func (s *stream) startTimer() {
+	s.reads.Lock()
+	defer s.reads.Unlock()
+	s.until = time.Now().Add(s.read)
+	s.late.Reset(s.read)
+}
+
+func (s *stream) stopTimer() {
+	s.reads.Lock()
+	defer s.reads.Unlock()
+	s.until = time.Time{}
+	s.late.Stop()
+}
+
+// overdue ends a Read that takes too long, unless the client is awaited. It is called on
+// a goroutine of its own, on which it may come too late: after that Read.
 func (s *stream) overdue() {
-	if s.sent != nil && s.sent.reading.Load() {
+	s.reads.Lock()
+	defer s.reads.Unlock()
+	now := time.Now()
+	switch {
+	case s.until.IsZero(), now.Before(s.until): // no Read waits, or the next one
+	case s.sent != nil && s.sent.reading.Load():
+		s.until = now.Add(s.read)
 		s.late.Reset(s.read)
-		return
+	default:
+		s.cancel(roundtrip.ErrTimeout)
 	}
-	s.cancel(roundtrip.ErrTimeout)
 }
 
 // Close ends the stream. If the response isn't complete, the server sees a reset.
@@ -266,19 +301,45 @@ func (s *stream) fail(op string, err error) error {
 			err = fmt.Errorf("%w: %w", roundtrip.ErrBody, failed)
 		}
 	}
-	sent := s.connected.Load()
+	sent, text := s.wrote.Load(), err.Error()
 	switch {
-	case !sent:
+	case !s.connected:
 		op = "connecting"
-	case strings.Contains(err.Error(), longHeader):
-		sent, err = false, fmt.Errorf("%w: %w", roundtrip.ErrRequest, err)
+	case strings.Contains(text, longHeader):
+		err = fmt.Errorf("%w: %w", roundtrip.ErrLongHeader, err)
+	case isRefused(err), strings.HasPrefix(text, goneAway), strings.HasPrefix(text, goneAwayAtFirst):
+		sent, err = false, fmt.Errorf("%w: %w", roundtrip.ErrUnhandled, err)
 	}
-	return &roundtrip.Error{Protocol: "HTTP/2", Address: s.t.Address, Op: op, Sent: sent, Responded: s.responded.Load(), Reused: s.reused.Load(), Err: err}
+	return &roundtrip.Error{Protocol: "HTTP/2", Address: s.t.Address, Op: op, Sent: sent, Responded: s.responded.Load(), Reused: s.reused, Err: err}
 }
 
-// longHeader is the text of the error for a header that is longer than the server has
-// announced that it takes. net/http doesn't export the error, and has sent nothing then.
-const longHeader = "request header list larger than peer's advertised limit"
+// Texts of errors that net/http doesn't export.
+const (
+	// longHeader is that of a header that is longer than the server has announced that it
+	// takes. Nothing was sent.
+	longHeader = "request header list larger than peer's advertised limit"
+	// These are of a GOAWAY whose last stream is one before the request's. There are others
+	// for a request that the server may have handled.
+	goneAway        = "http2: Transport received Server's graceful shutdown GOAWAY"
+	goneAwayAtFirst = "http2: Transport received GOAWAY from server"
+)
+
+// streamError is net/http's error for a stream that was reset, as errors.As finds it.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return fmt.Sprintf("stream error %d", e.Code) }
+
+// refusedStream is the code of a stream that the server didn't handle (RFC 9113, section 7).
+const refusedStream = 0x7
+
+func isRefused(err error) bool {
+	var e streamError
+	return errors.As(err, &e) && e.Code == refusedStream
+}
 
 // sentBody is the body of a request. After finish nothing reads it.
 type sentBody struct {

@@ -319,7 +319,7 @@ func TestHeaderTooLong(t *testing.T) {
 	r.Header.Set("X-Long", strings.Repeat("x", 8<<10))
 	_, err = c.RoundTrip(r)
 	var e *roundtrip.Error
-	if !errors.As(err, &e) || !errors.Is(err, roundtrip.ErrRequest) || e.Sent || e.Responded {
+	if !errors.As(err, &e) || !errors.Is(err, roundtrip.ErrLongHeader) || e.Sent || e.Responded {
 		t.Errorf("%+v", err)
 	}
 }
@@ -355,5 +355,42 @@ func TestStatusInHTTP2(t *testing.T) {
 		if c.Active() != 0 {
 			t.Errorf("%q: %d requests are in flight", status, c.Active())
 		}
+	}
+}
+
+// TestLateTimer: the timer of a Read of the response may come when the Read has ended. It
+// must neither end the stream nor be set again: the client may take its time then.
+func TestLateTimer(t *testing.T) {
+	c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "begun")
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	for _, reading := range []bool{false, true} {
+		resp, err := c.RoundTrip(http2Request(t, "POST", strings.NewReader("body")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, len("begun"))); err != nil {
+			t.Fatal(err)
+		}
+		s := resp.Body.(*stream)
+		s.sent.reading.Store(reading)
+		s.overdue()
+		if err := context.Cause(s.ctx); err != nil {
+			t.Errorf("reading is %v: the stream has ended: %v", reading, err)
+		}
+		if s.late.Stop() {
+			t.Errorf("reading is %v: the timer is set", reading)
+		}
+		// Nor may it end the next Read before its time.
+		s.startTimer()
+		s.sent.reading.Store(false)
+		s.overdue()
+		if err := context.Cause(s.ctx); err != nil {
+			t.Errorf("reading was %v: the next Read has ended: %v", reading, err)
+		}
+		s.stopTimer()
+		resp.Body.Close()
 	}
 }
