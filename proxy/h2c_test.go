@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,5 +122,84 @@ routes:
 			t.Fatalf("HTTP/1, round %d: %v", i, err)
 		}
 		resp.Body.Close()
+	}
+}
+
+// TestCleartextHTTP1: HTTP/1 of a listener with h2c is as that of others: a response that comes
+// before the end of the request's body isn't lost, a client that leaves ends its request, and
+// one direction of a tunnel can end before the other.
+func TestCleartextHTTP1(t *testing.T) {
+	began, left, tunnelled := make(chan struct{}), make(chan struct{}, 1), make(chan string, 1)
+	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/wait":
+			close(began)
+			<-r.Context().Done()
+			left <- struct{}{}
+		case "/tunnel":
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\nall")
+			conn.(*net.TCPConn).CloseWrite()
+			sent, err := io.ReadAll(rw)
+			tunnelled <- fmt.Sprintf("%q %v", sent, err)
+		}
+	})
+	p, _ := start(t, load(t, `
+listeners:
+  plain: {http: {address: "127.0.0.1:0", h2c: true}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - {match: {paths: [/early]}, respond: {status: 410}}
+  - backend: api
+`))
+	send := func(head string) (net.Conn, *bufio.Reader) {
+		t.Helper()
+		c, err := net.Dial("tcp", p.Addr("plain").String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		io.WriteString(c, head+"\r\n\r\n")
+		return c, bufio.NewReader(c)
+	}
+	respond := func(br *bufio.Reader, status int) {
+		t.Helper()
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil || resp.StatusCode != status {
+			t.Fatalf("%v, %v; want %d", resp, err, status)
+		}
+	}
+
+	_, br := send("POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("x", 100_000))
+	respond(br, 410)
+	if rest, err := io.ReadAll(br); string(rest) != "410 Gone\n" || err != nil {
+		t.Errorf("after an early response: %q, %v", rest, err)
+	}
+
+	c, _ := send("GET /wait HTTP/1.1\r\nHost: x")
+	<-began
+	c.Close()
+	select {
+	case <-left:
+	case <-time.After(20 * time.Second):
+		t.Error("the client has left, and its request goes on")
+	}
+
+	c, br = send("GET /tunnel HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: own")
+	respond(br, 101)
+	if got, err := io.ReadAll(br); string(got) != "all" || err != nil {
+		t.Errorf("from a tunnel: %q, %v", got, err)
+	}
+	io.WriteString(c, "to the server")
+	c.(*net.TCPConn).CloseWrite()
+	if got := <-tunnelled; got != `"to the server" <nil>` {
+		t.Errorf("through a tunnel whose other direction has ended: %s", got)
 	}
 }

@@ -2,8 +2,10 @@ package listener
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"mkd/config"
@@ -31,7 +33,7 @@ func (l *cleartextListener) serve(c net.Conn, done func()) (handedOver bool) {
 		c.Close()
 		return false
 	}
-	c = &begunConn{c, first}
+	c = &begunConn{c.(socket), first}
 	if string(first) == preface {
 		return l.giveHTTP2(c, done)
 	}
@@ -57,9 +59,19 @@ func (l *cleartextListener) first(c net.Conn) ([]byte, error) {
 	return buf[:n:n], c.SetReadDeadline(time.Time{})
 }
 
-// begunConn is a connection of which some bytes have been read.
-type begunConn struct {
+// socket is a connection as package listen accepts it.
+type socket interface {
 	net.Conn
+	syscall.Conn
+	io.ReaderFrom
+	CloseWrite() error
+}
+
+// begunConn is a connection of which some bytes have been read. It has the other methods of
+// its socket, too: to end the stream to the client, to send files, and to watch for the
+// client's end of it.
+type begunConn struct {
+	socket
 	first []byte
 }
 
@@ -69,5 +81,5 @@ func (c *begunConn) Read(p []byte) (int, error) {
 		c.first = c.first[n:]
 		return n, nil
 	}
-	return c.Conn.Read(p)
+	return c.socket.Read(p)
 }
