@@ -249,7 +249,7 @@ func (b *phpBackend) serveHTTP(w request.Response, r *request.Request) error {
 	}
 	to := &phpResponse{w: w, r: r, sendFile: b.sendFile, live: b.live}
 	if !request.IsMessage(w) {
-		to.relay = forward.NewRelay(w, b.spool)
+		to.relay = forward.NewRelay(w, r, b.spool)
 	}
 	err := b.pool.DoHTTP(r.Context(), c, to)
 	r.Record.Worker = c.Worker

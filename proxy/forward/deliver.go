@@ -27,7 +27,7 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	}
 	body := timed(w, r, resp.Body)
 	if f.Relay != nil && !whole && !bodiless {
-		to := NewRelay(w, f.Relay)
+		to := NewRelay(w, r, f.Relay)
 		to.Head(resp.StatusCode)
 		if err := to.Finish(copyBody(to, body, flushingOf(resp), to.Flush)); err != nil {
 			return err

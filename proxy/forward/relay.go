@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"os"
 	"sync"
 
@@ -22,10 +21,10 @@ import (
 // Head, Write and Flush are called by one goroutine, and Finish at the end.
 type Relay struct {
 	w     http.ResponseWriter
+	r     *request.Request
 	spool *Spool
-	// exempt is what all responses count for: a client's share of the spool is for
-	// bodies that it sends.
-	exempt *share.Client
+
+	client *share.Client // that what waits in the file counts for; nil: nothing has waited there
 
 	status  int           // 0: none yet
 	running chan struct{} // closed when the other goroutine has ended; nil: there is none
@@ -46,10 +45,12 @@ const maxWaiting = 64 << 10
 // waitingBuffers has the memory in which responses wait.
 var waitingBuffers = sync.Pool{New: func() any { return new([maxWaiting]byte) }}
 
-func NewRelay(w http.ResponseWriter, s *Spool) *Relay {
-	r := &Relay{w: w, spool: s, exempt: s.bytes.Join(netip.Addr{})}
-	r.changed.L = &r.mu
-	return r
+// NewRelay returns a relay of the response to a request. What it keeps counts for the
+// client, as the bodies that it sends.
+func NewRelay(w http.ResponseWriter, r *request.Request, s *Spool) *Relay {
+	relay := &Relay{w: w, r: r, spool: s}
+	relay.changed.L = &relay.mu
+	return relay
 }
 
 // Head decides the response's status. Its header is set already.
@@ -91,7 +92,10 @@ func (r *Relay) keep(p []byte) (int, error) {
 		return n, nil
 	}
 	n := min(len(p), spoolStep)
-	if !r.exempt.Take(int64(n), 0) {
+	if r.client == nil {
+		r.client = r.spool.join(r.r)
+	}
+	if !r.client.Take(int64(n), 0) {
 		return 0, nil
 	}
 	err := error(nil)
@@ -102,7 +106,7 @@ func (r *Relay) keep(p []byte) (int, error) {
 		_, err = r.file.WriteAt(p[:n], r.to)
 	}
 	if err != nil {
-		r.exempt.Give(int64(n))
+		r.client.Give(int64(n))
 		return 0, keepError(err)
 	}
 	r.to += int64(n)
@@ -185,7 +189,7 @@ func (r *Relay) next(buf []byte) (int, error) {
 	}
 	r.from += int64(n)
 	if r.from == r.to { // what is kept next begins anew
-		r.exempt.Give(r.to)
+		r.client.Give(r.to)
 		r.from, r.to = 0, 0
 		if err := r.file.Truncate(0); err != nil {
 			return 0, keepError(err)
@@ -227,7 +231,11 @@ func (r *Relay) release() {
 		waitingBuffers.Put((*[maxWaiting]byte)(r.memory[:maxWaiting]))
 		r.memory = nil
 	}
-	r.exempt.Give(r.to)
+	if r.client != nil {
+		r.client.Give(r.to)
+		r.client.Leave()
+		r.client = nil
+	}
 	r.from, r.to = 0, 0
 	if r.file != nil {
 		r.file.Close()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func TestRelay(t *testing.T) {
 		}{{7001, false}, {7001, true}, {8192, false}, {maxWaiting, false}} {
 			s := NewSpool(&config.Spool{MaxMemory: 1, MaxTotal: 200_000, Dir: t.TempDir()})
 			rec := httptest.NewRecorder()
-			r := NewRelay(&slowWriter{ResponseWriter: rec}, s)
+			r := NewRelay(&slowWriter{ResponseWriter: rec}, new(request.Request), s)
 			r.Head(202)
 			var want bytes.Buffer
 			for want.Len() < size {
@@ -66,7 +67,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 // leaves a whole response, a goroutine or a part of the spool behind.
 func TestRelayBreaks(t *testing.T) {
 	s := NewSpool(&config.Spool{MaxMemory: 1, MaxTotal: 1 << 20, Dir: t.TempDir()})
-	r := NewRelay(&slowWriter{ResponseWriter: httptest.NewRecorder(), fail: errors.New("reset")}, s)
+	r := NewRelay(&slowWriter{ResponseWriter: httptest.NewRecorder(), fail: errors.New("reset")}, new(request.Request), s)
 	r.Head(200)
 	var err error
 	for range 1000 {
@@ -81,7 +82,7 @@ func TestRelayBreaks(t *testing.T) {
 	broken := errors.New("broken off")
 	for _, size := range []int{0, 10, 200_000} {
 		rec := httptest.NewRecorder()
-		r = NewRelay(rec, s)
+		r = NewRelay(rec, new(request.Request), s)
 		r.Head(200)
 		r.Write(make([]byte, size))
 		if err := r.Finish(broken); !errors.Is(err, broken) {
@@ -93,5 +94,37 @@ func TestRelayBreaks(t *testing.T) {
 	}
 	if used := s.bytes.InUse(); used != 0 {
 		t.Errorf("%d bytes of the spool are left in use", used)
+	}
+}
+
+// TestRelayLeavesRoom: what one client doesn't read leaves room for the bodies of others.
+func TestRelayLeavesRoom(t *testing.T) {
+	s := NewSpool(&config.Spool{Memory: 1 << 10, MaxMemory: 1 << 20, MaxTotal: 1 << 20, Dir: t.TempDir()})
+	from := func(client string) *request.Request {
+		r := &request.Request{Request: httptest.NewRequest("POST", "/", bytes.NewReader(make([]byte, 100_000)))}
+		r.Client = netip.MustParseAddrPort(client)
+		return r
+	}
+	relay := NewRelay(httptest.NewRecorder(), from("192.0.2.1:1"), s)
+	for { // as Write does while the client reads nothing
+		n, err := relay.keep(make([]byte, spoolStep))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if used := s.bytes.InUse(); used < 1<<19 {
+		t.Errorf("one client has %d bytes of %d", used, 1<<20)
+	}
+	body, err := s.Receive(from("192.0.2.2:1"))
+	if err != nil {
+		t.Fatalf("another client's body: %v", err)
+	}
+	body.Close()
+	relay.Finish(errors.New("broken off"))
+	if used, clients := s.bytes.InUse(), s.bytes.Clients(); used != 0 || clients != 0 {
+		t.Errorf("%d bytes of %d clients are left in use", used, clients)
 	}
 }
