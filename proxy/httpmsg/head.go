@@ -2,6 +2,7 @@ package httpmsg
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,9 +50,12 @@ func (s *HeadScanner) Reset() { s.start, s.next, s.lines = 0, 0, 0 }
 // Scan returns the length of the head at the beginning of b, its empty line
 // included, or 0 if more bytes are needed. The next call must get the same
 // bytes and more. Scan fails with an *Error as soon as a line doesn't end in
-// CR LF, and when the head passes a limit.
+// CR LF, when the first byte can't begin a method, and when the head passes a limit.
 func (s *HeadScanner) Scan(b []byte) (n int, err error) {
 	most := min(len(b), s.head())
+	if most > 0 && (isControl(b[0]) && b[0] != '\r' && b[0] != '\n' || b[0] >= 0x80) { // as of TLS: a line end may never come
+		return 0, bad(1, "no request line: it begins with the byte 0x%02x", b[0])
+	}
 	for {
 		i := bytes.IndexByte(b[s.next:most], '\n')
 		if i < 0 {
@@ -60,6 +64,9 @@ func (s *HeadScanner) Scan(b []byte) (n int, err error) {
 				return 0, bad(s.lines+1, "a carriage return without a line feed: lines end in CR LF")
 			}
 			s.next = most
+			if len(b) > s.head() && s.lines == 0 {
+				return 0, &Error{Status: http.StatusRequestURITooLong, Line: 1, Reason: fmt.Sprintf("it is longer than %d bytes", s.head())}
+			}
 			if len(b) > s.head() {
 				return 0, tooLarge("the head is longer than %d bytes", s.head())
 			}
