@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -41,13 +42,14 @@ func TestResponseDropByDrop(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	}))
-	defer u.Close()
+	t.Cleanup(u.Close)
 	for name, backend := range map[string]string{
 		"http":    "http: {upstreams: [{url: " + u.URL + "}]}",
 		"fastcgi": `fastcgi: {addresses: ["unix:` + f.dir + `/s"], root: ` + f.public + "}",
 		"php":     "php: {script: " + script + ", workers: {min: 1, max: 1}}",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // if one waits for the whole response, so do the others
 			p, _ := allListeners(t, `
 backends:
   api: {`+backend+`}
@@ -55,7 +57,13 @@ routes:
   - backend: api
 `)
 			for way, c := range streamingClients(t, p) {
-				resp, err := c.client.Get(c.base + "/?way=" + name + way)
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				r, err := http.NewRequestWithContext(ctx, "GET", c.base+"/?way="+name+way, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := c.client.Do(r)
 				if err != nil {
 					t.Fatalf("%s: %v", way, err)
 				}
