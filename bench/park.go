@@ -34,11 +34,11 @@ const bodySize = 64
 
 func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 	p = &park{Dir: dir, Body: strings.Repeat("x", bodySize), User: "root"}
-	defer func() {
+	defer func(started *park) {
 		if err != nil {
-			p.stop()
+			started.stop()
 		}
-	}()
+	}(p)
 	var ports [11]int
 	for i := range ports {
 		if ports[i], err = freePort(); err != nil {
