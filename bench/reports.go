@@ -31,22 +31,22 @@ func (p *park) reports() []*report {
 const settle = 10 * time.Second
 
 // memory prints how much more resident memory servers have with idle connections than
-// when they began: sessions of mkd, TLS connections of nginx.
+// when they began, and what each connection adds beyond the first ones: sessions of mkd,
+// TLS connections of nginx. The first ones bring in code and data that all share.
 func (p *park) memory(ctx context.Context, o *options, out io.Writer) error {
 	nginxTLS := fmt.Sprintf("127.0.0.1:%d", p.NginxTLS)
 	servers := []*contender{
 		{name: "mkd, Megaki", pids: []int{p.mkd}, dial: overMegaki(p.MkdMegaki, p.key, request("/"))},
 		{name: "nginx, HTTPS", pids: []int{p.nginx}, dial: overHTTP(nginxTLS, "/", tlsConfig)},
 	}
-	var began [2]int64
-	for i, c := range servers {
-		var err error
-		if began[i], err = resident(c.pids); err != nil {
+	counts := []int{2000, 8000}
+	for _, c := range servers {
+		began, err := resident(c.pids)
+		if err != nil {
 			return err
 		}
-	}
-	for _, n := range []int{1000, 8000} {
-		for i, c := range servers {
+		var grown []float64 // in KB
+		for _, n := range counts {
 			if err := c.connect(ctx, n); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -59,8 +59,10 @@ func (p *park) memory(ctx context.Context, o *options, out io.Writer) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "  %-12s  %5d connections  %5.1f KB each\n", c.name, n, float64(after-began[i])/1024/float64(n))
+			grown = append(grown, float64(after-began)/1024)
+			fmt.Fprintf(out, "  %-12s  %5d connections  %5.1f KB each\n", c.name, n, grown[len(grown)-1]/float64(n))
 		}
+		fmt.Fprintf(out, "  %-12s  each of the last %d  %5.1f KB\n", c.name, counts[1]-counts[0], (grown[1]-grown[0])/float64(counts[1]-counts[0]))
 	}
 	return nil
 }
