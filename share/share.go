@@ -116,8 +116,11 @@ type Client struct {
 // Take takes n units, and reports whether it got them. It leaves the last
 // reserve units of the pool untouched: they are for those who ask with a
 // smaller reserve. A call that fails never shows in the pool's count, so it
-// cannot make another client's call fail.
+// cannot make another client's call fail. No units are always there.
 func (c *Client) Take(n, reserve int64) bool {
+	if n == 0 {
+		return true
+	}
 	p := c.pool
 	if c.network.IsValid() && !c.hold(n, reserve) {
 		return false

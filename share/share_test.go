@@ -73,6 +73,18 @@ func TestOneClientLeavesRoom(t *testing.T) {
 	}
 }
 
+// TestTakeNothing: a client that has more than its share by now, since others have come, gets
+// nothing more, and a call that asks for nothing succeeds.
+func TestTakeNothing(t *testing.T) {
+	p := NewPool(1000, 0)
+	greedy := p.Join(netip.MustParseAddr("192.0.2.1"))
+	takeAll(greedy)
+	p.Join(netip.MustParseAddr("192.0.2.2")).Take(200, 0)
+	if greedy.Take(1, 0) || !greedy.Take(0, 0) {
+		t.Error("one more was there, or nothing was not")
+	}
+}
+
 // TestSharesNotEnforcedBelow75Percent: a carrier's NAT, which is one client
 // here, gets all that it asks for while the whole suffices.
 func TestSharesNotEnforcedBelow75Percent(t *testing.T) {
