@@ -148,8 +148,9 @@ type Uploads struct {
 	// 0: as large as the route's `max_body` lets it be.
 	MaxSize Size `yaml:"max_size" default:"64MiB" range:"0B..1TiB"`
 
-	// What the files and fields of the forms of all requests may take together;
-	// more get 507.
+	// What the files and fields of the forms of all requests may take together; more get 507.
+	// While more than 75 % is in use, one client, an IPv4 address or an IPv6 /64, may have at
+	// most three times as much as is still free.
 	MaxTotal Size `yaml:"max_total" default:"4GiB" range:"1MiB..1024TiB"`
 }
 

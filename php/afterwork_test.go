@@ -167,8 +167,8 @@ func TestUploadsOfABrokenResponse(t *testing.T) {
 	if _, err := doHTTP(p, multipartCall("/", filePart("f", "a", "content")+"--b--")); !errors.Is(err, errFrame) {
 		t.Errorf("error %v", err)
 	}
-	if left := filesBelow(t, dir); len(left) > 0 || p.uploads.used.Load() != 0 {
-		t.Errorf("files are left: %v; %d bytes", left, p.uploads.used.Load())
+	if left := filesBelow(t, dir); len(left) > 0 || p.uploads.bytes.InUse() != 0 {
+		t.Errorf("files are left: %v; %d bytes", left, p.uploads.bytes.InUse())
 	}
 }
 

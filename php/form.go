@@ -6,11 +6,14 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"mkd/share"
 )
 
 // Bounds of a form with files.
@@ -51,6 +54,7 @@ const (
 // form is a form with files that was received: the files are on disk.
 type form struct {
 	uploads  *uploads
+	client   *share.Client // that the bytes count for
 	maxFiles int
 	maxFile  int64
 
@@ -111,9 +115,9 @@ func formBoundary(contentType string) (string, error) {
 	return boundary, nil
 }
 
-// readForm receives a form. The caller closes it, unless there is an error.
-func readForm(body io.Reader, boundary string, u *uploads, opt *Options) (_ *form, err error) {
-	f := &form{uploads: u, maxFiles: opt.MaxUploads, maxFile: opt.MaxUploadSize}
+// readForm receives a form of a client. The caller closes it, unless there is an error.
+func readForm(body io.Reader, boundary string, client netip.Prefix, u *uploads, opt *Options) (_ *form, err error) {
+	f := &form{uploads: u, client: u.bytes.Join(client.Addr()), maxFiles: opt.MaxUploads, maxFile: opt.MaxUploadSize}
 	f.fields.dir = opt.UploadDir
 	defer func() {
 		if err != nil {
@@ -170,7 +174,7 @@ func (f *form) count(n int) error {
 	if f.taken+int64(n) > maxFieldBytes {
 		return tooLarge("its fields and names have over %d bytes", maxFieldBytes)
 	}
-	if !f.uploads.take(int64(n)) {
+	if !f.client.Take(int64(n), 0) {
 		return f.uploads.full()
 	}
 	f.taken += int64(n)
@@ -283,7 +287,7 @@ func (f *form) store(part io.Reader, up *upload) (code int, err error) {
 			err = e
 		}
 		if err != nil || code != uploadOK {
-			f.uploads.remove(name, up.size)
+			f.remove(name, up.size)
 			up.file = ""
 		}
 	}()
@@ -297,7 +301,7 @@ func (f *form) store(part io.Reader, up *upload) (code int, err error) {
 			return uploadTooLarge, nil
 		case f.largest > 0 && size > f.largest:
 			return uploadOverForm, nil
-		case !f.uploads.take(int64(n)):
+		case !f.client.Take(int64(n), 0):
 			return 0, f.uploads.full()
 		}
 		up.size = size
@@ -317,11 +321,18 @@ func (f *form) store(part io.Reader, up *upload) (code int, err error) {
 func (f *form) close() {
 	for _, up := range f.files {
 		if up.file != "" {
-			f.uploads.remove(up.file, up.size)
+			f.remove(up.file, up.size)
 		}
 	}
-	f.uploads.used.Add(-f.taken)
+	f.client.Give(f.taken)
+	f.client.Leave()
 	f.fields.close()
+}
+
+// remove removes a file, and releases its n bytes.
+func (f *form) remove(file string, n int64) {
+	f.uploads.remove(file)
+	f.client.Give(n)
 }
 
 // headerLimit is a reader that bounds the bytes of the header of a part, and counts

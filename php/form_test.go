@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime"
 	"strings"
@@ -73,8 +74,8 @@ func TestFormsThatAreRefused(t *testing.T) {
 	if _, err := doHTTP(p, c); err != gone {
 		t.Errorf("a body that breaks off: %v", err)
 	}
-	if left := filesBelow(t, dir); len(left) > 0 || p.uploads.used.Load() != 0 {
-		t.Errorf("files are left: %v; %d bytes", left, p.uploads.used.Load())
+	if left := filesBelow(t, dir); len(left) > 0 || p.uploads.bytes.InUse() != 0 {
+		t.Errorf("files are left: %v; %d bytes", left, p.uploads.bytes.InUse())
 	}
 	if n := p.Status().Counts.Requests; n != 0 {
 		t.Errorf("%d of the requests reached a worker", n)
@@ -84,6 +85,33 @@ func TestFormsThatAreRefused(t *testing.T) {
 type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+// TestFormsAreShared: the forms of one client leave room for those of others.
+func TestFormsAreShared(t *testing.T) {
+	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: 1 << 20}
+	u := newUploads(&opt, nil)
+	t.Cleanup(u.close)
+	receive := func(client string, size int) (*form, error) {
+		body := filePart("f", "a", strings.Repeat("x", size)) + "--b--"
+		return readForm(strings.NewReader(body), "b", netip.MustParsePrefix(client), u, &opt)
+	}
+	greedy, err := receive("192.0.2.1/32", 700<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := receive("192.0.2.1/32", 200<<10); !errors.As(err, new(*FormError)) {
+		t.Errorf("beyond a client's share: %v", err)
+	}
+	other, err := receive("192.0.2.2/32", 200<<10)
+	if err != nil {
+		t.Fatalf("another client: %v", err)
+	}
+	greedy.close()
+	other.close()
+	if n, clients := u.bytes.InUse(), u.bytes.Clients(); n != 0 || clients != 0 {
+		t.Errorf("%d bytes of %d clients are left", n, clients)
+	}
+}
 
 // TestFormsTakeLittleMemory: a client that sends a long field slowly takes no memory
 // for it, and its bytes count among those of all forms.
@@ -106,7 +134,7 @@ func TestFormsTakeLittleMemory(t *testing.T) {
 	for range clients {
 		r, w := io.Pipe()
 		go func() {
-			_, err := readForm(r, "b", u, &opt)
+			_, err := readForm(r, "b", netip.Prefix{}, u, &opt)
 			ended <- err
 		}()
 		if _, err := w.Write(field); err != nil { // returns when all of it was read
@@ -117,20 +145,21 @@ func TestFormsTakeLittleMemory(t *testing.T) {
 	if n := heap() - before; n > clients*(256<<10) {
 		t.Errorf("%d clients hold %d bytes of memory", clients, n)
 	}
-	if n := u.used.Load(); n < clients*(size-64<<10) {
+	if n := u.bytes.InUse(); n < clients*(size-64<<10) {
 		t.Errorf("%d bytes are accounted for", n)
 	}
-	_, err := readForm(strings.NewReader(fieldPart("a", strings.Repeat("x", 7<<20))+fieldPart("b", strings.Repeat("%", 2<<20))), "b", u, &opt)
+	_, err := readForm(strings.NewReader(fieldPart("a", strings.Repeat("x", 7<<20))+fieldPart("b", strings.Repeat("%", 2<<20))), "b", netip.Prefix{}, u, &opt)
 	if form := new(FormError); !errors.As(err, &form) || form.Status != 413 {
 		t.Errorf("one form more: %v", err)
 	}
-	rest := u.total - u.used.Load() - 1<<20
-	u.take(rest)
-	_, err = readForm(bytes.NewReader(field), "b", u, &opt)
+	rest := u.bytes.Limit() - u.bytes.InUse() - 1<<20
+	others := u.bytes.Join(netip.Addr{})
+	others.Take(rest, 0)
+	_, err = readForm(bytes.NewReader(field), "b", netip.Prefix{}, u, &opt)
 	if form := new(FormError); !errors.As(err, &form) || form.Status != 507 {
 		t.Errorf("one form too many: %v", err)
 	}
-	u.used.Add(-rest)
+	others.Give(rest)
 	runtime.KeepAlive(field) // it was there before, too
 	for _, w := range writers {
 		w.CloseWithError(gone)
@@ -138,7 +167,7 @@ func TestFormsTakeLittleMemory(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	if n := u.used.Load(); n != 0 {
+	if n := u.bytes.InUse(); n != 0 {
 		t.Errorf("%d bytes are left", n)
 	}
 }
@@ -160,7 +189,7 @@ func TestMaxFileSizeBitByBit(t *testing.T) {
 	u := newUploads(&opt, nil)
 	defer u.close()
 	body := fieldPart("MAX_FILE_SIZE", "12") + filePart("f", "a", "0123456789ab") + filePart("f", "b", "0123456789abc") + "--b--"
-	form, err := readForm(iotest.OneByteReader(strings.NewReader(body)), "b", u, &opt)
+	form, err := readForm(iotest.OneByteReader(strings.NewReader(body)), "b", netip.Prefix{}, u, &opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +329,7 @@ func FuzzForm(f *testing.F) {
 	u := newUploads(&opt, nil)
 	f.Cleanup(u.close)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		form, err := readForm(bytes.NewReader(body), "b", u, &opt)
+		form, err := readForm(bytes.NewReader(body), "b", netip.Prefix{}, u, &opt)
 		if err != nil {
 			if !errors.As(err, new(*FormError)) {
 				t.Errorf("%v", err)
@@ -316,7 +345,7 @@ func FuzzForm(f *testing.F) {
 			}
 			form.close()
 		}
-		if n := u.used.Load(); n != 0 {
+		if n := u.bytes.InUse(); n != 0 {
 			t.Errorf("%d bytes are left", n)
 		}
 	})

@@ -60,7 +60,7 @@ func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error 
 		if err != nil {
 			return err
 		}
-		if m.form, err = readForm(c.Request.Body, boundary, p.uploads, &p.opt); err != nil {
+		if m.form, err = readForm(c.Request.Body, boundary, c.Client, p.uploads, &p.opt); err != nil {
 			return err
 		}
 		defer func() {

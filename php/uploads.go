@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"mkd/php/internal/process"
+	"mkd/share"
 )
 
 // uploadsPrefix begins the name of a folder of uploaded files.
@@ -27,10 +27,9 @@ const uploadsPrefix = "mkd-uploads-"
 // killed leaves its folder behind. The next daemon removes it: the lock on the folder
 // shows that nobody uses it.
 type uploads struct {
-	dir      string // the parent
-	total    int64  // bytes that all files and fields may take
-	uid, gid int    // of the workers; -1: this process's
-	used     atomic.Int64
+	dir      string      // the parent
+	bytes    *share.Pool // that all files and fields may take, shared fairly by clients
+	uid, gid int         // of the workers; -1: this process's
 
 	mu     sync.Mutex
 	closed bool
@@ -40,7 +39,7 @@ type uploads struct {
 }
 
 func newUploads(opt *Options, id *process.Identity) *uploads {
-	u := &uploads{dir: opt.UploadDir, total: opt.UploadTotal, uid: -1, gid: -1}
+	u := &uploads{dir: opt.UploadDir, bytes: share.NewPool(opt.UploadTotal, 0), uid: -1, gid: -1}
 	if c := id.Credential(); c != nil {
 		u.uid, u.gid = int(c.Uid), int(c.Gid)
 	}
@@ -136,25 +135,13 @@ func (u *uploads) create() (*os.File, string, error) {
 	return f, name, nil
 }
 
-// take counts n more bytes, and reports whether there is room for them.
-func (u *uploads) take(n int64) bool {
-	if u.used.Add(n) > u.total {
-		u.used.Add(-n)
-		return false
-	}
-	return true
-}
-
 // full returns the error for bytes that there is no room for.
 func (u *uploads) full() error {
-	return &FormError{http.StatusInsufficientStorage, fmt.Errorf("the forms being received take all of %d bytes", u.total)}
+	return &FormError{http.StatusInsufficientStorage, fmt.Errorf("the forms being received, or those of this client its share, take all of %d bytes", u.bytes.Limit())}
 }
 
-// remove removes a file, unless the script has moved it, and releases its n bytes.
-func (u *uploads) remove(name string, n int64) {
-	u.root.Remove(name)
-	u.used.Add(-n)
-}
+// remove removes a file, unless the script has moved it.
+func (u *uploads) remove(name string) { u.root.Remove(name) }
 
 // close removes the folder.
 func (u *uploads) close() {

@@ -129,7 +129,7 @@ func TestUploads(t *testing.T) {
 	if moved, err := os.ReadFile(to); err != nil || string(moved) != big {
 		t.Errorf("%d bytes moved, %v", len(moved), err)
 	}
-	if n := p.uploads.used.Load(); n != 0 {
+	if n := p.uploads.bytes.InUse(); n != 0 {
 		t.Errorf("%d bytes are still accounted for", n)
 	}
 	p.Close()

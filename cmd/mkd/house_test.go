@@ -32,7 +32,7 @@ var house = map[string]struct{ own, modules []string }{
 	"cores":                {nil, nil},
 	"rawio":                {nil, nil},
 	"config":               {[]string{"httptoken"}, []string{"gopkg.in/yaml.v3"}},
-	"php":                  {[]string{"cores", "histogram", "httptoken", "php/internal/process", "rawio", "spill"}, nil},
+	"php":                  {[]string{"cores", "histogram", "httptoken", "php/internal/process", "rawio", "share", "spill"}, nil},
 	"php/cgi":              {[]string{"php/internal/process"}, nil},
 	"php/internal/process": {nil, nil},
 	"proxy/auth":           {[]string{"config", "cores", "share", "proxy/forward", "proxy/request"}, []string{"github.com/lestrrat-go/jwx", "golang.org/x/crypto", "golang.org/x/sync"}},
