@@ -3,6 +3,7 @@ package cores
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -65,20 +66,15 @@ func TestFollow(t *testing.T) {
 		}
 	}
 	until("1", func(n int) bool { return n == 1 })
-	stop := make(chan struct{})
+	var stop atomic.Bool
 	for range 2 {
 		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		}()
 	}
 	until("more", func(n int) bool { return n > 1 })
-	close(stop)
+	stop.Store(true)
 	until("1 again", func(n int) bool { return n == 1 })
 	cancel()
 	<-done
