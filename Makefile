@@ -56,7 +56,7 @@ PACKAGE    = lintian:lintian debootstrap:debootstrap systemd-analyze:systemd log
 LONG_NEEDS = $(TEST_NEEDS) $(PACKAGE) chromium:chromium tmux:tmux /usr/sbin/named:bind9 $(C_LONG) $(MAVEN) $(CLIENT_LONG) $(WORDPRESS) $(MEDIAWIKI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build cross install deb test test-long debian13 bench pgo wordpress mediawiki fmt lint fuzz libsazukari libsazukari-test java module
+.PHONY: help run build cross install deb test test-long debian13 bench pgo wordpress mediawiki fmt lint vet staticcheck fuzz libsazukari libsazukari-test java module
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,17 +74,20 @@ build: ## build bin/mkd and bin/sazukari
 server.key: | build ## make a server key, unless there is one
 	bin/mkd keygen --out server.key
 
-# lint has vetted already, and compiled what the tests need: with the race detector,
-# without debug information, which would take a seventh of the time, and libraries without
+# vet comes first, and compiles what the tests need: with the race detector, without
+# debug information, which would take a seventh of the time, and libraries without
 # inlining, which takes half of theirs. The detector has each process wait for a second as
 # it ends, for reports of other threads; a tenth of that is enough. The packages whose
-# tests take longest come first, so that the others run beside them.
+# tests take longest come first, so that the others run beside them. staticcheck takes the
+# time that tests wait.
 test: export GOFLAGS += -gcflags=all=-dwarf=false '-gcflags=github.com/...=-dwarf=false -l'
 test: export GORACE ?= atexit_sleep_ms=100
 test: ## install what the tests need, then run lint and all tests with -race
 	@.ci/install $(TEST_NEEDS)
-	@$(MAKE) --no-print-directory lint LINT_FLAGS=-race
-	$(GO) test -vet=off -race -count=1 -timeout 12m -exec '$(CURDIR)/.ci/testfuzz 500x' ./proxy ./php ./cmd ./...
+	@$(MAKE) --no-print-directory vet LINT_FLAGS=-race
+	nice -n 19 $(MAKE) --no-print-directory staticcheck LINT_FLAGS=-race & lint=$$!; \
+	$(GO) test -vet=off -race -count=1 -timeout 12m -exec '$(CURDIR)/.ci/testfuzz 500x' ./proxy ./php ./cmd ./...; tests=$$?; \
+	wait $$lint || { echo 'staticcheck found faults: see above'; exit 1; }; exit $$tests
 	$(GO) test -vet=off -race -tags openssl -count=1 ./megaki/privatekey ./megaki/cbc ./proxy/keys
 
 test-long: ## install what they need, then run lint, the tests that take minutes (TestLong...), and fuzz tests by coverage
@@ -141,11 +144,15 @@ deb: ## build a Debian package in bin/, for another architecture with ARCH=arm64
 # to `make test-long`. The compiler and staticcheck spend a tenth of their time on
 # collecting garbage unless they may use more memory, some 1.2 GB.
 LINT_FLAGS ?= -tags=long
-lint: export GOGC ?= 400
-lint: ## check formatting, vet, staticcheck
+lint: vet staticcheck ## check formatting, vet, staticcheck
+vet staticcheck: export GOGC ?= 400
+
+vet: ## check formatting, vet
 	@unformatted=$$(gofmt -l $(GOFILES)); if [ -n "$$unformatted" ]; then \
 	  echo "not formatted ('make fmt' formats it):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet $(LINT_FLAGS) ./...
+
+staticcheck: ## run staticcheck alone
 	staticcheck=$$($(GO) tool -n staticcheck) && GOFLAGS="$$GOFLAGS $(LINT_FLAGS)" $$staticcheck ./...
 
 CADDY := github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
