@@ -61,6 +61,7 @@ func TestErrorThatDoesNotFit(t *testing.T) {
 // TestRouteTimeoutIsBetweenReads: what goes on isn't cut off by a route's
 // timeout, be it a response or a tunnel.
 func TestRouteTimeoutIsBetweenReads(t *testing.T) {
+	t.Parallel() // it waits nearly all of its time
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			conn, rw, _ := http.NewResponseController(w).Hijack()

@@ -250,6 +250,7 @@ func TestFPMKilledInResponse(t *testing.T) {
 // TestFPMSlowUpload: the time that a client takes for its body isn't the
 // script's.
 func TestFPMSlowUpload(t *testing.T) {
+	t.Parallel() // it waits nearly all of its time
 	f := startFPM(t, 1, map[string]string{"index.php": `<?php echo strlen(file_get_contents('php://input'));`})
 	p, _ := start(t, load(t, `
 listeners:

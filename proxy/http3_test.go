@@ -589,6 +589,7 @@ routes:
 // TestHTTP3Slow: a body that stands still gets 408, and a client that doesn't take a
 // response is cut off.
 func TestHTTP3Slow(t *testing.T) {
+	t.Parallel() // it waits nearly all of its time
 	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
 		for range 64 {
 			if _, err := w.Write(make([]byte, 1<<20)); err != nil {

@@ -194,6 +194,7 @@ routes:
 // TestSlowUpload: a body that comes slowly but steadily isn't cut off, one that
 // stands still is.
 func TestSlowUpload(t *testing.T) {
+	t.Parallel() // it waits nearly all of its time
 	rec := newRecorder(t, nil)
 	p, _ := start(t, load(t, `
 listeners:
