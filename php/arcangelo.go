@@ -17,7 +17,7 @@ var arcangelo embed.FS
 // loopFiles are the files of Arcangelo in the order in which they run.
 var loopFiles = [...]string{
 	"Userspace", "Wire", "Requirements", "Worker", "RawCall", "HttpCall", "ResponseWriter", "FileRange", "Output", "ClientGone", "State", "Mbstring",
-	"Globals", "Cookies", "Session", "Request", "Upload", "Response", "psr", "symfony", "Snapshot", "laravel", "LaravelConnections", "finish", "stream", "Functions",
+	"Globals", "Form", "Cookies", "Session", "Request", "Upload", "Response", "psr", "symfony", "Snapshot", "laravel", "LaravelConnections", "finish", "stream", "Functions",
 }
 
 // devFiles are those that only a Pool with Dev has, and leakFiles those that only one

@@ -350,3 +350,26 @@ func FuzzForm(f *testing.F) {
 		}
 	})
 }
+
+// TestWarningOfManyFields: a form with more fields than max_input_vars is a line in the
+// log, as it is with PHP-FPM.
+func TestWarningOfManyFields(t *testing.T) {
+	p, log := start(t, Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1})
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	for _, c := range []struct {
+		body  string
+		warns int // how often, after it
+	}{
+		{strings.Repeat("a=1&", 1000), 0},
+		{strings.Repeat("a=1&", 1001), 1},
+		{strings.Repeat("a=1&", 1000) + "&", 2},
+		{"a=1", 2},
+	} {
+		request(t, p, httpCall("POST", "/globals", form, c.body))
+		const want = "Input variables exceeded 1000. To increase the limit change max_input_vars in php.ini."
+		eventually(t, "the warnings are there", func() bool { return strings.Count(log.String(), want) >= c.warns })
+		if n := strings.Count(log.String(), want); n != c.warns {
+			t.Errorf("%d bytes: %d warnings, want %d", len(c.body), n, c.warns)
+		}
+	}
+}

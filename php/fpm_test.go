@@ -55,6 +55,13 @@ func compareWithFPM(t *testing.T, size int) {
 	raw := func(disposition, more, content string) string {
 		return "--b\r\nContent-Disposition: " + disposition + "\r\n" + more + "\r\n" + content + "\r\n"
 	}
+	numbered := func(format string, n int) string {
+		var all strings.Builder
+		for i := range n {
+			fmt.Fprintf(&all, format, i)
+		}
+		return all.String()
+	}
 	binary := make([]byte, 256)
 	for i := range binary {
 		binary[i] = byte(i)
@@ -74,6 +81,21 @@ func compareWithFPM(t *testing.T, size int) {
 		{"many", "GET", strings.Repeat("x[]=1&", 2000), nil, ""},
 		{"deep", "GET", "a" + strings.Repeat("[b]", 100) + "=1", nil, ""},
 		{"query and form", "POST", "a=1&b=2&c[x]=1", form, "a=3&d=4&c[y]=2"},
+		{"as many fields as may be", "POST", "", form, numbered("f%d=1&", 1000) + "&"},
+		{"a field more", "POST", "", form, numbered("f%d=1&", 1001)},
+		{"many fields", "POST", "", form, numbered("f%d=1&", 3000)},
+		{"many empty fields", "POST", "", form, "a=1&" + strings.Repeat("&", 998) + "b=2&c=3&d=4"},
+		{"a list with a field more", "POST", "", form, strings.Repeat("x[]=1&", 1000) + "x[]=2&x[]=3"},
+		{"nested lists with a field more", "POST", "", form, strings.Repeat("x[y][][z]=1&", 1000) + "x[y][%20][z]=2&a=3"},
+		{"a key with a field more", "POST", "", form, strings.Repeat("x[0][y]=1&", 1000) + "x[0][]=2"},
+		{"a field more over another", "POST", "", form, "x=1&" + numbered("f%d=1&", 999) + "x[y]=2"},
+		{"a field more under another", "POST", "", form, "x[y]=1&" + numbered("f%d=1&", 999) + "x=2"},
+		{"a field more after the last index", "POST", "", form, "x[9223372036854775807]=1&" + numbered("f%d=1&", 999) + "x[]=2"},
+		{"a field more with an odd name", "POST", "", form, numbered("f%d=1&", 1000) + "a.b[c[d]=2"},
+		{"a field more without a name", "POST", "", form, numbered("f%d=1&", 1000) + "=2"},
+		{"a field more without a value", "POST", "", form, numbered("f%d=1&", 1000) + "x%5B%5D"},
+		{"a field more that nests too deep", "POST", "", form, numbered("f%d=1&", 1000) + "a" + strings.Repeat("[b]", 100) + "=1"},
+		{"many fields with a file", "POST", "", multi, parts(numbered("--b\r\nContent-Disposition: form-data; name=f%d\r\n\r\n1\r\n", 1001), filePart("f", "a.txt", "content"))},
 		{"empty form", "POST", "", form, ""},
 		{"form in an odd type", "POST", "", http.Header{"Content-Type": {"APPLICATION/x-www-form-urlencoded ; charset=x"}}, "a=1"},
 		{"form with a comma after its type", "POST", "", http.Header{"Content-Type": {"application/x-www-form-urlencoded, x"}}, "a=1"},

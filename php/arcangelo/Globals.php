@@ -149,7 +149,7 @@ final class Globals
             $body = '';
             $files = self::files(array_chunk(array_slice($v, $end, -1), 6), $uploads);
         } elseif ($length > 0 && in_array($method, self::FORM_METHODS, true) && self::isForm($server['CONTENT_TYPE'] ?? '')) {
-            parse_str(str_replace("\0", '%00', self::text($body, $length)), $form); // parse_str would end there
+            $form = Form::parse(self::text($body, $length));
         }
         self::$set = true;
         $_SERVER = $server;

@@ -1,0 +1,73 @@
+<?php
+
+declare(strict_types=1);
+
+namespace arca;
+
+/**
+ * Reads the fields of a form that is application/x-www-form-urlencoded.
+ *
+ * @internal
+ */
+final class Form
+{
+    /**
+     * Returns $_POST. PHP itself takes one field more of a body than max_input_vars, and
+     * counts empty ones, unlike parse_str.
+     *
+     * @return array<string, mixed>
+     */
+    public static function parse(string $body): array
+    {
+        $body = str_replace("\0", '%00', $body); // parse_str would end there
+        $most = (int) ini_get('max_input_vars');
+        $last = '';
+        if (substr_count($body, '&') >= $most) {
+            $fields = explode('&', $body, $most + 2);
+            if (count($fields) > $most + 1 || $fields[$most] !== '') {
+                Wire::send(Wire::LOG, Wire::WARNING, "Warning: Input variables exceeded $most. To increase the limit change max_input_vars in php.ini.");
+            }
+            $fields = array_filter(array_slice($fields, 0, $most + 1), fn ($field) => $field !== '');
+            $last = count($fields) > $most ? array_pop($fields) : '';
+            $body = implode('&', $fields);
+        }
+        parse_str($body, $form);
+        if ($last !== '') {
+            parse_str($last, $path);
+            self::add($form, $path, urldecode(strstr("$last=", '=', true)));
+        }
+        return $form;
+    }
+
+    /**
+     * Adds a field to a form, as parse_str would.
+     *
+     * @param mixed $path the field alone, as parse_str has it
+     */
+    private static function add(array &$form, mixed $path, string $name): void
+    {
+        preg_match_all('/\[[ \t\r\n]*([^]]*)]/', $name, $indexes);
+        array_unshift($indexes[1], $name);
+        $at = &$form;
+        while (is_array($path)) {
+            $key = array_key_first($path);
+            if ($key === null) {
+                return; // it isn't a field: it has no name, or nests too deep
+            }
+            if (!is_array($at)) {
+                $at = [];
+            }
+            if (array_shift($indexes[1]) === '') {
+                if (array_key_exists(PHP_INT_MAX, $at)) {
+                    return;
+                }
+                $at[] = null;
+                $at = &$at[array_key_last($at)];
+            } else {
+                $at = &$at[$key];
+            }
+            $path = $path[$key];
+        }
+        $at = $path;
+    }
+}
