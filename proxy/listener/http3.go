@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -146,6 +147,13 @@ func (c *http3Conn) close(code http3.ErrCode) { c.CloseWithError(quic.Applicatio
 // serveRequest handles a request.
 func (s *http3Server) serveRequest(w http.ResponseWriter, h *http.Request) {
 	control := http.NewResponseController(w)
+	if h.ContentLength != 0 && strings.EqualFold(h.Header.Get("Expect"), "100-continue") {
+		// quic-go doesn't do so when the body is read. Then it would be too late for us:
+		// on another goroutine the header may be that of the response already.
+		control.SetWriteDeadline(time.Now().Add(s.listener.cfg.WriteTimeout))
+		w.WriteHeader(http.StatusContinue)
+		control.SetWriteDeadline(time.Time{})
+	}
 	if h.ContentLength < 0 && bodyIsRare(h.Method) {
 		h.Body = peekBody(h.Body) // within the header's time
 		if h.Body == http.NoBody {
