@@ -182,7 +182,10 @@ func TestClientReconnects(t *testing.T) {
 	addr := start(t, &Server{MaxMessagesPerKey: 3, IdleTimeout: 20 * time.Millisecond})
 	c := &Client{Address: addr, Config: *clientConfig()}
 	defer c.Close()
-	for i := range 20 {
+	for i := 0; i < 20 || c.conn == nil; i++ { // until a response came last
+		if i == 1000 {
+			t.Fatal("no response came")
+		}
 		if i%5 == 0 && c.conn != nil {
 			for !stale(c.conn) { // the server closes it when it was idle
 				time.Sleep(time.Millisecond)
