@@ -56,15 +56,25 @@ type serverConn struct {
 	registered bool   // its socket is in the set of the lot
 	restID     uint64 // of its last rest; guarded by the lot
 
-	agreement           // session is nil before the handshake
-	count     int       // messages
-	touched   time.Time // when the session was last marked as used in the store
+	agreement               // session is nil before the handshake
+	resumed    bool         // the handshake was a resumption
+	open       atomic.Bool  // after the handshake: what LiveSessions shows stays as it is
+	messages   atomic.Int64 // how many there were
+	touched    time.Time    // when the session was last marked as used in the store
+	*roundTrip              // nil before the first message, and while the connection rests
+}
 
-	open     atomic.Pointer[LiveSession] // for LiveSessions; nil before the handshake
-	messages atomic.Int64                // the same as count
-
+// roundTrip is a message and its response.
+type roundTrip struct {
 	request  Request
 	response ResponseWriter
+}
+
+func newRoundTrip(c *serverConn) *roundTrip {
+	return &roundTrip{
+		request:  Request{Session: c.token, Key: c.key, Client: c.remote, conn: c},
+		response: ResponseWriter{mem: c.mem, limit: c.srv.maxMessage(), session: c.session},
+	}
 }
 
 func newServerConn(s *Server, conn net.Conn) *serverConn {
@@ -168,9 +178,8 @@ func (c *serverConn) handshake() error {
 	outcome, ended := c.srv.began(&c.agreement, err)
 	c.ended = ended
 	if err == nil {
-		c.open.Store(&LiveSession{Token: c.token, Key: c.key, Client: c.remote, Since: c.start, Resumed: outcome.Resumption()})
-		c.response = ResponseWriter{mem: c.mem, limit: c.srv.maxMessage(), session: c.session}
-		c.request = Request{Session: c.token, Key: c.key, Client: c.remote, conn: c}
+		c.resumed = outcome.Resumption()
+		c.open.Store(true)
 	}
 	return err
 }
@@ -181,7 +190,9 @@ func (c *serverConn) end(err error) {
 	if c.ended != nil {
 		c.ended()
 	}
-	c.response.release()
+	if c.roundTrip != nil {
+		c.response.release()
+	}
 	if c.wire != nil {
 		c.wire.release()
 	}
@@ -205,7 +216,7 @@ func (c *serverConn) logEnd(err error, duration time.Duration) {
 		level = slog.LevelDebug
 	}
 	c.srv.log().Log(c.ctx, level, "connection ended", "client", c.remote, "reason", err,
-		"messages", c.count, "duration", duration)
+		"messages", c.messages.Load(), "duration", duration)
 }
 
 // message carries one message through: read, open, handle, seal, write.
@@ -220,6 +231,7 @@ func (c *serverConn) message() error {
 		return errClosedByClient
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.rests():
 		c.session.rest()
+		c.roundTrip = nil
 		return errRests
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errIdle
@@ -292,14 +304,15 @@ func (c *serverConn) respond(frame []byte, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a message: %w", err)
 	}
-	c.count++
-	c.messages.Store(int64(c.count))
+	if c.roundTrip == nil {
+		c.roundTrip = newRoundTrip(c)
+	}
 	c.markUsed(now)
 	c.srv.slots.busy(now)
 	if err := c.response.begin(); err != nil {
 		return nil, err
 	}
-	c.request.Body, c.request.Count = body, c.count
+	c.request.Body, c.request.Count = body, int(c.messages.Add(1))
 	err = c.handle()
 	c.request.Body = nil
 	c.wire.release()

@@ -80,8 +80,6 @@ func TestConnectionsKnowNoVersion(t *testing.T) {
 	server.mem = srv.memory.join(netip.Addr{})
 	server.wire = newWire(b, server.mem)
 	server.agreement = agreement{session: used}
-	server.response = ResponseWriter{mem: server.mem, limit: 1 << 20, session: used}
-	server.request.conn = server
 	ended := make(chan error)
 	go func() {
 		err := server.carry()

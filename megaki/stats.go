@@ -209,10 +209,9 @@ func (s *Server) LiveSessions(limit int) (all []LiveSession) {
 		if len(all) >= limit {
 			break
 		}
-		if o := c.open.Load(); o != nil {
-			shown := *o
-			shown.Messages, shown.Busy = c.messages.Load(), c.state.Load() == connActive
-			all = append(all, shown)
+		if c.open.Load() {
+			all = append(all, LiveSession{Token: c.token, Key: c.key, Client: c.remote, Since: c.start, Resumed: c.resumed,
+				Messages: c.messages.Load(), Busy: c.state.Load() == connActive})
 		}
 	}
 	return all
