@@ -157,7 +157,7 @@ func TestSlowReader(t *testing.T) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 		w.Write(body)
 	}, func(s *Server) {
-		s.WriteTimeout = 500 * time.Millisecond
+		s.WriteTimeout = 3 * time.Second
 		new := s.NewHandler
 		s.NewHandler = func(c net.Conn) Handler {
 			c.(*net.TCPConn).SetWriteBuffer(16 << 10)
@@ -178,7 +178,7 @@ func TestSlowReader(t *testing.T) {
 		if err != nil {
 			break
 		}
-		time.Sleep(100 * time.Millisecond) // the subject: a client's pace
+		time.Sleep(300 * time.Millisecond) // the subject: a client's pace
 	}
 	if got != len(body) {
 		t.Errorf("%d bytes came of %d", got, len(body))
