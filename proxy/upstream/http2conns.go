@@ -2,11 +2,15 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 )
+
+// errNoStreams is returned if a new connection takes no request.
+var errNoStreams = errors.New("the server allows no requests at once")
 
 // http2Conns are the connections to an HTTP/2 server. net/http's Transport has such a
 // pool, too, but sends a request once more on its own: after PROTOCOL_ERROR even a POST that
@@ -63,6 +67,10 @@ func (p *http2Conns) take(ctx context.Context) (c *http2Conn, reused bool, err e
 // add dials a connection.
 func (p *http2Conns) add(d *http2Dial) {
 	cc, err := p.dial()
+	if err == nil && cc.Available() == 0 { // or those that wait would dial over and over
+		cc.Close()
+		err = errNoStreams
+	}
 	p.mu.Lock()
 	if d.err = err; err == nil {
 		p.open = append(p.open, &http2Conn{ClientConn: cc})
@@ -72,6 +80,7 @@ func (p *http2Conns) add(d *http2Dial) {
 	close(d.done)
 	if err == nil {
 		cc.SetStateHook(p.changed)
+		p.changed(cc) // it may have ended before
 	}
 }
 
