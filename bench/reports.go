@@ -30,23 +30,19 @@ func (p *park) reports() []*report {
 // settle is how long idle connections are left alone before their memory counts.
 const settle = 10 * time.Second
 
-// memory prints how much more resident memory servers have with idle connections than
-// when they began, and what each connection adds beyond the first ones: sessions of mkd,
-// TLS connections of nginx. The first ones bring in code and data that all share.
+// memory prints how much more resident memory idle connections take, sessions of mkd and TLS
+// connections of nginx: what each takes beyond the first ones, which bring in code and data
+// that all share.
 func (p *park) memory(ctx context.Context, o *options, out io.Writer) error {
 	nginxTLS := fmt.Sprintf("127.0.0.1:%d", p.NginxTLS)
 	servers := []*contender{
 		{name: "mkd, Megaki", pids: []int{p.mkd}, dial: overMegaki(p.MkdMegaki, p.key, request("/"))},
 		{name: "nginx, HTTPS", pids: []int{p.nginx}, dial: overHTTP(nginxTLS, "/", tlsConfig)},
 	}
-	counts := []int{2000, 8000}
+	const first, all = 2000, 8000
 	for _, c := range servers {
-		began, err := resident(c.pids)
-		if err != nil {
-			return err
-		}
-		var grown []float64 // in KB
-		for _, n := range counts {
+		var memory []int64
+		for _, n := range []int{first, all} {
 			if err := c.connect(ctx, n); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -54,15 +50,15 @@ func (p *park) memory(ctx context.Context, o *options, out io.Writer) error {
 			case <-time.After(settle):
 			case <-ctx.Done():
 			}
-			after, err := resident(c.pids)
+			now, err := resident(c.pids)
 			c.close()
 			if err != nil {
 				return err
 			}
-			grown = append(grown, float64(after-began)/1024)
-			fmt.Fprintf(out, "  %-12s  %5d connections  %5.1f KB each\n", c.name, n, grown[len(grown)-1]/float64(n))
+			memory = append(memory, now)
 		}
-		fmt.Fprintf(out, "  %-12s  each of the last %d  %5.1f KB\n", c.name, counts[1]-counts[0], (grown[1]-grown[0])/float64(counts[1]-counts[0]))
+		fmt.Fprintf(out, "  %-12s  %d more than %d connections  %5.1f KB each\n", c.name, all-first, first,
+			float64(memory[1]-memory[0])/1024/(all-first))
 	}
 	return nil
 }
