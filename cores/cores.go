@@ -34,18 +34,17 @@ type governor struct {
 // since the last look, late whether goroutines waited too long for one.
 func (g *governor) next(used float64, late bool) int {
 	fits := max(1, int(math.Ceil(used/spare)))
-	switch {
-	case late || used > full*float64(g.active):
+	busy := late || used > full*float64(g.active)
+	if busy {
 		g.active = min(2*g.active, g.count)
+	}
+	if busy || fits >= g.active {
 		g.fits, g.looks = 0, 0
-	case fits >= g.active:
-		g.fits, g.looks = 0, 0
-	default:
-		g.fits = max(g.fits, fits)
-		if g.looks++; g.looks == calm {
-			g.active = g.fits
-			g.fits, g.looks = 0, 0
-		}
+		return g.active
+	}
+	g.fits = max(g.fits, fits)
+	if g.looks++; g.looks == calm {
+		g.active, g.fits, g.looks = g.fits, 0, 0
 	}
 	return g.active
 }

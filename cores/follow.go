@@ -52,6 +52,7 @@ type load struct {
 	waits, late uint64        // goroutines that waited for a processor, and too long
 }
 
+// look returns the load until now. waits is used again for each look.
 func look(waits []metrics.Sample) load {
 	l := load{at: time.Now()}
 	var u syscall.Rusage
