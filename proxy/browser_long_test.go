@@ -49,10 +49,11 @@ func TestLongBrowser(t *testing.T) {
 		chromedp.WaitNotPresent(".components-modal__frame"),
 		chromedp.Click(".editor-post-title__input"),
 		chromedp.SendKeys(".editor-post-title__input", "Written in a browser"),
-		chromedp.Click(".editor-post-publish-panel__toggle"),
-		chromedp.Click(".editor-post-publish-panel .editor-post-publish-button", chromedp.NodeEnabled),
 	)
-	shows(t, browser, ".post-publish-panel__postpublish")
+	// Both buttons do nothing while the editor saves a draft by itself, and the second
+	// one slides in.
+	clickUntil(t, browser, ".editor-post-publish-panel__toggle", ".editor-post-publish-panel")
+	clickUntil(t, browser, ".editor-post-publish-panel .editor-post-publish-button", ".post-publish-panel__postpublish")
 
 	picture := filepath.Join(t.TempDir(), "picture.png")
 	if err := os.WriteFile(picture, somePicture(t), 0o644); err != nil {
@@ -114,6 +115,16 @@ func browse(t *testing.T, browser context.Context, what string, steps ...chromed
 func shows(t *testing.T, browser context.Context, selector string) {
 	t.Helper()
 	holds(t, browser, "document.querySelector('"+selector+"') !== null")
+}
+
+// clickUntil clicks a button whenever it is enabled, until the page has an element.
+func clickUntil(t *testing.T, browser context.Context, button, selector string) {
+	t.Helper()
+	holds(t, browser, `(() => {
+		if (document.querySelector('`+selector+`')) return true
+		document.querySelector('`+button+`:not([aria-disabled=true])')?.click()
+		return false
+	})()`)
 }
 
 // holds waits until an expression is true.
