@@ -351,3 +351,40 @@ func TestResetWhileBodyIsRead(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestWriteAfterFinish: what a handler writes after it has finished the response belongs
+// to no response. It once came first in that of the next request.
+func TestWriteAfterFinish(t *testing.T) {
+	late := map[string]func(w *Response) error{
+		"Write":      func(w *Response) error { _, err := w.Write([]byte("late")); return err },
+		"Write much": func(w *Response) error { _, err := w.Write(make([]byte, 2*gatherSize)); return err },
+		"ReadFrom":   func(w *Response) error { _, err := w.ReadFrom(strings.NewReader("late")); return err },
+		"FlushError": func(w *Response) error { return w.FlushError() },
+	}
+	for name, late := range late {
+		for _, length := range []string{"", "9"} {
+			_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/second" {
+					io.WriteString(w, "second")
+					return
+				}
+				if length != "" {
+					w.Header().Set("Content-Length", length)
+				}
+				io.WriteString(w, "123456789")
+				resp := w.(*Response)
+				if err := resp.Finish(); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if err := late(resp); (err == nil) != (name == "FlushError") || resp.Size() > 9 {
+					t.Errorf("%s: %v, %d bytes", name, err, resp.Size())
+				}
+			}, nil)
+			got := talk(t, addr, "GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n")
+			want := "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond"
+			if got != want {
+				t.Errorf("%s after a length of %q: %q", name, length, got)
+			}
+		}
+	}
+}

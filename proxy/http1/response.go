@@ -15,6 +15,10 @@ import (
 // Content-Length.
 var ErrShort = errors.New("http1: the response's body is shorter than its Content-Length")
 
+// errFinished is returned for what is written after Finish: the output is that of the next
+// request by then.
+var errFinished = errors.New("http1: the response has been finished")
+
 // Response is an http.ResponseWriter of a connection. Of its optional methods it
 // has FlushError, for http.ResponseController, and ReadFrom.
 //
@@ -207,6 +211,9 @@ func (w *Response) chunk() {
 
 // Write implements http.ResponseWriter.
 func (w *Response) Write(p []byte) (int, error) {
+	if w.finished {
+		return 0, errFinished
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -283,6 +290,9 @@ func appendChunk(dst, p []byte) []byte {
 
 // FlushError sends what was written so far.
 func (w *Response) FlushError() error {
+	if w.finished {
+		return w.conn.out.err // all of it has been sent
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -302,6 +312,9 @@ const sendAtOnce = 128 << 10
 // ReadFrom implements io.ReaderFrom. The kernel sends a file to a socket
 // without TLS.
 func (w *Response) ReadFrom(r io.Reader) (total int64, err error) {
+	if w.finished {
+		return 0, errFinished
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
