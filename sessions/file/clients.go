@@ -34,7 +34,9 @@ func countClients(tx *bolt.Tx, capacity int) *clients {
 	c := &clients{capacity: capacity, of: make(map[sessions.ClientID]*client), greedy: make(map[sessions.ClientID]bool)}
 	cursor := tx.Bucket(clientsBucket).Cursor()
 	for key, _ := cursor.First(); key != nil; key, _ = cursor.Next() {
-		c.add(sessions.ClientID(key[:len(sessions.ClientID{})]), 1)
+		var id sessions.ClientID
+		copy(id[:], key) // less than that in a damaged file
+		c.add(id, 1)
 	}
 	return c
 }

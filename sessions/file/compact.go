@@ -19,7 +19,7 @@ const (
 
 // compact writes a file anew if more than half of it is unused: a file never shrinks
 // by itself.
-func compact(path string, wait time.Duration) error {
+func compact(path string, wait time.Duration) (err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() < leastCompacted {
 		return nil
@@ -31,7 +31,13 @@ func compact(path string, wait time.Duration) error {
 	if err != nil {
 		return err
 	}
-	defer old.Close()
+	defer func() {
+		if errors.As(err, new(*damage)) {
+			go closeDamaged(old)
+		} else {
+			old.Close()
+		}
+	}()
 	free := int64(old.Stats().FreePageN+old.Stats().PendingPageN) * int64(old.Info().PageSize)
 	if 2*free < info.Size() {
 		return nil
@@ -42,7 +48,7 @@ func compact(path string, wait time.Duration) error {
 	if err != nil {
 		return err
 	}
-	err = bolt.Compact(next, old, compactTx)
+	err = using(path, func() error { return bolt.Compact(next, old, compactTx) })
 	if closed := next.Close(); err == nil {
 		err = closed
 	}

@@ -51,9 +51,11 @@ type Options struct {
 // CompareAndSwap returns: swaps of several connections share one write.
 type Store struct {
 	opts Options
-	db   atomic.Pointer[bolt.DB] // nil until the file could be locked
+	db   atomic.Pointer[bolt.DB] // nil until the file could be locked, and after damage
 	len  atomic.Int64
 	bad  atomic.Uint64
+
+	damage atomic.Pointer[damage] // nil: none was met
 
 	clients *clients // belongs to Open and then to the writer
 	used    *used
@@ -125,20 +127,16 @@ func (s *Store) open(wait time.Duration) error {
 		return err
 	}
 	n := 0
-	err = db.Update(func(tx *bolt.Tx) error {
-		if _, err := tx.CreateBucketIfNotExists(recordsBucket); err != nil {
+	err = using(s.opts.Path, func() error {
+		return db.Update(func(tx *bolt.Tx) error {
+			n, err = s.prepare(tx)
 			return err
-		}
-		if _, err := tx.CreateBucketIfNotExists(clientsBucket); err != nil {
-			return err
-		}
-		expiry, err := tx.CreateBucketIfNotExists(expiryBucket)
-		if err != nil {
-			return err
-		}
-		n, s.clients = expiry.Stats().KeyN, countClients(tx, s.opts.Capacity)
-		return nil
+		})
 	})
+	if _, damaged := err.(*damage); damaged {
+		go closeDamaged(db)
+		return err
+	}
 	if err != nil {
 		db.Close()
 		return fmt.Errorf("the session file %s: %w", s.opts.Path, err)
@@ -148,13 +146,30 @@ func (s *Store) open(wait time.Duration) error {
 	return nil
 }
 
+// prepare makes what a new file doesn't have yet, and counts the sessions.
+func (s *Store) prepare(tx *bolt.Tx) (n int, err error) {
+	if _, err := tx.CreateBucketIfNotExists(recordsBucket); err != nil {
+		return 0, err
+	}
+	if _, err := tx.CreateBucketIfNotExists(clientsBucket); err != nil {
+		return 0, err
+	}
+	expiry, err := tx.CreateBucketIfNotExists(expiryBucket)
+	if err != nil {
+		return 0, err
+	}
+	s.clients = countClients(tx, s.opts.Capacity)
+	return expiry.Stats().KeyN, nil
+}
+
 func openFile(path string, wait time.Duration) (db *bolt.DB, err error) {
-	defer func() { // bbolt panics at some damage
-		if v := recover(); v != nil {
-			err = fmt.Errorf("the session file %s is damaged: %v; move it away, and sessions begin anew", path, v)
-		}
-	}()
-	db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: wait, FreelistType: bolt.FreelistMapType})
+	err = using(path, func() (err error) {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: wait, FreelistType: bolt.FreelistMapType})
+		return err
+	})
+	if _, damaged := err.(*damage); damaged {
+		return nil, err
+	}
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, errLocked
@@ -185,16 +200,14 @@ func (s *Store) Unreadable() uint64 { return s.bad.Load() }
 
 // Load implements megaki.SessionStore.
 func (s *Store) Load(_ context.Context, t megaki.Token) (*megaki.Record, error) {
-	db := s.db.Load()
-	if db == nil {
-		return nil, s.absent()
-	}
 	var sealed []byte
-	err := db.View(func(tx *bolt.Tx) error {
-		if value := tx.Bucket(recordsBucket).Get(t[:]); len(value) > 8 {
-			sealed = bytes.Clone(value[8:])
-		}
-		return nil
+	err := s.use(func(db *bolt.DB) error {
+		return db.View(func(tx *bolt.Tx) error {
+			if value := tx.Bucket(recordsBucket).Get(t[:]); len(value) > 8 {
+				sealed = bytes.Clone(value[8:])
+			}
+			return nil
+		})
 	})
 	if err != nil || sealed == nil {
 		return nil, err
@@ -218,6 +231,9 @@ func (s *Store) Touch(t megaki.Token) { s.used.add(t) }
 func (s *Store) absent() error {
 	if s.ctx.Err() != nil {
 		return errClosed
+	}
+	if d := s.damage.Load(); d != nil {
+		return d
 	}
 	return errLocked
 }

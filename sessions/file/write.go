@@ -61,28 +61,35 @@ func (s *Store) takeOver() error {
 // apply does swaps, and removes what has expired and what is too much, in one
 // transaction.
 func (s *Store) apply(batch []*swap) error {
-	n := int(s.len.Load())
-	err := s.db.Load().Update(func(tx *bolt.Tx) error {
-		n = int(s.len.Load())
-		x := &index{tx.Bucket(recordsBucket), tx.Bucket(expiryBucket), tx.Bucket(clientsBucket), s.clients, s.used}
-		for _, w := range batch {
-			added, err := w.do(x)
-			if err != nil {
-				return err
+	n := 0
+	err := s.use(func(db *bolt.DB) error {
+		return db.Update(func(tx *bolt.Tx) error {
+			n = int(s.len.Load())
+			x := &index{tx.Bucket(recordsBucket), tx.Bucket(expiryBucket), tx.Bucket(clientsBucket), s.clients, s.used}
+			for _, w := range batch {
+				added, err := w.do(x)
+				if err != nil {
+					return err
+				}
+				n += added
 			}
-			n += added
-		}
-		removed, err := sweep(x, n-s.opts.Capacity)
-		n -= removed
-		return err
+			removed, err := sweep(x, n-s.opts.Capacity)
+			n -= removed
+			return err
+		})
 	})
 	if err == nil {
 		s.len.Store(int64(n))
 		return nil
 	}
-	return errors.Join(err, s.db.Load().View(func(tx *bolt.Tx) error {
-		s.clients = countClients(tx, s.opts.Capacity) // nothing was changed
-		return nil
+	if s.db.Load() == nil {
+		return err
+	}
+	return errors.Join(err, s.use(func(db *bolt.DB) error {
+		return db.View(func(tx *bolt.Tx) error {
+			s.clients = countClients(tx, s.opts.Capacity) // nothing was changed
+			return nil
+		})
 	}))
 }
 
