@@ -191,12 +191,17 @@ func (g *Guard) succeeded(count *uint64) {
 	g.failed = 0
 }
 
-// failure counts a failure, and opens the circuit after enough of them.
+// failure counts a failure, and opens the circuit after enough of them. That there are too
+// many operations is the fault of clients, not of the store: if that hangs, those that are
+// in flight fail too.
 func (g *Guard) failure(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stats.Failures++
 	g.stats.LastError = err.Error()
+	if errors.Is(err, errBusy) {
+		return
+	}
 	g.failed++
 	if g.stats.Down || g.failed < g.opts.Failures || g.ctx.Err() != nil {
 		return

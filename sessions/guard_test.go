@@ -3,6 +3,7 @@ package sessions
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -149,5 +150,41 @@ func TestGuardBoundsOperations(t *testing.T) {
 			t.Errorf("afterwards: %v", err)
 		}
 		g.Close()
+	})
+}
+
+// slowStore responds, and takes its time.
+type slowStore struct{ fakeStore }
+
+func (s *slowStore) Load(context.Context, megaki.Token) (*megaki.Record, error) {
+	time.Sleep(DefaultTimeout / 2)
+	return nil, nil
+}
+
+// TestGuardBusyIsNotDown: more operations at once than there may be are refused, but don't
+// open the circuit. A client that asked for sessions that there aren't, often enough, once
+// kept all others from theirs.
+func TestGuardBusyIsNotDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGuard(&slowStore{}, GuardOptions{InFlight: 2})
+		defer g.Close()
+		var loads sync.WaitGroup
+		for range 2 {
+			loads.Go(func() {
+				if _, err := g.Load(t.Context(), megaki.Token{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		for range 2 * DefaultFailures {
+			if _, err := g.Load(t.Context(), megaki.Token{}); !errors.Is(err, errBusy) {
+				t.Errorf("%v", err)
+			}
+		}
+		loads.Wait()
+		if s := g.Stats(); s.Down || s.Failures != 2*DefaultFailures || s.Loads != 2 {
+			t.Errorf("%+v", s)
+		}
 	})
 }
