@@ -38,7 +38,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/auth":           {[]string{"config", "cores", "share", "proxy/forward", "proxy/request"}, []string{"github.com/lestrrat-go/jwx", "golang.org/x/crypto", "golang.org/x/sync"}},
 	"proxy/balance":        {[]string{"proxy/roundtrip"}, nil},
 	"proxy/dnsprovider":    {nil, []string{"github.com/libdns/libdns", "github.com/miekg/dns"}},
-	"proxy/certs":          {[]string{"proxy/dnsprovider"}, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "github.com/redis/go-redis/v9", "go.uber.org/zap", "golang.org/x/net", "golang.org/x/time"}},
+	"proxy/certs":          {[]string{"proxy/dnsprovider", "share"}, []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez", "github.com/redis/go-redis/v9", "go.uber.org/zap", "golang.org/x/net", "golang.org/x/time"}},
 	"proxy/fastcgi":        {[]string{"httptoken", "rawio", "proxy/roundtrip"}, nil},
 	"proxy/http1":          {[]string{"httptoken", "proxy/httpmsg"}, []string{"golang.org/x/sys"}},
 	"proxy/httpmsg":        {[]string{"httptoken"}, nil},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"golang.org/x/time/rate"
+
+	"mkd/share"
 )
 
 // OnDemand allows certificates for names that aren't in Hosts. mkd obtains one when a
@@ -33,7 +36,7 @@ const DefaultPerHour = 60
 // Bounds of certificates on demand.
 const (
 	askTimeout   = 5 * time.Second
-	maxAsking    = 16 // requests to Ask at once; a name more is refused for now
+	maxAsking    = 16 // requests to Ask at once, of which each client has its share; a name more is refused for now
 	maxObtaining = 8  // orders at once, likewise
 	maxDemanded  = 10_000
 	refusedFor   = 5 * time.Minute // how long a refusal, or a failure, is remembered
@@ -44,7 +47,7 @@ type demand struct {
 	source            *acmeSource
 	ask               *url.URL
 	client            *http.Client
-	asking, obtaining chan struct{}
+	asking, obtaining *share.Pool
 	limit             *rate.Limiter
 
 	mu     sync.Mutex
@@ -77,7 +80,7 @@ func newDemand(s *acmeSource, o *OnDemand) (*demand, error) {
 	}
 	return &demand{
 		source: s, ask: u, names: make(map[string]*demanded),
-		asking: make(chan struct{}, maxAsking), obtaining: make(chan struct{}, maxObtaining),
+		asking: share.NewPool(maxAsking, 0), obtaining: share.NewPool(maxObtaining, 0),
 		limit: rate.NewLimiter(rate.Limit(float64(n)/time.Hour.Seconds()), n),
 		client: &http.Client{
 			Timeout:       askTimeout,
@@ -92,7 +95,7 @@ func (d *demand) certificate(name string, hello *tls.ClientHelloInfo) (*tls.Cert
 	if !isDomain(name) || !strings.Contains(name, ".") || isAddress(name) {
 		return nil, nil
 	}
-	n, err := d.want(name)
+	n, err := d.want(name, clientOf(hello))
 	if err != nil {
 		return nil, err
 	}
@@ -107,8 +110,18 @@ func (d *demand) certificate(name string, hello *tls.ClientHelloInfo) (*tls.Cert
 	return d.source.serve.GetCertificate(hello)
 }
 
-// want returns the state of a name, and begins to obtain its certificate if it is new.
-func (d *demand) want(name string) (*demanded, error) {
+// clientOf returns the address of a client, the zero value if it isn't known.
+func clientOf(hello *tls.ClientHelloInfo) netip.Addr {
+	if hello.Conn == nil {
+		return netip.Addr{}
+	}
+	addr, _ := netip.ParseAddrPort(hello.Conn.RemoteAddr().String())
+	return addr.Addr()
+}
+
+// want returns the state of a name, and begins to obtain its certificate if it is new. It
+// counts for the client then.
+func (d *demand) want(name string, client netip.Addr) (*demanded, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := d.names[name]
@@ -125,7 +138,7 @@ func (d *demand) want(name string) (*demanded, error) {
 	n = &demanded{done: make(chan struct{})}
 	d.names[name] = n
 	d.tasks.Go(func() {
-		err := d.obtain(ctx, name)
+		err := d.obtain(ctx, name, client)
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		n.err, n.until = err, time.Now().Add(refusedFor)
@@ -167,23 +180,37 @@ func (d *demand) evict() bool {
 	return victim != ""
 }
 
+// takeOne takes one of a pool for a client, until release.
+func takeOne(p *share.Pool, client netip.Addr) (release func(), err error) {
+	c := p.Join(client)
+	if !c.Take(1, 0) {
+		c.Leave()
+		return nil, errBusy
+	}
+	return func() {
+		c.Give(1)
+		c.Leave()
+	}, nil
+}
+
 // obtain has a name allowed, and its certificate loaded or issued.
-func (d *demand) obtain(ctx context.Context, name string) error {
-	if err := d.allowed(ctx, name); err != nil {
-		d.source.log.Sugar().Infow("a certificate on demand is refused", "host", name, "error", err)
+func (d *demand) obtain(ctx context.Context, name string, client netip.Addr) error {
+	if err := d.allowed(ctx, name, client); err != nil {
+		if !errors.Is(err, errBusy) { // or one client would make as many lines as handshakes
+			d.source.log.Sugar().Infow("a certificate on demand is refused", "host", name, "error", err)
+		}
 		return err
 	}
-	select {
-	case d.obtaining <- struct{}{}:
-		defer func() { <-d.obtaining }()
-	default:
-		return errBusy
+	release, err := takeOne(d.obtaining, client)
+	if err != nil {
+		return err
 	}
+	defer release()
 	attempts := 0
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &attempts)
 	ctx, cancel := context.WithTimeout(ctx, obtainTimeout)
 	defer cancel()
-	err := d.source.manage.ManageSync(ctx, []string{name})
+	err = d.source.manage.ManageSync(ctx, []string{name})
 	switch {
 	case errors.Is(err, errLimit):
 		d.source.log.Sugar().Warnw("no certificate is obtained on demand: the limit of an hour is reached", "host", name)
@@ -193,14 +220,13 @@ func (d *demand) obtain(ctx context.Context, name string) error {
 	return err
 }
 
-// allowed asks whether a name may have a certificate.
-func (d *demand) allowed(ctx context.Context, name string) error {
-	select {
-	case d.asking <- struct{}{}:
-		defer func() { <-d.asking }()
-	default:
-		return errBusy
+// allowed asks for a client whether a name may have a certificate.
+func (d *demand) allowed(ctx context.Context, name string, client netip.Addr) error {
+	release, err := takeOne(d.asking, client)
+	if err != nil {
+		return err
 	}
+	defer release()
 	u := *d.ask
 	q := u.Query()
 	q.Set("domain", name)
@@ -224,7 +250,7 @@ func (d *demand) allowed(ctx context.Context, name string) error {
 // names that aren't allowed any more lose their certificates.
 func (d *demand) before(ctx context.Context, name string, renewal bool) error {
 	if renewal {
-		return d.allowed(ctx, name)
+		return d.allowed(ctx, name, netip.Addr{})
 	}
 	if !d.limit.Allow() {
 		return errLimit

@@ -3,10 +3,12 @@ package certs
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -170,4 +172,78 @@ func TestOnDemandAskFails(t *testing.T) {
 	if len(s.logged("a certificate on demand is refused")) != 1 || len(s.logged("obtaining a certificate")) != 0 {
 		t.Error("it isn't refused")
 	}
+}
+
+// TestOnDemandShares: a client that asks for many names, all of which take long to decide
+// on, leaves room for the names of others.
+func TestOnDemandShares(t *testing.T) {
+	s := newSite(t, 24*time.Hour)
+	var slow atomic.Int64 // names that are being decided on
+	asked := make(chan string, 1)
+	waits := make(chan struct{})
+	release := sync.OnceFunc(func() { close(waits) })
+	ask := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name := r.URL.Query().Get("domain"); name == "modest.shares.example.org" {
+			asked <- name
+		} else {
+			slow.Add(1)
+			<-waits
+		}
+		w.WriteHeader(404)
+	}))
+	t.Cleanup(ask.Close)
+	t.Cleanup(release)
+	o := s.acme()
+	o.OnDemand = &OnDemand{Ask: ask.URL}
+	s.serve(Certificate{ACME: o})
+	s.manager.Start(t.Context())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				tls.Server(c, s.config).HandshakeContext(t.Context())
+			}()
+		}
+	}()
+	handshake := func(from, name string) error {
+		d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := tls.DialWithDialer(d, "tcp", l.Addr().String(), &tls.Config{ServerName: name, InsecureSkipVerify: true})
+		if err == nil {
+			c.Close()
+		}
+		return err
+	}
+	var greedy sync.WaitGroup
+	var refused atomic.Int64
+	for i := range 2 * maxAsking {
+		greedy.Go(func() {
+			if handshake("127.0.0.2", fmt.Sprintf("%d.shares.example.org", i)) != nil {
+				refused.Add(1)
+			}
+		})
+	}
+	for end := time.Now().Add(20 * time.Second); slow.Load()+refused.Load() < 2*maxAsking; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d names are being decided on, %d are refused", slow.Load(), refused.Load())
+		}
+	}
+	if err := handshake("127.0.0.3", "modest.shares.example.org"); err == nil {
+		t.Error("a name that isn't allowed has a certificate")
+	}
+	select {
+	case <-asked:
+	default:
+		t.Errorf("%d names of one client are being decided on, and that of another was refused", slow.Load())
+	}
+	release()
+	greedy.Wait()
 }
