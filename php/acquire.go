@@ -21,13 +21,16 @@ func (p *Pool) acquire(ctx context.Context, t task, until time.Time) (*worker, e
 		p.waits.Observe(0)
 		return w, nil
 	}
-	wt, evicted := p.queue.join(t)
-	if wt == nil {
+	wt := waiters.Get().(*waiter)
+	joined, evicted := p.queue.Join(wt, &wt.turn, t.client)
+	if !joined {
 		p.grow(1)
 		p.counts.QueueFull++
 		p.mu.Unlock()
+		wt.forget()
 		return nil, ErrQueueFull
 	}
+	wt.task = t
 	if evicted != nil {
 		p.counts.QueueFull++
 		evicted.outcome <- outcome{err: ErrQueueFull}
@@ -48,7 +51,7 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, until time.Time) (*worker, 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.queue.leave(wt) {
+	if p.queue.Leave(&wt.turn) {
 		if err == ErrQueueTimeout {
 			p.counts.QueueTimeouts++
 		}
@@ -94,7 +97,7 @@ func (p *Pool) take(w *worker, t task) {
 // offer gives a worker to the next call that waits, or makes it idle.
 func (p *Pool) offer(w *worker) {
 	w.busy, w.since, w.task = false, time.Now(), task{}
-	if wt := p.queue.next(); wt != nil {
+	if wt := p.queue.Next(); wt != nil {
 		p.take(w, wt.task)
 		wt.outcome <- outcome{worker: w}
 		return

@@ -18,7 +18,7 @@ func (p *Pool) grow(refused int) {
 		return
 	}
 	active, starting := p.activeSlots(), p.startingSlots()
-	for active < p.opt.MaxWorkers && starting < min(p.queue.len()+refused, max(2, cores.Count())) {
+	for active < p.opt.MaxWorkers && starting < min(p.queue.Len()+refused, max(2, cores.Count())) {
 		p.addSlot(nil)
 		active, starting = active+1, starting+1
 	}

@@ -13,6 +13,7 @@ import (
 
 	"mkd/histogram"
 	"mkd/php/internal/process"
+	"mkd/share"
 )
 
 // Pool is a pool of PHP workers that run one script. It is safe for use by
@@ -51,7 +52,7 @@ type Pool struct {
 	idle       []*worker     // the last one was used last
 	busy       int           // workers with a call
 	drained    chan struct{} // closed when the pool is closed and busy is 0
-	queue      queue
+	queue      *share.Queue[waiter]
 	counts     Counts
 	waits      histogram.Histogram
 
@@ -72,7 +73,7 @@ func NewPool(opt Options) (*Pool, error) {
 		drained: make(chan struct{}),
 
 		replacing: make(chan struct{}, 1),
-		queue:     newQueue(opt.Queue),
+		queue:     share.NewQueue[waiter](opt.Queue),
 	}
 	p.changed.L = &p.mu
 	if p.identity, err = process.LookupIdentity(opt.User, opt.Group); err != nil {
@@ -229,7 +230,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	if !p.closed {
 		p.closed = true
-		for wt := p.queue.next(); wt != nil; wt = p.queue.next() {
+		for wt := p.queue.Next(); wt != nil; wt = p.queue.Next() {
 			wt.outcome <- outcome{err: ErrClosed}
 		}
 		for len(p.idle) > 0 {

@@ -99,7 +99,7 @@ func (p *Pool) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	st := Status{Wait: p.waits.Snapshot(), Exiting: len(p.exiting), Waiting: p.queue.len(), Failure: p.startError, Counts: p.counts}
+	st := Status{Wait: p.waits.Snapshot(), Exiting: len(p.exiting), Waiting: p.queue.Len(), Failure: p.startError, Counts: p.counts}
 	for s := range p.slots {
 		if s.startError != nil {
 			st.Failure = s.startError

@@ -1,4 +1,6 @@
-// Package share divides an amount that all clients use together, such as
+// Package share divides what is limited fairly among clients.
+//
+// A Pool is an amount that all clients use together, such as
 // connections or bytes of memory, so that one client cannot take it all.
 //
 // The rule: a client gets more only if it then holds at most three times what

@@ -1,7 +1,7 @@
-package php
+package share
 
 // list is a doubly linked list, whose links lie in its members: container/list would
-// allocate one for each call that waits.
+// allocate one for each member that waits.
 type list[T any] struct {
 	first, last *link[T]
 	n           int
