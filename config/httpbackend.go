@@ -42,7 +42,9 @@ type HTTPBackend struct {
 	MaxConnections int `yaml:"max_connections" default:"0" range:"0..1000000"`
 
 	// How many requests may wait for a connection to each server, once all
-	// `max_connections` are in use; more get 503.
+	// `max_connections` are in use. Clients, that is IPv4 addresses or IPv6 networks of 64
+	// bits, take turns. If more requests come, the client that has most requests waiting
+	// loses its newest one, which gets 503.
 	Queue int `yaml:"queue" default:"1024" range:"1..1000000"`
 
 	// How long a request may wait for a connection; then it gets 503.

@@ -48,7 +48,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/roundtrip":      {[]string{"httptoken"}, nil},
 	"proxy/site":           {[]string{"proxy/httpmsg"}, nil},
 	"proxy/watch":          {nil, []string{"github.com/fsnotify/fsnotify"}},
-	"proxy/upstream":       {[]string{"httptoken", "rawio", "proxy/roundtrip"}, nil},
+	"proxy/upstream":       {[]string{"httptoken", "rawio", "share", "proxy/roundtrip"}, nil},
 	"proxy/ratelimit":      {nil, []string{"golang.org/x/time"}},
 	"proxy/request":        {[]string{"config", "megaki", "proxy/httpmsg", "proxy/tally"}, nil},
 	"proxy/tally":          {[]string{"histogram"}, nil},

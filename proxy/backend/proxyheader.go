@@ -28,13 +28,13 @@ func (s *server) send(r *request.Request, out *http.Request, h http.Header, e ro
 	case s.http2 != nil:
 		return s.http2.Do(out, h, e)
 	case s.proxy == 0:
-		return s.Do(out, h, e)
+		return s.DoFor(queueClient(r), nil, out, h, e)
 	}
 	header, err := proxyHeader(s.proxy, r.Client, r.Local)
 	if err != nil {
 		return nil, err
 	}
-	return s.DoOn(header, out, h, e)
+	return s.DoFor(queueClient(r), header, out, h, e)
 }
 
 // RoundTrip implements http.RoundTripper for requests of mkd itself.
@@ -49,7 +49,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.DoOn(header, r, nil, roundtrip.NoEvents)
+	return s.DoFor(netip.Prefix{}, header, r, nil, roundtrip.NoEvents)
 }
 
 // proxyHeader returns the header of the PROXY protocol for a client's connection to

@@ -3,16 +3,22 @@ package upstream
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"mkd/proxy/roundtrip"
+	"mkd/share"
 )
 
 // maxAge is how long a connection is kept, so that names are resolved anew.
 const maxAge = 5 * time.Minute
 
-// acquire waits until one more connection may be in use.
+// waiter is a request that waits for a connection.
+type waiter struct {
+	outcome chan error // gets one; nil: there is a connection for it
+	turn    share.Turn[waiter]
+}
+
+// acquire waits until one more connection may be in use. Clients take turns.
 func (t *Transport) acquire(rt *roundTrip) error {
 	if t.MaxConnections <= 0 {
 		return nil
@@ -23,24 +29,28 @@ func (t *Transport) acquire(rt *roundTrip) error {
 		t.mu.Unlock()
 		return nil
 	}
-	if len(t.waiters) >= max(0, cmp.Or(t.Queue, DefaultQueue)) {
-		t.mu.Unlock()
+	if t.queue == nil {
+		t.queue = share.NewQueue[waiter](max(0, cmp.Or(t.Queue, DefaultQueue)))
+	}
+	w := &waiter{outcome: make(chan error, 1)}
+	joined, evicted := t.queue.Join(w, &w.turn, rt.client)
+	t.mu.Unlock()
+	if evicted != nil {
+		evicted.outcome <- ErrQueueFull
+	}
+	if !joined {
 		return ErrQueueFull
 	}
-	turn := make(chan struct{})
-	t.waiters = append(t.waiters, turn)
-	t.mu.Unlock()
-	err := t.await(turn, rt)
-	if err == nil || t.leave(turn) {
-		return err
+	outcome, gaveUp := t.await(w, rt)
+	if gaveUp && !t.leave(w) {
+		return <-w.outcome // it came at the same moment, and is as good as any
 	}
-	// The turn came at the same moment. It is as good as any.
-	return nil
+	return outcome
 }
 
-// await waits for turn to be closed. Most waits are short, so that the context
-// is watched only in a long one.
-func (t *Transport) await(turn chan struct{}, rt *roundTrip) error {
+// await waits for the outcome. Most waits are short, so that the context is watched only
+// in a long one. gaveUp reports that it didn't come in time.
+func (t *Transport) await(w *waiter, rt *roundTrip) (outcome error, gaveUp bool) {
 	ctx := rt.r.Context()
 	var until time.Time
 	if wait := roundtrip.Timeout(t.QueueTimeout, DefaultQueueTimeout); wait > 0 {
@@ -54,14 +64,14 @@ func (t *Transport) await(turn chan struct{}, rt *roundTrip) error {
 	}
 	for {
 		select {
-		case <-turn:
-			return nil
+		case err := <-w.outcome:
+			return err, false
 		case <-ended:
-			return context.Cause(ctx)
+			return context.Cause(ctx), true
 		case <-timer.C:
 		}
 		if !until.IsZero() && !time.Now().Before(until) {
-			return ErrQueueTimeout
+			return ErrQueueTimeout, true
 		}
 		ended = ctx.Done()
 		if !until.IsZero() {
@@ -70,16 +80,11 @@ func (t *Transport) await(turn chan struct{}, rt *roundTrip) error {
 	}
 }
 
-// leave gives up waiting. It reports false if the turn had come.
-func (t *Transport) leave(turn chan struct{}) bool {
+// leave gives up waiting. It reports false if there is an outcome.
+func (t *Transport) leave(w *waiter) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.Index(t.waiters, turn)
-	if i < 0 {
-		return false
-	}
-	t.waiters = slices.Delete(t.waiters, i, i+1)
-	return true
+	return t.queue.Leave(&w.turn)
 }
 
 // release lets the next request have a connection.
@@ -89,12 +94,19 @@ func (t *Transport) release() {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.waiters) == 0 {
+	if t.waiting() == 0 {
 		t.inUse--
 		return
 	}
-	close(t.waiters[0])
-	t.waiters = slices.Delete(t.waiters, 0, 1)
+	t.queue.Next().outcome <- nil
+}
+
+// waiting returns how many requests wait. The caller holds the mutex.
+func (t *Transport) waiting() int {
+	if t.queue == nil {
+		return 0
+	}
+	return t.queue.Len()
 }
 
 // kept returns an idle connection that can be used, or nil.

@@ -7,12 +7,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"mkd/internal/testserver/fakeserver"
+	"mkd/proxy/roundtrip"
 )
 
 // TestReuse uses one connection for all requests, the one used last first.
@@ -211,7 +213,7 @@ func TestQueue(t *testing.T) {
 		fakeserver.Eventually(t, "it waits", func() bool {
 			tr.mu.Lock()
 			defer tr.mu.Unlock()
-			return tr.inUse == 1 && len(tr.waiters) == i
+			return tr.inUse == 1 && tr.waiting() == i
 		})
 	}
 	_, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
@@ -230,6 +232,60 @@ func TestQueue(t *testing.T) {
 	if n := s.Connections(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
+}
+
+// TestQueueTurns: with a full queue a client's newest request makes room for another
+// client's, whose turn comes before the rest.
+func TestQueueTurns(t *testing.T) {
+	fakeserver.NoLeaks(t)
+	next := make(chan string)
+	tr, _ := serve(t, func(f *fakeConn) {
+		for {
+			r, err := f.read()
+			if err != nil {
+				return
+			}
+			next <- r.body
+			f.say(ok)
+		}
+	})
+	tr.MaxConnections, tr.Queue = 1, 3
+	greedy, modest := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
+	var all sync.WaitGroup
+	refused := make(chan string, 9)
+	send := func(client netip.Prefix, name string, waiting int) {
+		all.Go(func() {
+			resp, err := tr.DoFor(client, nil, newRequest(t, "POST", name), nil, roundtrip.NoEvents)
+			if errors.Is(err, ErrQueueFull) {
+				refused <- name
+				return
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		})
+		fakeserver.Eventually(t, "it waits", func() bool {
+			tr.mu.Lock()
+			defer tr.mu.Unlock()
+			return tr.inUse == 1 && tr.waiting() == waiting
+		})
+	}
+	for i, name := range []string{"g0", "g1", "g2", "g3"} {
+		send(greedy, name, i)
+	}
+	send(modest, "m", 3)
+	if name := <-refused; name != "g3" {
+		t.Errorf("%s is refused", name)
+	}
+	for _, want := range []string{"g0", "g1", "m", "g2"} {
+		if got := <-next; got != want {
+			t.Errorf("%s in place of %s", got, want)
+		}
+	}
+	all.Wait()
 }
 
 func TestQueueTimeout(t *testing.T) {
@@ -251,7 +307,8 @@ func TestQueueTimeout(t *testing.T) {
 		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil {
 			t.Error(err)
 		}
-		tr.Queue = -1
+		tr, _ = serve(t, responding(ok))
+		tr.MaxConnections, tr.Queue = 1, -1
 		resp, _ = tr.RoundTrip(newRequest(t, "GET", ""))
 		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); !errors.Is(err, ErrQueueFull) {
 			t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -19,13 +20,14 @@ type roundTrip struct {
 	r         *http.Request
 	header    http.Header // of the final response, once it has come; nil: a new one
 	events    roundtrip.Events
-	preface   []byte  // of a connection of its own; nil: it may take any
-	conn      *conn   // nil: none yet
-	head      *[]byte // what is sent first: the head, and a short body
-	length    int64   // of the request's body in bytes; -1: unknown
-	asks      bool    // for another protocol
-	expecting bool    // the body waits for 100 (Continue)
-	acquired  bool    // a connection is counted for it
+	client    netip.Prefix // whose turn it waits for
+	preface   []byte       // of a connection of its own; nil: it may take any
+	conn      *conn        // nil: none yet
+	head      *[]byte      // what is sent first: the head, and a short body
+	length    int64        // of the request's body in bytes; -1: unknown
+	asks      bool         // for another protocol
+	expecting bool         // the body waits for 100 (Continue)
+	acquired  bool         // a connection is counted for it
 
 	// What follows belongs to whoever reads the response: RoundTrip, then Read or
 	// Close, which take turns.

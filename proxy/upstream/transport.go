@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"mkd/proxy/roundtrip"
+	"mkd/share"
 )
 
 // Defaults of the fields of a Transport that are zero.
@@ -76,8 +78,8 @@ type Transport struct {
 
 	// MaxConnections bounds the connections that are open at once. 0: no limit.
 	MaxConnections int
-	// Queue is how many requests may wait for one of them, first come, first
-	// served; less than 0: none. QueueTimeout is how long; less than 0: for ever.
+	// Queue is how many requests may wait for one of them; less than 0: none. Clients
+	// take turns, see share.Queue. QueueTimeout is how long; less than 0: for ever.
 	Queue        int
 	QueueTimeout time.Duration
 
@@ -92,9 +94,9 @@ type Transport struct {
 
 	active atomic.Int64
 
-	mu      sync.Mutex
-	inUse   int             // connections; counted only if they are limited
-	waiters []chan struct{} // each is closed when a connection is free for it
+	mu    sync.Mutex
+	inUse int                  // connections; counted only if they are limited
+	queue *share.Queue[waiter] // nil: nothing has waited yet
 
 	idle roundtrip.Idle[*conn]
 
@@ -113,17 +115,17 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // Do is RoundTrip, and calls the events of the request. The header of the response is h,
 // whose fields are replaced; nil: a new one.
 func (t *Transport) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
-	t.active.Add(1)
-	rt := &roundTrip{t: t, r: r, header: h, events: e}
-	return rt.do()
+	return t.DoFor(netip.Prefix{}, nil, r, h, e)
 }
 
-// DoOn is Do on a connection of its own, which is closed after the response. It begins
-// with a preface, as the header of the PROXY protocol, which is written before the
-// handshake of TLS.
-func (t *Transport) DoOn(preface []byte, r *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
+// DoFor is Do for a client, see share.Network: whose turn the request waits for if the
+// connections are limited. The zero Prefix is a client of its own each time. A preface that
+// isn't nil, as the header of the PROXY protocol, gives the request a connection of its
+// own, which is closed after the response: it begins with the preface, which is written
+// before the handshake of TLS.
+func (t *Transport) DoFor(client netip.Prefix, preface []byte, r *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
 	t.active.Add(1)
-	rt := &roundTrip{t: t, r: r, header: h, events: e, preface: preface}
+	rt := &roundTrip{t: t, r: r, header: h, events: e, client: client, preface: preface}
 	return rt.do()
 }
 
@@ -135,7 +137,7 @@ func (t *Transport) Active() int { return int(t.active.Load()) }
 func (t *Transport) Waiting() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.waiters)
+	return t.waiting()
 }
 
 // resolved returns the names of the server, nil if its address is taken as it is.
