@@ -96,7 +96,7 @@ type Server struct {
 
 	HandshakeTimeout time.Duration // absolute, from accept to ACK-ACK
 	MessageTimeout   time.Duration // from a message's first byte to its last
-	WriteTimeout     time.Duration // of a response
+	WriteTimeout     time.Duration // of a response; it may be up to an eighth more
 	IdleTimeout      time.Duration // between a response and the next message
 
 	Sessions   SessionStore  // default: a MemoryStore of DefaultSessions
