@@ -31,7 +31,7 @@ func startFPM(t *testing.T, path string) http.RoundTripper {
 			c := httpCall("GET", "/", nil, "")
 			s := fastcgi.Script{Filename: filepath.Join(f.Dir, "http.php"), Name: "/http.php", DocumentRoot: f.Dir,
 				ServerAddr: c.ServerAddr, RemoteAddr: c.ClientAddr}
-			return &fastcgi.Call{Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return s.AppendParams(dst, r), nil }}
+			return &fastcgi.Call{Params: func(p *fastcgi.Params) error { s.AddParams(p, r); return nil }}
 		}}
 }
 

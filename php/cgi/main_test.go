@@ -82,7 +82,7 @@ func newSite(t testing.TB, opt Options) *site {
 	s.tr = &fastcgi.Transport{Network: "unix", Address: s.Address(), Call: func(r *http.Request) *fastcgi.Call {
 		script := fastcgi.Script{Filename: filepath.Join(s.dir, "kit.php"), Name: "/kit.php", DocumentRoot: s.dir}
 		return &fastcgi.Call{
-			Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return script.AppendParams(dst, r), nil },
+			Params: func(p *fastcgi.Params) error { script.AddParams(p, r); return nil },
 			Stderr: s.stderr,
 		}
 	}}

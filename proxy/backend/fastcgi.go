@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -31,7 +32,7 @@ type fastcgiBackend struct {
 	spawned  *cgi.Server // nil: none
 	scripts  *site.Scripts
 	sendFile *forward.SendFile // nil: none
-	env      []fastcgi.Param
+	constant *fastcgi.Constant
 	spool    *forward.Spool
 }
 
@@ -49,8 +50,13 @@ func newFastCGI(b *config.Backend, d Daemon) (Backend, error) {
 		return nil, err
 	}
 	f.sendFile = forward.NewSendFile(c.SendFile)
+	var env []fastcgi.Param
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
-		f.env = append(f.env, fastcgi.Param{Name: name, Value: c.Env[name]})
+		env = append(env, fastcgi.Param{Name: name, Value: c.Env[name]})
+	}
+	var err error
+	if f.constant, err = fastcgi.SiteConstant(env...); err != nil {
+		return nil, fmt.Errorf("env: %w", err)
 	}
 	addresses := c.Addresses
 	if c.Spawn != nil {
@@ -111,7 +117,7 @@ func (f *fastcgiBackend) newServer(address string) *fastcgi.Transport {
 // healthCall returns the call of a health check.
 func healthCall(h *http.Request) *fastcgi.Call {
 	s := fastcgi.Script{Name: h.URL.Path, Filename: h.URL.Path}
-	return &fastcgi.Call{Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return s.AppendParams(dst, h), nil }}
+	return &fastcgi.Call{Params: func(p *fastcgi.Params) error { s.AddParams(p, h); return nil }}
 }
 
 // script is the Origin of a request: the script that it is for.
@@ -132,7 +138,7 @@ func (s *script) Send(r *request.Request, out *http.Request, h http.Header, e ro
 		RemoteAddr:   r.Client,
 		HTTPS:        r.Secure,
 		Key:          r.Key,
-		Env:          s.env,
+		Constant:     s.constant,
 	}
 	if c := r.Cert; c != nil {
 		params.TLS = clientCertParams(c)
@@ -143,7 +149,7 @@ func (s *script) Send(r *request.Request, out *http.Request, h http.Header, e ro
 	return s.balancer.DoFor(out, balance.Wish{Key: keyOf(&s.cfg.Balance, r)}, func(u *balance.Upstream, out *http.Request) (*http.Response, error) {
 		r.Record.Upstream = u.Name
 		return s.servers[u].Do(out, &fastcgi.Call{
-			Params: func(dst []fastcgi.Param) ([]fastcgi.Param, error) { return params.AppendParams(dst, out), nil },
+			Params: func(p *fastcgi.Params) error { params.AddParams(p, out); return nil },
 			Stderr: func(line string) { forward.RequestLog(s.log, r).Warn("output of the script", "text", line) },
 			Header: h,
 			Events: e,

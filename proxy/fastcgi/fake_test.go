@@ -193,9 +193,10 @@ func responding(parts ...string) func(c *fakeConn) {
 	}
 }
 
-func simpleParams(dst []Param, r *http.Request) ([]Param, error) {
+func simpleParams(p *Params, r *http.Request) error {
 	s := Script{Filename: "/srv/index.php", Name: "/index.php", DocumentRoot: "/srv"}
-	return s.AppendParams(dst, r), nil
+	s.AddParams(p, r)
+	return nil
 }
 
 func newRequest(t testing.TB, method, body string) *http.Request {
@@ -253,10 +254,20 @@ func idle(tr *Transport) int {
 }
 
 // with returns a Transport's Call that has parameters and nothing else.
-func with(params func(dst []Param, r *http.Request) ([]Param, error)) func(*http.Request) *Call {
+func with(params func(p *Params, r *http.Request) error) func(*http.Request) *Call {
 	return func(r *http.Request) *Call {
-		return &Call{Params: func(dst []Param) ([]Param, error) { return params(dst, r) }}
+		return &Call{Params: func(p *Params) error { return params(p, r) }}
 	}
+}
+
+// withList is with for parameters that are the same for each request.
+func withList(list ...Param) func(*http.Request) *Call {
+	return with(func(p *Params, _ *http.Request) error {
+		for _, pair := range list {
+			p.Add(pair.Name, pair.Value)
+		}
+		return nil
+	})
 }
 
 // also returns a Transport's Call that is that of call with a change.

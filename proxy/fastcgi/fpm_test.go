@@ -41,14 +41,16 @@ func startFPM(t testing.TB, workers int, settings ...string) *fpm {
 	return f
 }
 
-func (f *fpm) params(dst []Param, r *http.Request) ([]Param, error) {
+func (f *fpm) params(p *Params, r *http.Request) error {
+	env, err := SiteConstant(Param{"APP_ENV", "test"})
 	s := Script{
 		Filename: filepath.Join(f.dir, "kit.php"), Name: "/kit.php", DocumentRoot: f.dir,
 		PathInfo:   strings.TrimPrefix(r.URL.Path, "/kit.php"),
 		ServerAddr: netip.MustParseAddrPort("192.0.2.1:443"), RemoteAddr: netip.MustParseAddrPort("192.0.2.7:4711"),
-		HTTPS: true, Session: "00ff", Env: []Param{{"APP_ENV", "test"}},
+		HTTPS: true, Session: "00ff", Constant: env,
 	}
-	return s.AppendParams(dst, r), nil
+	s.AddParams(p, r)
+	return err
 }
 
 // request makes a request for what the kit can do.

@@ -35,6 +35,16 @@ func decodeParams(t *testing.T, wire string) (params []Param, sizes []int) {
 	}
 }
 
+// appendParams encodes pairs.
+func appendParams(dst []byte, list []Param) ([]byte, error) {
+	var p Params
+	p.begin(dst)
+	for _, pair := range list {
+		p.Add(pair.Name, pair.Value)
+	}
+	return p.finish()
+}
+
 func TestParamsTable(t *testing.T) {
 	long := strings.Repeat("v", 200)
 	for _, c := range []struct {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 
 	"mkd/proxy/roundtrip"
 )
@@ -30,7 +29,7 @@ func (rt *roundTrip) prepare() (err error) {
 	rt.head = rt.t.buffers.Get()
 	b := appendBegin(*rt.head, rt.t.KeepAlive > 0)
 	defer func() { *rt.head = b }() // as it has grown
-	if b, err = rt.t.appendRequestParams(b, rt.call, rt.length); err != nil || !rt.isShort() {
+	if b, err = rt.appendParams(b); err != nil || !rt.isShort() {
 		return err
 	}
 	if body := rt.Body(); body != nil {
@@ -102,37 +101,19 @@ func (rt *roundTrip) sendBody(body io.Reader) error {
 	return nil
 }
 
-// appendRequestParams appends the PARAMS records of a request to dst.
-func (t *Transport) appendRequestParams(dst []byte, c *Call, length int64) ([]byte, error) {
-	if c.Params == nil {
+// appendParams appends the PARAMS records of a request to dst.
+func (rt *roundTrip) appendParams(dst []byte) ([]byte, error) {
+	if rt.call.Params == nil {
 		return dst, errors.New("the call has no Params")
 	}
-	kept, ok := t.params.Get().(*[]Param)
-	if !ok {
-		kept = new([]Param)
+	p := &rt.params
+	p.begin(dst)
+	if err := rt.call.Params(p); err != nil {
+		return p.b, err
 	}
-	params, err := c.Params((*kept)[:0])
-	defer func() {
-		clear(params)
-		*kept = params[:0]
-		t.params.Put(kept)
-	}()
-	if err != nil {
-		return dst, err
+	// PHP reads as many bytes as are announced, whatever the records hold.
+	if p.length != rt.length && (rt.length > 0 || p.length != noLength) {
+		return p.b, fmt.Errorf("%w: CONTENT_LENGTH isn't %d, the length of the body", ErrParam, rt.length)
 	}
-	announced := length == 0
-	for _, p := range params {
-		if p.Name != "CONTENT_LENGTH" {
-			continue
-		}
-		// PHP reads as many bytes as are announced, whatever the records hold.
-		if p.Value != strconv.FormatInt(length, 10) {
-			return dst, fmt.Errorf("%w: CONTENT_LENGTH is %q, and the body has %d bytes", ErrParam, p.Value, length)
-		}
-		announced = true
-	}
-	if !announced {
-		return dst, fmt.Errorf("%w: there is a body, but no CONTENT_LENGTH", ErrParam)
-	}
-	return appendParams(dst, params)
+	return p.finish()
 }

@@ -8,84 +8,70 @@ import (
 	"mkd/httptoken"
 )
 
-// appendFields appends the fields of a request's header, sorted by name.
-// Fields that come several times are joined (RFC 3875, section 4.1.18), cookies
-// as RFC 6265, section 5.4, has them.
-func appendFields(dst []Param, r *http.Request) []Param {
-	size := 0
-	for name := range r.Header {
-		size += len("HTTP_") + len(name)
-	}
-	// One string holds all the names, so that they take one allocation.
-	var names strings.Builder
-	names.Grow(size)
-	first := len(dst)
+// addFields adds the fields of a request's header, sorted by name.
+func addFields(p *Params, r *http.Request) {
 	if r.Host != "" {
-		dst = append(dst, Param{"HTTP_HOST", r.Host})
+		p.Add("HTTP_HOST", r.Host)
 	}
-	for name, values := range r.Header {
-		if len(values) == 0 || !passes(name) {
-			continue
-		}
-		start := names.Len()
-		names.WriteString("HTTP_")
-		for i := range len(name) {
-			names.WriteByte(metaByte(name[i]))
-		}
-		meta := names.String()[start:]
-		dst = append(dst, Param{meta, join(meta, values)})
+	var room [24]field
+	fields, ok := appendFields(room[:0], r.Header)
+	if !ok {
+		fields, _ = appendFields(room[:0], canonicalCopy(r.Header))
 	}
-	fields := dst[first:]
-	slices.SortFunc(fields, func(a, b Param) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Value, b.Value)
-	})
-	// Keys of the map that differ in case only are one field.
-	n := 0
+	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 	for _, f := range fields {
-		if n > 0 && fields[n-1].Name == f.Name {
-			fields[n-1].Value = join(f.Name, []string{fields[n-1].Value, f.Value})
-			continue
-		}
-		fields[n] = f
-		n++
+		p.addField(f.name, f.values)
 	}
-	return dst[:first+n]
 }
 
-// passes reports whether a field is shown to the script as HTTP_*.
+// field is a field of a header.
+type field struct {
+	name   string
+	values []string
+}
+
+// appendFields appends the fields that are shown to the script. It reports false if a
+// name isn't in the canonical form.
+func appendFields(dst []field, h http.Header) ([]field, bool) {
+	for name, values := range h {
+		c, ok := httptoken.Canonical(name)
+		if !ok {
+			continue // it isn't a name
+		}
+		if c != name {
+			return dst, false
+		}
+		if len(values) > 0 && passes(name) {
+			dst = append(dst, field{name, values})
+		}
+	}
+	return dst, true
+}
+
+// canonicalCopy returns a copy of a header with names in the canonical form. Those that
+// differ in case only are one field, whose values are sorted.
+func canonicalCopy(h http.Header) http.Header {
+	made := make(http.Header, len(h))
+	for name, values := range h {
+		if c, ok := httptoken.Canonical(name); ok {
+			made[c] = slices.Concat(made[c], values)
+		}
+	}
+	for name, values := range made {
+		if len(values) > len(h[name]) {
+			slices.Sort(values)
+		}
+	}
+	return made
+}
+
+// passes reports whether a field, whose name is in the canonical form, is shown to the
+// script as HTTP_*.
 func passes(name string) bool {
-	if !httptoken.Valid(name) || httptoken.Ambiguous(name) {
+	switch name {
+	case "Host", // Request.Host is it
+		"Proxy", "Content-Type", "Content-Length":
 		return false
 	}
-	switch len(name) {
-	case len("Host"):
-		return !strings.EqualFold(name, "Host") // Request.Host is it
-	case len("Proxy"):
-		return !strings.EqualFold(name, "Proxy")
-	case len("Content-Type"):
-		return !strings.EqualFold(name, "Content-Type")
-	case len("Content-Length"):
-		return !strings.EqualFold(name, "Content-Length")
-	}
-	return true
-}
-
-func metaByte(c byte) byte {
-	switch {
-	case 'a' <= c && c <= 'z':
-		return c - 'a' + 'A'
-	case c == '-':
-		return '_'
-	}
-	return c
-}
-
-func join(meta string, values []string) string {
-	if meta == "HTTP_COOKIE" {
-		return strings.Join(values, "; ")
-	}
-	return strings.Join(values, ", ")
+	return !httptoken.Ambiguous(name)
 }

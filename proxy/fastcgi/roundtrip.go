@@ -18,7 +18,8 @@ type roundTrip struct {
 	call   *Call
 	conn   *conn   // nil: none yet
 	head   *[]byte // what is sent first
-	length int64   // of the request's body in bytes
+	params Params
+	length int64 // of the request's body in bytes
 
 	// What follows belongs to whoever reads the response: RoundTrip, then Read or
 	// Close, which take turns.

@@ -20,7 +20,6 @@ type Script struct {
 	DocumentURI  string // DOCUMENT_URI; default: Name and PathInfo
 	RequestURI   string // REQUEST_URI; default: that of the request's URL
 
-	Software   string         // SERVER_SOFTWARE; default: the constant Software
 	ServerName string         // SERVER_NAME; default: the request's host without its port
 	ServerAddr netip.AddrPort // SERVER_ADDR, SERVER_PORT: where the request came in
 	RemoteAddr netip.AddrPort // REMOTE_ADDR, REMOTE_PORT; default: the request's RemoteAddr
@@ -29,62 +28,77 @@ type Script struct {
 	Key        string         // MEGAKI_KEY; empty: none
 	TLS        []Param        // SSL_CLIENT_*: the client's certificate
 
-	// Env is added at the end. A name that is there already gets the value of Env.
-	Env []Param
+	// Constant is what SiteConstant has returned. Default: that of no parameters.
+	Constant *Constant
 }
 
-// Software is the default of SERVER_SOFTWARE. Applications look for the names of
+// SiteConstant returns the parameters that all scripts of a site have: those of the
+// server, and env, whose value counts where a Script has one of the same name.
+func SiteConstant(env ...Param) (*Constant, error) {
+	all := []Param{
+		{"SERVER_SOFTWARE", Software},
+		{"GATEWAY_INTERFACE", "CGI/1.1"},
+		{"REDIRECT_STATUS", "200"}, // php-cgi takes no request without it
+	}
+	all = slices.DeleteFunc(all, func(p Param) bool {
+		return slices.ContainsFunc(env, func(e Param) bool { return e.Name == p.Name })
+	})
+	return NewConstant(append(all, env...)...)
+}
+
+// noEnv is the default of Script.Constant.
+var noEnv, _ = SiteConstant()
+
+// Software is SERVER_SOFTWARE, unless the site has another one. Applications look for the names of
 // servers in it: WordPress offers permalinks without index.php only to servers
 // that it knows to rewrite (got_url_rewrite in wp-admin/includes/misc.php, in 6.1
 // Apache, nginx and Microsoft-IIS). Of these, nginx is the one that mkd is like: a
 // front controller by configuration, no .htaccess, and X-Accel-Redirect.
 const Software = "mkd (like nginx)"
 
-// AppendParams appends the parameters of a request in an order that is always
-// the same: those of RFC 3875, section 4.1, those that PHP applications expect,
-// the request's header, and Env.
+// AddParams adds the parameters of a request in an order that is always the same:
+// Constant, those of RFC 3875, section 4.1, those that PHP applications expect, and the
+// request's header.
 //
 // The header's fields appear as HTTP_* (RFC 3875, section 4.1.18). Left out are
 // Content-Type and Content-Length, which have their own names; Proxy, since
 // HTTP_PROXY means something else to many libraries (CVE-2016-5385); and names
 // with an underscore or a dot, since to PHP Remote_User and Remote-User
 // are the same.
-func (s *Script) AppendParams(dst []Param, r *http.Request) []Param {
-	first := len(dst)
-	add := func(name, value string) { dst = append(dst, Param{name, value}) }
+func (s *Script) AddParams(p *Params, r *http.Request) {
+	p.AddConstant(cmp.Or(s.Constant, noEnv))
 	addSet := func(name, value string) {
 		if value != "" {
-			add(name, value)
+			p.Add(name, value)
 		}
 	}
-	add("SCRIPT_FILENAME", s.Filename)
-	add("SCRIPT_NAME", s.Name)
+	p.Add("SCRIPT_FILENAME", s.Filename)
+	p.Add("SCRIPT_NAME", s.Name)
 	if s.PathInfo != "" {
-		add("PATH_INFO", s.PathInfo)
-		add("PATH_TRANSLATED", s.DocumentRoot+s.PathInfo)
+		p.Add("PATH_INFO", s.PathInfo)
+		p.Add("PATH_TRANSLATED", s.DocumentRoot+s.PathInfo)
 	}
-	add("DOCUMENT_ROOT", s.DocumentRoot)
-	add("DOCUMENT_URI", cmp.Or(s.DocumentURI, s.Name+s.PathInfo))
+	p.Add("DOCUMENT_ROOT", s.DocumentRoot)
+	p.Add("DOCUMENT_URI", cmp.Or(s.DocumentURI, s.Name+s.PathInfo))
 	target := cmp.Or(r.URL, &url.URL{})
 	if s.RequestURI != "" {
-		add("REQUEST_URI", s.RequestURI)
+		p.Add("REQUEST_URI", s.RequestURI)
 	} else {
-		add("REQUEST_URI", target.RequestURI())
+		p.Add("REQUEST_URI", target.RequestURI())
 	}
-	add("QUERY_STRING", target.RawQuery)
-	add("REQUEST_METHOD", cmp.Or(r.Method, http.MethodGet))
+	p.Add("QUERY_STRING", target.RawQuery)
+	p.Add("REQUEST_METHOD", cmp.Or(r.Method, http.MethodGet))
 	addSet("CONTENT_TYPE", r.Header.Get("Content-Type"))
 	if r.ContentLength > 0 || r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
-		add("CONTENT_LENGTH", strconv.FormatInt(max(0, r.ContentLength), 10))
+		p.Add("CONTENT_LENGTH", strconv.FormatInt(max(0, r.ContentLength), 10))
 	}
 
-	add("SERVER_SOFTWARE", cmp.Or(s.Software, Software))
 	local, remote := plainAddr(s.ServerAddr), plainAddr(s.RemoteAddr)
 	name := cmp.Or(s.ServerName, hostname(r.Host))
 	if name == "" && local.IsValid() {
 		name = bracketed(local.Addr())
 	}
-	add("SERVER_NAME", cmp.Or(name, "localhost"))
+	p.Add("SERVER_NAME", cmp.Or(name, "localhost"))
 	scheme, port := "http", "80"
 	if s.HTTPS {
 		scheme, port = "https", "443"
@@ -92,38 +106,29 @@ func (s *Script) AppendParams(dst []Param, r *http.Request) []Param {
 	if local.IsValid() {
 		port = strconv.Itoa(int(local.Port()))
 	}
-	add("SERVER_PORT", port)
+	p.Add("SERVER_PORT", port)
 	if local.IsValid() {
-		add("SERVER_ADDR", local.Addr().String())
+		p.Add("SERVER_ADDR", local.Addr().String())
 	}
-	add("SERVER_PROTOCOL", cmp.Or(r.Proto, "HTTP/1.1"))
-	add("GATEWAY_INTERFACE", "CGI/1.1")
+	p.Add("SERVER_PROTOCOL", cmp.Or(r.Proto, "HTTP/1.1"))
 	if !remote.IsValid() {
 		parsed, _ := netip.ParseAddrPort(r.RemoteAddr)
 		remote = plainAddr(parsed)
 	}
 	if remote.IsValid() {
-		add("REMOTE_ADDR", remote.Addr().String())
-		add("REMOTE_PORT", strconv.Itoa(int(remote.Port())))
+		p.Add("REMOTE_ADDR", remote.Addr().String())
+		p.Add("REMOTE_PORT", strconv.Itoa(int(remote.Port())))
 	}
 	if s.HTTPS {
-		add("HTTPS", "on")
+		p.Add("HTTPS", "on")
 	}
-	add("REQUEST_SCHEME", scheme)
+	p.Add("REQUEST_SCHEME", scheme)
 	addSet("MEGAKI_SESSION", s.Session)
 	addSet("MEGAKI_KEY", s.Key)
-	dst = append(dst, s.TLS...)
-	add("REDIRECT_STATUS", "200") // php-cgi takes no request without it
-
-	dst = appendFields(dst, r)
-	for _, e := range s.Env {
-		if i := slices.IndexFunc(dst[first:], func(p Param) bool { return p.Name == e.Name }); i >= 0 {
-			dst[first+i].Value = e.Value
-			continue
-		}
-		dst = append(dst, e)
+	for _, pair := range s.TLS {
+		p.Add(pair.Name, pair.Value)
 	}
-	return dst
+	addFields(p, r)
 }
 
 // plainAddr returns an address as applications compare it: an IPv4 address is

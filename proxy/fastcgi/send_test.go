@@ -128,21 +128,18 @@ func TestRequestsThatCantBeSent(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		length int64
-		params func(dst []Param, r *http.Request) ([]Param, error)
+		call   func(*http.Request) *Call
 		want   error
 	}{
-		{"unknown length", -1, simpleParams, ErrLengthRequired},
-		{"parameters fail", 4, func(dst []Param, _ *http.Request) ([]Param, error) { return dst, broken }, broken},
-		{"nothing of them", 4, func([]Param, *http.Request) ([]Param, error) { return nil, broken }, broken},
-		{"a pair too long", 4, func(dst []Param, _ *http.Request) ([]Param, error) {
-			return append(dst, Param{"CONTENT_LENGTH", "4"}, Param{"X", strings.Repeat("x", 70000)}), nil
-		}, ErrParam},
-		{"another length", 4, func(dst []Param, _ *http.Request) ([]Param, error) {
-			return append(dst, Param{"CONTENT_LENGTH", "5"}), nil
-		}, ErrParam},
-		{"no length", 4, func(dst []Param, _ *http.Request) ([]Param, error) { return append(dst, Param{"A", "b"}), nil }, ErrParam},
+		{"unknown length", -1, with(simpleParams), ErrLengthRequired},
+		{"parameters fail", 4, with(func(*Params, *http.Request) error { return broken }), broken},
+		{"a pair too long", 4, withList(Param{"CONTENT_LENGTH", "4"}, Param{"X", strings.Repeat("x", 70000)}), ErrParam},
+		{"another length", 4, withList(Param{"CONTENT_LENGTH", "5"}), ErrParam},
+		{"a length in other words", 4, withList(Param{"CONTENT_LENGTH", "04"}), ErrParam},
+		{"not a length", 4, withList(Param{"CONTENT_LENGTH", "four"}), ErrParam},
+		{"no length", 4, withList(Param{"A", "b"}), ErrParam},
 	} {
-		tr.Call = with(c.params)
+		tr.Call = c.call
 		r, b := requestWith(t, strings.NewReader("body"), c.length)
 		_, err := tr.RoundTrip(r)
 		if e := failure(t, err); !errors.Is(err, c.want) || e.Sent || e.Responded {
@@ -225,7 +222,7 @@ func TestEarlyResponseToASmallRequest(t *testing.T) {
 		}
 		f.say(stdout(" and late"), end(0))
 	})
-	tr.Call = with(func(dst []Param, _ *http.Request) ([]Param, error) { return append(dst, params...), nil })
+	tr.Call = withList(params...)
 	resp, err := tr.RoundTrip(newRequest(t, "POST", "body"))
 	if err != nil {
 		t.Fatal(err)

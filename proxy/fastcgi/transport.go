@@ -2,7 +2,6 @@ package fastcgi
 
 import (
 	"net/http"
-	"sync"
 	"time"
 
 	"mkd/proxy/roundtrip"
@@ -66,15 +65,13 @@ type Transport struct {
 
 	idle    roundtrip.Idle[*conn]
 	buffers roundtrip.Buffers
-	params  sync.Pool // of *[]Param
 }
 
 // Call is what a request to a FastCGI server has besides its http.Request.
 type Call struct {
-	// Params appends the parameters of the request to dst, in the order in which
-	// they are sent. Script.AppendParams does most of it. An error ends the
-	// request before the server is dialled.
-	Params func(dst []Param) ([]Param, error)
+	// Params adds the parameters of the request. Script.AddParams does most of it. An
+	// error ends the request before the server is dialled.
+	Params func(p *Params) error
 
 	// Stderr gets what the script writes to its error output, line by line
 	// without the line's end. It may hold any byte. A line longer than 4 KiB
