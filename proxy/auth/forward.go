@@ -67,7 +67,10 @@ func (f *forwarded) Check(w request.Response, r *request.Request) (bool, error) 
 		if errors.Is(r.Context().Err(), context.Canceled) {
 			return false, r.Context().Err()
 		}
-		return false, request.Errorf(request.Down, "asking the auth server: %w", err)
+		if failed := (*url.Error)(nil); errors.As(err, &failed) {
+			err = failed.Err // without the URL, whose query may have a secret
+		}
+		return false, request.Errorf(request.Down, "asking the auth server %s: %w", f.url.Host, err)
 	}
 	defer resp.Body.Close()
 	switch code := resp.StatusCode; {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,21 @@ func TestForwardStatus(t *testing.T) {
 		if passed, err := g.Check(w, r); passed || err == nil || request.KindOf(err) != request.Down {
 			t.Errorf("%q: %v, %v", head[:12], passed, err)
 		}
+	}
+}
+
+// TestForwardError: the error of a server that can't be reached, which is logged, has the
+// reason, and not the query of its URL.
+func TestForwardError(t *testing.T) {
+	g, err := newForward(&config.ForwardAuth{URL: "http://127.0.0.1:1/?key=hush", Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := from("192.0.2.1", "")
+	r.URL = &url.URL{Path: "/"}
+	_, err = g.Check(&unwritten{t: t}, r)
+	if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "127.0.0.1:1: ") || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("%v", err)
 	}
 }
 

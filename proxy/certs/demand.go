@@ -237,7 +237,10 @@ func (d *demand) allowed(ctx context.Context, name string, client netip.Addr) er
 	}
 	resp, err := d.client.Do(r)
 	if err != nil {
-		return err
+		if failed := (*url.Error)(nil); errors.As(err, &failed) {
+			err = failed.Err // without the URL, whose query may have a secret
+		}
+		return fmt.Errorf("asking %s: %w", d.ask.Host, err)
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -163,14 +163,18 @@ func TestOnDemandAskFails(t *testing.T) {
 	a := newAsker(t, "x.fails.example.org")
 	a.Close()
 	o := s.acme()
-	o.OnDemand = &OnDemand{Ask: a.URL}
+	o.OnDemand = &OnDemand{Ask: a.URL + "/may?key=hush"}
 	s.serve(Certificate{ACME: o})
 	s.manager.Start(t.Context())
 	if _, err := s.get("x.fails.example.org"); err == nil {
 		t.Error("a certificate")
 	}
-	if len(s.logged("a certificate on demand is refused")) != 1 || len(s.logged("obtaining a certificate")) != 0 {
-		t.Error("it isn't refused")
+	lines := s.logged("a certificate on demand is refused")
+	if len(lines) != 1 || len(s.logged("obtaining a certificate")) != 0 {
+		t.Fatal("it isn't refused")
+	}
+	if text := fmt.Sprint(lines[0].ContextMap()); strings.Contains(text, "hush") || !strings.Contains(text, "connection refused") {
+		t.Errorf("the log has the key, or no reason: %s", text)
 	}
 }
 
