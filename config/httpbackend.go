@@ -38,7 +38,9 @@ type HTTPBackend struct {
 	// is gone aren't used again. If a look-up fails, the last addresses stay.
 	ResolveInterval time.Duration `yaml:"resolve_interval" default:"10s" range:"1s..1h"`
 
-	// Connections to each server at once. 0: no limit.
+	// Connections to each server at once. 0: no limit. While more than 75 % of them are in
+	// use, one client may use at most three times as many as are still free, so that it
+	// cannot take them all. `trusted_proxies` speak for many clients.
 	MaxConnections int `yaml:"max_connections" default:"0" range:"0..1000000"`
 
 	// How many requests may wait for a connection to each server, once all

@@ -96,16 +96,21 @@ func (q *Queue[T]) Leave(t *Turn[T]) bool {
 }
 
 // Next takes out what came first for the client whose turn it is, nil if nothing waits.
-func (q *Queue[T]) Next() *T {
-	turn := q.turns.first
-	if turn == nil {
-		return nil
+func (q *Queue[T]) Next() *T { return q.NextThat(func(*T) bool { return true }) }
+
+// NextThat is Next, but passes over the clients whose first isn't taken: their turn stays.
+func (q *Queue[T]) NextThat(takes func(*T) bool) *T {
+	for turn := q.turns.first; turn != nil; turn = turn.after {
+		t := turn.of.waiting.first.of
+		if !takes(t.of) {
+			continue
+		}
+		q.turns.remove(turn)
+		q.turns.pushBack(turn)
+		q.Leave(t)
+		return t.of
 	}
-	q.turns.remove(turn)
-	q.turns.pushBack(turn)
-	t := turn.of.waiting.first.of
-	q.Leave(t)
-	return t.of
+	return nil
 }
 
 // setRank moves a client, for which one more or less waited before, to its rank.

@@ -58,6 +58,28 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestNextThat: a client that is passed over keeps its turn.
+func TestNextThat(t *testing.T) {
+	q := NewQueue[waiter](100)
+	a, _ := join(q, greedy)
+	a2, _ := join(q, greedy)
+	b, _ := join(q, modest)
+	not := func(client netip.Prefix) func(*waiter) bool {
+		return func(w *waiter) bool { return w.client.key != client }
+	}
+	for _, want := range []*waiter{b, nil} {
+		if got := q.NextThat(not(greedy)); got != want {
+			t.Errorf("got %p, want %p", got, want)
+		}
+	}
+	b2, _ := join(q, modest)
+	for i, want := range []*waiter{a, b2, a2, nil} {
+		if got := q.Next(); got != want {
+			t.Errorf("%d: got %p, want %p", i, got, want)
+		}
+	}
+}
+
 // TestFullQueue: the client that has most calls loses its newest one, and a
 // client can't take more than its share from others.
 func TestFullQueue(t *testing.T) {

@@ -81,8 +81,8 @@ func serveOn(t testing.TB, l net.Listener, f func(c *fakeConn)) (*Transport, *fa
 		if n := tr.Active(); n != 0 {
 			t.Errorf("%d requests are left in flight", n)
 		}
-		if tr.inUse != 0 || tr.waiting() != 0 {
-			t.Errorf("%d connections are counted, %d wait", tr.inUse, tr.waiting())
+		if tr.inUse() != 0 || tr.waiting() != 0 {
+			t.Errorf("%d connections are counted, %d wait", tr.inUse(), tr.waiting())
 		}
 	})
 	s := fakeserver.Start(t, l, func(c net.Conn, n int) { f(&fakeConn{Conn: c, br: bufio.NewReader(c), n: n}) })

@@ -14,38 +14,46 @@ const maxAge = 5 * time.Minute
 
 // waiter is a request that waits for a connection.
 type waiter struct {
-	outcome chan error // gets one; nil: there is a connection for it
+	share   *share.Client
+	outcome chan error // gets one; nil: a connection is counted for it
 	turn    share.Turn[waiter]
 }
 
-// acquire waits until one more connection may be in use. Clients take turns.
+// acquire waits until one more connection may be in use. Each client has its share of
+// them, and clients take turns.
 func (t *Transport) acquire(rt *roundTrip) error {
 	if t.MaxConnections <= 0 {
 		return nil
 	}
 	t.mu.Lock()
-	if t.inUse < t.MaxConnections {
-		t.inUse++
+	if t.conns == nil {
+		t.conns, t.queue = share.NewPool(int64(t.MaxConnections), 0), share.NewQueue[waiter](max(0, cmp.Or(t.Queue, DefaultQueue)))
+	}
+	w := &waiter{share: t.conns.Join(rt.client.Addr())}
+	if w.share.Take(1, 0) {
 		t.mu.Unlock()
+		rt.share = w.share
 		return nil
 	}
-	if t.queue == nil {
-		t.queue = share.NewQueue[waiter](max(0, cmp.Or(t.Queue, DefaultQueue)))
-	}
-	w := &waiter{outcome: make(chan error, 1)}
+	w.outcome = make(chan error, 1)
 	joined, evicted := t.queue.Join(w, &w.turn, rt.client)
 	t.mu.Unlock()
 	if evicted != nil {
 		evicted.outcome <- ErrQueueFull
 	}
-	if !joined {
-		return ErrQueueFull
+	err := ErrQueueFull
+	if joined {
+		var gaveUp bool
+		if err, gaveUp = t.await(w, rt); gaveUp && !t.leave(w) {
+			err = <-w.outcome // it came at the same moment, and is as good as any
+		}
 	}
-	outcome, gaveUp := t.await(w, rt)
-	if gaveUp && !t.leave(w) {
-		return <-w.outcome // it came at the same moment, and is as good as any
+	if err != nil {
+		w.share.Leave()
+		return err
 	}
-	return outcome
+	rt.share = w.share
+	return nil
 }
 
 // await waits for the outcome. Most waits are short, so that the context is watched only
@@ -87,18 +95,29 @@ func (t *Transport) leave(w *waiter) bool {
 	return t.queue.Leave(&w.turn)
 }
 
-// release lets the next request have a connection.
-func (t *Transport) release() {
-	if t.MaxConnections <= 0 {
+// release gives a connection back, and lets those have one that wait and may: what waits
+// although connections are free has its client's share in use. c is nil if none was counted.
+func (t *Transport) release(c *share.Client) {
+	if c == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.waiting() == 0 {
-		t.inUse--
-		return
+	c.Give(1)
+	c.Leave()
+	takes := func(w *waiter) bool { return w.share.Take(1, 0) }
+	for w := t.queue.NextThat(takes); w != nil; w = t.queue.NextThat(takes) {
+		w.outcome <- nil
 	}
-	t.queue.Next().outcome <- nil
+}
+
+// inUse returns how many connections are in use, 0 if they aren't limited. The caller
+// holds the mutex.
+func (t *Transport) inUse() int {
+	if t.conns == nil {
+		return 0
+	}
+	return int(t.conns.InUse())
 }
 
 // waiting returns how many requests wait. The caller holds the mutex.

@@ -213,7 +213,7 @@ func TestQueue(t *testing.T) {
 		fakeserver.Eventually(t, "it waits", func() bool {
 			tr.mu.Lock()
 			defer tr.mu.Unlock()
-			return tr.inUse == 1 && tr.waiting() == i
+			return tr.inUse() == 1 && tr.waiting() == i
 		})
 	}
 	_, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
@@ -270,7 +270,7 @@ func TestQueueTurns(t *testing.T) {
 		fakeserver.Eventually(t, "it waits", func() bool {
 			tr.mu.Lock()
 			defer tr.mu.Unlock()
-			return tr.inUse == 1 && tr.waiting() == waiting
+			return tr.inUse() == 1 && tr.waiting() == waiting
 		})
 	}
 	for i, name := range []string{"g0", "g1", "g2", "g3"} {
@@ -286,6 +286,52 @@ func TestQueueTurns(t *testing.T) {
 		}
 	}
 	all.Wait()
+}
+
+// TestConnectionsByClient: a client that uses its connections for long leaves some for
+// others. What waits for one of them goes on when the client has fewer.
+func TestConnectionsByClient(t *testing.T) {
+	fakeserver.NoLeaks(t)
+	tr, _ := serve(t, responding(ok))
+	tr.MaxConnections, tr.QueueTimeout = 8, -1
+	do := func(client string) *http.Response {
+		resp, err := tr.DoFor(netip.MustParsePrefix(client), nil, newRequest(t, "GET", ""), nil, roundtrip.NoEvents)
+		if err != nil {
+			t.Error(err)
+			return &http.Response{Body: http.NoBody}
+		}
+		return resp
+	}
+	const most = 6 // 3/4
+	var used []*http.Response
+	for range most {
+		used = append(used, do("192.0.2.1/32"))
+	}
+	more := make(chan *http.Response, 3)
+	for range 3 {
+		go func() { more <- do("192.0.2.1/32") }()
+	}
+	counts := func() (inUse, waiting int) {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		return tr.inUse(), tr.waiting()
+	}
+	fakeserver.Eventually(t, "the greedy client waits", func() bool { _, waiting := counts(); return waiting == 3 })
+	within(t, func() {
+		do("192.0.2.2/32").Body.Close()
+	})
+	if inUse, waiting := counts(); inUse != most || waiting != 3 {
+		t.Errorf("%d are in use, %d requests wait", inUse, waiting)
+	}
+	for i := range used {
+		used[i].Body.Close()
+		if i < 3 {
+			within(t, func() { used = append(used, <-more) })
+		}
+	}
+	for _, resp := range used[most:] {
+		resp.Body.Close()
+	}
 }
 
 func TestQueueTimeout(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mkd/proxy/roundtrip"
+	"mkd/share"
 )
 
 // roundTrip is one request and its response. After RoundTrip it is the body of the
@@ -20,14 +21,14 @@ type roundTrip struct {
 	r         *http.Request
 	header    http.Header // of the final response, once it has come; nil: a new one
 	events    roundtrip.Events
-	client    netip.Prefix // whose turn it waits for
-	preface   []byte       // of a connection of its own; nil: it may take any
-	conn      *conn        // nil: none yet
-	head      *[]byte      // what is sent first: the head, and a short body
-	length    int64        // of the request's body in bytes; -1: unknown
-	asks      bool         // for another protocol
-	expecting bool         // the body waits for 100 (Continue)
-	acquired  bool         // a connection is counted for it
+	client    netip.Prefix  // whose turn it waits for
+	preface   []byte        // of a connection of its own; nil: it may take any
+	conn      *conn         // nil: none yet
+	head      *[]byte       // what is sent first: the head, and a short body
+	length    int64         // of the request's body in bytes; -1: unknown
+	asks      bool          // for another protocol
+	expecting bool          // the body waits for 100 (Continue)
+	share     *share.Client // a connection is counted for it; nil: none
 
 	// What follows belongs to whoever reads the response: RoundTrip, then Read or
 	// Close, which take turns.
@@ -61,7 +62,6 @@ func (rt *roundTrip) do() (*http.Response, error) {
 	if err := rt.t.acquire(rt); err != nil {
 		return nil, rt.finish("waiting for a connection", err)
 	}
-	rt.acquired = true
 	for {
 		if err := rt.open(); err != nil {
 			return nil, rt.finish("connecting", err)
@@ -197,9 +197,7 @@ func (rt *roundTrip) giveBack(complete, intact bool) {
 		rt.t.buffers.Put(rt.head)
 		rt.head = nil
 	}
-	if rt.acquired {
-		rt.t.release()
-	}
+	rt.t.release(rt.share)
 	rt.t.active.Add(-1)
 }
 

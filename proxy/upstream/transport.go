@@ -76,7 +76,8 @@ type Transport struct {
 	ResponseTimeout time.Duration
 	ReadTimeout     time.Duration
 
-	// MaxConnections bounds the connections that are open at once. 0: no limit.
+	// MaxConnections bounds the connections that are open at once. 0: no limit. A client
+	// may have as many as share.Pool allows.
 	MaxConnections int
 	// Queue is how many requests may wait for one of them; less than 0: none. Clients
 	// take turns, see share.Queue. QueueTimeout is how long; less than 0: for ever.
@@ -95,8 +96,8 @@ type Transport struct {
 	active atomic.Int64
 
 	mu    sync.Mutex
-	inUse int                  // connections; counted only if they are limited
-	queue *share.Queue[waiter] // nil: nothing has waited yet
+	conns *share.Pool          // connections in use; nil: they aren't limited, or none was used yet
+	queue *share.Queue[waiter] // likewise
 
 	idle roundtrip.Idle[*conn]
 

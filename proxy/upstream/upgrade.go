@@ -100,9 +100,7 @@ func (u *upgraded) CloseWrite() error {
 func (u *upgraded) Close() error {
 	u.once.Do(func() {
 		u.conn.Conn.Close()
-		if u.rt.acquired {
-			u.rt.t.release()
-		}
+		u.rt.t.release(u.rt.share)
 		u.rt.t.active.Add(-1)
 	})
 	return nil

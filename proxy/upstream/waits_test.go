@@ -107,7 +107,7 @@ func TestContexts(t *testing.T) {
 				defer close(first)
 				roundTripAll(tr, newRequest(t, "GET", "").WithContext(ctx))
 			}()
-			fakeserver.Eventually(t, "the connection is in use", func() bool { tr.mu.Lock(); defer tr.mu.Unlock(); return tr.inUse == 1 })
+			fakeserver.Eventually(t, "the connection is in use", func() bool { tr.mu.Lock(); defer tr.mu.Unlock(); return tr.inUse() == 1 })
 			t.Cleanup(func() { cancel(); <-first })
 			ready <- struct{}{}
 			return tr, ready
@@ -221,8 +221,8 @@ func TestDial(t *testing.T) {
 		if e := failure(t, err); e.Sent || e.Op != "connecting" || !errors.As(err, &op) || op.Op != "dial" {
 			t.Errorf("%+v", e)
 		}
-		if reads, closed := b.state(); reads != 0 || !closed || tr.Active() != 0 || tr.inUse != 0 {
-			t.Errorf("read %d times, closed %t, %d active, %d in use", reads, closed, tr.Active(), tr.inUse)
+		if reads, closed := b.state(); reads != 0 || !closed || tr.Active() != 0 || tr.inUse() != 0 {
+			t.Errorf("read %d times, closed %t, %d active, %d in use", reads, closed, tr.Active(), tr.inUse())
 		}
 	}
 }
