@@ -1,7 +1,6 @@
 package megaki
 
 import (
-	"container/list"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -12,16 +11,16 @@ import (
 const restAfter = time.Second
 
 // lot is where the connections of a server rest: no goroutine waits for their next
-// message, and they hold nothing that can be made anew from their keys. All
-// sockets wait in one set, which the system watches.
+// message, and they hold nothing that can be made anew from their keys and their
+// descriptors. All descriptors wait in one set, which the system watches.
 type lot struct {
-	mu      sync.Mutex
-	set     pollSet // opened for the first connection
-	opened  bool
-	closed  bool
-	lastID  uint64
-	resting map[uint64]*list.Element // of order
-	order   list.List                // of *rest, the one that is due first in front: all wait as long
+	mu          sync.Mutex
+	set         pollSet // opened for the first connection
+	opened      bool
+	closed      bool
+	lastID      uint64
+	resting     map[uint64]*serverConn
+	first, last *serverConn // the one that is due first, and the last one: all wait as long
 
 	release  *time.Timer // gives the system the memory that the connections have dropped
 	released int         // connections that rested when it was last started
@@ -35,50 +34,70 @@ const (
 	releaseDelay = 5 * time.Second
 )
 
-// rest is a connection that rests. Its id is never used again, unlike descriptors:
-// an event of the set that came too late meets no other connection.
-type rest struct {
-	id    uint64
-	conn  *serverConn
-	until time.Time // then it has been idle for too long
+// resting is the part of a connection that belongs to the lot. An id is never used
+// again, unlike descriptors: an event of the set that came too late meets no other
+// connection.
+type resting struct {
+	id            uint64
+	before, after *serverConn
 }
 
 // park has a connection rest until there is something to read, and reports whether
 // it does: from then on it isn't the caller's.
-func (l *lot) park(c *serverConn, until time.Time) bool {
+func (l *lot) park(c *serverConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || c.srv.closed.Load() {
 		return false
 	}
 	if !l.opened {
 		if err := l.set.open(); err != nil {
 			return false
 		}
-		l.opened, l.resting = true, make(map[uint64]*list.Element)
+		l.opened, l.resting = true, make(map[uint64]*serverConn)
 		go l.watch()
 	}
 	l.lastID++
-	if err := l.set.add(c.wire.raw, l.lastID, c.registered); err != nil {
-		return false // it was closed, or the set is full
+	if err := l.set.add(c.fd, l.lastID); err != nil {
+		return false // the set is full
 	}
-	c.registered, c.restID = true, l.lastID
-	l.resting[l.lastID] = l.order.PushBack(&rest{l.lastID, c, until})
-	if l.order.Len() == 1 {
-		l.set.wakeAt(until)
+	c.resting = resting{id: l.lastID, before: l.last}
+	l.resting[c.id] = c
+	if l.last != nil {
+		l.last.after = c
+	} else {
+		l.first = c
+		l.set.wakeAt(c.readBy)
 	}
+	l.last = c
 	switch n := len(l.resting); {
 	case n < l.released/2:
 		l.released = n
 	case n >= l.released+releaseStep:
-		l.released = n
-		if l.release == nil {
-			l.release = time.AfterFunc(releaseDelay, debug.FreeOSMemory)
-		} else {
-			l.release.Reset(releaseDelay)
-		}
+		l.releaseLater(n)
 	}
 	return true
+}
+
+// releaseLater releases memory after a while, for the n connections that rest now.
+func (l *lot) releaseLater(n int) {
+	l.released = n
+	if l.release == nil {
+		l.release = time.AfterFunc(releaseDelay, l.releaseMemory)
+	} else {
+		l.release.Reset(releaseDelay)
+	}
+}
+
+// releaseMemory gives the system the memory that connections have dropped, and once
+// more later if still more rest by then than ever.
+func (l *lot) releaseMemory() {
+	debug.FreeOSMemory()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.resting); n > l.released && !l.closed {
+		l.releaseLater(n)
+	}
 }
 
 // wake has a connection that rests carry on, as if something had come. It does
@@ -86,15 +105,26 @@ func (l *lot) park(c *serverConn, until time.Time) bool {
 func (l *lot) wake(c *serverConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.resting[c.restID]; e != nil && e.Value.(*rest).conn == c {
-		l.remove(e)
-		go c.run()
+	if l.resting[c.id] == c {
+		l.remove(c)
+		go c.wake()
 	}
 }
 
-func (l *lot) remove(e *list.Element) {
-	l.order.Remove(e)
-	delete(l.resting, e.Value.(*rest).id)
+func (l *lot) remove(c *serverConn) {
+	l.set.remove(c.fd)
+	delete(l.resting, c.id)
+	if c.before != nil {
+		c.before.after = c.after
+	} else {
+		l.first = c.after
+	}
+	if c.after != nil {
+		c.after.before = c.before
+	} else {
+		l.last = c.before
+	}
+	c.resting = resting{}
 }
 
 // watch has connections carry on when something has come for them, and ends those
@@ -109,19 +139,19 @@ func (l *lot) watch() {
 			return
 		}
 		for _, id := range ids {
-			if e := l.resting[id]; e != nil {
-				l.remove(e)
-				go e.Value.(*rest).conn.run()
+			if c := l.resting[id]; c != nil {
+				l.remove(c)
+				go c.wake()
 			}
 		}
 		now := time.Now()
-		for e := l.order.Front(); e != nil && !now.Before(e.Value.(*rest).until); e = l.order.Front() {
-			l.remove(e)
-			go e.Value.(*rest).conn.end(errIdle)
+		for c := l.first; c != nil && !now.Before(c.readBy); c = l.first {
+			l.remove(c)
+			go c.expire()
 		}
 		next := time.Time{}
-		if e := l.order.Front(); e != nil {
-			next = e.Value.(*rest).until
+		if l.first != nil {
+			next = l.first.readBy
 		}
 		l.set.wakeAt(next)
 		l.mu.Unlock()
@@ -131,9 +161,9 @@ func (l *lot) watch() {
 // abandon gives all connections their goroutines back: the set has failed, or the
 // server is closed.
 func (l *lot) abandon() {
-	for e := l.order.Front(); e != nil; e = l.order.Front() {
-		l.remove(e)
-		go e.Value.(*rest).conn.run()
+	for c := l.first; c != nil; c = l.first {
+		l.remove(c)
+		go c.wake()
 	}
 	if !l.closed {
 		l.closed = true

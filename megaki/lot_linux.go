@@ -43,24 +43,22 @@ func (s *pollSet) open() error {
 
 func (s *pollSet) close() { s.file.Close() }
 
-// add puts a socket into the set, for one event. known is whether it was in the set
-// before.
-func (s *pollSet) add(socket syscall.RawConn, id uint64, known bool) error {
-	op := syscall.EPOLL_CTL_ADD
-	if known {
-		op = syscall.EPOLL_CTL_MOD
-	}
-	event := syscall.EpollEvent{
+// add puts a descriptor into the set, for one event.
+func (s *pollSet) add(fd int, id uint64) error {
+	return s.change(syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{
 		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT,
 		Fd:     int32(uint32(id)), Pad: int32(uint32(id >> 32)),
-	}
+	})
+}
+
+// remove takes a descriptor out of the set. To close it isn't enough: the set goes on as
+// long as the socket has another descriptor.
+func (s *pollSet) remove(fd int) error { return s.change(syscall.EPOLL_CTL_DEL, fd, nil) }
+
+func (s *pollSet) change(op, fd int, event *syscall.EpollEvent) error {
 	var failed error
-	err := socket.Control(func(fd uintptr) {
-		failed = s.raw.Control(func(set uintptr) {
-			if err := syscall.EpollCtl(int(set), op, int(fd), &event); err != nil {
-				failed = os.NewSyscallError("epoll_ctl", err)
-			}
-		})
+	err := s.raw.Control(func(set uintptr) {
+		failed = os.NewSyscallError("epoll_ctl", syscall.EpollCtl(int(set), op, fd, event))
 	})
 	return errors.Join(err, failed)
 }

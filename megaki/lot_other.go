@@ -4,7 +4,6 @@ package megaki
 
 import (
 	"errors"
-	"syscall"
 	"time"
 )
 
@@ -14,8 +13,9 @@ const canRest = false
 
 type pollSet struct{}
 
-func (s *pollSet) open() error                             { return errors.ErrUnsupported }
-func (s *pollSet) close()                                  {}
-func (s *pollSet) add(syscall.RawConn, uint64, bool) error { return errors.ErrUnsupported }
-func (s *pollSet) wakeAt(time.Time)                        {}
-func (s *pollSet) wait() ([]uint64, error)                 { return nil, errors.ErrUnsupported }
+func (s *pollSet) open() error             { return errors.ErrUnsupported }
+func (s *pollSet) close()                  {}
+func (s *pollSet) add(int, uint64) error   { return errors.ErrUnsupported }
+func (s *pollSet) remove(int) error        { return errors.ErrUnsupported }
+func (s *pollSet) wakeAt(time.Time)        {}
+func (s *pollSet) wait() ([]uint64, error) { return nil, errors.ErrUnsupported }

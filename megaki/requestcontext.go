@@ -24,7 +24,7 @@ type requestContext struct {
 }
 
 func newRequestContext(c *serverConn) *requestContext {
-	return &requestContext{Context: c.ctx, conn: c}
+	return &requestContext{Context: c.srv.ctx, conn: c}
 }
 
 // over is the channel of a context that ends before anybody waits for it.

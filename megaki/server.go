@@ -368,7 +368,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	for c := range s.conns {
 		c.state.Store(connClosed)
-		c.conn.Close()
+		c.socket.close()
 		s.lot.wake(c)
 	}
 	s.mu.Unlock()

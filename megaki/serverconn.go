@@ -41,20 +41,18 @@ var (
 // session.
 type serverConn struct {
 	srv    *Server
-	conn   net.Conn
 	mem    *memoryClient
-	wire   *wire
-	ctx    context.Context
 	remote netip.AddrPort
 	state  atomic.Int32
 	start  time.Time
-	ended  func()    // counts its end; nil before the handshake
-	done   func()    // called when it has ended
-	readBy time.Time // the deadline of reads, as far as it is known
+	ended  func() // counts its end; nil before the handshake
+	done   func() // called when it has ended
 
-	stays      bool   // it can't rest
-	registered bool   // its socket is in the set of the lot
-	restID     uint64 // of its last rest; guarded by the lot
+	socket
+	wire   *wire     // nil while the connection rests
+	readBy time.Time // the deadline of reads, as far as it is known; while it rests, its end
+	resting
+	stays bool // it couldn't rest when it would have
 
 	agreement               // session is nil before the handshake
 	resumed    bool         // the handshake was a resumption
@@ -78,7 +76,7 @@ func newRoundTrip(c *serverConn) *roundTrip {
 }
 
 func newServerConn(s *Server, conn net.Conn) *serverConn {
-	return &serverConn{srv: s, conn: conn, ctx: s.ctx, done: func() {}}
+	return &serverConn{srv: s, socket: socket{conn: conn}, done: func() {}}
 }
 
 // addrPort returns the address of a connection's peer, or the zero value if
@@ -117,22 +115,23 @@ func growStack() {
 
 // run carries messages until the connection ends or rests.
 func (c *serverConn) run() {
-	err := errPanicked // unless the handler leaves the goroutine alone
+	var err error // errPanicked while a handler could end the goroutine
 	defer func() {
 		if err != nil {
 			c.end(err)
 		}
 	}()
-	err = c.guard(c.carry)
-	if err != errRests {
-		return
+	for {
+		err = errPanicked
+		if err = c.guard(c.carry); err != errRests {
+			return
+		}
+		if c.rest() {
+			err = nil
+			return
+		}
+		c.stays = true
 	}
-	if c.srv.lot.park(c, c.readBy.Add(c.srv.idleTimeout()-c.srv.restAfter())) {
-		err = nil
-		return
-	}
-	c.stays, err = true, errPanicked
-	err = c.guard(c.carry)
 }
 
 // guard calls f, and makes a panic of it an error.
@@ -159,7 +158,7 @@ func (c *serverConn) handshake() error {
 	c.start = time.Now()
 	deadline := c.start.Add(c.srv.handshakeTimeout())
 	c.conn.SetDeadline(deadline)
-	ctx, cancel := context.WithDeadline(c.ctx, deadline)
+	ctx, cancel := context.WithDeadline(c.srv.ctx, deadline)
 	defer cancel()
 	// Not before the deadline is set, and not on the goroutine that accepts: the
 	// address may have to be read from the connection, where a proxy sends it.
@@ -199,7 +198,7 @@ func (c *serverConn) end(err error) {
 	if c.session != nil {
 		c.session.close() // first: the client resumes once it sees the connection closed
 	}
-	c.conn.Close()
+	c.socket.close()
 	if c.mem != nil {
 		c.mem.leave()
 	}
@@ -210,12 +209,12 @@ func (c *serverConn) end(err error) {
 func (c *serverConn) logEnd(err error, duration time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case c.state.Load() == connClosed, c.ctx.Err() != nil, errors.Is(err, ErrServerClosed):
+	case c.state.Load() == connClosed, c.srv.ctx.Err() != nil, errors.Is(err, ErrServerClosed):
 		level, err = slog.LevelDebug, ErrServerClosed
 	case errors.Is(err, errClosedByClient), errors.Is(err, errIdle), errors.Is(err, errSpent), errors.Is(err, errHandler), errors.Is(err, errPanicked):
 		level = slog.LevelDebug
 	}
-	c.srv.log().Log(c.ctx, level, "connection ended", "client", c.remote, "reason", err,
+	c.srv.log().Log(c.srv.ctx, level, "connection ended", "client", c.remote, "reason", err,
 		"messages", c.messages.Load(), "duration", duration)
 }
 
@@ -230,8 +229,6 @@ func (c *serverConn) message() error {
 	case errors.Is(err, io.EOF):
 		return errClosedByClient
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.rests():
-		c.session.rest()
-		c.roundTrip = nil
 		return errRests
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errIdle
@@ -243,6 +240,7 @@ func (c *serverConn) message() error {
 	if !c.state.CompareAndSwap(connIdle, connActive) {
 		return ErrServerClosed
 	}
+	c.stays = false
 	now := time.Now()
 	if size, _ := c.session.frameSize(c.wire.buf.b[:c.wire.n]); size != c.wire.n {
 		c.setReadBy(now.Add(c.srv.messageTimeout()))
@@ -277,7 +275,41 @@ func (c *serverConn) message() error {
 
 // rests reports whether the connection rests when no message comes.
 func (c *serverConn) rests() bool {
-	return canRest && !c.stays && c.wire.raw != nil && c.srv.idleTimeout() > 2*c.srv.restAfter()
+	return canRest && !c.stays && c.socket.detaches() && c.srv.idleTimeout() > 2*c.srv.restAfter()
+}
+
+// rest drops what can be made anew, and has the connection rest. It reports whether it
+// does: from then on it isn't the caller's.
+func (c *serverConn) rest() bool {
+	if err := c.socket.detach(); err != nil {
+		return false // it was closed, or there is no descriptor left
+	}
+	c.session.rest()
+	c.roundTrip, c.wire = nil, nil
+	c.readBy = c.readBy.Add(c.srv.idleTimeout() - c.srv.restAfter())
+	if !c.srv.lot.park(c) {
+		c.attach()
+		return false
+	}
+	return true
+}
+
+// attach ends a rest.
+func (c *serverConn) attach() {
+	c.socket.attach()
+	c.wire, c.readBy = newWire(c.conn, c.mem), time.Time{}
+}
+
+// wake carries messages again after a rest.
+func (c *serverConn) wake() {
+	c.attach()
+	c.run()
+}
+
+// expire ends the connection after a rest.
+func (c *serverConn) expire() {
+	c.attach()
+	c.end(errIdle)
 }
 
 // awaitUntil sets the deadline for the first byte of a message. A connection that
@@ -350,6 +382,6 @@ func (c *serverConn) handle() error {
 // closeIfIdle closes the connection unless a message is in flight.
 func (c *serverConn) closeIfIdle() {
 	if c.state.CompareAndSwap(connIdle, connClosed) {
-		c.conn.Close()
+		c.socket.close()
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"mkd/rawio"
 )
 
 // wire reads packets from a connection. It holds a buffer only while bytes of
@@ -36,12 +38,14 @@ type unbuffered interface {
 
 func newWire(conn net.Conn, mem *memoryClient) *wire {
 	w := &wire{conn: conn, mem: mem}
-	// Only the connections of package net: what wraps one may have buffered
-	// bytes, which the socket below doesn't have any more.
+	// Only the connections of packages net and rawio: what wraps one may have
+	// buffered bytes, which the socket below doesn't have any more.
 	switch c := conn.(type) {
 	case *net.TCPConn:
 		w.raw, _ = c.SyscallConn()
 	case *net.UnixConn:
+		w.raw, _ = c.SyscallConn()
+	case *rawio.Conn:
 		w.raw, _ = c.SyscallConn()
 	case unbuffered:
 		w.raw, _ = c.SyscallConn()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 )
 
 // Conn is a socket. Here its calls are those of package net.
@@ -16,6 +17,15 @@ func New(net.Conn) *Conn { return nil }
 
 // TryRead isn't there.
 func (*Conn) TryRead([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// SyscallConn isn't there.
+func (*Conn) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+
+// Detach isn't there.
+func Detach(net.Conn) (fd int, err error) { return -1, errors.ErrUnsupported }
+
+// Attach isn't there, since nothing can be detached.
+func Attach(fd int) *Conn { panic("rawio: no descriptor comes from Detach") }
 
 // Pipe is two pipes. Here its calls are those of package os.
 type Pipe struct{ rd, wr *os.File }

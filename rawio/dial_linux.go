@@ -1,7 +1,6 @@
 package rawio
 
 import (
-	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -19,7 +18,7 @@ func DialUnix(path string) (net.Conn, error) {
 	if errno != 0 {
 		return nil, &net.OpError{Op: "dial", Net: "unix", Addr: unixAddr(path), Err: os.NewSyscallError("connect", errno)}
 	}
-	return New(unixConn{os.NewFile(fd, path)}), nil
+	return New(unixConn{fileConn{os.NewFile(fd, path)}}), nil
 }
 
 // connectUnix returns a connected socket that doesn't block.
@@ -48,20 +47,9 @@ func connectUnix(path string) (fd uintptr, errno syscall.Errno) {
 }
 
 // unixConn is a connection that DialUnix has made.
-type unixConn struct{ *os.File }
+type unixConn struct{ fileConn }
 
 func (unixConn) LocalAddr() net.Addr    { return unixAddr("") }
 func (c unixConn) RemoteAddr() net.Addr { return unixAddr(c.Name()) }
 
 func unixAddr(name string) *net.UnixAddr { return &net.UnixAddr{Name: name, Net: "unix"} }
-
-// CloseWrite ends what is written.
-func (c unixConn) CloseWrite() error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = raw.Control(func(fd uintptr) { failed = os.NewSyscallError("shutdown", syscall.Shutdown(int(fd), syscall.SHUT_WR)) })
-	return errors.Join(err, failed)
-}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mkd/rawio"
 )
 
@@ -73,6 +75,27 @@ func (c *conn) Close() error {
 		c.slot.release()
 	}
 	return err
+}
+
+// Detach closes the connection here, and returns a descriptor of it that is the
+// caller's: what package megaki does with a connection that rests. The connection counts
+// until closed is called, once; it may be nil.
+func (c *conn) Detach() (fd int, closed func(), err error) {
+	if err := c.ready(); err != nil {
+		return -1, nil, err
+	}
+	fd, err = rawio.Detach(c.tcp)
+	if err != nil {
+		return -1, nil, err
+	}
+	if c.closed.Swap(true) { // meanwhile
+		unix.Close(fd)
+		return -1, nil, net.ErrClosed
+	}
+	if c.slot == nil {
+		return fd, nil, nil
+	}
+	return fd, c.slot.release, nil
 }
 
 func (c *conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
