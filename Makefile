@@ -90,10 +90,11 @@ test: ## install what the tests need, then run lint and all tests with -race
 	wait $$lint || { echo 'staticcheck found faults: see above'; exit 1; }; exit $$tests
 	$(GO) test -vet=off -race -tags openssl -count=1 ./megaki/privatekey ./megaki/cbc ./proxy/keys
 
-test-long: ## install what they need, then run lint, the tests that take minutes (TestLong...), and fuzz tests by coverage
+test-long: ## install what they need, then run lint, the tests that take minutes (TestLong...), each benchmark once, and fuzz tests by coverage
 	@.ci/install $(LONG_NEEDS)
 	@$(MAKE) --no-print-directory lint
 	$(GO) test -vet=off -tags long -run '^TestLong' -count=1 -timeout $(LONGTIME) ./...
+	$(GO) test -vet=off -tags long -run '^$$' -bench . -benchtime 1x $$(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's#^#./#')
 	@$(MAKE) --no-print-directory fuzz
 
 wordpress: ## install WordPress and MariaDB for the long tests, without starting services

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"text/template"
@@ -140,6 +141,17 @@ func (p *park) start(ctx context.Context, at string, args ...string) (pid int, e
 	}
 }
 
+// restart stops a server, and starts it anew.
+func (p *park) restart(ctx context.Context, pid *int, at string) (err error) {
+	i := slices.IndexFunc(p.procs, func(c *exec.Cmd) bool { return c.Process.Pid == *pid })
+	old := p.procs[i]
+	p.procs = slices.Delete(p.procs, i, i+1)
+	old.Process.Signal(syscall.SIGTERM)
+	old.Wait()
+	*pid, err = p.start(ctx, at, old.Args...)
+	return err
+}
+
 // stop stops all servers.
 func (p *park) stop() {
 	for _, cmd := range p.procs {
@@ -178,7 +190,7 @@ http { access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
   server { listen 127.0.0.1:{{.Upstream}}; location / { default_type text/plain; return 200 "{{.Body}}"; } } }
 `,
 		"nginx.conf": `daemon off; worker_processes 2; pid nginx.pid; error_log stderr crit;{{if .User}} user {{.User}};{{end}}
-events { worker_connections 4096; }
+events { worker_connections 16384; }
 http {
   access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; sendfile on; tcp_nopush on;
   upstream app { server 127.0.0.1:{{.Upstream}}; keepalive 64; keepalive_requests 1000000000; }
@@ -228,7 +240,7 @@ catch_workers_output = no
 backends:
   app: {http: {upstreams: [{url: "http://127.0.0.1:{{.Upstream}}"}], idle_timeout: 10m}}
   fpm: {fastcgi: {addresses: ["unix:{{.Dir}}/fpm.sock"], root: public, try: [/index.php]}}
-  raw: {php: {script: raw.php, workers: {min: 4, max: 4}, max_requests: 0}}
+  raw: {php: {script: raw.php, workers: {min: 4, max: 4}, max_requests: 0, queue: 20000}}
   worker: {php: {script: http.php, workers: {min: 4, max: 4}, max_requests: 0}}
   files: {files: {root: public}}
 routes:
@@ -303,7 +315,7 @@ func (p *park) lines() []*line {
 			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, false)}, {name: "nginx, TLS 1.3", pids: nginx, dial: connectTLS(nginxTLS, "/")}}},
 		{"resumption", []*contender{
 			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, true)}, {name: "bare accept in Go", pids: []int{p.accept}, dial: connectOnly(p.Accept)}}},
-		{"raw message, in a crowd", []*contender{raw(1000, bodySize), raw(10, bodySize)}},
+		{"raw message, in a crowd", []*contender{raw(1000, bodySize), raw(10, bodySize), raw(10000, bodySize)}},
 		{"raw message, by size", []*contender{raw(8, 1<<20), raw(8, bodySize), raw(8, 1<<10), raw(8, 64<<10)}},
 	}
 }

@@ -30,35 +30,47 @@ func (p *park) reports() []*report {
 // settle is how long idle connections are left alone before their memory counts.
 const settle = 10 * time.Second
 
-// memory prints how much more resident memory idle connections take, sessions of mkd and TLS
-// connections of nginx: what each takes beyond the first ones, which bring in code and data
-// that all share.
+// memory prints the resident memory of servers that were just started, and with idle
+// connections that each had a request: sessions of mkd, TLS connections of nginx.
 func (p *park) memory(ctx context.Context, o *options, out io.Writer) error {
 	nginxTLS := fmt.Sprintf("127.0.0.1:%d", p.NginxTLS)
-	servers := []*contender{
-		{name: "mkd, Megaki", pids: []int{p.mkd}, dial: overMegaki(p.MkdMegaki, p.key, request("/"))},
-		{name: "nginx, HTTPS", pids: []int{p.nginx}, dial: overHTTP(nginxTLS, "/", tlsConfig)},
-	}
-	const first, all = 2000, 8000
-	for _, c := range servers {
+	for _, s := range []struct {
+		name, at string
+		pid      *int
+		dial     func(context.Context) (func() error, func(), error)
+	}{
+		{"mkd, Megaki", p.MkdMegaki, &p.mkd, overMegaki(p.MkdMegaki, p.key, request("/"))},
+		{"nginx, HTTPS", nginxTLS, &p.nginx, overHTTP(nginxTLS, "/", tlsConfig)},
+	} {
+		if err := p.restart(ctx, s.pid, s.at); err != nil {
+			return err
+		}
+		none, err := resident([]int{*s.pid})
+		if err != nil {
+			return err
+		}
+		c := &contender{name: s.name, dial: s.dial}
+		counts := []int{1000, 10000}
 		var memory []int64
-		for _, n := range []int{first, all} {
-			if err := c.connect(ctx, n); err != nil {
+		for _, n := range counts {
+			if err := c.connect(ctx, n-len(c.asks)); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
 			select {
 			case <-time.After(settle):
 			case <-ctx.Done():
 			}
-			now, err := resident(c.pids)
-			c.close()
+			now, err := resident([]int{*s.pid})
 			if err != nil {
 				return err
 			}
 			memory = append(memory, now)
 		}
-		fmt.Fprintf(out, "  %-12s  %d more than %d connections  %5.1f KB each\n", c.name, all-first, first,
-			float64(memory[1]-memory[0])/1024/(all-first))
+		c.close()
+		const mb = 1 << 20
+		fmt.Fprintf(out, "  %-12s  %5.1f MB with none  %5.1f MB with %d  %5.1f MB with %d, %4.1f KB each\n", s.name,
+			float64(none)/mb, float64(memory[0])/mb, counts[0], float64(memory[1])/mb, counts[1],
+			float64(memory[1]-none)/1024/float64(counts[1]))
 	}
 	return nil
 }

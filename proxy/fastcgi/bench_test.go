@@ -54,7 +54,8 @@ func rawRoundTrip(b *testing.B, address string, c net.Conn, br *bufio.Reader, re
 // two take turns. It reports medians, and their ratio.
 func compare(b *testing.B, tr *Transport, keep int, request func() *http.Request) {
 	tr.KeepAlive = keep
-	sample := &roundTrip{t: tr, r: request()}
+	r := request()
+	sample := &roundTrip{t: tr, r: r, call: tr.Call(r)}
 	sample.Begin(sample.r)
 	if err := sample.prepare(); err != nil {
 		b.Fatal(err)
