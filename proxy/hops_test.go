@@ -186,7 +186,7 @@ routes:
 			way: "An HTTPS request to an HTTP server",
 			states: []state{
 				{connect("tls"), "listener.(*httpsListener).serve"},
-				{https, "upstream.(*Transport).Do"},
+				{https, "upstream.(*Transport).DoFor"},
 				{httpBegins, "forward.(*Forwarder).deliver"},
 			},
 			end: httpProceeds,
