@@ -318,16 +318,22 @@ func (b messageOrigin) Send(r *request.Request, out *http.Request, header http.H
 	if out.Body != nil {
 		call.More = out.Body
 	}
-	message := &limitedBuffer{limit: maxVerbatim}
-	if err := b.do(out.Context(), r, call, message); err != nil {
+	message := b.spool.Keep(r)
+	err = b.do(out.Context(), r, call, &limitedWriter{w: message, limit: maxVerbatim})
+	if err != nil {
+		message.Close()
 		return nil, err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(&message.Buffer), out)
+	resp, err := http.ReadResponse(bufio.NewReader(message.Reader()), out)
 	if err != nil {
+		message.Close()
 		return nil, fmt.Errorf("the script's response isn't an HTTP response: %w", err)
 	}
 	maps.Copy(header, resp.Header)
-	resp.Header = header
+	resp.Header, resp.Body = header, struct {
+		io.Reader
+		io.Closer
+	}{resp.Body, message}
 	return resp, nil
 }
 
@@ -343,15 +349,17 @@ func headOf(r *http.Request) []byte {
 	return m.Bytes()
 }
 
-// limitedBuffer is a buffer that takes so many bytes.
-type limitedBuffer struct {
-	bytes.Buffer
-	limit int
+// limitedWriter takes so many bytes.
+type limitedWriter struct {
+	w           io.Writer
+	size, limit int
 }
 
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.limit {
-		return 0, &megaki.TooLongError{Length: int64(b.Len() + len(p)), Limit: b.limit}
+func (l *limitedWriter) Write(p []byte) (int, error) {
+	if size := l.size + len(p); size > l.limit {
+		return 0, &megaki.TooLongError{Length: int64(size), Limit: l.limit}
 	}
-	return b.Buffer.Write(p)
+	n, err := l.w.Write(p)
+	l.size += n
+	return n, err
 }
