@@ -41,9 +41,9 @@ func (c *Clients) Identify(r *request.Request) error {
 		}
 	}
 	session, key := h["X-Megaki-Session"], h["X-Megaki-Key"]
-	DropHopByHop(h) // after it: a client's Connection could name fields of the proxies
+	dropOptions(h) // after it: a client's Connection could name fields of the proxies
 	for name := range h {
-		if name == "Proxy" || strings.HasPrefix(name, clientCertPrefix) || name == "Http2-Settings" || httptoken.Ambiguous(name) || !trusted && c.forgeable(name) {
+		if hopByHop(name) || name == "Proxy" || strings.HasPrefix(name, clientCertPrefix) || name == "Http2-Settings" || httptoken.Ambiguous(name) || !trusted && c.forgeable(name) {
 			delete(h, name)
 		}
 	}

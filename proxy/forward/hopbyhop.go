@@ -10,7 +10,7 @@ import (
 // 7.6.1), or is treated so by older software.
 func hopByHop(name string) bool {
 	switch name {
-	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+	case "Close", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
 		return true
 	}
 	return false
@@ -19,16 +19,24 @@ func hopByHop(name string) bool {
 // DropHopByHop removes the fields that aren't for the next hop, and those that
 // Connection names.
 func DropHopByHop(h http.Header) {
-	for _, line := range h["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = textproto.TrimString(name); name != "" {
-				h.Del(name)
-			}
-		}
-	}
+	dropOptions(h)
 	for name := range h {
 		if hopByHop(name) {
 			delete(h, name)
+		}
+	}
+}
+
+// dropOptions removes the fields that Connection names, but for those that hopByHop
+// reports, of which are most.
+func dropOptions(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			switch name = textproto.TrimString(name); {
+			case name == "", strings.EqualFold(name, "keep-alive"), strings.EqualFold(name, "close"):
+			default:
+				h.Del(name)
+			}
 		}
 	}
 }

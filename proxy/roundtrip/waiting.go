@@ -56,7 +56,9 @@ func (t *Trip) Until() time.Time { return t.until }
 func (t *Trip) Late(now time.Time) bool { return !t.until.IsZero() && !now.Before(t.until) }
 
 // Ended reports whether the context has ended, or is about to.
-func (t *Trip) Ended() bool { return t.ctx.Err() != nil || t.Late(time.Now()) }
+func (t *Trip) Ended() bool {
+	return t.ctx.Err() != nil || !t.until.IsZero() && t.Late(time.Now())
+}
 
 // Cause returns why the context has ended. It may be about to.
 func (t *Trip) Cause() error {
