@@ -82,7 +82,9 @@ type Route struct {
 	AccessLog bool `yaml:"access_log" default:"true"`
 
 	// How many requests of the route may be in flight at once; more get 503. With it
-	// slow pages, as reports, don't take all workers of a backend. 0: no limit.
+	// slow pages, as reports, don't take all workers of a backend. While more than 75 % of
+	// them are in flight, one client may have at most three times as many as are still
+	// free. 0: no limit.
 	MaxInFlight int `yaml:"max_in_flight" default:"0" range:"0..1000000"`
 
 	// With `required`, a client needs a certificate, which the `client_auth` of the

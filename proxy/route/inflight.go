@@ -2,27 +2,33 @@ package route
 
 import (
 	"errors"
-	"sync/atomic"
+	"net/netip"
 
 	"mkd/proxy/request"
+	"mkd/share"
 )
 
-// inFlight is the max_in_flight of a route.
-type inFlight struct {
-	most int64
-	n    atomic.Int64
-}
+// inFlight is the max_in_flight of a route, of which each client has its share.
+type inFlight struct{ requests *share.Pool }
 
-var errInFlight = errors.New("the route has max_in_flight requests in flight")
+func newInFlight(most int) *inFlight { return &inFlight{share.NewPool(int64(most), 0)} }
+
+var errInFlight = errors.New("the route has max_in_flight requests in flight, or this client's share of them")
 
 // take counts a request until release, and returns an error of kind Busy if there
 // are too many.
-func (l *inFlight) take() error {
-	if l.n.Add(1) > l.most {
-		l.release()
-		return &request.Error{Kind: request.Busy, Err: errInFlight}
+func (l *inFlight) take(r *request.Request) (release func(), err error) {
+	addr := r.Client.Addr()
+	if r.Exempt {
+		addr = netip.Addr{}
 	}
-	return nil
+	c := l.requests.Join(addr)
+	if !c.Take(1, 0) {
+		c.Leave()
+		return nil, &request.Error{Kind: request.Busy, Err: errInFlight}
+	}
+	return func() {
+		c.Give(1)
+		c.Leave()
+	}, nil
 }
-
-func (l *inFlight) release() { l.n.Add(-1) }

@@ -129,7 +129,7 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 		r.limits = append(r.limits, b.old.takeLimit(c, outer))
 	}
 	if c.MaxInFlight > 0 {
-		r.inFlight = append(r.inFlight, &inFlight{most: int64(c.MaxInFlight)})
+		r.inFlight = append(r.inFlight, newInFlight(c.MaxInFlight))
 	}
 	switch {
 	case c.Redirect != nil:
@@ -236,10 +236,11 @@ func (rt *route) serve(w request.Response, r *request.Request) error {
 		}
 	}
 	for _, l := range rt.inFlight {
-		if err := l.take(); err != nil {
+		release, err := l.take(r)
+		if err != nil {
 			return err
 		}
-		defer l.release()
+		defer release()
 	}
 	if r.Raw {
 		rt.raw.make(r)
