@@ -36,6 +36,7 @@ type State struct {
 	secret   [32]byte // of the cache
 	cache    cache
 	checks   singleflight.Group // of passwords
+	relayed  *share.Pool        // bytes of the responses of auth servers that clients get
 
 	mu   sync.Mutex
 	keys map[string]*fetchedKeys // by URL; those of earlier configurations too
@@ -43,7 +44,7 @@ type State struct {
 
 // NewState returns the state of a daemon's guards.
 func NewState(logf func(format string, args ...any)) *State {
-	s := &State{Logf: logf, hashing: newSlots()}
+	s := &State{Logf: logf, hashing: newSlots(), relayed: share.NewPool(maxRelayed, 0)}
 	rand.Read(s.secret[:]) // never fails
 	return s
 }
@@ -74,7 +75,7 @@ func New(c *config.Auth, s *State, at func(key string) string) (Guard, error) {
 		g, err = newBasic(c.Basic, s)
 	case c.Forward != nil:
 		key = "forward"
-		g, err = newForward(c.Forward)
+		g, err = newForward(c.Forward, s)
 	case c.JWT != nil:
 		key = "jwt.key"
 		g, err = newJWT(c.JWT, s)

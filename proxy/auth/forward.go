@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -16,22 +17,27 @@ import (
 	"mkd/proxy/request"
 )
 
-// maxAuthBody is the longest response of the server that reaches a client, in bytes.
-const maxAuthBody = 1 << 20
+// Bounds of the responses of the server that reach clients, in bytes: of one, and of all that
+// are in memory, of which each client has its share.
+const (
+	maxAuthBody = 1 << 20
+	maxRelayed  = 256 << 20
+)
 
 // forwarded asks a server about each request.
 type forwarded struct {
+	state  *State
 	url    *url.URL
 	copied []string // fields, in their canonical form
 	client *http.Client
 }
 
-func newForward(c *config.ForwardAuth) (*forwarded, error) {
+func newForward(c *config.ForwardAuth, s *State) (*forwarded, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
 		return nil, err
 	}
-	f := &forwarded{url: u}
+	f := &forwarded{state: s, url: u}
 	for _, name := range c.Copy {
 		f.copied = append(f.copied, http.CanonicalHeaderKey(name))
 	}
@@ -77,7 +83,7 @@ func (f *forwarded) Check(w request.Response, r *request.Request) (bool, error) 
 	case code < 200: // which can't end a request: the client would get an empty 200
 		return false, request.Errorf(request.Down, "the auth server's response has the status %d", code)
 	case code > 299:
-		return false, relay(w, resp)
+		return false, f.relay(w, r, resp)
 	}
 	io.CopyN(io.Discard, resp.Body, 16<<10) // so that the connection can be used again
 	for _, name := range f.copied {
@@ -123,8 +129,24 @@ func (f *forwarded) question(r *request.Request) *http.Request {
 	return q.WithContext(r.Context())
 }
 
-// relay writes the server's response to the client.
-func relay(w request.Response, resp *http.Response) error {
+var errRelayed = errors.New("responses of the auth server wait for clients, or for this one, in all the memory that they may take")
+
+// relay writes the server's response to the client, which may take its time.
+func (f *forwarded) relay(w request.Response, r *request.Request, resp *http.Response) error {
+	size := resp.ContentLength
+	if size < 0 || size > maxAuthBody {
+		size = maxAuthBody
+	}
+	addr := r.Client.Addr()
+	if r.Exempt {
+		addr = netip.Addr{}
+	}
+	client := f.state.relayed.Join(addr)
+	defer client.Leave()
+	if !client.Take(size, 0) {
+		return &request.Error{Kind: request.Busy, Err: errRelayed}
+	}
+	defer client.Give(size)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAuthBody+1))
 	if err != nil {
 		return request.Errorf(request.Down, "reading the auth server's response: %w", err)
