@@ -283,7 +283,7 @@ func (l *Listener) Serve() error {
 // ServeConn serves a connection, on a goroutine of its own.
 func (l *Listener) ServeConn(c net.Conn) {
 	s := l.begin()
-	done := sync.OnceFunc(func() { l.done(s) })
+	done := func() { l.done(s) }
 	go func() {
 		if !s.serve(c, done) {
 			done()

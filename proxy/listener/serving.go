@@ -10,7 +10,7 @@ import (
 // server serves the connections of a listener by the settings of one configuration.
 type server interface {
 	// serve serves a connection and closes it, or hands it over to somebody who calls
-	// done in the end and returns true.
+	// done once in the end, and returns true.
 	serve(c net.Conn, done func()) (handedOver bool)
 	// drain closes each connection after its next response.
 	drain()
