@@ -86,3 +86,32 @@ func TestDetachWithoutDescriptors(t *testing.T) {
 }
 
 type fakeConn struct{ net.Conn }
+
+// BenchmarkDetach detaches a socket and attaches it again. It reports the CPU time, too.
+func BenchmarkDetach(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	cpuTime := func() int64 {
+		var u syscall.Rusage
+		syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	began := cpuTime()
+	for b.Loop() {
+		fd, err := Detach(c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c = Attach(fd)
+	}
+	b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
+	c.Close()
+}

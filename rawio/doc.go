@@ -1,5 +1,6 @@
 // Package rawio reads and writes sockets and pipes, and connects to unix sockets, by raw
-// system calls.
+// system calls. It also makes a bare descriptor of a connection that nobody uses for a
+// while, and a connection of that again.
 //
 // Package net makes a system call that Go's scheduler knows of, so that other
 // goroutines can run if the call blocks: the scheduler's monitor wakes up, and may

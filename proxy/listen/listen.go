@@ -77,7 +77,7 @@ type Options struct {
 //
 // Accept returns a *net.TCPConn, unless the connection comes from one of the
 // networks of ProxyProtocol or counts for one of the bounds. Then it returns a
-// net.Conn that has CloseWrite, ReadFrom and SyscallConn as well.
+// net.Conn that has CloseWrite, ReadFrom, SyscallConn and Detach as well.
 func Listen(o Options) (*Listener, error) {
 	if err := o.check(); err != nil {
 		return nil, err
