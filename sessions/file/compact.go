@@ -32,7 +32,7 @@ func compact(path string, wait time.Duration) (err error) {
 		return err
 	}
 	defer func() {
-		if errors.As(err, new(*damage)) {
+		if errors.As(err, new(*damageError)) {
 			go closeDamaged(old)
 		} else {
 			old.Close()

@@ -14,19 +14,19 @@ func using(path string, f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if v := recover(); v != nil {
-			err = &damage{path, v}
+			err = &damageError{path, v}
 		}
 	}()
 	return f()
 }
 
-// damage is what bbolt has panicked with.
-type damage struct {
+// damageError is what bbolt has panicked with.
+type damageError struct {
 	path string
 	what any
 }
 
-func (d *damage) Error() string {
+func (d *damageError) Error() string {
 	return fmt.Sprintf("the session file %s is damaged: %v; move it away, and sessions begin anew", d.path, d.what)
 }
 
@@ -37,7 +37,7 @@ func (s *Store) use(f func(db *bolt.DB) error) error {
 		return s.absent()
 	}
 	err := using(s.opts.Path, func() error { return f(db) })
-	if d, ok := err.(*damage); ok && s.db.CompareAndSwap(db, nil) {
+	if d, ok := err.(*damageError); ok && s.db.CompareAndSwap(db, nil) {
 		s.damage.Store(d)
 		s.opts.Logger.Error("sessions can't be resumed until mkd is restarted", "error", d)
 		go closeDamaged(db)

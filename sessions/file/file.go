@@ -55,7 +55,7 @@ type Store struct {
 	len  atomic.Int64
 	bad  atomic.Uint64
 
-	damage atomic.Pointer[damage] // nil: none was met
+	damage atomic.Pointer[damageError] // nil: none was met
 
 	clients *clients // belongs to Open and then to the writer
 	used    *used
@@ -133,7 +133,7 @@ func (s *Store) open(wait time.Duration) error {
 			return err
 		})
 	})
-	if _, damaged := err.(*damage); damaged {
+	if _, damaged := err.(*damageError); damaged {
 		go closeDamaged(db)
 		return err
 	}
@@ -167,7 +167,7 @@ func openFile(path string, wait time.Duration) (db *bolt.DB, err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: wait, FreelistType: bolt.FreelistMapType})
 		return err
 	})
-	if _, damaged := err.(*damage); damaged {
+	if _, damaged := err.(*damageError); damaged {
 		return nil, err
 	}
 	switch {
