@@ -100,6 +100,20 @@ func (p *Pool) Join(addr netip.Addr) *Client {
 	return c
 }
 
+// TakeFor takes n units for the client at an address, see Join, until release is called.
+// It reports false if the client didn't get them.
+func (p *Pool) TakeFor(addr netip.Addr, n int64) (release func(), ok bool) {
+	c := p.Join(addr)
+	if !c.Take(n, 0) {
+		c.Leave()
+		return nil, false
+	}
+	return func() {
+		c.Give(n)
+		c.Leave()
+	}, true
+}
+
 // Clients returns the number of clients that have joined and are not exempt.
 func (p *Pool) Clients() int {
 	p.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -137,16 +136,11 @@ func (f *forwarded) relay(w request.Response, r *request.Request, resp *http.Res
 	if size < 0 || size > maxAuthBody {
 		size = maxAuthBody
 	}
-	addr := r.Client.Addr()
-	if r.Exempt {
-		addr = netip.Addr{}
-	}
-	client := f.state.relayed.Join(addr)
-	defer client.Leave()
-	if !client.Take(size, 0) {
+	release, ok := f.state.relayed.TakeFor(r.Counted(), size)
+	if !ok {
 		return &request.Error{Kind: request.Busy, Err: errRelayed}
 	}
-	defer client.Give(size)
+	defer release()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAuthBody+1))
 	if err != nil {
 		return request.Errorf(request.Down, "reading the auth server's response: %w", err)

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/netip"
 	"syscall"
 
 	"mkd/config"
@@ -241,7 +240,7 @@ func (b *phpBackend) serveHTTP(w request.Response, r *request.Request) error {
 		Key:        r.Key,
 		Route:      r.Record.Route,
 		RequestID:  r.ID(),
-		Client:     queueClient(r),
+		Client:     share.Network(r.Counted()),
 		RequestURI: r.AskedURI(),
 	}
 	if r.Session != nil {
@@ -270,15 +269,6 @@ func (f *formBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// queueClient returns the client whose turn a request waits for in the queue. The
-// requests of a client that is exempt count as those of different clients.
-func queueClient(r *request.Request) netip.Prefix {
-	if r.Exempt {
-		return netip.Prefix{}
-	}
-	return share.Network(r.Client.Addr())
-}
-
 // do sends a call, and records who had it.
 func (b *phpBackend) do(ctx context.Context, r *request.Request, c *php.Call, w io.Writer) error {
 	err := b.pool.Do(ctx, c, w)
@@ -288,7 +278,7 @@ func (b *phpBackend) do(ctx context.Context, r *request.Request, c *php.Call, w 
 
 // call makes a call of a message.
 func (b *phpBackend) call(r *request.Request, message []byte) *php.Call {
-	c := &php.Call{ClientAddr: r.Client, Route: r.Record.Route, RequestID: r.ID(), Client: queueClient(r), Body: message}
+	c := &php.Call{ClientAddr: r.Client, Route: r.Record.Route, RequestID: r.ID(), Client: share.Network(r.Counted()), Body: message}
 	if !r.Raw {
 		c.Method, c.Path = r.Method, r.Path
 	}

@@ -9,6 +9,7 @@ import (
 
 	"mkd/proxy/request"
 	"mkd/proxy/roundtrip"
+	"mkd/share"
 )
 
 func proxyVersion(s string) byte {
@@ -28,13 +29,13 @@ func (s *server) send(r *request.Request, out *http.Request, h http.Header, e ro
 	case s.http2 != nil:
 		return s.http2.Do(out, h, e)
 	case s.proxy == 0:
-		return s.DoFor(queueClient(r), nil, out, h, e)
+		return s.DoFor(share.Network(r.Counted()), nil, out, h, e)
 	}
 	header, err := proxyHeader(s.proxy, r.Client, r.Local)
 	if err != nil {
 		return nil, err
 	}
-	return s.DoFor(queueClient(r), header, out, h, e)
+	return s.DoFor(share.Network(r.Counted()), header, out, h, e)
 }
 
 // RoundTrip implements http.RoundTripper for requests of mkd itself.

@@ -180,19 +180,6 @@ func (d *demand) evict() bool {
 	return victim != ""
 }
 
-// takeOne takes one of a pool for a client, until release.
-func takeOne(p *share.Pool, client netip.Addr) (release func(), err error) {
-	c := p.Join(client)
-	if !c.Take(1, 0) {
-		c.Leave()
-		return nil, errBusy
-	}
-	return func() {
-		c.Give(1)
-		c.Leave()
-	}, nil
-}
-
 // obtain has a name allowed, and its certificate loaded or issued.
 func (d *demand) obtain(ctx context.Context, name string, client netip.Addr) error {
 	if err := d.allowed(ctx, name, client); err != nil {
@@ -201,16 +188,16 @@ func (d *demand) obtain(ctx context.Context, name string, client netip.Addr) err
 		}
 		return err
 	}
-	release, err := takeOne(d.obtaining, client)
-	if err != nil {
-		return err
+	release, ok := d.obtaining.TakeFor(client, 1)
+	if !ok {
+		return errBusy
 	}
 	defer release()
 	attempts := 0
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &attempts)
 	ctx, cancel := context.WithTimeout(ctx, obtainTimeout)
 	defer cancel()
-	err = d.source.manage.ManageSync(ctx, []string{name})
+	err := d.source.manage.ManageSync(ctx, []string{name})
 	switch {
 	case errors.Is(err, errLimit):
 		d.source.log.Sugar().Warnw("no certificate is obtained on demand: the limit of an hour is reached", "host", name)
@@ -222,9 +209,9 @@ func (d *demand) obtain(ctx context.Context, name string, client netip.Addr) err
 
 // allowed asks for a client whether a name may have a certificate.
 func (d *demand) allowed(ctx context.Context, name string, client netip.Addr) error {
-	release, err := takeOne(d.asking, client)
-	if err != nil {
-		return err
+	release, ok := d.asking.TakeFor(client, 1)
+	if !ok {
+		return errBusy
 	}
 	defer release()
 	u := *d.ask

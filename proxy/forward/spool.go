@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -62,12 +61,7 @@ func (s *Spool) Configure(c *config.Spool) {
 func (s *Spool) InUse() (all, memory int64) { return s.bytes.InUse(), s.held.Load() }
 
 // join returns the client that a request counts for. The caller calls Leave.
-func (s *Spool) join(r *request.Request) *share.Client {
-	if r.Exempt {
-		return s.bytes.Join(netip.Addr{})
-	}
-	return s.bytes.Join(r.Client.Addr())
-}
+func (s *Spool) join(r *request.Request) *share.Client { return s.bytes.Join(r.Counted()) }
 
 // takeMemory takes n bytes of memory, if there are so many.
 func (s *Spool) takeMemory(n int) bool {

@@ -149,6 +149,15 @@ func (r *Request) SetField(name, value string) {
 	r.Header[name] = r.values[r.set-1 : r.set : r.set]
 }
 
+// Counted returns the address that the request counts for where clients have shares, see
+// package share: the client's, or none if the client is exempt.
+func (r *Request) Counted() netip.Addr {
+	if r.Exempt {
+		return netip.Addr{}
+	}
+	return r.Client.Addr()
+}
+
 // RemoteAddress returns the address of the other end of the connection as text.
 func (r *Request) RemoteAddress() string {
 	if addr := r.Remote.Addr(); r.remote.addr != addr {

@@ -2,7 +2,6 @@ package route
 
 import (
 	"errors"
-	"net/netip"
 
 	"mkd/proxy/request"
 	"mkd/share"
@@ -18,17 +17,9 @@ var errInFlight = errors.New("the route has max_in_flight requests in flight, or
 // take counts a request until release, and returns an error of kind Busy if there
 // are too many.
 func (l *inFlight) take(r *request.Request) (release func(), err error) {
-	addr := r.Client.Addr()
-	if r.Exempt {
-		addr = netip.Addr{}
-	}
-	c := l.requests.Join(addr)
-	if !c.Take(1, 0) {
-		c.Leave()
+	release, ok := l.requests.TakeFor(r.Counted(), 1)
+	if !ok {
 		return nil, &request.Error{Kind: request.Busy, Err: errInFlight}
 	}
-	return func() {
-		c.Give(1)
-		c.Leave()
-	}, nil
+	return release, nil
 }

@@ -187,12 +187,9 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-// TestQueue checks the limit of connections, and the order in which it lets
-// requests through.
-func TestQueue(t *testing.T) {
-	fakeserver.NoLeaks(t)
-	next := make(chan string)
-	tr, s := serve(t, func(f *fakeConn) {
+// bodiesTo is a server that sends the body of each request to next before it responds.
+func bodiesTo(next chan<- string) func(*fakeConn) {
+	return func(f *fakeConn) {
 		for {
 			r, err := f.read()
 			if err != nil {
@@ -201,7 +198,15 @@ func TestQueue(t *testing.T) {
 			next <- r.body
 			f.say(ok)
 		}
-	})
+	}
+}
+
+// TestQueue checks the limit of connections, and the order in which it lets
+// requests through.
+func TestQueue(t *testing.T) {
+	fakeserver.NoLeaks(t)
+	next := make(chan string)
+	tr, s := serve(t, bodiesTo(next))
 	tr.MaxConnections, tr.Queue = 1, 3
 	var all sync.WaitGroup
 	for i := range 4 {
@@ -239,16 +244,7 @@ func TestQueue(t *testing.T) {
 func TestQueueTurns(t *testing.T) {
 	fakeserver.NoLeaks(t)
 	next := make(chan string)
-	tr, _ := serve(t, func(f *fakeConn) {
-		for {
-			r, err := f.read()
-			if err != nil {
-				return
-			}
-			next <- r.body
-			f.say(ok)
-		}
-	})
+	tr, _ := serve(t, bodiesTo(next))
 	tr.MaxConnections, tr.Queue = 1, 3
 	greedy, modest := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
 	var all sync.WaitGroup
