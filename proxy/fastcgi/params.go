@@ -191,9 +191,9 @@ type Constant struct {
 	pairs []byte // all of them, encoded
 }
 
-// NewConstant returns parameters that are added to each request, in their order. Where
+// newConstant returns parameters that are added to each request, in their order. Where
 // a script has one of the same name, that of the Constant counts.
-func NewConstant(list ...Param) (*Constant, error) {
+func newConstant(list ...Param) (*Constant, error) {
 	c := &Constant{list: list}
 	for _, p := range list {
 		if err := p.check(); err != nil {

@@ -43,7 +43,7 @@ func SiteConstant(env ...Param) (*Constant, error) {
 	all = slices.DeleteFunc(all, func(p Param) bool {
 		return slices.ContainsFunc(env, func(e Param) bool { return e.Name == p.Name })
 	})
-	return NewConstant(append(all, env...)...)
+	return newConstant(append(all, env...)...)
 }
 
 // noEnv is the default of Script.Constant.
