@@ -29,9 +29,9 @@ func request(target string) []byte {
 		"Cookie: session=0123456789abcdef0123456789abcdef\r\n\r\n", target)
 }
 
-// overHTTP makes requests on a connection that is kept. The client costs little:
-// it parses the first response, and expects all others to be as long.
-func overHTTP(address, target string, secure *tls.Config) func(context.Context) (func() error, func(), error) {
+// overHTTP makes requests on a connection that is kept, and wants all of a body. The client
+// costs little: it parses the first response, and expects all others to be as long.
+func overHTTP(address, target string, secure *tls.Config, body string) func(context.Context) (func() error, func(), error) {
 	say := request(target)
 	return func(ctx context.Context) (func() error, func(), error) {
 		var d net.Dialer
@@ -60,8 +60,12 @@ func overHTTP(address, target string, secure *tls.Config) func(context.Context) 
 			if resp.StatusCode != http.StatusOK {
 				return fmt.Errorf("GET %s: %s", target, resp.Status)
 			}
-			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			got, err := io.ReadAll(resp.Body)
+			if err != nil {
 				return err
+			}
+			if string(got) != body {
+				return fmt.Errorf("GET %s at %s: a body of %d bytes, which isn't the one of %d that is measured", target, address, len(got), len(body))
 			}
 			size = counted.n - br.Buffered()
 			return nil
@@ -97,14 +101,16 @@ func megakiConfig(key string) (megaki.Config, error) {
 
 var clientKey = sync.OnceValues(megaki.GenerateKey)
 
-// overMegaki sends a message in a session of its own.
-func overMegaki(address, key string, message []byte) func(context.Context) (func() error, func(), error) {
+// overMegaki sends a message in a session of its own, and wants a response that ends with
+// body. One of HTTP must have the status 200.
+func overMegaki(address, key string, message []byte, body string) func(context.Context) (func() error, func(), error) {
 	return func(ctx context.Context) (func() error, func(), error) {
 		config, err := megakiConfig(key)
 		if err != nil {
 			return nil, nil, err
 		}
 		c := &megaki.Client{Address: address, Config: config}
+		want := []byte(body)
 		ask := func() error {
 			response, err := c.Send(ctx, message)
 			if err != nil {
@@ -112,6 +118,9 @@ func overMegaki(address, key string, message []byte) func(context.Context) (func
 			}
 			if bytes.HasPrefix(response, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(response, []byte("HTTP/1.1 200 ")) {
 				return fmt.Errorf("%.40q", response)
+			}
+			if !bytes.HasSuffix(response, want) {
+				return fmt.Errorf("a response of %d bytes, which isn't the one that is measured", len(response))
 			}
 			return nil
 		}
@@ -145,10 +154,10 @@ func connectMegaki(address, key string, resume bool) func(context.Context) (func
 }
 
 // connectTLS does a TLS handshake for each request, without resumption.
-func connectTLS(address, target string) func(context.Context) (func() error, func(), error) {
+func connectTLS(address, target, body string) func(context.Context) (func() error, func(), error) {
 	return func(ctx context.Context) (func() error, func(), error) {
 		ask := func() error {
-			one, done, err := overHTTP(address, target, tlsConfig)(ctx)
+			one, done, err := overHTTP(address, target, tlsConfig, body)(ctx)
 			if err != nil {
 				return err
 			}

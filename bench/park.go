@@ -19,11 +19,11 @@ import (
 // park is all servers of a run. They listen on loopback, write no access log,
 // and have two workers or threads.
 type park struct {
-	Dir                                             string
-	Upstream, NginxHTTP, NginxTLS                   int // ports
-	MkdHTTP, MkdTLS, MkdMegaki, MkdRaw, Relay, User string
-	Accept, CaddyHTTP, CaddyTLS                     string
-	Body                                            string // of the upstream's response
+	Dir                                                string
+	Upstream, NginxHTTP, NginxTLS, CaddyHTTP, CaddyTLS int // ports
+	MkdHTTP, MkdTLS, MkdMegaki, MkdRaw, Relay, User    string
+	Accept                                             string
+	Body                                               string // of the upstream's response
 
 	procs                            []*exec.Cmd
 	upstream, nginx, fpm, mkd, relay int // process ids
@@ -32,6 +32,12 @@ type park struct {
 }
 
 const bodySize = 64
+
+// The files that are served.
+var (
+	small = strings.Repeat("a { color: #123456; }\n", 1400/22)
+	large = strings.Repeat("0123456789abcdef", 1<<16)
+)
 
 func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 	p = &park{Dir: dir, Body: strings.Repeat("x", bodySize), User: "root"}
@@ -46,9 +52,11 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 			return nil, err
 		}
 	}
-	p.Upstream, p.NginxHTTP, p.NginxTLS = ports[0], ports[1], ports[2]
-	for i, at := range []*string{&p.MkdHTTP, &p.MkdTLS, &p.MkdMegaki, &p.MkdRaw, &p.Relay, &p.Accept, &p.CaddyHTTP, &p.CaddyTLS} {
-		*at = fmt.Sprintf("127.0.0.1:%d", ports[3+i])
+	for i, at := range []*int{&p.Upstream, &p.NginxHTTP, &p.NginxTLS, &p.CaddyHTTP, &p.CaddyTLS} {
+		*at = ports[i]
+	}
+	for i, at := range []*string{&p.MkdHTTP, &p.MkdTLS, &p.MkdMegaki, &p.MkdRaw, &p.Relay, &p.Accept} {
+		*at = loopback(ports[5+i])
 	}
 	if os.Getuid() != 0 {
 		p.User = ""
@@ -91,11 +99,11 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 		args []string
 		at   string
 	}{
-		{&p.upstream, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "upstream.conf")}, fmt.Sprintf("127.0.0.1:%d", p.Upstream)},
-		{&p.nginx, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf")}, fmt.Sprintf("127.0.0.1:%d", p.NginxHTTP)},
+		{&p.upstream, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "upstream.conf")}, loopback(p.Upstream)},
+		{&p.nginx, []string{nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf")}, loopback(p.NginxHTTP)},
 		{&p.fpm, []string{fpm, "-F", "-R", "-y", filepath.Join(dir, "fpm.conf")}, "unix:" + filepath.Join(dir, "fpm.sock")},
 		{&p.mkd, run, p.MkdHTTP},
-		{&p.relay, []string{self, "relay", p.Relay, fmt.Sprintf("127.0.0.1:%d", p.Upstream)}, p.Relay},
+		{&p.relay, []string{self, "relay", p.Relay, loopback(p.Upstream)}, p.Relay},
 		{&p.accept, []string{self, "accept", p.Accept}, p.Accept},
 	} {
 		if *s.pid, err = p.start(ctx, s.at, s.args...); err != nil {
@@ -103,7 +111,7 @@ func newPark(ctx context.Context, dir string, o *options) (p *park, err error) {
 		}
 	}
 	if o.caddy != "" {
-		p.caddy, err = p.start(ctx, p.CaddyHTTP, o.caddy, "run", "--adapter", "caddyfile", "--config", filepath.Join(dir, "Caddyfile"))
+		p.caddy, err = p.start(ctx, loopback(p.CaddyHTTP), o.caddy, "run", "--adapter", "caddyfile", "--config", filepath.Join(dir, "Caddyfile"))
 	}
 	return p, err
 }
@@ -171,6 +179,9 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
+// loopback returns the address of a port on loopback.
+func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
 // phpFPM returns Debian's php-fpm, which has its version in its name.
 func phpFPM() (string, error) {
 	found, _ := filepath.Glob("/usr/sbin/php-fpm[0-9]*")
@@ -212,10 +223,10 @@ http {
 	persist_config off
 	auto_https off
 }
-http://{{.CaddyHTTP}} {
+http://localhost:{{.CaddyHTTP}} {
 	reverse_proxy 127.0.0.1:{{.Upstream}}
 }
-https://{{.CaddyTLS}} {
+https://localhost:{{.CaddyTLS}} {
 	tls tls.crt tls.key
 	reverse_proxy 127.0.0.1:{{.Upstream}}
 }
@@ -230,7 +241,7 @@ pm.max_children = 16
 catch_workers_output = no
 `,
 		"public/index.php": `<?php echo '{{.Body}}';`,
-		"raw.php":          `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn () => '{{.Body}}'];`,
+		"raw.php":          `<?php $ARCANGELO_USERSPACE = ['on_handle' => fn () => arca::$request];`,
 		"http.php":         `<?php $ARCANGELO_USERSPACE = ['on_http' => fn ($r) => '{{.Body}}'];`,
 		"config.yaml": `listeners:
   web: {http: {address: "{{.MkdHTTP}}"}}
@@ -251,8 +262,8 @@ routes:
   - backend: app
 log: {access: false}
 `,
-		"public/files/small.css": strings.Repeat("a { color: #123456; }\n", 1400/22),
-		"public/files/large.bin": strings.Repeat("0123456789abcdef", 1<<16),
+		"public/files/small.css": small,
+		"public/files/large.bin": large,
 	} {
 		t, err := template.New(name).Parse(text)
 		if err != nil {
@@ -279,40 +290,40 @@ log: {access: false}
 
 // lines are the comparisons.
 func (p *park) lines() []*line {
-	nginxHTTP, nginxTLS := fmt.Sprintf("127.0.0.1:%d", p.NginxHTTP), fmt.Sprintf("127.0.0.1:%d", p.NginxTLS)
+	nginxHTTP, nginxTLS := loopback(p.NginxHTTP), loopback(p.NginxTLS)
 	mkd, nginx, both := []int{p.mkd}, []int{p.nginx}, []int{p.nginx, p.fpm}
 	http := []*contender{
-		{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/", nil)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/", nil)},
-		{name: "bare relay in Go", pids: []int{p.relay}, dial: overHTTP(p.Relay, "/", nil)}}
+		{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/", nil, p.Body)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/", nil, p.Body)},
+		{name: "bare relay in Go", pids: []int{p.relay}, dial: overHTTP(p.Relay, "/", nil, p.Body)}}
 	https := []*contender{
-		{name: "mkd", pids: mkd, dial: overHTTP(p.MkdTLS, "/", tlsConfig)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxTLS, "/", tlsConfig)}}
+		{name: "mkd", pids: mkd, dial: overHTTP(p.MkdTLS, "/", tlsConfig, p.Body)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxTLS, "/", tlsConfig, p.Body)}}
 	if p.caddy != 0 {
-		http = append(http, &contender{name: "Caddy", pids: []int{p.caddy}, dial: overHTTP(p.CaddyHTTP, "/", nil)})
-		https = append(https, &contender{name: "Caddy", pids: []int{p.caddy}, dial: overHTTP(p.CaddyTLS, "/", tlsConfig)})
+		http = append(http, &contender{name: "Caddy", pids: []int{p.caddy}, dial: overHTTP(loopback(p.CaddyHTTP), "/", nil, p.Body)})
+		https = append(https, &contender{name: "Caddy", pids: []int{p.caddy}, dial: overHTTP(loopback(p.CaddyTLS), "/", tlsConfig, p.Body)})
 	}
 	raw := func(sessions, size int) *contender {
 		return &contender{name: fmt.Sprintf("mkd, %d sessions, %d B", sessions, size), pids: mkd,
-			dial: overMegaki(p.MkdRaw, p.key, []byte(strings.Repeat("m", size))), conns: sessions}
+			dial: overMegaki(p.MkdRaw, p.key, []byte(strings.Repeat("m", size)), strings.Repeat("m", size)), conns: sessions}
 	}
 	return []*line{
 		{"HTTP → upstream", http},
 		{"HTTPS → upstream", https},
 		{"Megaki → upstream", []*contender{
-			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdMegaki, p.key, request("/"))}, {name: "nginx, HTTPS", pids: nginx, dial: overHTTP(nginxTLS, "/", tlsConfig)}}},
+			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdMegaki, p.key, request("/"), p.Body)}, {name: "nginx, HTTPS", pids: nginx, dial: overHTTP(nginxTLS, "/", tlsConfig, p.Body)}}},
 		{"Megaki → PHP-FPM, not kept", []*contender{
-			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdMegaki, p.key, request("/fpm"))}, {name: "nginx, HTTP", pids: nginx, dial: overHTTP(nginxHTTP, "/fpm", nil)}}},
+			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdMegaki, p.key, request("/fpm"), p.Body)}, {name: "nginx, HTTP", pids: nginx, dial: overHTTP(nginxHTTP, "/fpm", nil, p.Body)}}},
 		{"HTTP → PHP-FPM, not kept", []*contender{
-			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/fpm", nil)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/fpm", nil)}}},
+			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/fpm", nil, p.Body)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/fpm", nil, p.Body)}}},
 		{"raw message → PHP worker, with PHP's CPU", []*contender{
-			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdRaw, p.key, []byte(strings.Repeat("m", bodySize)))}, {name: "nginx, HTTP, FPM kept", pids: both, dial: overHTTP(nginxHTTP, "/kept", nil)}}},
+			{name: "mkd", pids: mkd, dial: overMegaki(p.MkdRaw, p.key, []byte(p.Body), p.Body)}, {name: "nginx, HTTP, FPM kept", pids: both, dial: overHTTP(nginxHTTP, "/kept", nil, p.Body)}}},
 		{"HTTP → on_http, with PHP's CPU", []*contender{
-			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/worker", nil)}, {name: "nginx, FPM kept", pids: both, dial: overHTTP(nginxHTTP, "/kept", nil)}}},
+			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/worker", nil, p.Body)}, {name: "nginx, FPM kept", pids: both, dial: overHTTP(nginxHTTP, "/kept", nil, p.Body)}}},
 		{"file of 1.4 KB over HTTP", []*contender{
-			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/files/small.css", nil)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/files/small.css", nil)}}},
+			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/files/small.css", nil, small)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/files/small.css", nil, small)}}},
 		{"file of 1 MB over HTTP", []*contender{
-			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/files/large.bin", nil)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/files/large.bin", nil)}}},
+			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/files/large.bin", nil, large)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/files/large.bin", nil, large)}}},
 		{"full handshake", []*contender{
-			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, false)}, {name: "nginx, TLS 1.3", pids: nginx, dial: connectTLS(nginxTLS, "/")}}},
+			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, false)}, {name: "nginx, TLS 1.3", pids: nginx, dial: connectTLS(nginxTLS, "/", p.Body)}}},
 		{"resumption", []*contender{
 			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, true)}, {name: "bare accept in Go", pids: []int{p.accept}, dial: connectOnly(p.Accept)}}},
 		{"raw message, in a crowd", []*contender{raw(1000, bodySize), raw(10, bodySize), raw(10000, bodySize)}},

@@ -33,14 +33,14 @@ const settle = 10 * time.Second
 // memory prints the resident memory of servers that were just started, and with idle
 // connections that each had a request: sessions of mkd, TLS connections of nginx.
 func (p *park) memory(ctx context.Context, o *options, out io.Writer) error {
-	nginxTLS := fmt.Sprintf("127.0.0.1:%d", p.NginxTLS)
+	nginxTLS := loopback(p.NginxTLS)
 	for _, s := range []struct {
 		name, at string
 		pid      *int
 		dial     func(context.Context) (func() error, func(), error)
 	}{
-		{"mkd, Megaki", p.MkdMegaki, &p.mkd, overMegaki(p.MkdMegaki, p.key, request("/"))},
-		{"nginx, HTTPS", nginxTLS, &p.nginx, overHTTP(nginxTLS, "/", tlsConfig)},
+		{"mkd, Megaki", p.MkdMegaki, &p.mkd, overMegaki(p.MkdMegaki, p.key, request("/"), p.Body)},
+		{"nginx, HTTPS", nginxTLS, &p.nginx, overHTTP(nginxTLS, "/", tlsConfig, p.Body)},
 	} {
 		if err := p.restart(ctx, s.pid, s.at); err != nil {
 			return err
@@ -109,7 +109,7 @@ func childrenOf(pids []int) (children []int) {
 // with a SYN that was recorded.
 func (p *park) flood(ctx context.Context, o *options, out io.Writer) error {
 	const sessions, pause, syns = 50, 20 * time.Millisecond, 700
-	c := &contender{name: "mkd", pids: []int{p.mkd}, dial: overMegaki(p.MkdMegaki, p.key, request("/"))}
+	c := &contender{name: "mkd", pids: []int{p.mkd}, dial: overMegaki(p.MkdMegaki, p.key, request("/"), p.Body)}
 	if err := c.connect(ctx, sessions); err != nil {
 		return err
 	}
