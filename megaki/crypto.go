@@ -82,6 +82,9 @@ func newBox(key *[symmetricKey]byte) *box {
 }
 
 func (b *box) encrypt(iv, p []byte) {
+	if len(p) >= cbc.Least && cbc.Encrypt(b.key, iv, p) {
+		return
+	}
 	if s, ok := b.enc.(ivSetter); ok {
 		s.SetIV(iv)
 	} else {
