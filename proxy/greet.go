@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,13 +22,23 @@ func (d *Daemon) greet() {
 		if _, err := os.Stat(key); err != nil {
 			key = "server.key.pub"
 		}
-		command, what := "send", "hello"
-		if m.Payload == config.PayloadHTTP {
-			command, what = "get", "/"
+		command, what := "get", "/"
+		if d.takesRaw(l.config()) {
+			command, what = "send", "hello"
 		}
 		d.logs.Main.Info("try it: " + strings.Join([]string{
 			beside("sazukari"), command, "--server", reachable(l.Addr()), "--key", fromHere(key), what}, " "))
 	}
+}
+
+// takesRaw reports whether a raw message may match a route.
+func (d *Daemon) takesRaw(l *config.Listener) bool {
+	if l.Megaki.Payload == config.PayloadHTTP {
+		return false
+	}
+	return slices.ContainsFunc(d.current.Load().cfg.Routes, func(r config.Route) bool {
+		return r.Takes(l.Name, config.PayloadRaw)
+	})
 }
 
 // reachable returns the address of a listener that a client on this machine can
