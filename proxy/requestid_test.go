@@ -112,3 +112,24 @@ routes: [{backend: site}]
 	awaitLog(t, log, `"backend":"site","worker":`+pid+`,"status":200`)
 	awaitLog(t, log, `"request_id":"`+id+`"`)
 }
+
+// TestRequestIDOfScriptOutput: what PHP-FPM reports of a script has the id of its
+// request's access line.
+func TestRequestIDOfScriptOutput(t *testing.T) {
+	f := startFPM(t, 1, map[string]string{"index.php": `<?php error_log('in the log'); echo $_SERVER['HTTP_X_REQUEST_ID'];`}, "php_admin_flag[log_errors] = on")
+	p, log := start(t, load(t, `
+listeners: {web: {http: {address: "127.0.0.1:0"}}}
+backends: {site: {fastcgi: {addresses: ["unix:`+f.dir+`/s"], root: `+f.public+`}}}
+routes: [{backend: site}]
+`))
+	resp, err := http.Get("http://" + p.Addr("web").String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if len(id) != 32 {
+		t.Errorf("the script saw the id %q", id)
+	}
+	awaitLog(t, log, `"path":"/","request_id":"`+string(id)+`","text":"PHP message: in the log`)
+}

@@ -112,7 +112,7 @@ func (e *events) Excess() {
 
 // RequestLog returns the log of a backend for what it does with a request.
 func RequestLog(l *slog.Logger, r *request.Request) *slog.Logger {
-	return l.With("client", r.Client.String(), "method", r.Method, "path", logs.Shorten(r.Path, logs.MaxPath))
+	return l.With("client", r.Client.String(), "method", r.Method, "path", logs.Shorten(r.Path, logs.MaxPath), "request_id", r.ID())
 }
 
 // Inform passes an informational response (1xx) on.
