@@ -364,3 +364,49 @@ func TestUpgradeBySignal(t *testing.T) {
 // TestUpgrade: no connection is refused, no request fails, and sessions are resumed
 // while another process takes over.
 func TestUpgrade(t *testing.T) { upgrades(t, 1, "") }
+
+// TestUpgradeAdmin: until the new process serves, the old one alone responds on the admin
+// socket, so that /readyz and commands don't meet a process that boots. If the new one
+// fails, the socket is still there.
+func TestUpgradeAdmin(t *testing.T) {
+	u := newUpgraded(t, "")
+	script := filepath.Join(u.daemon.dir, "script.php")
+	good, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(script, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := &admin.Client{Socket: filepath.Join(u.daemon.dir, "mkd.sock")}
+	during, stop := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	asked := 0
+	asking.Go(func() {
+		for ; during.Err() == nil; asked++ {
+			body, err := client.Get(t.Context(), "/readyz")
+			if err != nil {
+				t.Errorf("/readyz: %v", err)
+				return
+			}
+			body.Close()
+		}
+	})
+	replace(string(good) + "\nusleep(500000);")
+	u.upgrade()
+	replace("<?php broken(")
+	if out, err := u.command("upgrade"); err == nil || !strings.Contains(out, "the new process can't serve") {
+		t.Errorf("mkd upgrade with a broken script: %q, %v", out, err)
+	}
+	stop()
+	asking.Wait()
+	if asked == 0 {
+		t.Error("/readyz wasn't asked for")
+	}
+	replace(string(good))
+	u.upgrade()
+	u.daemon.await(t)
+}

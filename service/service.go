@@ -71,10 +71,13 @@ func Run(file, version string) (err error) {
 	s.ctx, s.stop = ctx, stop
 	s.manager = systemd.New(s.logs.Admin())
 	s.inheritSockets()
-	if err := s.serveAdmin(); err != nil {
+	if err := s.openAdmin(); err != nil {
 		return err
 	}
 	defer s.closeAdmin()
+	if s.old == nil {
+		s.serveAdmin()
+	}
 	go cores.Follow(ctx)
 	go s.handle(ctx, signals)
 	return s.daemon.Run(ctx, func() error { return s.ready(ctx) })
@@ -100,6 +103,7 @@ func (s *service) ready(ctx context.Context) error {
 		if err := s.old.ready(s.daemon.SessionStore()); err != nil {
 			return err
 		}
+		s.serveAdmin() // not before: /readyz and commands are for the process that serves
 	}
 	s.manager.Ready(s.status())
 	go s.manager.Watch(ctx, s.check)
@@ -163,15 +167,14 @@ func read(file string) (cfg *config.Config, warnings []string, err error) {
 	return cfg, append(warnings, more...), err
 }
 
-// serveAdmin opens the admin socket, and the TCP listeners of the section admin. That
+// openAdmin opens the admin socket, and the TCP listeners of the section admin. That
 // the folder of a default socket can't be written is no reason not to run.
-func (s *service) serveAdmin() error {
+func (s *service) openAdmin() error {
 	s.admin = &admin.Server{Control: s, Source: s, Logger: s.logs.Admin()}
 	l, err := s.adminSocket()
 	switch {
 	case err == nil:
 		s.socket = l
-		s.serve(l, admin.Socket)
 	case s.cfg.Load().Admin.Address != "" || errors.Is(err, admin.ErrRunning):
 		return err
 	default:
@@ -184,15 +187,26 @@ func (s *service) serveAdmin() error {
 		if tcp.address == "" {
 			continue
 		}
-		l, err := s.listenTCP(tcp.key, tcp.address)
+		l, err := admin.ListenTCP(tcp.address, s.old.socket(tcp.key, tcp.address))
 		if err != nil {
 			s.closeAdmin()
 			return fmt.Errorf("%s: %w", tcp.key, err)
 		}
+		s.adminTCP = append(s.adminTCP, adminListener{l, tcp.key, tcp.address, tcp.scope})
 		s.logs.Main.Sugar().Infow("listening", "listener", tcp.key, "address", l.Addr().String())
-		s.serve(l, tcp.scope)
 	}
 	return nil
+}
+
+// serveAdmin begins to serve what openAdmin has opened.
+func (s *service) serveAdmin() {
+	if s.socket != nil {
+		s.socket.SetUnlinkOnClose(true)
+		s.serve(s.socket, admin.Socket)
+	}
+	for _, l := range s.adminTCP {
+		s.serve(l, l.scope)
+	}
 }
 
 // serve serves a listener of the admin server.
@@ -204,24 +218,15 @@ func (s *service) serve(l net.Listener, scope admin.Scope) {
 	}()
 }
 
-// listenTCP opens a TCP listener of the section admin, or takes that of the old process
-// over.
-func (s *service) listenTCP(key, address string) (net.Listener, error) {
-	l, err := admin.ListenTCP(address, s.old.socket(key, address))
-	if err != nil {
-		return nil, err
-	}
-	s.adminTCP = append(s.adminTCP, adminListener{l, key, address})
-	return l, nil
-}
-
 // adminListener is a TCP listener of the section admin.
 type adminListener struct {
 	*admin.TCPListener
 	key, address string
+	scope        admin.Scope
 }
 
-// adminSocket opens the admin socket, or takes that of the old process over.
+// adminSocket opens the admin socket, or takes that of the old process over, which is
+// the old one's to remove until this process serves it.
 func (s *service) adminSocket() (*net.UnixListener, error) {
 	path := s.cfg.Load().Admin.Socket(s.file)
 	if s.old == nil || s.old.admin == nil {
@@ -237,7 +242,6 @@ func (s *service) adminSocket() (*net.UnixListener, error) {
 		l.Close()
 		return admin.Listen(path)
 	}
-	taken.SetUnlinkOnClose(true)
 	return taken, nil
 }
 
@@ -245,6 +249,9 @@ func (s *service) closeAdmin() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	s.admin.Shutdown(ctx)
+	if s.socket != nil {
+		s.socket.Close() // if it was never served
+	}
 }
 
 // Drain implements admin.Control.
