@@ -18,14 +18,15 @@ type Compression struct {
 	algorithms []string // in the order in which they are preferred
 	types      []string // patterns of media types; nil: texts
 	least      int64    // the length from which a body is compressed, in bytes
+	encoders   *Encoders
 }
 
 // NewCompression returns nil if nothing is to be compressed.
-func NewCompression(c *config.Compress) *Compression {
+func NewCompression(c *config.Compress, e *Encoders) *Compression {
 	if c == nil || !c.Enabled {
 		return nil
 	}
-	n := &Compression{algorithms: c.Algorithms, types: c.Types, least: int64(c.MinSize)}
+	n := &Compression{algorithms: c.Algorithms, types: c.Types, least: int64(c.MinSize), encoders: e}
 	if n.algorithms == nil {
 		n.algorithms = []string{"zstd", "br", "gzip"}
 	}
@@ -43,7 +44,7 @@ func (n *Compression) Choose(h http.Header) string {
 // Compress calls a backend, and compresses what is worth it with a coding that
 // Choose returned.
 func (n *Compression) Compress(w request.Response, r *request.Request, b request.Backend, coding string) error {
-	c := &compressor{Response: w, rules: n, coding: coding, head: r.Method == http.MethodHead}
+	c := &compressor{Response: w, request: r, rules: n, coding: coding, head: r.Method == http.MethodHead}
 	defer c.release()
 	to := request.Response(c)
 	if m, ok := w.(request.Message); ok {
@@ -82,11 +83,13 @@ func (c *compressedMessage) Verbatim() io.Writer { return c.message.Verbatim() }
 // Nothing is held back: whether it is compressed is decided with its header.
 type compressor struct {
 	request.Response
+	request *request.Request
 	rules   *Compression
 	coding  string // that the client takes; "": none
 	head    bool   // the response has no body, but the header of one that has
 	decided bool
 	encoder encoder // nil: the response passes as it is
+	done    func()  // ends the use of the encoder
 	missing int64   // bytes of Content-Length that haven't come; less than 0: it was unknown
 }
 
@@ -124,7 +127,7 @@ func (c *compressor) decide(status int) {
 		return
 	}
 	if !c.head {
-		if c.encoder = takeEncoder(c.coding, c.Response); c.encoder == nil {
+		if c.encoder, c.done = c.rules.encoders.take(c.coding, c.request, c.Response); c.encoder == nil {
 			return // there is no memory for it
 		}
 	}
@@ -194,7 +197,7 @@ func (c *compressor) end() error {
 // release gives back what the compressor has.
 func (c *compressor) release() {
 	if c.encoder != nil {
-		giveEncoder(c.coding, c.encoder)
+		c.done()
 		c.encoder = nil
 	}
 }

@@ -3,11 +3,13 @@ package forward
 import (
 	"io"
 	"sync"
-	"sync/atomic"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"mkd/proxy/request"
+	"mkd/share"
 )
 
 // encoder is a stream that is compressed. It keeps its memory for the next one.
@@ -18,13 +20,17 @@ type encoder interface {
 	Reset(io.Writer)
 }
 
-// maxEncoders is how much memory all encoders in use may take together, in bytes. A
-// response that would pass it isn't compressed: a client that reads slowly, or a
-// stream that never ends, holds its encoder.
+// maxEncoders is how much memory all encoders in use may take together, in bytes, of which
+// each client has its share. A response that would pass it isn't compressed: a client that
+// reads slowly, or a stream that never ends, holds its encoder.
 const maxEncoders = 512 << 20
 
-// encodersInUse is how much memory encoders take now, in bytes.
-var encodersInUse atomic.Int64
+// Encoders is the memory of the encoders of all routes, those of earlier configurations
+// too.
+type Encoders struct{ memory *share.Pool }
+
+// NewEncoders returns the encoders of a daemon.
+func NewEncoders() *Encoders { return &Encoders{share.NewPool(maxEncoders, 0)} }
 
 // encoderKind is a content coding. The windows are small: most responses are, and
 // with windows of the usual size an encoder takes many times as much memory.
@@ -45,23 +51,19 @@ var encoderKinds = map[string]encoderKind{
 	}}},
 }
 
-// takeEncoder returns an encoder that writes to w, nil if all of them have taken the
-// memory that they may.
-func takeEncoder(coding string, w io.Writer) encoder {
+// take returns an encoder that writes to w the response to a request. It is nil if all of
+// them, or those of this client, have taken the memory that they may. release ends its use.
+func (n *Encoders) take(coding string, r *request.Request, w io.Writer) (e encoder, release func()) {
 	kind := encoderKinds[coding]
-	if encodersInUse.Add(kind.memory) > maxEncoders {
-		encodersInUse.Add(-kind.memory)
-		return nil
+	give, ok := n.memory.TakeFor(r.Counted(), kind.memory)
+	if !ok {
+		return nil, nil
 	}
-	e := kind.pool.Get().(encoder)
+	e = kind.pool.Get().(encoder)
 	e.Reset(w)
-	return e
-}
-
-// giveEncoder ends the use of an encoder.
-func giveEncoder(coding string, e encoder) {
-	kind := encoderKinds[coding]
-	e.Reset(nil)
-	kind.pool.Put(e)
-	encodersInUse.Add(-kind.memory)
+	return e, func() {
+		e.Reset(nil)
+		kind.pool.Put(e)
+		give()
+	}
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
+
+	"mkd/proxy/request"
 )
 
 // TestEncoders uses each encoder again after a stream that broke off.
@@ -18,22 +21,22 @@ func TestEncoders(t *testing.T) {
 		"br":   func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil },
 		"zstd": func(r io.Reader) (io.Reader, error) { return zstd.NewReader(r) },
 	}
-	before := encodersInUse.Load()
+	all, r := NewEncoders(), requestOf("192.0.2.1")
 	text := strings.Repeat("abcdefgh", 50_000)
 	for coding := range encoderKinds {
 		for range 5 {
-			broken := takeEncoder(coding, io.Discard)
+			broken, release := all.take(coding, r, io.Discard)
 			io.WriteString(broken, text[:1000])
-			giveEncoder(coding, broken)
+			release()
 			var out bytes.Buffer
-			e := takeEncoder(coding, &out)
+			e, release := all.take(coding, r, &out)
 			if _, err := io.WriteString(e, text); err != nil {
 				t.Fatal(coding, err)
 			}
 			if err := e.Close(); err != nil {
 				t.Fatal(coding, err)
 			}
-			giveEncoder(coding, e)
+			release()
 			r, err := decoders[coding](&out)
 			if err != nil {
 				t.Fatal(coding, err)
@@ -43,29 +46,48 @@ func TestEncoders(t *testing.T) {
 			}
 		}
 	}
-	if now := encodersInUse.Load(); now != before {
-		t.Errorf("%d bytes are still in use", now-before)
+	if n := all.memory.InUse(); n != 0 {
+		t.Errorf("%d bytes are still in use", n)
 	}
 }
 
-// TestEncodersAreBounded takes encoders until none is left.
-func TestEncodersAreBounded(t *testing.T) {
-	encodersInUse.Add(maxEncoders - 1<<20)
-	defer encodersInUse.Add(-(maxEncoders - 1<<20))
-	if e := takeEncoder("br", io.Discard); e != nil {
-		t.Error("there is memory for br")
+// TestEncodersAreShared: a client that keeps all the encoders that it can get leaves some
+// for others, and a trusted proxy that names no client gets all that there are.
+func TestEncodersAreShared(t *testing.T) {
+	all := NewEncoders()
+	take := func(r *request.Request) (releases []func()) {
+		for {
+			e, release := all.take("gzip", r, io.Discard)
+			if e == nil {
+				return releases
+			}
+			releases = append(releases, release)
+		}
 	}
-	e := takeEncoder("gzip", io.Discard)
-	if e == nil {
-		t.Fatal("there is no memory for gzip")
+	const most = maxEncoders >> 20
+	greedy := take(requestOf("192.0.2.1"))
+	if len(greedy) > most*3/4 {
+		t.Fatalf("a client alone got %d encoders of %d", len(greedy), most)
 	}
-	if takeEncoder("gzip", io.Discard) != nil {
-		t.Error("there is memory for a second one")
-	}
-	giveEncoder("gzip", e)
-	if e := takeEncoder("gzip", io.Discard); e == nil {
-		t.Error("the memory isn't given back")
+	if other := take(requestOf("192.0.2.2")); len(other) < most/8 {
+		t.Errorf("another client got %d encoders of %d", len(other), most)
 	} else {
-		giveEncoder("gzip", e)
+		greedy = append(greedy, other...)
 	}
+	proxy := requestOf("192.0.2.3")
+	proxy.Exempt = true
+	greedy = append(greedy, take(proxy)...)
+	if len(greedy) != most {
+		t.Errorf("all clients together got %d encoders of %d", len(greedy), most)
+	}
+	for _, release := range greedy {
+		release()
+	}
+	if n := all.memory.InUse(); n != 0 || all.memory.Clients() != 0 {
+		t.Errorf("%d bytes are still in use, by %d clients", n, all.memory.Clients())
+	}
+}
+
+func requestOf(client string) *request.Request {
+	return &request.Request{Client: netip.AddrPortFrom(netip.MustParseAddr(client), 1)}
 }

@@ -20,14 +20,15 @@ import (
 
 // Routes are the routes of a configuration.
 type Routes struct {
-	cfg     *config.Config
-	top     []*route // those of the file
-	all     []*route // and those inside of others
-	clients *forward.Clients
-	logs    *logs.Logs
-	tally   *tally.Tally
-	auth    *auth.State
-	pages   *pages // nil: there are none
+	cfg      *config.Config
+	top      []*route // those of the file
+	all      []*route // and those inside of others
+	clients  *forward.Clients
+	logs     *logs.Logs
+	tally    *tally.Tally
+	auth     *auth.State
+	encoders *forward.Encoders
+	pages    *pages // nil: there are none
 
 	maintenance *atomic.Bool // of all configurations
 }
@@ -67,9 +68,9 @@ func New(cfg *config.Config, backend func(name string) request.Backend, l *logs.
 		tally:   t,
 	}
 	if old != nil {
-		rs.auth, rs.maintenance = old.auth, old.maintenance
+		rs.auth, rs.encoders, rs.maintenance = old.auth, old.encoders, old.maintenance
 	} else {
-		rs.auth, rs.maintenance = auth.NewState(l.Main.Sugar().Warnf), new(atomic.Bool)
+		rs.auth, rs.encoders, rs.maintenance = auth.NewState(l.Main.Sugar().Warnf), forward.NewEncoders(), new(atomic.Bool)
 	}
 	rs.pages = newPages(cfg.ErrorPages, backend, l)
 	b := builder{rs: rs, old: old, backend: backend}
@@ -123,7 +124,7 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	if r.pages = newPages(c.ErrorPages, b.backend, b.rs.logs); r.pages == nil {
 		r.pages = b.rs.pages
 	}
-	r.compression = forward.NewCompression(c.Compress)
+	r.compression = forward.NewCompression(c.Compress, b.rs.encoders)
 	r.raw = newRawRequest(c.Raw)
 	if c.RateLimit != nil {
 		r.limits = append(r.limits, b.old.takeLimit(c, outer))
