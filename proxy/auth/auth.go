@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	"mkd/config"
+	"mkd/cores"
 	"mkd/proxy/request"
 	"mkd/share"
 )
@@ -33,7 +35,9 @@ type State struct {
 
 	failures failures
 	hashing  *slots
-	secret   [32]byte // of the cache
+	unnamed  *slots    // what clients have of hashing that look like one
+	warned   sync.Once // of such clients
+	secret   [32]byte  // of the cache
 	cache    cache
 	checks   singleflight.Group // of passwords
 	relayed  *share.Pool        // bytes of the responses of auth servers that clients get
@@ -44,7 +48,7 @@ type State struct {
 
 // NewState returns the state of a daemon's guards.
 func NewState(logf func(format string, args ...any)) *State {
-	s := &State{Logf: logf, hashing: newSlots(), relayed: share.NewPool(maxRelayed, 0)}
+	s := &State{Logf: logf, hashing: newSlots(max(1, cores.Count()/2)), unnamed: newSlots(1), relayed: share.NewPool(maxRelayed, 0)}
 	rand.Read(s.secret[:]) // never fails
 	return s
 }
@@ -92,12 +96,37 @@ var errBlocked = errors.New("the client's address has failed to authenticate too
 
 // attempt counts an attempt of a client. The result is an error if the client has
 // failed too often, and else succeeded, which takes the attempt back.
+//
+// Behind a trusted proxy that names no client, attempts aren't counted: ten of anybody's
+// would lock out all others. State.matches bounds them instead.
 func (s *State) attempt(r *request.Request) (succeeded func(), err error) {
+	if r.Exempt {
+		return func() {}, nil
+	}
 	client := share.Network(r.Client.Addr())
 	if after := s.failures.take(client, time.Now()); after > 0 {
 		return nil, &request.Error{Kind: request.TooMany, Err: errBlocked, RetryAfter: after}
 	}
 	return func() { s.failures.giveBack(client) }, nil
+}
+
+// matches reports whether a password has a hash. Half the cores hash at most, so that the
+// others are left for requests that have proven who they are. The clients of a trusted
+// proxy that names none get one of these at a time, all together.
+func (s *State) matches(r *request.Request, hash hashed, password string) (bool, error) {
+	compare := func() (bool, error) {
+		return s.hashing.hash(r.Context(), share.Network(r.Client.Addr()), func() (bool, error) { return hash.matches(password), nil })
+	}
+	if !r.Exempt {
+		return compare()
+	}
+	matches, err := s.unnamed.hash(r.Context(), netip.Prefix{}, compare)
+	if err == nil && !matches {
+		s.warned.Do(func() {
+			s.Logf("wrong passwords aren't slowed down by address behind %v: it is one of trusted_proxies, and names no client; see client_ip_field", r.Client.Addr())
+		})
+	}
+	return matches, err
 }
 
 // unauthorized returns the error of a request that doesn't pass.

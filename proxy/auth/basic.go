@@ -78,7 +78,7 @@ func (b *basic) matches(r *request.Request, key cached, hash hashed, password st
 			if err != nil {
 				return false, err
 			}
-			matches, err := b.state.hashing.hash(r.Context(), func() bool { return hash.matches(password) })
+			matches, err := b.state.matches(r, hash, password)
 			if err != nil || matches {
 				succeeded() // or it wasn't looked at
 			}

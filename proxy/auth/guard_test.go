@@ -141,52 +141,12 @@ func TestBruteForce(t *testing.T) {
 	}
 }
 
-// TestHashingIsBounded: no more passwords are hashed at once than there are slots, and
-// no more wait than may.
-func TestHashingIsBounded(t *testing.T) {
-	s := newSlots()
-	most := cap(s.free)
-	running, release := make(chan bool, most), make(chan bool)
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	hash := func(ctx context.Context) {
-		s.hash(ctx, func() bool { running <- true; <-release; return true })
-	}
-	for range most {
-		wg.Go(func() { hash(context.Background()) })
-	}
-	for range most {
-		<-running
-	}
-	for range maxWaiting {
-		wg.Go(func() { hash(ctx) })
-	}
-	deadline := time.Now().Add(20 * time.Second)
-	for s.waiting.Load() < maxWaiting {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d wait", s.waiting.Load())
-		}
-		time.Sleep(time.Millisecond)
-	}
-	if _, err := s.hash(ctx, func() bool { return true }); request.Status(err) != 503 {
-		t.Errorf("one more gets %v", err)
-	}
-	cancel()
-	close(release)
-	wg.Wait()
-	if n := s.waiting.Load(); n != 0 {
-		t.Errorf("%d still wait", n)
-	}
-}
-
 // TestRequestsOfAPage: many requests at once with the right password, as those of a page,
 // all pass, with one hash.
 func TestRequestsOfAPage(t *testing.T) {
 	s := testState(t)
 	g := newTestBasic(t, s, "ann:"+byBcrypt)
-	for range cap(s.hashing.free) { // so that all come before the first is hashed
-		s.hashing.free <- struct{}{}
-	}
+	release := takeAll(t, s.hashing) // so that all come before the first is hashed
 	var wg sync.WaitGroup
 	for range 5 * maxFailures {
 		wg.Go(func() {
@@ -196,11 +156,48 @@ func TestRequestsOfAPage(t *testing.T) {
 		})
 	}
 	time.Sleep(50 * time.Millisecond)
-	for range cap(s.hashing.free) {
-		<-s.hashing.free
-	}
+	release()
 	wg.Wait()
 	if n := s.hashing.used.Load(); n < 1 || n > 3 {
 		t.Errorf("%d hashes", n)
 	}
+}
+
+// TestClientsNobodyNames: the clients of a trusted proxy that names none aren't locked out by
+// what one of them does. Their passwords are checked one at a time, and others' beside them.
+func TestClientsNobodyNames(t *testing.T) {
+	var logged []string
+	s := NewState(func(format string, args ...any) { logged = append(logged, fmt.Sprintf(format, args...)) })
+	g := newTestBasic(t, s, "ann:"+byBcrypt)
+	exempt := func(password string) *request.Request {
+		r := from("192.0.2.1", basicOf("ann", password))
+		r.Exempt = true
+		return r
+	}
+	for i := range 2 * maxFailures {
+		if _, err := g.Check(nil, exempt(fmt.Sprint(i))); request.Status(err) != 401 {
+			t.Fatalf("wrong password %d gets %v", i, err)
+		}
+	}
+	if len(logged) != 1 {
+		t.Errorf("logged: %q", logged)
+	}
+	if _, err := g.Check(nil, exempt("secret")); err != nil {
+		t.Errorf("the right password gets %v", err)
+	}
+
+	release := takeAll(t, s.unnamed)
+	var wg sync.WaitGroup
+	for i := range maxWaiting {
+		wg.Go(func() { g.Check(nil, exempt(fmt.Sprint("more", i))) })
+	}
+	waitFor(t, s.unnamed, maxWaiting)
+	if _, err := g.Check(nil, exempt("one more")); request.Status(err) != 503 {
+		t.Errorf("one more that waits gets %v", err)
+	}
+	if _, err := g.Check(nil, from("192.0.2.2", basicOf("ann", "x"))); request.Status(err) != 401 {
+		t.Errorf("a client with an address gets %v", err)
+	}
+	release()
+	wg.Wait()
 }
