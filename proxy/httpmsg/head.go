@@ -172,11 +172,11 @@ func (p *Parser) requestLine(line string) error {
 	}
 	r := p.r
 	target, version := rest[:i], rest[i+1:]
-	switch version {
-	case "HTTP/1.1":
-		r.ProtoMinor = 1
-	case "HTTP/1.0":
+	switch minor, ok := strings.CutPrefix(version, "HTTP/1."); {
+	case ok && minor == "0":
 		r.ProtoMinor = 0
+	case ok && len(minor) == 1 && isDigits(minor): // a later one is served as 1.1 (RFC 9110, section 2.5)
+		version, r.ProtoMinor = "HTTP/1.1", 1
 	default:
 		if strings.HasPrefix(version, "HTTP/") && len(version) == len("HTTP/1.1") {
 			return &Error{Status: http.StatusHTTPVersionNotSupported, Line: 1,
