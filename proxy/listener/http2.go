@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -32,11 +33,11 @@ func (l *httpsListener) http2Context(ctx context.Context, c net.Conn) context.Co
 func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 	l.streams.Add(1)
 	defer l.streams.Done()
-	l.serveStream(w, h, true)
+	l.serveStream(w, h, false)
 }
 
 // serveStream handles a request that has a stream of HTTP/2 or HTTP/3 for itself.
-func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, lingers bool) {
+func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, isHTTP3 bool) {
 	conn := h.Context().Value(http2Key{}).(*http2Conn)
 	client := l.join(conn.remote) // for the request: it may outlive its connection
 	defer client.Leave()
@@ -49,8 +50,11 @@ func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, ling
 	if h.Body == http.NoBody || h.ContentLength == 0 {
 		h.Body = nil
 	} else {
-		body = &http2Body{body: h.Body, control: control, pace: http1.Pace{Timeout: l.cfg.BodyTimeout, MinRate: int64(l.cfg.MinRate)}, expected: h.Header["Expect"] != nil}
+		body = &http2Body{body: h.Body, control: control, pace: http1.Pace{Timeout: l.cfg.BodyTimeout, MinRate: int64(l.cfg.MinRate)}}
 		h.Body, resp.body = body, body
+		if isHTTP3 && awaitsContinue(h) { // net/http sends it by itself
+			resp.own, body.ask = make(http.Header), resp.sendContinue
+		}
 		if release, ok := conn.unread.takeBody(h.ContentLength); ok {
 			defer release()
 		} else if refused == nil {
@@ -62,7 +66,7 @@ func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, ling
 	// flush; its clients know that the rest isn't wanted.
 	grpc := strings.HasPrefix(h.Header.Get("Content-Type"), "application/grpc")
 	linger := func() {
-		if lingers && body != nil && !body.ended.Load() && !grpc {
+		if !isHTTP3 && body != nil && !body.ended.Load() && !grpc {
 			resp.FlushError()
 			body.linger(l.stopping)
 		}
@@ -91,15 +95,15 @@ const streamIdle = time.Hour
 
 // http2Body is the body of an HTTP/2 request, under the listener's deadlines.
 type http2Body struct {
-	body     io.ReadCloser
-	control  *http.ResponseController
-	pace     http1.Pace
-	expected bool        // the client may wait for 100 (Continue), which the first Read sends
-	closed   atomic.Bool // by the handler
-	ended    atomic.Bool
-	both     atomic.Bool // the response has begun: messages go both ways
+	body    io.ReadCloser
+	control *http.ResponseController
+	pace    http1.Pace
+	closed  atomic.Bool // by the handler
+	ended   atomic.Bool
+	both    atomic.Bool // the response has begun: messages go both ways
 
 	reading  sync.Mutex // held by Read
+	ask      func()     // sends 100 (Continue) before the first Read; nil: nobody waits for it, or it is sent without us
 	received int64
 	waited   time.Duration
 	err      error // of a Read that failed
@@ -114,6 +118,10 @@ func (b *http2Body) Read(p []byte) (int, error) {
 	}
 	if b.ended.Load() {
 		return 0, io.EOF
+	}
+	if b.ask != nil {
+		b.ask()
+		b.ask = nil
 	}
 	began := time.Now()
 	until := began.Add(streamIdle)
@@ -169,9 +177,6 @@ func (b *http2Body) Close() error {
 func (b *http2Body) linger(ctx context.Context) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
-	if b.expected && b.received == 0 {
-		return // the client hasn't been asked for the body
-	}
 	buf := make([]byte, 4<<10)
 	until := time.Now().Add(http1.LingerTime)
 	for left := http1.LingerSize; left > 0 && b.err == nil && !b.ended.Load() && ctx.Err() == nil && time.Now().Before(until); {
@@ -189,9 +194,34 @@ type http2Response struct {
 	armed   time.Time     // when the deadline was set
 	change  func(http.Header)
 	altSvc  []string // the field Alt-Svc; nil: none of the listener's own
-	status  int
 	size    int64
 	body    *http2Body // of the request; nil: none
+
+	mu     sync.Mutex // guards status, and the header of ResponseWriter, against sendContinue
+	status int
+	own    http.Header // the handler's, if 100 (Continue) may be sent while it changes; nil: that of ResponseWriter
+}
+
+// Header implements http.ResponseWriter.
+func (w *http2Response) Header() http.Header {
+	if w.own != nil {
+		return w.own
+	}
+	return w.ResponseWriter.Header()
+}
+
+// publish copies the handler's own header to ResponseWriter.
+func (w *http2Response) publish() { maps.Copy(w.ResponseWriter.Header(), w.own) }
+
+// sendContinue shows the client that its body is awaited (RFC 9110, section 10.1.1),
+// unless the response has begun.
+func (w *http2Response) sendContinue() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status == 0 {
+		w.arm()
+		w.ResponseWriter.WriteHeader(http.StatusContinue)
+	}
 }
 
 // Status implements request.Response.
@@ -205,6 +235,7 @@ func (w *http2Response) ChangeHeader(f func(http.Header)) { w.change = f }
 
 // Finish implements request.Response. The server writes the end after it.
 func (w *http2Response) Finish() error {
+	w.publish() // trailers
 	w.armed = time.Time{}
 	w.arm()
 	return nil
@@ -221,6 +252,8 @@ func (w *http2Response) Reset() bool {
 
 // WriteHeader implements http.ResponseWriter.
 func (w *http2Response) WriteHeader(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.arm()
 	if status >= 200 {
 		if w.status != 0 {
@@ -237,6 +270,7 @@ func (w *http2Response) WriteHeader(status int) {
 		if h := w.Header(); h["Content-Type"] == nil {
 			h["Content-Type"] = nil // the type isn't guessed
 		}
+		w.publish()
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -244,8 +278,12 @@ func (w *http2Response) WriteHeader(status int) {
 	// was given, while the handler goes on to change it. It makes a copy of one with this
 	// field, which it doesn't send.
 	w.Header()["Transfer-Encoding"] = nil
+	w.publish()
 	w.ResponseWriter.WriteHeader(status)
 	delete(w.Header(), "Transfer-Encoding")
+	if w.own != nil {
+		clear(w.ResponseWriter.Header())
+	}
 }
 
 // Write implements http.ResponseWriter.
@@ -264,6 +302,9 @@ func (w *http2Response) Write(p []byte) (int, error) {
 // FlushError is for http.ResponseController. Nothing waits to be written
 // afterwards, so there is no deadline then.
 func (w *http2Response) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
 	w.arm()
 	err := w.control.Flush()
 	w.armed = time.Time{}

@@ -147,21 +147,20 @@ func (c *http3Conn) close(code http3.ErrCode) { c.CloseWithError(quic.Applicatio
 // serveRequest handles a request.
 func (s *http3Server) serveRequest(w http.ResponseWriter, h *http.Request) {
 	control := http.NewResponseController(w)
-	if h.ContentLength != 0 && strings.EqualFold(h.Header.Get("Expect"), "100-continue") {
-		// quic-go doesn't do so when the body is read. Then it would be too late for us:
-		// on another goroutine the header may be that of the response already.
-		control.SetWriteDeadline(time.Now().Add(s.listener.cfg.WriteTimeout))
-		w.WriteHeader(http.StatusContinue)
-		control.SetWriteDeadline(time.Time{})
-	}
-	if h.ContentLength < 0 && bodyIsRare(h.Method) {
+	if h.ContentLength < 0 && bodyIsRare(h.Method) && !awaitsContinue(h) {
 		h.Body = peekBody(h.Body) // within the header's time
 		if h.Body == http.NoBody {
 			h.ContentLength = 0
 		}
 	}
 	control.SetReadDeadline(time.Time{})
-	s.listener.serveStream(w, h, false)
+	s.listener.serveStream(w, h, true)
+}
+
+// awaitsContinue reports whether a client waits for 100 (Continue) before it sends the
+// body (RFC 9110, section 10.1.1).
+func awaitsContinue(h *http.Request) bool {
+	return strings.EqualFold(h.Header.Get("Expect"), "100-continue")
 }
 
 // bodyIsRare reports whether requests of a method seldom have a body. HTTP/3 shows only
