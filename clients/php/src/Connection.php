@@ -28,7 +28,11 @@ final class Connection
     {
         $address = str_contains($host, ':') ? "tcp://[$host]:$port" : "tcp://$host:$port";
         $context = stream_context_create(['socket' => ['tcp_nodelay' => true]]);
+        $this->allow($timeout);
         $stream = @stream_socket_client($address, $code, $message, $timeout, STREAM_CLIENT_CONNECT, $context);
+        if ($stream === false && $this->left() < 0.001) { // PHP waits whole milliseconds
+            throw new Timeout("$host:$port: connecting took longer than $timeout s");
+        }
         if ($stream === false) {
             throw new ConnectionFailed("$host:$port: $message");
         }
@@ -119,14 +123,25 @@ final class Connection
 
     private function allow(float $seconds): void
     {
-        $this->deadline = microtime(true) + $seconds;
+        $this->deadline = self::now() + $seconds;
+    }
+
+    private function left(): float
+    {
+        return $this->deadline - self::now();
+    }
+
+    /** Returns seconds of a clock that nobody sets. */
+    private static function now(): float
+    {
+        return hrtime(true) / 1e9;
     }
 
     /** Waits until the stream can be read, or written. */
     private function wait(bool $toWrite): void
     {
         do {
-            $left = $this->deadline - microtime(true);
+            $left = $this->left();
             if ($left <= 0) {
                 throw new Timeout('the server took too long');
             }
