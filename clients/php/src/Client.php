@@ -157,9 +157,15 @@ final class Client
         if ($this->sessionFile === null) {
             return;
         }
-        $fresh = tempnam(dirname($this->sessionFile), '.megaki-'); // mode 0600
-        if ($fresh === false || file_put_contents($fresh, $session) !== 48 || !rename($fresh, $this->sessionFile)) {
-            throw new \RuntimeException("$this->sessionFile can't be written");
+        error_clear_last();
+        $fresh = @tempnam(dirname($this->sessionFile), '.megaki-'); // mode 0600
+        if ($fresh !== false && @file_put_contents($fresh, $session) === 48 && @rename($fresh, $this->sessionFile)) {
+            return;
         }
+        $reason = error_get_last()['message'] ?? 'a short write';
+        if ($fresh !== false) {
+            @unlink($fresh); // tempnam may have made it elsewhere, if the folder can't be written
+        }
+        throw new \RuntimeException("the session file $this->sessionFile can't be written: $reason");
     }
 }

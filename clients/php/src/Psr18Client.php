@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Megaki;
 
-use Megaki\Exception\MegakiException;
+use Megaki\Exception\MessageTooLong;
 use Psr\Http\Client\ClientInterface;
 use Psr\Http\Message\RequestInterface;
 use Psr\Http\Message\ResponseFactoryInterface;
@@ -38,9 +38,9 @@ final class Psr18Client implements ClientInterface
             $host = $request->getHeaderLine('Host');
             $message = Request::write($method, $request->getRequestTarget(), $host, $headers, (string) $request->getBody());
             $response = Response::parse($this->client->send($message), $method);
-        } catch (\InvalidArgumentException $e) {
+        } catch (\InvalidArgumentException | MessageTooLong $e) {
             throw new Psr18RequestException($request, $e);
-        } catch (MegakiException $e) {
+        } catch (\RuntimeException $e) { // a MegakiException, or a session file that can't be written
             throw new Psr18NetworkException($request, $e);
         }
         $result = $this->responses->createResponse($response->getStatusCode(), $response->getReasonPhrase());

@@ -77,6 +77,24 @@ final class ClientTest extends TestCase
         }
     }
 
+    /** The session is a secret: no copy of it stays where its file can't be written. */
+    public function testSessionFileThatCannotBeWritten(): void
+    {
+        $psr17 = new Psr17Factory();
+        $c = $this->client(sessionFile: '/nonexistent/session');
+        foreach ([fn () => $c->send('hello'), fn () => (new Psr18Client($c, $psr17, $psr17))->sendRequest($psr17->createRequest('GET', 'https://h/'))] as $send) {
+            try {
+                $send();
+                $this->fail();
+            } catch (NetworkExceptionInterface | \RuntimeException $e) {
+                $this->assertStringContainsString("/nonexistent/session can't be written", $e->getMessage());
+            }
+        }
+        $this->assertInstanceOf(NetworkExceptionInterface::class, $e);
+        $others = array_map(static fn (string $file) => @file_get_contents($file), glob(sys_get_temp_dir() . '/.megaki-*'));
+        $this->assertNotContains($c->session(), $others);
+    }
+
     public function testSession(): void
     {
         $c = $this->client();
@@ -121,11 +139,13 @@ final class ClientTest extends TestCase
         $request = $psr17->createRequest('POST', 'https://example.org/form?a=b')->withBody($psr17->createStream('text'));
         $response = $client->sendRequest($request);
         $this->assertSame([200, 'POST example.org/form?a=b text'], [$response->getStatusCode(), (string) $response->getBody()]);
-        try {
-            $client->sendRequest($request->withMethod('CONNECT'));
-            $this->fail();
-        } catch (RequestExceptionInterface $e) {
-            $this->assertSame('CONNECT', $e->getRequest()->getMethod());
+        foreach ([$request->withMethod('CONNECT'), $request->withBody($psr17->createStream(str_repeat('x', 1 << 20)))] as $wrong) {
+            try {
+                $client->sendRequest($wrong);
+                $this->fail();
+            } catch (RequestExceptionInterface $e) {
+                $this->assertSame($wrong, $e->getRequest());
+            }
         }
         $this->expectException(NetworkExceptionInterface::class);
         (new Psr18Client($this->client(port: 1), $psr17, $psr17))->sendRequest($request);
