@@ -66,7 +66,7 @@ var house = map[string]struct{ own, modules []string }{
 
 	"migrate/nginxconf": {nil, nil},
 	// For packaging: linked only with the tag man.
-	"internal/manpages": {nil, []string{"github.com/spf13/cobra"}},
+	"internal/manpages": {nil, []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
 	// For tests.
 	"internal/testserver/fakeserver":  {nil, nil},
 	"internal/testserver/pebble":      {nil, []string{"github.com/letsencrypt/pebble", "github.com/miekg/dns"}},
