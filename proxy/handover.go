@@ -99,25 +99,13 @@ func (d *Daemon) GiveUpSessions() (inMemory *megaki.MemoryStore, end func(owner 
 	if s.kind == "memory" {
 		return s.memory, func(owner megaki.SessionStore) error { thaw(owner); return nil }, nil
 	}
-	err = s.close()
-	s.moved = true
-	return nil, func(owner megaki.SessionStore) error {
-		if owner != nil {
-			thaw(owner)
-			return nil
+	return nil, func(owner megaki.SessionStore) (err error) {
+		if owner == nil {
+			owner, err = s.reopen(&d.current.Load().cfg.Sessions, d.logs)
 		}
-		again, err := newSessionStore(&d.current.Load().cfg.Sessions, d.logs)
-		if err == nil {
-			err = again.open()
-		}
-		if err != nil {
-			thaw(nil)
-			return fmt.Errorf("opening the session file again: %w", err)
-		}
-		s.guard, s.backing, s.moved = again.guard, again.backing, false
-		thaw(again.guard)
-		return nil
-	}, err
+		thaw(owner)
+		return err
+	}, s.giveUp()
 }
 
 // Drain stops accepting, because another process serves the sockets. Clients may

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"mkd/config"
 	"mkd/megaki"
@@ -22,8 +23,10 @@ import (
 // is known of it.
 type sessionStore struct {
 	*handover.Switch
-	kind    string              // its section in config.yaml
-	memory  *megaki.MemoryStore // nil: they are elsewhere
+	kind   string              // its section in config.yaml
+	memory *megaki.MemoryStore // nil: they are elsewhere
+
+	mu      sync.Mutex // guards what follows
 	guard   *sessions.Guard
 	backing backingStore // behind guard; nil in memory
 	moved   bool         // another process has the store
@@ -136,32 +139,67 @@ func redisConnection(c *config.Redis) (redis.Connection, error) {
 
 // open opens a store that is a file.
 func (s *sessionStore) open() error {
-	if f, ok := s.backing.(*file.Store); ok {
+	_, backing := s.outside()
+	if f, ok := backing.(*file.Store); ok {
 		return f.Open()
 	}
 	return nil
 }
 
+// outside returns the store outside of memory, nil in memory.
+func (s *sessionStore) outside() (*sessions.Guard, backingStore) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.guard, s.backing
+}
+
 // close closes the store after its last use.
 func (s *sessionStore) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.backing == nil || s.moved {
 		return nil
 	}
 	return errors.Join(s.guard.Close(), s.backing.Close())
 }
 
+// giveUp closes the store, for another process to open it.
+func (s *sessionStore) giveUp() error {
+	err := s.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moved = true
+	return err
+}
+
+// reopen takes back what giveUp has given up. It returns the store for the Switch.
+func (s *sessionStore) reopen(c *config.Sessions, l *logs.Logs) (megaki.SessionStore, error) {
+	again, err := newSessionStore(c, l)
+	if err == nil {
+		err = again.open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the session file again: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guard, s.backing, s.moved = again.guard, again.backing, false
+	return again.guard, nil
+}
+
 // sessionStats returns what is known of the store of sessions.
 func (d *Daemon) sessionStats() sessionStats {
 	s := d.sessions
 	stats := sessionStats{Kind: s.kind, Sessions: -1}
-	if s.backing != nil {
-		stats.Guard, stats.Unreadable = s.guard.Stats(), s.backing.Unreadable()
+	guard, backing := s.outside()
+	if backing != nil {
+		stats.Guard, stats.Unreadable = guard.Stats(), backing.Unreadable()
 	}
 	switch store := s.Store().(type) {
 	case *megaki.MemoryStore:
 		stats.Sessions = store.Len()
 	case *sessions.Guard:
-		if f, ok := s.backing.(*file.Store); ok {
+		if f, ok := backing.(*file.Store); ok {
 			stats.Sessions = f.Len()
 		}
 	}

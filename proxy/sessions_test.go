@@ -314,3 +314,39 @@ func TestShortSecret(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestSessionsTakenBack: an upgrade that fails gives the sessions back. The status is there
+// all the time.
+func TestSessionsTakenBack(t *testing.T) {
+	for name, store := range map[string]string{"memory": "{memory: {}}", "file": "{file: {path: DIR/sessions.db}}"} {
+		t.Run(name, func(t *testing.T) {
+			d, _ := start(t, sessionsIn(t, store, "a"))
+			addr, client := d.Addr("app").String(), clientConfig(t)
+			s := newSession(t, addr, client)
+			var done atomic.Bool
+			var asking sync.WaitGroup
+			defer asking.Wait()
+			defer done.Store(true)
+			asking.Go(func() {
+				for !done.Load() {
+					d.sessionStats()
+				}
+			})
+			for range 5 {
+				_, end, err := d.GiveUpSessions()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if stats := d.sessionStats(); stats.Kind != name {
+					t.Errorf("%+v", stats)
+				}
+				if err := end(nil); err != nil {
+					t.Fatal(err)
+				}
+				if s, err = resume(t.Context(), addr, client, s); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

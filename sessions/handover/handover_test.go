@@ -3,10 +3,12 @@ package handover
 import (
 	"context"
 	"encoding/gob"
+	"errors"
 	"io"
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mkd/megaki"
@@ -121,4 +123,32 @@ func TestRemote(t *testing.T) {
 	if _, err := s.Load(ctx, megaki.Token{1}); err == nil || ctx.Err() != nil {
 		t.Errorf("the owner has gone: %v", err)
 	}
+}
+
+// TestMoveTakesTooLong: while sessions move, an operation waits no longer than its
+// context, and not for ever; the store can be looked at.
+func TestMoveTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSwitch(megaki.NewMemoryStore(100))
+		thaw := s.Freeze()
+		if s.Store() == nil {
+			t.Error("no store")
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Load(ctx, megaki.Token{1}); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		began = time.Now()
+		if _, err := s.CompareAndSwap(t.Context(), megaki.Token{1}, nil, record(1, began.Add(time.Hour))); !errors.Is(err, megaki.ErrStoreDown) || time.Since(began) != moveWait {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		go func() {
+			time.Sleep(time.Second)
+			thaw(nil)
+			thaw(nil)
+		}()
+		put(t, s, 1, time.Now().Add(time.Hour))
+	})
 }
