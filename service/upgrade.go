@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"mkd/megaki"
-	"mkd/proxy"
 	"mkd/proxy/listen"
 	"mkd/sessions/handover"
 	"mkd/systemd"
@@ -84,7 +83,7 @@ func (s *service) upgrade(ctx context.Context) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := next.await(ctx, s.daemon); err != nil {
+	if err := next.await(ctx, s.daemon.GiveUpSessions); err != nil {
 		return 0, err
 	}
 	s.upgraded = true
@@ -115,18 +114,17 @@ type successor struct {
 }
 
 // startSuccessor starts the binary on disk.
-func (s *service) startSuccessor() (*successor, error) {
-	sockets, err := s.daemon.Sockets()
-	if err != nil {
-		return nil, err
-	}
+func (s *service) startSuccessor() (_ *successor, err error) {
+	n := &successor{ended: make(chan error, 1)}
 	var files []*os.File // of the new process
 	defer func() {
 		for _, f := range files {
 			f.Close()
 		}
+		if err != nil {
+			n.close()
+		}
 	}()
-	n := &successor{ended: make(chan error, 1)}
 	for _, end := range []*net.Conn{&n.reports, &n.sessions} {
 		conn, f, err := socketPair()
 		if err != nil {
@@ -142,16 +140,19 @@ func (s *service) startSuccessor() (*successor, error) {
 		}
 		in.Admin, files = true, append(files, f)
 	}
+	sockets, err := s.daemon.Sockets()
+	if err != nil {
+		return nil, err
+	}
+	for _, sock := range sockets {
+		in.Sockets, files = append(in.Sockets, inherited{sock.Listener, sock.Address}), append(files, sock.File)
+	}
 	for _, l := range s.adminTCP {
 		f, err := listen.Dup(l.Socket, l.address)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.key, err)
 		}
-		sockets = append(sockets, proxy.Socket{Listener: l.key, Address: l.address, File: f})
-	}
-	for _, sock := range sockets {
-		in.Sockets = append(in.Sockets, inherited{sock.Listener, sock.Address})
-		files = append(files, sock.File)
+		in.Sockets, files = append(in.Sockets, inherited{l.key, l.address}), append(files, f)
 	}
 	text, err := json.Marshal(in)
 	if err != nil {
@@ -164,7 +165,6 @@ func (s *service) startSuccessor() (*successor, error) {
 	n.cmd.ExtraFiles = files
 	n.enc, n.dec = gob.NewEncoder(n.reports), gob.NewDecoder(n.reports)
 	if err := n.cmd.Start(); err != nil {
-		n.close()
 		return nil, fmt.Errorf("starting %s: %w", os.Args[0], err)
 	}
 	go func() {
@@ -175,15 +175,21 @@ func (s *service) startSuccessor() (*successor, error) {
 }
 
 func (n *successor) close() {
-	n.reports.Close()
-	n.sessions.Close()
+	for _, c := range []net.Conn{n.reports, n.sessions} {
+		if c != nil {
+			c.Close()
+		}
+	}
 }
+
+// giveUp is (*proxy.Daemon).GiveUpSessions.
+type giveUp func() (inMemory *megaki.MemoryStore, end func(owner megaki.SessionStore) error, err error)
 
 // await serves the reports of a new process until it is ready. After an error the new
 // process has ended, and the daemon has its sessions.
-func (n *successor) await(ctx context.Context, d *proxy.Daemon) error {
+func (n *successor) await(ctx context.Context, giveUp giveUp) error {
 	stop := context.AfterFunc(ctx, func() { n.reports.Close() })
-	end, err := n.converse(d)
+	end, err := n.converse(giveUp)
 	if !stop() {
 		err = errors.Join(context.Cause(ctx), err)
 	}
@@ -198,9 +204,13 @@ func (n *successor) await(ctx context.Context, d *proxy.Daemon) error {
 	return end(handover.NewRemote(n.sessions))
 }
 
+// moveTimeout bounds the time from the new process's request for the sessions until it
+// serves: meanwhile none can be resumed. It may have to compact a large session file.
+const moveTimeout = time.Minute
+
 // converse returns when a new process has reported that it is ready, or that it has
 // failed. end is nil if the daemon still has its sessions.
-func (n *successor) converse(d *proxy.Daemon) (end func(owner megaki.SessionStore) error, err error) {
+func (n *successor) converse(giveUp giveUp) (end func(owner megaki.SessionStore) error, err error) {
 	for {
 		var r report
 		if err := n.dec.Decode(&r); err != nil {
@@ -211,11 +221,15 @@ func (n *successor) converse(d *proxy.Daemon) (end func(owner megaki.SessionStor
 			if end == nil {
 				return nil, errors.New("the new process took no sessions over: is it an mkd of another version?")
 			}
-			return end, nil
+			return end, n.reports.SetDeadline(time.Time{})
 		case hasFailed:
 			return end, fmt.Errorf("the new process can't serve: %s", r.Error)
 		case wantsSessions:
-			inMemory, e, err := d.GiveUpSessions()
+			if end != nil {
+				return end, errors.New("the new process asks for the sessions twice")
+			}
+			n.reports.SetDeadline(time.Now().Add(moveTimeout))
+			inMemory, e, err := giveUp()
 			end = e
 			if err != nil {
 				return end, err
@@ -239,8 +253,11 @@ func (n *successor) silent(err error) error {
 	case ended := <-n.ended:
 		return fmt.Errorf("the new process has ended before it was ready (%s): see the log", exitText(ended))
 	case <-time.After(exitWait):
-		return errors.New("the new process has closed its connection before it was ready")
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("the new process wasn't ready %s after it had asked for the sessions", moveTimeout)
+	}
+	return errors.New("the new process has closed its connection before it was ready")
 }
 
 // exitWait is how long a process may take to end after it has closed its connection.
