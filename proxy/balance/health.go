@@ -81,7 +81,7 @@ func (b *Balancer) check(ctx context.Context, s *state) {
 		if ctx.Err() != nil {
 			return
 		}
-		b.change(s, func(time.Time) { s.checks.note(&b.Health, err) })
+		b.change(s, func(time.Time) { s.checked(&b.Health, err) })
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

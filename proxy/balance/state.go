@@ -43,6 +43,8 @@ type state struct {
 	paused    time.Time     // when it was ejected, or tried last since then
 	until     time.Time     // when it may be tried, if it is ejected
 	why       error         // it was ejected
+	unreached bool          // it was ejected because it couldn't be reached
+	passed    int           // checks in a row since it was ejected
 	checks    checkState
 	changed   time.Time // when it went up or down
 }
@@ -102,6 +104,21 @@ func (s *state) restore() {
 	s.connects, s.responses = recent{}, recent{}
 	s.ejected, s.pause, s.why = false, 0, nil
 	s.troubled.Store(false)
+}
+
+// checked notes the outcome of a check. Checks that pass show that an upstream can be
+// reached, and so end the time for which it is left out because it couldn't: otherwise
+// one that gets no requests, as a backup, would stay down for ever. They don't show that
+// it responds to other requests.
+func (s *state) checked(h *Health, err error) {
+	s.checks.note(h, err)
+	if !s.ejected || !s.unreached || err != nil {
+		s.passed = 0
+		return
+	}
+	if s.passed++; s.passed >= cmp.Or(h.Rise, DefaultRise) {
+		s.restore()
+	}
 }
 
 // inFlight returns the number of requests in flight.
@@ -172,6 +189,7 @@ func (b *Balancer) fault(u *state, trial bool, f failure, err error) {
 		}
 		u.pause = min(max(trialInterval, 2*u.pause), b.failTimeout())
 		u.ejected, u.paused, u.until, u.why = true, now, now.Add(u.pause), err
+		u.unreached, u.passed = f.connecting(), 0
 		u.troubled.Store(true)
 	})
 }

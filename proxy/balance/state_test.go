@@ -426,6 +426,57 @@ func TestHealth(t *testing.T) {
 	})
 }
 
+// TestHealthBringsBack: checks that pass bring an upstream back that couldn't be reached,
+// also if no request tries it. One whose responses failed stays out until a request does.
+func TestHealthBringsBack(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		err   error
+		fails int
+		back  bool
+	}{
+		{"refused", errRefused, 1, true},
+		{"malformed responses", &faultError{failure: failure{sent: true, responded: true}}, 3, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			bad := &scripted{err: c.err}
+			b, log := scriptedBalancer(bad, &scripted{})
+			b.Health = Health{Interval: 5 * time.Second, Rise: 2, Fall: 3}
+			var refuses atomic.Bool
+			b.Upstreams[0].Check = func(context.Context) error {
+				if refuses.Load() {
+					return c.err
+				}
+				return nil
+			}
+			b.Start(t.Context())
+			defer b.Close()
+			synctest.Wait()
+			for bad.calls < c.fails {
+				b.RoundTrip(get(t))
+			}
+			refuses.Store(true)
+			time.Sleep(5*time.Second + 1)
+			if b.Status()[0].Up {
+				t.Fatalf("%s: it is up", c.name)
+			}
+			refuses.Store(false)
+			time.Sleep(5 * time.Second)
+			if b.Status()[0].Up {
+				t.Errorf("%s: it is up after one check", c.name)
+			}
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if b.Status()[0].Up != c.back {
+				t.Errorf("%s: after two checks: %+v", c.name, b.Status()[0])
+			}
+			if up := strings.Contains(log.String(), "upstream is up again"); up != c.back {
+				t.Errorf("%s: logged: %s", c.name, log)
+			}
+		})
+	}
+}
+
 // TestBoth: an upstream that is down for two reasons is up when neither is left.
 func TestBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -454,8 +505,8 @@ func TestBoth(t *testing.T) {
 		s.err = nil
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if b.Status()[0].Up {
-			t.Error("it is up before a trial")
+		if !b.Status()[0].Up {
+			t.Error("it is down though checks pass")
 		}
 		if _, err := b.RoundTrip(get(t)); err != nil || !b.Status()[0].Up {
 			t.Error(err)
