@@ -8,6 +8,7 @@ package tally
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,7 +117,26 @@ func (t *Tally) Snapshot() []Snapshot {
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b Snapshot) int {
-		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Backend, b.Backend))
+		return cmp.Or(cmp.Compare(a.Listener, b.Listener), compareRoutes(a.Route, b.Route), cmp.Compare(a.Backend, b.Backend))
 	})
 	return all
 }
+
+// compareRoutes compares the names of routes, and the numbers in them by their values:
+// routes[2] comes before routes[10].
+func compareRoutes(a, b string) int {
+	for a != "" && b != "" {
+		x, y := digits(a), digits(b)
+		if x == 0 || y == 0 {
+			x, y = 1, 1
+		}
+		if c := cmp.Or(cmp.Compare(x, y), cmp.Compare(a[:x], b[:y])); c != 0 {
+			return c
+		}
+		a, b = a[x:], b[y:]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// digits returns how many decimal digits s begins with.
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }

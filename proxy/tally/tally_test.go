@@ -33,6 +33,20 @@ func TestTally(t *testing.T) {
 	}
 }
 
+// TestOrder: routes without names come in the order of the configuration.
+func TestOrder(t *testing.T) {
+	var tally Tally
+	order := []string{"", "api", "api2", "api10", "routes[0]", "routes[2]", "routes[2].routes[9]", "routes[2].routes[10]", "routes[10]"}
+	for i := range order {
+		tally.Requests(Name{"web", order[len(order)-1-i], "php"})
+	}
+	for i, s := range tally.Snapshot() {
+		if s.Route != order[i] {
+			t.Errorf("%d is %q, want %q", i, s.Route, order[i])
+		}
+	}
+}
+
 func TestEndAllocatesNothing(t *testing.T) {
 	r := new(Tally).Requests(Name{})
 	if n := testing.AllocsPerRun(100, func() { r.End(200, 1, 1, time.Millisecond) }); n != 0 {
