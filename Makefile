@@ -129,7 +129,7 @@ install: ## install commands, man pages, completions, schema, unit and examples 
 	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	sed 's#/usr/bin/#$(PREFIX)/bin/#' packaging/mkd.service >'$(DESTDIR)$(PREFIX)/lib/systemd/system/mkd.service'
 	install -D -m 644 config/schema.json '$(DESTDIR)$(PREFIX)/share/mkd/config.schema.json'
-	for f in config.yaml $$(git ls-files examples ':!*_test.go' ':!*.txtar'); do install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/doc/mkd/examples/$${f#examples/}" || exit; done
+	for f in config.yaml $$(git ls-files examples ':!*_test.go' ':!*.txtar'); do install -D -m 644 "$$f" "$(DESTDIR)$(PREFIX)/share/doc/mkd/$$f" || exit; done
 
 deb: ## build a Debian package in bin/, for another architecture with ARCH=arm64
 	rm -rf build/deb

@@ -79,7 +79,7 @@ type Backend struct {
 	// PHP workers that mkd runs.
 	PHP *PHP `yaml:"php,kind" example:"{script: VALUE}|app.php"`
 
-	// Servers that speak HTTP/1.1.
+	// Servers that speak HTTP/1.1 or HTTP/2.
 	HTTP *HTTPBackend `yaml:"http,kind" example:"{upstreams: [{url: VALUE}]}|http://127.0.0.1:9000"`
 
 	// PHP-FPM, or another FastCGI server, and the files of its site.

@@ -62,7 +62,7 @@ func TestLongDebianPackage(t *testing.T) {
 	in("logrotate", "--debug", "/etc/logrotate.d/mkd")
 	for _, file := range []string{
 		"usr/share/man/man8/mkd-check.8.gz", "usr/share/man/man1/sazukari-get.1.gz", "usr/share/bash-completion/completions/mkd",
-		"usr/share/zsh/vendor-completions/_mkd", "usr/share/fish/vendor_completions.d/mkd.fish", "usr/share/doc/mkd/examples/config.yaml",
+		"usr/share/zsh/vendor-completions/_mkd", "usr/share/fish/vendor_completions.d/mkd.fish", "usr/share/doc/mkd/config.yaml",
 		"usr/share/doc/mkd/examples/hello/userspace.php", "etc/mkd/sites", "usr/share/mkd/welcome/index.html",
 	} {
 		if _, err := os.Stat(filepath.Join(root, file)); err != nil {

@@ -56,11 +56,12 @@ func reloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Reload the configuration of the running daemon",
 		Long: `Reload the configuration of the running daemon, as SIGHUP does. It is read
-and checked first, with all keys, certificates and scripts, and new workers boot
-beside the old ones. If anything is wrong, all errors are shown, the exit code
+and checked first, with all keys and certificates, and where a section has changed
+new workers boot beside the old ones. If anything is wrong, all errors are shown, the exit code
 is 1, and nothing has changed. Otherwise the new configuration is in use when the
 command returns. Requests in flight end on the old one; sessions, WebSockets,
-and the workers of sections that haven't changed live on.`,
+and the workers of sections that haven't changed live on, with the code that they
+have loaded: 'mkd workers restart' replaces them.`,
 		Args: noArgs,
 	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Reload(ctx) })
 }

@@ -53,7 +53,8 @@ a message fails, it ends with a code, which is the error's number in libsazukari
    4  unknown refusal            11  message too long; nothing was sent
    6  protocol error             12  response too long
 
-docs/clients.md describes how to write a client, and what each scenario is about.
+docs/clients.md describes how to write a client; --list shows what each scenario is
+about.
 
 The exit code is 1 if the client fails a scenario.`,
 		Example: `  sazukari conformance -- python3 clients/python/tests/conformance.py
