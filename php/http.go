@@ -234,13 +234,13 @@ func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	for name, lines := range r.Header {
 		if passes(name) {
 			names = append(names, name)
-			fields += len(lines)
+			fields += len(shown(name, lines))
 		}
 	}
 	slices.Sort(names)
 	number(int64(fields))
 	for _, name := range names {
-		for _, value := range r.Header[name] {
+		for _, value := range shown(name, r.Header[name]) {
 			add(name)
 			add(value)
 		}
@@ -285,6 +285,18 @@ func passes(name string) bool {
 		return !strings.EqualFold(name, "Content-Length")
 	}
 	return true
+}
+
+// shown returns the values of a field that the script sees. Of the type of the body
+// it is the first one, which decides what the body is, unless that is empty.
+func shown(name string, values []string) []string {
+	if name != "Content-Type" || len(values) == 0 {
+		return values
+	}
+	if values[0] == "" {
+		return nil
+	}
+	return values[:1]
 }
 
 // plainAddr returns an address in the form that applications compare: IPv4 in its

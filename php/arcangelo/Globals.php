@@ -266,7 +266,8 @@ final class Globals
         if (strncasecmp($field, 'Basic ', 6) !== 0) {
             return [];
         }
-        $pair = explode(':', (string) base64_decode(substr($field, 6)), 2);
+        [$text] = explode("\0", (string) base64_decode(substr($field, 6)), 2); // PHP's text ends there
+        $pair = explode(':', $text, 2);
         return isset($pair[1]) ? ['PHP_AUTH_USER' => $pair[0]] + ($pair[1] === '' ? [] : ['PHP_AUTH_PW' => $pair[1]]) : [];
     }
 
