@@ -256,9 +256,10 @@ final class Worker
         if ($level === E_NOTICE && Output::isOurs($message)) {
             return true;
         }
-        if (error_reporting() & $level) {
-            Wire::send(Wire::LOG, Wire::WARNING, self::levelName($level) . ": $message in $file:$line");
+        if (!(error_reporting() & $level)) {
+            return false; // PHP logs nothing either, and keeps it for error_get_last
         }
+        Wire::send(Wire::LOG, Wire::WARNING, self::levelName($level) . ": $message in $file:$line");
         return true;
     }
 

@@ -1,5 +1,5 @@
 <?php
-// Output buffers: the same in a worker and under PHP-FPM. The query names the way.
+// Output buffers and errors: the same in a worker and under PHP-FPM. The query names the way.
 
 $ways = [
     'level' => fn () => ob_get_level(),
@@ -25,6 +25,9 @@ $ways = [
     'destructor' => function () { new class { public function __destruct() { echo 'destructed'; } }; echo ', then more'; },
     'finally' => function () { try { try { echo 'a'; throw new Exception('b'); } finally { echo 'c'; } } catch (Exception $e) { echo $e->getMessage(); } },
     'connection' => fn () => [connection_status(), connection_aborted(), ignore_user_abort()],
+    'the last error, suppressed' => function () { @file_get_contents('/nonexistent'); return error_get_last()['message'] ?? null; },
+    'the last error of a script' => function () { @trigger_error('x', E_USER_DEPRECATED); return error_get_last()['type'] ?? null; },
+    'no last error' => fn () => error_get_last(),
     'large' => function () { for ($i = 0; $i < 30; $i++) { echo str_repeat($i % 10, 20_000); } },
 ];
 
