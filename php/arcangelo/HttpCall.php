@@ -43,8 +43,7 @@ final class HttpCall
             if (Worker::hasResponded()) {
                 self::drop($result);
             } else {
-                Output::settle();
-                Output::check();
+                Output::gather();
                 self::$handling = false;
                 $response = self::response($result);
                 unset($result);
@@ -81,8 +80,7 @@ final class HttpCall
     /** Responds with what on_http could have returned, and lets the handler go on. */
     public static function finish(mixed $result): void
     {
-        Output::settle();
-        Output::check();
+        Output::gather();
         $rest = ResponseWriter::send(self::response($result));
         $head = self::close();
         Session::close();
@@ -119,7 +117,7 @@ final class HttpCall
         }
         self::$handling = false;
         try {
-            Output::settle();
+            Output::gather();
             if (ResponseWriter::isOpen() && !Output::hasPrinted() && http_response_code() === 200) {
                 return false;
             }

@@ -141,8 +141,17 @@ final class Output
         }
     }
 
+    /** Ends the buffers of the script. Throws what keeps the client from getting all that was printed. */
+    public static function gather(): void
+    {
+        if (!self::settle() && array_sum(array_column(array_slice(ob_get_status(true), self::$base), 'buffer_used')) > 0) {
+            throw new \LogicException('a part of the response is in an output buffer that was started without PHP_OUTPUT_HANDLER_REMOVABLE: nobody can end it');
+        }
+        self::check();
+    }
+
     /** Throws what keeps the client from getting what was printed. */
-    public static function check(): void
+    private static function check(): void
     {
         if (self::$error !== null) {
             throw self::$error;
@@ -166,7 +175,7 @@ final class Output
      */
     public static function isOurs(string $notice): bool
     {
-        if (!preg_match('/^ob_(end_flush|get_flush|end_clean|get_clean)\(\): Failed to /', $notice, $match)) {
+        if (self::level() > 0 || !preg_match('/^ob_(end_flush|get_flush|end_clean|get_clean)\(\): Failed to /', $notice, $match)) {
             return false;
         }
         match ($match[1]) {

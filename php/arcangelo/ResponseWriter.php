@@ -160,7 +160,7 @@ final class ResponseWriter
             self::part($printed . Output::collect() . $parts->current(), true);
             $printed = '';
         }
-        Output::settle();
+        Output::gather();
         $rest = $printed . Output::collect();
         if (self::$left > strlen($rest) && !self::$abandoned) {
             throw new \LengthException('the body is ' . (self::$left - strlen($rest)) . ' bytes shorter than its Content-Length');

@@ -56,6 +56,9 @@ $ARCANGELO_USERSPACE = [
             case 'handlers': set_error_handler(fn () => true); set_error_handler(null); set_exception_handler(fn () => null); return 'set';
             case 'nohandlers': restore_error_handler(); restore_error_handler(); return 'taken';
             case 'check': $h = set_error_handler(null); restore_error_handler(); $e = set_exception_handler(null); restore_exception_handler(); return var_export([$h === $boot['errors'], $e, ob_get_level(), $_GET, $_POST, isset($_SESSION)], true);
+            case 'stuckbuffer': echo 'a part'; ob_start(null, 0, 0); echo ' of it'; return;
+            case 'stuckexit': echo 'a part'; ob_start(null, 0, 0); echo ' of it'; exit;
+            case 'stuckparts': return (function () { yield 'a part'; ob_start(null, 0, 0); echo ' of it'; })();
             case 'status99': return new Response('', 99);
             case 'split': return (new Response('x'))->header('X-A', "a\r\nX-B: b");
             case 'manyheaders': return new Response('x', 200, ['X-A' => array_fill(0, 300, 'v')]);
