@@ -18,7 +18,7 @@ import (
 
 // Bounds of a form with files.
 const (
-	maxParts      = 10_000   // fields and files together
+	maxParts      = 10_000   // all parts, whatever PHP's limit is
 	maxPartHeader = 16 << 10 // bytes of the header of one part
 	maxFieldBytes = 8 << 20  // bytes of all fields, as they go to the worker, and of the names and types of files
 	fileBytes     = 128      // of these, what a file takes besides its texts
@@ -57,12 +57,15 @@ type form struct {
 	client   *share.Client // that the bytes count for
 	maxFiles int
 	maxFile  int64
+	maxParts int // fields and files together; the rest is dropped
 
 	size    int64    // bytes of the body
 	fields  longText // name=value&…, escaped
 	files   []upload
 	taken   int64 // bytes of fields, and of the names and types of files
 	parts   int
+	counted int   // parts that are fields or files
+	excess  bool  // there are more parts than maxParts
 	unnamed int   // files without the name of a field
 	largest int64 // the form's own limit of a file, in bytes; 0: none
 }
@@ -115,9 +118,10 @@ func formBoundary(contentType string) (string, error) {
 	return boundary, nil
 }
 
-// readForm receives a form of a client. The caller closes it, unless there is an error.
-func readForm(body io.Reader, boundary string, client netip.Prefix, u *uploads, opt *Options) (_ *form, err error) {
-	f := &form{uploads: u, client: u.bytes.Join(client.Addr()), maxFiles: opt.MaxUploads, maxFile: opt.MaxUploadSize}
+// readForm receives a form of a client, of which it takes a number of fields and files.
+// The caller closes it, unless there is an error.
+func readForm(body io.Reader, boundary string, client netip.Prefix, u *uploads, opt *Options, fields int) (_ *form, err error) {
+	f := &form{uploads: u, client: u.bytes.Join(client.Addr()), maxFiles: opt.MaxUploads, maxFile: opt.MaxUploadSize, maxParts: fields}
 	f.fields.dir = opt.UploadDir
 	defer func() {
 		if err != nil {
@@ -129,7 +133,7 @@ func readForm(body io.Reader, boundary string, client netip.Prefix, u *uploads, 
 	for {
 		limit.inHeader(true)
 		part, err := parts.NextRawPart()
-		if err == io.EOF {
+		if err == io.EOF || f.excess {
 			limit.inHeader(false)
 			if _, err := io.Copy(io.Discard, limit); err != nil { // the epilogue
 				return nil, err
@@ -156,6 +160,10 @@ func readForm(body io.Reader, boundary string, client netip.Prefix, u *uploads, 
 // take receives one part, as PHP does.
 func (f *form) take(part *multipart.Part) error {
 	if part.Header["Content-Disposition"] == nil {
+		return nil
+	}
+	if f.counted++; f.counted > f.maxParts {
+		f.excess = true
 		return nil
 	}
 	d := parseDisposition(part.Header.Get("Content-Disposition"))

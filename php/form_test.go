@@ -36,7 +36,7 @@ func hash(s string) string {
 }
 
 func TestFormsThatAreRefused(t *testing.T) {
-	p, dir := uploadPool(t, Options{MaxUploads: 3, UploadTotal: 16 << 20})
+	p, dir := uploadPool(t, Options{MaxUploads: 3, UploadTotal: 16 << 20, Ini: map[string]string{"max_multipart_body_parts": "20000"}})
 	cut := filePart("f", "a", "content")
 	for _, c := range []struct {
 		name, body string
@@ -93,7 +93,7 @@ func TestFormsAreShared(t *testing.T) {
 	t.Cleanup(u.close)
 	receive := func(client string, size int) (*form, error) {
 		body := filePart("f", "a", strings.Repeat("x", size)) + "--b--"
-		return readForm(strings.NewReader(body), "b", netip.MustParsePrefix(client), u, &opt)
+		return readForm(strings.NewReader(body), "b", netip.MustParsePrefix(client), u, &opt, maxParts)
 	}
 	greedy, err := receive("192.0.2.1/32", 700<<10)
 	if err != nil {
@@ -134,7 +134,7 @@ func TestFormsTakeLittleMemory(t *testing.T) {
 	for range clients {
 		r, w := io.Pipe()
 		go func() {
-			_, err := readForm(r, "b", netip.Prefix{}, u, &opt)
+			_, err := readForm(r, "b", netip.Prefix{}, u, &opt, maxParts)
 			ended <- err
 		}()
 		if _, err := w.Write(field); err != nil { // returns when all of it was read
@@ -148,14 +148,14 @@ func TestFormsTakeLittleMemory(t *testing.T) {
 	if n := u.bytes.InUse(); n < clients*(size-64<<10) {
 		t.Errorf("%d bytes are accounted for", n)
 	}
-	_, err := readForm(strings.NewReader(fieldPart("a", strings.Repeat("x", 7<<20))+fieldPart("b", strings.Repeat("%", 2<<20))), "b", netip.Prefix{}, u, &opt)
+	_, err := readForm(strings.NewReader(fieldPart("a", strings.Repeat("x", 7<<20))+fieldPart("b", strings.Repeat("%", 2<<20))), "b", netip.Prefix{}, u, &opt, maxParts)
 	if form := new(FormError); !errors.As(err, &form) || form.Status != 413 {
 		t.Errorf("one form more: %v", err)
 	}
 	rest := u.bytes.Limit() - u.bytes.InUse() - 1<<20
 	others := u.bytes.Join(netip.Addr{})
 	others.Take(rest, 0)
-	_, err = readForm(bytes.NewReader(field), "b", netip.Prefix{}, u, &opt)
+	_, err = readForm(bytes.NewReader(field), "b", netip.Prefix{}, u, &opt, maxParts)
 	if form := new(FormError); !errors.As(err, &form) || form.Status != 507 {
 		t.Errorf("one form too many: %v", err)
 	}
@@ -189,7 +189,7 @@ func TestMaxFileSizeBitByBit(t *testing.T) {
 	u := newUploads(&opt, nil)
 	defer u.close()
 	body := fieldPart("MAX_FILE_SIZE", "12") + filePart("f", "a", "0123456789ab") + filePart("f", "b", "0123456789abc") + "--b--"
-	form, err := readForm(iotest.OneByteReader(strings.NewReader(body)), "b", netip.Prefix{}, u, &opt)
+	form, err := readForm(iotest.OneByteReader(strings.NewReader(body)), "b", netip.Prefix{}, u, &opt, maxParts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func FuzzForm(f *testing.F) {
 	u := newUploads(&opt, nil)
 	f.Cleanup(u.close)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		form, err := readForm(bytes.NewReader(body), "b", netip.Prefix{}, u, &opt)
+		form, err := readForm(bytes.NewReader(body), "b", netip.Prefix{}, u, &opt, maxParts)
 		if err != nil {
 			if !errors.As(err, new(*FormError)) {
 				t.Errorf("%v", err)
@@ -372,4 +372,22 @@ func TestWarningOfManyFields(t *testing.T) {
 			t.Errorf("%d bytes: %d warnings, want %d", len(c.body), n, c.warns)
 		}
 	}
+}
+
+// TestPartsOfForms: PHP's limit of the parts of a form is followed, and scripts see the
+// limits of uploads.
+func TestPartsOfForms(t *testing.T) {
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MaxUploads: 7, MaxUploadSize: 1 << 20,
+		Ini: map[string]string{"max_multipart_body_parts": "2"}, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_http' => fn () => json_encode([count($_POST), count($_FILES),
+			ini_get('max_file_uploads'), ini_get('upload_max_filesize')])];`)})
+	for body, want := range map[string]string{
+		fieldPart("a", "1") + filePart("f", "x", "1") + "--b--":                                               `[1,1,"7","1048576"]`,
+		fieldPart("a", "1") + filePart("f", "x", "1") + fieldPart("b", "") + filePart("g", "x", "") + "--b--": `[1,1,"7","1048576"]`,
+	} {
+		if got := request(t, p, multipartCall("/", body)).body.String(); got != want {
+			t.Errorf("%s of %q, want %s", got, body, want)
+		}
+	}
+	log.await(t, "Multipart body parts limit exceeded 2.")
 }

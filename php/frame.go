@@ -34,7 +34,7 @@ const (
 	frameStop  frameType = 0x05 // ends the worker
 	frameHTTP  frameType = 0x06 // head: as of a CALL; body: the request without its body
 	frameGone  frameType = 0x07 // the rest of the response is dropped
-	frameReady frameType = 0x11 // head: process id (4), flags (1); body: version of PHP
+	frameReady frameType = 0x11 // head: process id (4), flags (1), parts of a form (4) or not; body: version of PHP
 	frameEnd   frameType = 0x12 // head: memory in use, in bytes (8), flags (1) or not; body: the response, or its last part
 	framePart  frameType = 0x13 // head: flags (1) or nothing; body: a part of the response
 	frameError frameType = 0x14 // head: 00 the worker goes on, 01 it ends; body: the error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -60,8 +61,13 @@ func (p *Pool) DoHTTP(ctx context.Context, c *HTTPCall, w ResponseWriter) error 
 		if err != nil {
 			return err
 		}
-		if m.form, err = readForm(c.Request.Body, boundary, c.Client, p.uploads, &p.opt); err != nil {
+		most := p.partsOfForms()
+		if m.form, err = readForm(c.Request.Body, boundary, c.Client, p.uploads, &p.opt, most); err != nil {
 			return err
+		}
+		if m.form.excess {
+			p.log.Warn(fmt.Sprintf("Multipart body parts limit exceeded %d. To increase the limit change max_multipart_body_parts in php.ini.", most),
+				"request_id", c.RequestID, "route", c.Route)
 		}
 		defer func() {
 			if !resp.worksOn { // the script may still use the files

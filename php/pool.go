@@ -56,7 +56,9 @@ type Pool struct {
 	counts     Counts
 	waits      histogram.Histogram
 
-	takesHTTP bool // as the last worker that became ready
+	// As the last worker that became ready.
+	takesHTTP    bool
+	partsPerForm int // fields and files that a form may have
 }
 
 // NewPool checks the options and returns a Pool, which Start starts.
@@ -221,6 +223,13 @@ func (p *Pool) TakesHTTP() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.takesHTTP
+}
+
+// partsOfForms returns how many fields and files a form may have.
+func (p *Pool) partsOfForms() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.partsPerForm
 }
 
 // Shutdown waits for the calls in flight until ctx ends; calls that wait get

@@ -28,6 +28,8 @@ func (p *Pool) startProcess(o *process.Output) (*phpProcess, error) {
 	args := []string{"-d", "opcache.enable_cli=1", "-d", "memory_limit=" + strconv.FormatInt(opt.MemoryCeiling, 10),
 		"-d", "zend.exception_ignore_args=1", // passwords would be in traces
 		"-d", "session.use_strict_mode=1", // the client never chooses a session's id
+		"-d", "max_file_uploads=" + strconv.Itoa(opt.MaxUploads), // what applies, for scripts that ask
+		"-d", "upload_max_filesize=" + strconv.FormatInt(opt.MaxUploadSize, 10),
 		"-d", "log_errors=1", "-d", "error_log=", // to standard error
 	}
 	for _, name := range slices.Sorted(maps.Keys(opt.Ini)) {

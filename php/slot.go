@@ -131,7 +131,7 @@ func (p *Pool) admit(s *slot, w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.counts.Started++
-	p.takesHTTP = w.takesHTTP
+	p.takesHTTP, p.partsPerForm = w.takesHTTP, w.partsPerForm
 	stale := w.generation != p.generation
 	if !w.evicted { // it may have ended already
 		s.worker, w.slot = w, s

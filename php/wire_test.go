@@ -145,7 +145,7 @@ func TestFramesByHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, body := want("READY", "01 11 0005 000000"+hex.EncodeToString([]byte{byte(len(version))})+" 0000000000000000"); body != string(version) {
+	if _, body := want("READY", "01 11 0009 000000"+hex.EncodeToString([]byte{byte(len(version))})+" 0000000000000000"); body != string(version) {
 		t.Errorf("version %q", body)
 	}
 	id, token := " 0102030405060708", " 101112131415161718191a1b1c1d1e1f"
@@ -189,7 +189,7 @@ func TestHTTPFramesByHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want("READY", "01 11 0005 000000"+hex.EncodeToString([]byte{byte(len(version))})+" 0000000000000000")
+	want("READY", "01 11 0009 000000"+hex.EncodeToString([]byte{byte(len(version))})+" 0000000000000000")
 	id, token := " 0102030405060708", " 101112131415161718191a1b1c1d1e1f"
 	request := func(target string) string {
 		values := "POST\x00" + target + "\x00" + target + "\x00HTTP/1.1\x00http\x00h\x00h\x00\x0080\x00/s.php\x002\x00\x001\x00X-A\x00v\x00"

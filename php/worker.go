@@ -3,6 +3,7 @@ package php
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -28,13 +29,15 @@ type worker struct {
 
 	generation int // of the pool, when it started
 	takesHTTP  bool
-	php        string  // its version
-	memoryUsed int64   // bytes after the last call
-	message    message // of the last call
-	id         uint64  // of the last call
-	born       time.Time
-	stuck      *atomic.Int64 // of the pool
-	leaks      *leakBook     // of the pool
+
+	partsPerForm int     // fields and files that a form may have
+	php          string  // its version
+	memoryUsed   int64   // bytes after the last call
+	message      message // of the last call
+	id           uint64  // of the last call
+	born         time.Time
+	stuck        *atomic.Int64 // of the pool
+	leaks        *leakBook     // of the pool
 
 	// The worker expires after maxRequests or at maxAge. It goes on until its
 	// replacement is ready, but not beyond mostRequests. 0: no limit.
@@ -130,7 +133,10 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 		}
 		switch h.typ {
 		case frameReady:
-			w.takesHTTP = head[4]&readyHTTP != 0
+			w.takesHTTP, w.partsPerForm = head[4]&readyHTTP != 0, maxParts
+			if len(head) > 5 {
+				w.partsPerForm = int(min(maxParts, binary.BigEndian.Uint32(head[5:])))
+			}
 			w.php, err = w.frames.text(64)
 			return err
 		case frameLog:

@@ -5,12 +5,23 @@ declare(strict_types=1);
 namespace arca;
 
 /**
- * Reads the fields of a form that is application/x-www-form-urlencoded.
+ * Reads the fields of a form that is application/x-www-form-urlencoded. Those with files
+ * mkd reads.
  *
  * @internal
  */
 final class Form
 {
+    /** How many fields and files PHP takes of a form with files, as READY has it. Versions before 8.1.16 have no limit. */
+    public static function parts(): string
+    {
+        $most = ini_get('max_multipart_body_parts');
+        if ($most === false) {
+            return '';
+        }
+        return pack('N', (int) $most >= 0 ? (int) $most : (int) ini_get('max_input_vars') + (int) ini_get('max_file_uploads'));
+    }
+
     /**
      * Returns $_POST. PHP itself takes one field more of a body than max_input_vars, and
      * counts empty ones, unlike parse_str.

@@ -99,7 +99,7 @@ final class Worker
             Leaks::keep();
         }
         Wire::$doing = null;
-        Wire::send(Wire::READY, pack('NC', getmypid(), self::$on['on_http'] ? self::TAKES_HTTP : 0), PHP_VERSION);
+        Wire::send(Wire::READY, pack('NC', getmypid(), self::$on['on_http'] ? self::TAKES_HTTP : 0) . Form::parts(), PHP_VERSION);
 
         while (null !== $call = Wire::receive()) {
             [$type, $id, $head, $body] = $call;
