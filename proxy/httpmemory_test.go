@@ -55,6 +55,74 @@ limits: {http_memory: 2MiB}
 		return c
 	}
 	post := []string{":method POST", ":scheme https", ":authority localhost", ":path /deaf", "content-length 300000"}
+	long := []string{":method GET", ":scheme https", ":authority localhost", ":path /deaf", "x " + strings.Repeat("x", 60_000)}
+	// These send requests with fields, and data bytes of a body.
+	overHTTP2 := func(requests int, fields []string, data int) (io.Reader, func()) {
+		c := tls.Client(dial("tls"), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{"h2"}})
+		if c.Handshake() != nil {
+			return strings.NewReader(""), func() {}
+		}
+		io.WriteString(c, http2.ClientPreface)
+		f := http2.NewFramer(c, c)
+		f.WriteSettings()
+		var block bytes.Buffer
+		enc := hpack.NewEncoder(&block)
+		for _, field := range fields {
+			name, value, _ := strings.Cut(field, " ")
+			enc.WriteField(hpack.HeaderField{Name: name, Value: value})
+		}
+		for i := range requests {
+			stream := uint32(2*i + 1)
+			rest := block.Bytes()
+			first := rest[:min(len(rest), 16<<10)]
+			rest = rest[len(first):]
+			f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndStream: data == 0, EndHeaders: len(rest) == 0})
+			for len(rest) > 0 {
+				piece := rest[:min(len(rest), 16<<10)]
+				rest = rest[len(piece):]
+				f.WriteContinuation(stream, len(rest) == 0, piece)
+			}
+			if data > 0 {
+				f.WriteData(stream, false, make([]byte, data))
+			}
+		}
+		return headersOf(f), func() { c.Close() }
+	}
+	overHTTP3 := func(requests int, fields []string, data int) (io.Reader, func()) {
+		udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: greedy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := &quic.Transport{Conn: udp}
+		t.Cleanup(func() { tr.Close(); udp.Close() })
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		to, _ := net.ResolveUDPAddr("udp", p.Addr("tls").String())
+		conn, err := tr.Dial(ctx, to, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{http3.NextProtoH3}}, nil)
+		if err != nil {
+			return strings.NewReader(""), func() {}
+		}
+		var block bytes.Buffer
+		enc := qpack.NewEncoder(&block)
+		for _, field := range fields {
+			name, value, _ := strings.Cut(field, " ")
+			enc.WriteField(qpack.HeaderField{Name: name, Value: value})
+		}
+		var last *quic.Stream
+		for range requests {
+			str, err := conn.OpenStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			str.Write(appendH3Frame(nil, h3Headers, block.Bytes()))
+			if last = str; data > 0 {
+				str.Write(appendH3Frame(nil, h3Data, make([]byte, data)))
+			} else {
+				str.Close()
+			}
+		}
+		return last, func() { conn.CloseWithError(0, "") }
+	}
 	for _, attack := range []struct {
 		name  string
 		takes int64 // bytes of a connection that isn't refused
@@ -71,51 +139,10 @@ limits: {http_memory: 2MiB}
 			c := dial("tls")
 			return c, func() { c.Close() }
 		}},
-		{"bodies over HTTP/2", 256 << 10, func() (io.Reader, func()) {
-			c := tls.Client(dial("tls"), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{"h2"}})
-			if c.Handshake() != nil {
-				return strings.NewReader(""), func() {}
-			}
-			io.WriteString(c, http2.ClientPreface)
-			f := http2.NewFramer(c, c)
-			f.WriteSettings()
-			var block bytes.Buffer
-			enc := hpack.NewEncoder(&block)
-			for _, field := range post {
-				name, value, _ := strings.Cut(field, " ")
-				enc.WriteField(hpack.HeaderField{Name: name, Value: value})
-			}
-			f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
-			f.WriteData(1, false, make([]byte, 10_000))
-			return headersOf(f), func() { c.Close() }
-		}},
-		{"bodies over HTTP/3", (96 + 256) << 10, func() (io.Reader, func()) {
-			udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: greedy})
-			if err != nil {
-				t.Fatal(err)
-			}
-			tr := &quic.Transport{Conn: udp}
-			t.Cleanup(func() { tr.Close(); udp.Close() })
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
-			to, _ := net.ResolveUDPAddr("udp", p.Addr("tls").String())
-			conn, err := tr.Dial(ctx, to, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{http3.NextProtoH3}}, nil)
-			if err != nil {
-				return strings.NewReader(""), func() {}
-			}
-			str, err := conn.OpenStream()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var block bytes.Buffer
-			enc := qpack.NewEncoder(&block)
-			for _, field := range post {
-				name, value, _ := strings.Cut(field, " ")
-				enc.WriteField(qpack.HeaderField{Name: name, Value: value})
-			}
-			str.Write(appendH3Frame(appendH3Frame(nil, h3Headers, block.Bytes()), h3Data, make([]byte, 10_000)))
-			return str, func() { conn.CloseWithError(0, "") }
-		}},
+		{"bodies over HTTP/2", 256 << 10, func() (io.Reader, func()) { return overHTTP2(1, post, 10_000) }},
+		{"bodies over HTTP/3", (96 + 256) << 10, func() (io.Reader, func()) { return overHTTP3(1, post, 10_000) }},
+		{"long headers over HTTP/2", 180_000, func() (io.Reader, func()) { return overHTTP2(3, long, 0) }},
+		{"long headers over HTTP/3", 96<<10 + 180_000, func() (io.Reader, func()) { return overHTTP3(3, long, 0) }},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			refused := 0
@@ -180,4 +207,49 @@ func headersOf(f *http2.Framer) io.Reader {
 		}
 	}()
 	return r
+}
+
+// TestHTTP2FramesAreShort: a client that begins a frame of 1 MiB, in 9 bytes, made the daemon
+// take that memory for it, on each of its connections.
+func TestHTTP2FramesAreShort(t *testing.T) {
+	p, _ := allListeners(t, `
+routes:
+  - respond: {body: hello}
+`)
+	secure := tls.Client(dialTCP(t, p.Addr("tls").String()), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{"h2"}})
+	io.WriteString(secure, http2.ClientPreface)
+	f := http2.NewFramer(secure, secure)
+	f.WriteSettings()
+	frame, err := f.ReadFrame()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, ok := frame.(*http2.SettingsFrame)
+	if most, set := settings.Value(http2.SettingMaxFrameSize); !ok || set && most > 16<<10 {
+		t.Fatalf("the server takes frames of %d bytes", most)
+	}
+	secure.Write([]byte{0x0f, 0xff, 0xff, byte(http2.FrameSettings), 0, 0, 0, 0, 0})
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			t.Fatalf("the connection ends with %v", err)
+		}
+		if away, ok := frame.(*http2.GoAwayFrame); ok {
+			if away.ErrCode != http2.ErrCodeFrameSize {
+				t.Errorf("the connection ends with %v", away.ErrCode)
+			}
+			return
+		}
+	}
+}
+
+func dialTCP(t *testing.T, address string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c
 }

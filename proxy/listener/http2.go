@@ -46,6 +46,11 @@ func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, isHT
 	r := new(request.Request)
 	h = h.WithContext(r.Open(h.Context(), l.daemon.Base))
 	refused := l.refusedHTTP2(h)
+	if release, ok := conn.unread.takeHead(h); ok {
+		defer release()
+	} else if refused == nil {
+		refused = errHTTPMemory
+	}
 	var body *http2Body
 	if h.Body == http.NoBody || h.ContentLength == 0 {
 		h.Body = nil

@@ -54,6 +54,7 @@ func newBothVersions(w *web, d *Daemon) *httpsListener {
 		ErrorLog:       slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          h.cfg.MaxStreams,
+			MaxReadFrameSize:              maxFrame,
 			MaxReceiveBufferPerStream:     maxStreamBuffer,
 			MaxReceiveBufferPerConnection: maxConnBuffer,
 			// The deadline of a stream doesn't end a write that the client doesn't
@@ -64,8 +65,10 @@ func newBothVersions(w *web, d *Daemon) *httpsListener {
 	return h
 }
 
-// Bounds of what HTTP/2 clients may send before the backend reads it, in bytes.
+// Bounds of what HTTP/2 clients may send before the backend reads it, in bytes. The memory
+// of a frame is taken when its length is known, before any of it has come.
 const (
+	maxFrame        = 16 << 10 // the least that RFC 9113, section 6.5.2, allows
 	maxStreamBuffer = 256 << 10
 	maxConnBuffer   = 256 << 10
 )

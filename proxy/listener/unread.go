@@ -2,6 +2,7 @@ package listener
 
 import (
 	"errors"
+	"net/http"
 	"net/netip"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 const (
 	handshakeMemory = 128 << 10 // of a TLS handshake: messages of up to 64 KiB, and as much garbage
 	quicMemory      = 96 << 10  // of an HTTP/3 connection with its handshake
+	freeHead        = 4 << 10   // of a head, which isn't counted
 )
 
 // errHTTPMemory is for what would exceed limits.http_memory.
@@ -43,6 +45,21 @@ func (u *unread) Give(n int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.give(n)
+}
+
+// takeHead takes the memory of the head of a request of HTTP/2 or HTTP/3, if it is longer
+// than most. release gives it back, and is called once.
+func (u *unread) takeHead(h *http.Request) (release func(), ok bool) {
+	n := int64(len(h.Method) + len(h.RequestURI) + len(h.Host))
+	for name, values := range h.Header {
+		for _, value := range values {
+			n += int64(len(name) + len(value))
+		}
+	}
+	if n <= freeHead {
+		return func() {}, true
+	}
+	return func() { u.Give(n) }, u.Take(n)
 }
 
 // takeBody takes the memory of a body of length bytes, -1 if that isn't known, of which
