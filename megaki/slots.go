@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mkd/cores"
+	"mkd/share"
 )
 
 // errBusy is returned if the queue for RSA work is full, or took too long.
@@ -20,46 +21,32 @@ const maxSlotQueue = 4096 // handshakes that may wait for RSA work, of all clien
 // quietAfter is how long after a message sessions are no longer busy.
 const quietAfter = 100 * time.Millisecond
 
-// slots bounds the RSA work done at once. Waiting clients are served in turn by
-// their network, so that a client that floods waits behind itself. While sessions are
-// busy one slot stays free, so that handshakes leave a processor to messages.
+// slots bounds the RSA work done at once. Waiting clients take turns, see share.Queue, so
+// that a client that floods waits behind itself. While sessions are busy one slot stays
+// free, so that handshakes leave a processor to messages.
 type slots struct {
 	message atomic.Int64 // when a session last had one, in ns since the epoch
 
-	mu      sync.Mutex
-	limit   int // of waiting
-	size    int // how many there are
-	free    int
-	waiting int
-	queues  map[netip.Prefix]*slotQueue
-	turns   []*slotQueue // networks with waiters, the next first
-}
-
-type slotQueue struct {
-	client  netip.Prefix
-	waiters []*slotWaiter
+	mu    sync.Mutex
+	size  int // how many there are
+	free  int
+	queue *share.Queue[slotWaiter]
 }
 
 type slotWaiter struct {
+	turn    share.Turn[slotWaiter]
 	granted chan bool // false: evicted by a client that had fewer waiting
 }
 
 func newSlots() *slots {
 	n := cores.Count()
-	return &slots{limit: maxSlotQueue, size: n, free: n, queues: make(map[netip.Prefix]*slotQueue)}
+	return &slots{size: n, free: n, queue: share.NewQueue[slotWaiter](maxSlotQueue)}
 }
 
-// acquire waits for a slot until ctx ends.
+// acquire waits for a slot until ctx ends. client is its network, see share.Network.
 func (s *slots) acquire(ctx context.Context, client netip.Prefix) error {
-	s.mu.Lock()
-	if s.free > s.reserved() && s.waiting == 0 {
-		s.free--
-		s.mu.Unlock()
-		return nil
-	}
-	w, err := s.enqueue(client)
-	s.mu.Unlock()
-	if err != nil {
+	w, err := s.tryAcquire(client)
+	if w == nil {
 		return err
 	}
 	select {
@@ -72,15 +59,30 @@ func (s *slots) acquire(ctx context.Context, client netip.Prefix) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case ok := <-w.granted: // just now, too late
-		if ok {
-			s.hand()
-		}
-	default:
-		s.withdraw(client, w)
+	if !s.queue.Leave(&w.turn) && <-w.granted { // just now, too late
+		s.hand()
 	}
 	return fmt.Errorf("%w: %w", errBusy, context.Cause(ctx))
+}
+
+// tryAcquire takes a slot if one is free. Otherwise it returns the client's place in the
+// queue, or an error if that is full.
+func (s *slots) tryAcquire(client netip.Prefix) (*slotWaiter, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free > s.reserved() && s.queue.Len() == 0 {
+		s.free--
+		return nil, nil
+	}
+	w := &slotWaiter{granted: make(chan bool, 1)}
+	joined, evicted := s.queue.Join(w, &w.turn, client)
+	if evicted != nil {
+		evicted.granted <- false
+	}
+	if !joined {
+		return nil, errBusy
+	}
+	return w, nil
 }
 
 // busy is called for each message of a session.
@@ -108,77 +110,8 @@ func (s *slots) release() {
 // hand makes a slot free, and gives those that are free to the next in turn.
 func (s *slots) hand() {
 	s.free++
-	for len(s.turns) > 0 && s.free > s.reserved() {
+	for s.queue.Len() > 0 && s.free > s.reserved() {
 		s.free--
-		s.next().granted <- true
-	}
-}
-
-// next takes the next in turn from its queue.
-func (s *slots) next() *slotWaiter {
-	q := s.turns[0]
-	w := q.waiters[0]
-	s.turns = s.turns[1:]
-	s.waiting--
-	if q.waiters = q.waiters[1:]; len(q.waiters) > 0 {
-		s.turns = append(s.turns, q)
-	} else {
-		delete(s.queues, q.client)
-	}
-	return w
-}
-
-// enqueue puts a client at the end of its network's queue. If too many wait,
-// it evicts the last of the longest queue in favour of a shorter one.
-func (s *slots) enqueue(client netip.Prefix) (*slotWaiter, error) {
-	q := s.queues[client]
-	if s.waiting >= s.limit {
-		var longest *slotQueue
-		for _, l := range s.turns {
-			if longest == nil || len(l.waiters) > len(longest.waiters) {
-				longest = l
-			}
-		}
-		own := 0
-		if q != nil {
-			own = len(q.waiters)
-		}
-		if len(longest.waiters) <= own+1 {
-			return nil, errBusy
-		}
-		last := longest.waiters[len(longest.waiters)-1]
-		s.withdraw(longest.client, last)
-		last.granted <- false
-	}
-	if q == nil {
-		q = &slotQueue{client: client}
-		s.queues[client] = q
-		s.turns = append(s.turns, q)
-	}
-	w := &slotWaiter{granted: make(chan bool, 1)}
-	q.waiters = append(q.waiters, w)
-	s.waiting++
-	return w, nil
-}
-
-// withdraw removes a waiter from its queue.
-func (s *slots) withdraw(client netip.Prefix, w *slotWaiter) {
-	q := s.queues[client]
-	for i := range q.waiters {
-		if q.waiters[i] == w {
-			q.waiters = append(q.waiters[:i], q.waiters[i+1:]...)
-			s.waiting--
-			break
-		}
-	}
-	if len(q.waiters) > 0 {
-		return
-	}
-	delete(s.queues, client)
-	for i := range s.turns {
-		if s.turns[i] == q {
-			s.turns = append(s.turns[:i], s.turns[i+1:]...)
-			break
-		}
+		s.queue.Next().granted <- true
 	}
 }

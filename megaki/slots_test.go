@@ -2,6 +2,7 @@ package megaki
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -20,11 +21,17 @@ import (
 // slotsOf is n slots for a queue of limit waiters.
 func slotsOf(n, limit int) *slots {
 	s := newSlots()
-	s.free, s.limit = n, limit
+	s.free, s.queue = n, share.NewQueue[slotWaiter](limit)
 	return s
 }
 
-func network(address string) netip.Prefix { return share.Network(netip.MustParseAddr(address)) }
+// network returns what counts as one client; "" is the address of a trusted proxy.
+func network(address string) netip.Prefix {
+	if address == "" {
+		return netip.Prefix{}
+	}
+	return share.Network(netip.MustParseAddr(address))
+}
 
 func TestClientNetwork(t *testing.T) {
 	for _, test := range []struct{ a, b string }{
@@ -65,7 +72,7 @@ func TestSlotsBoundTheWorkAtOnce(t *testing.T) {
 	if n := most.Load(); n > 3 {
 		t.Errorf("%d at once, 3 slots", n)
 	}
-	if s.free != 3 || s.waiting != 0 || len(s.queues) != 0 || len(s.turns) != 0 {
+	if s.free != 3 || s.queue.Len() != 0 {
 		t.Errorf("left behind: %+v", s)
 	}
 }
@@ -83,7 +90,7 @@ func TestSlotsWaitNoLongerThanTheContext(t *testing.T) {
 		if waited := time.Since(begin); waited != 10*time.Second || !errors.Is(err, errBusy) {
 			t.Errorf("%v after %v", err, waited)
 		}
-		if s.waiting != 0 || len(s.queues) != 0 {
+		if s.queue.Len() != 0 {
 			t.Error("it still waits")
 		}
 		s.release()
@@ -155,8 +162,8 @@ func TestSlotsPushOut(t *testing.T) {
 			t.Error("the fifth of A isn't refused")
 		}
 		queue(t, s, clientB)
-		if len(refused()) != 1 || s.waiting != 4 {
-			t.Errorf("%d of A refused, %d wait", len(refused()), s.waiting)
+		if len(refused()) != 1 || s.queue.Len() != 4 {
+			t.Errorf("%d of A refused, %d wait", len(refused()), s.queue.Len())
 		}
 		queue(t, s, clientB)
 		if len(refused()) != 2 {
@@ -167,7 +174,7 @@ func TestSlotsPushOut(t *testing.T) {
 			t.Error("B pushes out A, which has no more waiting than B")
 		}
 		queue(t, s, clientC)
-		if got := len(refused()); got != 3 || s.waiting != 4 {
+		if got := len(refused()); got != 3 || s.queue.Len() != 4 {
 			t.Errorf("%d of A refused", got)
 		}
 		for range 4 {
@@ -183,39 +190,33 @@ func TestSlotsPushOut(t *testing.T) {
 			tie.release()
 		}
 		synctest.Wait()
-		if s.waiting != 0 || s.free != 0 {
-			t.Errorf("%d wait, %d free", s.waiting, s.free)
+		if s.queue.Len() != 0 || s.free != 0 {
+			t.Errorf("%d wait, %d free", s.queue.Len(), s.free)
 		}
 	})
 }
 
-// check holds the parts of slots against each other.
-func (s *slots) check(t *testing.T, held, total int) {
-	t.Helper()
-	sum := 0
-	for client, q := range s.queues {
-		if q.client != client || len(q.waiters) == 0 {
-			t.Fatalf("the queue of %s: %+v", client, q)
+// Clients behind trusted proxies, whose networks aren't known, each have a turn: they shared
+// one, and a flood from one address took half of all slots from them.
+func TestSlotsBehindProxies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(0, 6)
+		proxied, refused := queue(t, s, "", "", "")
+		flood, evicted := queue(t, s, clientA, clientA, clientA)
+		s.release()
+		s.release()
+		s.release()
+		if p, f := len(proxied()), len(flood()); p != 3 || f != 0 {
+			t.Errorf("%d behind proxies and %d of a flood got a slot", p, f)
 		}
-		sum += len(q.waiters)
-	}
-	turns := make(map[*slotQueue]bool)
-	for _, q := range s.turns {
-		if turns[q] || s.queues[q.client] != q {
-			t.Fatalf("%s has two turns, or no queue", q.client)
+		queue(t, s, "", "", "", "") // the last one takes the place of one of the flood
+		if n := len(evicted()); n != 1 || len(refused()) != 0 {
+			t.Errorf("%d of the flood are evicted, %d behind proxies", n, len(refused()))
 		}
-		turns[q] = true
-	}
-	switch {
-	case len(turns) != len(s.queues):
-		t.Fatalf("%d turns, %d queues", len(turns), len(s.queues))
-	case sum != s.waiting || s.waiting > s.limit:
-		t.Fatalf("%d waiters, counted as %d, limit %d", sum, s.waiting, s.limit)
-	case s.free > 0 && s.waiting > 0:
-		t.Fatalf("%d slots are free while %d wait", s.free, s.waiting)
-	case held+s.free != total:
-		t.Fatalf("%d held and %d free of %d slots", held, s.free, total)
-	}
+		for range 6 {
+			s.release()
+		}
+	})
 }
 
 // A run of whatever clients may do, in random order.
@@ -223,17 +224,41 @@ func TestSlotsModel(t *testing.T) {
 	const total = 3
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
-		s := slotsOf(total, 1+random.IntN(12))
+		limit := 1 + random.IntN(12)
+		s := slotsOf(total, limit)
 		held := 0
-		type waiter struct {
-			client netip.Prefix
-			w      *slotWaiter
-		}
-		var waiters []waiter
-		settle := func() { // what was granted or pushed out waits no more
-			waiters = slices.DeleteFunc(waiters, func(w waiter) bool {
+		var waiters []*slotWaiter
+		for range 400 {
+			client := share.Network(netip.AddrFrom4([4]byte{192, 0, 2, byte(random.IntN(5))}))
+			switch random.IntN(4) {
+			case 0, 1:
+				w, err := s.tryAcquire(client)
+				switch {
+				case err != nil && s.queue.Len() < limit:
+					t.Fatalf("refused with %d waiting", s.queue.Len())
+				case err != nil:
+				case w != nil:
+					waiters = append(waiters, w)
+				default:
+					held++
+				}
+			case 2:
+				if held > 0 {
+					held--
+					s.release()
+				}
+			case 3:
+				if len(waiters) > 0 {
+					i := random.IntN(len(waiters))
+					if !s.queue.Leave(&waiters[i].turn) {
+						t.Fatal("a waiter isn't in the queue")
+					}
+					waiters = slices.Delete(waiters, i, i+1)
+				}
+			}
+			waiters = slices.DeleteFunc(waiters, func(w *slotWaiter) bool { // what was granted or evicted waits no more
 				select {
-				case ok := <-w.w.granted:
+				case ok := <-w.granted:
 					if ok {
 						held++
 					}
@@ -242,44 +267,13 @@ func TestSlotsModel(t *testing.T) {
 					return false
 				}
 			})
-		}
-		for range 400 {
-			client := share.Network(netip.AddrFrom4([4]byte{192, 0, 2, byte(random.IntN(5))}))
-			switch random.IntN(5) {
-			case 0, 1:
-				if s.free > 0 && s.waiting == 0 {
-					if err := s.acquire(t.Context(), client); err != nil {
-						t.Fatal(err)
-					}
-					held++
-				} else if w, err := s.enqueue(client); err == nil {
-					waiters = append(waiters, waiter{client, w})
-				} else if s.waiting < s.limit {
-					t.Fatalf("refused with %d waiting", s.waiting)
-				}
-			case 2:
-				if s.free > 0 && s.waiting == 0 {
-					if err := s.acquire(t.Context(), client); err != nil {
-						t.Fatal(err)
-					}
-					held++
-				}
-			case 3:
-				if held > 0 {
-					held--
-					s.release()
-				}
-			case 4:
-				if len(waiters) > 0 {
-					i := random.IntN(len(waiters))
-					s.withdraw(waiters[i].client, waiters[i].w)
-					waiters = slices.Delete(waiters, i, i+1)
-				}
-			}
-			settle()
-			s.check(t, held, total)
-			if len(waiters) != s.waiting {
-				t.Fatalf("%d wait, counted as %d", len(waiters), s.waiting)
+			switch {
+			case len(waiters) != s.queue.Len() || len(waiters) > limit:
+				t.Fatalf("%d wait, %d in the queue for %d", len(waiters), s.queue.Len(), limit)
+			case s.free > 0 && s.queue.Len() > 0:
+				t.Fatalf("%d slots are free while %d wait", s.free, s.queue.Len())
+			case held+s.free != total:
+				t.Fatalf("%d held and %d free of %d slots", held, s.free, total)
 			}
 		}
 	}
@@ -288,7 +282,14 @@ func TestSlotsModel(t *testing.T) {
 // A flood of SYNs from one address holds up neither a session nor, by more
 // than one turn, the handshake of another address.
 func TestFloodOfHandshakes(t *testing.T) {
-	s := &Server{HandshakeTimeout: time.Hour}
+	var mu sync.Mutex
+	var order []string // of what was decrypted
+	s := &Server{HandshakeTimeout: time.Hour, decrypt: func(key crypto.Decrypter, block []byte) ([]byte, error) {
+		mu.Lock()
+		order = append(order, string(block))
+		mu.Unlock()
+		return decryptOAEP(key, block)
+	}}
 	addr := start(t, s)
 	established := established(t, addr)
 	// The test holds every slot but does no work with it.
@@ -300,9 +301,8 @@ func TestFloodOfHandshakes(t *testing.T) {
 
 	syn, plain := newSYN(t, nil)
 	waiting := func() int {
-		slots.mu.Lock()
-		defer slots.mu.Unlock()
-		return slots.waiting
+		_, n, _ := slots.status()
+		return n
 	}
 	const flood = 100
 	var flooders []*peer
@@ -323,19 +323,23 @@ func TestFloodOfHandshakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPeer(t, conn)
+	syn, plain = newSYN(t, nil)
 	p.send(syn[:])
 	eventually(t, "the other address waits", func() bool { return waiting() == flood+1 })
-	slots.mu.Lock()
-	if len(slots.turns) != 2 || slots.turns[1].client != network("127.0.0.2") {
-		t.Error("the other address isn't next but one")
-	}
-	slots.mu.Unlock()
+	mu.Lock()
+	order = nil
+	mu.Unlock()
 	for range held {
 		slots.release()
 	}
 	p.send(p.respondToSYNACK(plain)[:])
 	p.read(typeACKACK)
 	p.echoes("x")
+	mu.Lock()
+	if at := slices.Index(order, string(syn.block0())); at < 0 || at > 2*held+2 { // two blocks a handshake
+		t.Errorf("the other address is number %d", at/2)
+	}
+	mu.Unlock()
 	for _, p := range flooders {
 		p.read(typeSYNACK)
 	}

@@ -122,7 +122,7 @@ func (s *Server) Stats() Stats {
 func (s *slots) status() (busy, waiting, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.size - s.free, s.waiting, s.size
+	return s.size - s.free, s.queue.Len(), s.size
 }
 
 // began counts how a handshake or resumption ended. It returns what has to be
