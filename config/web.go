@@ -90,7 +90,7 @@ type Web struct {
 	// Requests in flight at once. More get 503. While more than 75 % of them are
 	// in flight, one client, an IPv4 address or an IPv6 /64, may have at most three
 	// times as many as are still free, so that it cannot take them all. An HTTP/2
-	// request takes about 20 KiB of memory.
+	// request takes about 25 KiB of memory.
 	MaxRequests int `yaml:"max_requests" default:"8192" range:"1..1000000"`
 
 	// Requests in flight at once on one HTTP/2 connection. A client waits before it
