@@ -58,7 +58,7 @@ export function readResponse(message, method) {
   let lengths = [];
   for (const field of fields) {
     const colon = field.indexOf(':');
-    const [name, value] = [field.slice(0, Math.max(colon, 0)), field.slice(colon + 1).trim()];
+    const [name, value] = [field.slice(0, Math.max(colon, 0)), trimmed(field.slice(colon + 1))];
     if (!TOKEN.test(name)) {
       throw wrong('a header field is malformed');
     }
@@ -80,6 +80,18 @@ export function readResponse(message, method) {
     throw wrong("its body doesn't have the length of its Content-Length");
   }
   return new Response(empty ? null : body, { status: code, statusText: status[2] ?? '', headers });
+}
+
+/** Cuts spaces and tabs off both ends. trim() would take a no-break space, too. */
+function trimmed(value) {
+  let [begin, end] = [0, value.length];
+  while (begin < end && ' \t'.includes(value[begin])) {
+    begin++;
+  }
+  while (begin < end && ' \t'.includes(value[end - 1])) {
+    end--;
+  }
+  return value.slice(begin, end);
 }
 
 function wrong(what) {

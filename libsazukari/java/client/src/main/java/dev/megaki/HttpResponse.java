@@ -86,14 +86,26 @@ public final class HttpResponse {
     }
 
     private static int parseStatus(String line) throws MegakiException {
-        if (!line.matches("HTTP/1\\.[01] [2-5][0-9][0-9]( .*)?")) {
+        if (!line.matches("(?s)HTTP/1\\.[01] [2-5][0-9][0-9]( .*)?")) {
             throw wrong("its first line is malformed, or its status isn't from 200 to 599");
         }
         return Integer.parseInt(line.substring(9, 12));
     }
 
     private static String trim(String s) {
-        return s.replaceAll("^[ \t]+|[ \t]+$", "");
+        int begin = 0;
+        int end = s.length();
+        while (begin < end && isSpace(s.charAt(begin))) {
+            begin++;
+        }
+        while (begin < end && isSpace(s.charAt(end - 1))) {
+            end--;
+        }
+        return s.substring(begin, end);
+    }
+
+    private static boolean isSpace(char c) {
+        return c == ' ' || c == '\t';
     }
 
     private void checkBody(boolean headOnly) throws MegakiException {

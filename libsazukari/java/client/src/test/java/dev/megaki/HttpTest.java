@@ -68,6 +68,15 @@ public class HttpTest {
         assertEquals(0, parse("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n", true).body().length);
     }
 
+    /** A field of a megabyte of spaces, which took hours: the time grew with its square. */
+    @Test(timeout = 60000)
+    public void spacesWithinAFieldTakeNoTime() throws Exception {
+        char[] spaces = new char[1000000];
+        Arrays.fill(spaces, ' ');
+        String value = "a" + new String(spaces) + "b";
+        assertEquals(value, parse("HTTP/1.1 200 OK\r\nX: " + value + " \t\r\n\r\n", false).header("X"));
+    }
+
     /** The responses that all clients read or refuse alike. */
     @Test
     @SuppressWarnings("unchecked")
