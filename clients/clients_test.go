@@ -43,7 +43,7 @@ func jsClient(t *testing.T) client {
 	needs(t, "node", "nodejs")
 	return client{
 		folder:  "js",
-		tests:   [][]string{{"node", "--test", "test/vectors.test.js", "test/http.test.js", "test/client.test.js"}},
+		tests:   [][]string{{"node", "--test", "test/vectors.test.js", "test/http.test.js", "test/received.test.js", "test/client.test.js"}},
 		program: conformance.Command{"node", "js/test/conformance.js"},
 	}
 }

@@ -59,7 +59,7 @@ export class Client {
     if (bytes.length > LIMIT) {
       throw new MessageTooLong(`a message of ${bytes.length} bytes, over the limit of ${LIMIT}`);
     }
-    return this.#inTurn(async () => {
+    const sent = this.#inTurn(async () => {
       signal?.throwIfAborted();
       const connection = await this.#usable(signal);
       try {
@@ -69,6 +69,7 @@ export class Client {
         throw error;
       }
     });
+    return signal ? unlessAborted(sent, signal) : sent;
   }
 
   /** Sends an HTTP request in a message, in the manner of fetch. Request and response have at most 1 MiB each. */
@@ -145,4 +146,16 @@ export class Client {
       throw error;
     }
   }
+}
+
+/** Returns what work does, unless the signal comes first: work may still wait for its turn. */
+function unlessAborted(work, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) {
+      abort();
+    }
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }

@@ -3,12 +3,12 @@ import { connect } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ConnectionFailed, MegakiError, ProtocolError, Timeout } from './errors.js';
 import * as packets from './packets.js';
+import { Received } from './received.js';
 
 /** One connection, with a session on it. After any failure it can't be used any more. */
 export class Connection {
   #socket;
-  #chunks = []; // received, not yet used
-  #received = 0;
+  #received = new Received();
   #failure = null;
   #wake = () => {};
   #reading = false;
@@ -25,8 +25,7 @@ export class Connection {
         this.close(new ProtocolError('the server sent something out of turn'));
         return;
       }
-      this.#chunks.push(chunk);
-      this.#received += chunk.length;
+      this.#received.add(chunk);
       this.#wake();
     });
     this.#socket.on('end', () => this.close(new ConnectionFailed('the server closed the connection')));
@@ -48,7 +47,7 @@ export class Connection {
   async usable() {
     await nextTurn(); // what has arrived is noticed
     await nextTurn();
-    return this.#failure === null && this.#received === 0;
+    return this.#failure === null && this.#received.size === 0;
   }
 
   /** Runs work, which has so many milliseconds. Its failure, or a signal, closes the connection. */
@@ -147,17 +146,14 @@ export class Connection {
   /** Reads a packet of one of the types. It is judged as soon as its header is there. */
   async #read(...due) {
     for (let size = 0; ; await this.#change()) {
-      if (size === 0 && this.#received > 0) {
-        this.#chunks = [Buffer.concat(this.#chunks)];
-        size = packets.frameSize(this.#chunks[0], due);
+      if (size === 0 && this.#received.size > 0) {
+        size = packets.frameSize(this.#received.peek(), due);
       }
-      if (size > 0 && this.#received > size) {
+      if (size > 0 && this.#received.size > size) {
         throw new ProtocolError('bytes after a packet, out of turn');
       }
-      if (size > 0 && this.#received === size) {
-        const packet = Buffer.concat(this.#chunks);
-        [this.#chunks, this.#received] = [[], 0];
-        return packet;
+      if (size > 0 && this.#received.size === size) {
+        return this.#received.take();
       }
       this.#check();
     }

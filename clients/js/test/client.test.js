@@ -5,7 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -94,6 +96,28 @@ test('signal', () =>
     await assert.rejects(sent, /enough/);
     assert.equal((await c.send('still there')).toString(), 'still there');
   }));
+
+test('a signal aborts a message that waits for its turn', async () => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const connected = once(silent, 'connection');
+  const c = new Client({ host: '127.0.0.1', port: silent.address().port, key, session: Buffer.alloc(48, 1), handshakeTimeout: 5000 });
+  let ended = false;
+  const first = assert.rejects(c.send('first'), ConnectionFailed).finally(() => (ended = true));
+  const [socket] = await connected;
+  try {
+    const later = new AbortController();
+    const second = c.send('second', { signal: later.signal });
+    later.abort(new Error('enough'));
+    await assert.rejects(second, /enough/);
+    await assert.rejects(c.send('third', { signal: later.signal }), /enough/);
+    assert.equal(ended, false);
+  } finally {
+    socket.destroy();
+    silent.close();
+  }
+  await first;
+});
 
 test('errors', async () => {
   await withClient({}, async (c) => {
