@@ -5,17 +5,20 @@ its method, path and body; the field Session has the session's token.
 """
 
 import os
+import socket
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: E402
 
-from megaki import Client, ConnectionFailed, MegakiError, MessageTooLong, ServerKey, keys  # noqa: E402
+from megaki import Client, ConnectionFailed, MegakiError, MessageTooLong, ServerKey, Timeout, keys  # noqa: E402
 
 HOST, _, PORT = os.environ["MEGAKI_SERVER"].rpartition(":")
 KEY = ServerKey.read(os.environ["MEGAKI_KEY"])
@@ -81,6 +84,27 @@ class ClientTest(unittest.TestCase):
             for t in threads:
                 t.join()
             self.assertEqual(wrong, [])
+
+    def test_connect_timeout(self) -> None:
+        """The time to connect is for all addresses of a name together."""
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+            address = full.getsockname()
+            waiting = [socket.socket() for _ in range(4)]
+            for s in waiting:
+                s.setblocking(False)
+                s.connect_ex(address)
+            infos = socket.getaddrinfo(*address, type=socket.SOCK_STREAM) * 20
+            start = time.monotonic()
+            with mock.patch("socket.getaddrinfo", return_value=infos), self.assertRaises(Timeout):
+                Client("name", 1, KEY, connect_timeout=0.5).send(b"hello")
+            self.assertLess(time.monotonic() - start, 5)  # not 20 times 0.5 s
+            for s in waiting:
+                s.close()
+
+    def test_next_address(self) -> None:
+        infos = socket.getaddrinfo("127.0.0.1", 1, type=socket.SOCK_STREAM) + socket.getaddrinfo(HOST, int(PORT), type=socket.SOCK_STREAM)
+        with mock.patch("socket.getaddrinfo", return_value=infos), client() as c:
+            self.assertEqual(c.send(b"hello"), b"hello")
 
     def test_errors(self) -> None:
         with client() as c:

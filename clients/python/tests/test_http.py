@@ -50,6 +50,14 @@ class Responses(unittest.TestCase):
         with self.assertRaises(HTTPError):
             read_response(b"HTTP/1.1 404 Not Found\r\n\r\n", "GET").raise_for_status()
 
+    def test_charsets(self) -> None:
+        """No charset that a server names makes text fail, or take long."""
+        body = b"a" * 500_000 + b"-" + b"a" * 500_000
+        for charset in ("nonsense", "hex", "idna", "punycode", "PunyCode", "undefined", "unicode_escape", "raw-unicode-escape"):
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset={charset}\r\nContent-Length: {len(body)}\r\n\r\n"
+            with self.subTest(charset):
+                self.assertEqual(read_response(head.encode() + body, "GET").text, body.decode())
+
     def test_vectors(self) -> None:
         """The responses that all clients read or refuse alike."""
         tests = json.loads(VECTORS.read_text())["tests"]

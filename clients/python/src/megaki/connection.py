@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -25,14 +25,21 @@ class Connection:
 
     @classmethod
     def open(cls, host: str, port: int, timeout: float) -> "Connection":
+        """Connects to the first address that takes the connection. The time is for all of them together."""
+        deadline = time.monotonic() + timeout
+        failure: OSError = OSError("the server's name has no address")
         try:
-            sock = socket.create_connection((host, port), timeout)
-        except socket.timeout as e:
-            raise errors.Timeout(f"{host}:{port}: connecting took longer than {timeout} s") from e
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as e:
             raise errors.ConnectionFailed(f"{host}:{port}: {e}") from e
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return cls(sock)
+        for info in addresses:
+            try:
+                return cls(_connect(info, max(deadline - time.monotonic(), 0.001)))
+            except OSError as e:
+                failure = e
+            if time.monotonic() >= deadline:
+                raise errors.Timeout(f"{host}:{port}: connecting took longer than {timeout} s") from failure
+        raise errors.ConnectionFailed(f"{host}:{port}: {failure}") from failure
 
     def close(self) -> None:
         self._sock.close()
@@ -137,7 +144,19 @@ class Connection:
                 return bytes(packet)
 
 
+def _connect(info: "tuple[Any, ...]", timeout: float) -> socket.socket:
+    """Connects to an address, as getaddrinfo returns it."""
+    family, kind, protocol, _, address = info
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def new_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-

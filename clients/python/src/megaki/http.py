@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json as jsonlib
 import re
 from typing import Any, Iterable, Iterator, Mapping, Optional, Union
@@ -69,8 +70,8 @@ class Response:
         """The content, in the charset of its Content-Type, else in UTF-8."""
         charset = re.search(r"charset=\"?([\w.:-]+)", self.headers.get("Content-Type") or "", re.IGNORECASE)
         try:
-            return self.content.decode(charset.group(1) if charset else "utf-8", "replace")
-        except LookupError:
+            return self.content.decode(_codec(charset.group(1) if charset else "utf-8"), "replace")
+        except (LookupError, UnicodeError):
             return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
@@ -79,6 +80,14 @@ class Response:
     def raise_for_status(self) -> None:
         if not self.ok:
             raise errors.HTTPError(f"{self.status_code} {self.reason}")
+
+
+def _codec(charset: str) -> str:
+    """Returns Python's name of a charset. Its codecs for names and for source text are none."""
+    name = codecs.lookup(charset).name
+    if name in ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"):
+        raise LookupError(charset)
+    return name
 
 
 def write_request(
