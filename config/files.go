@@ -52,7 +52,8 @@ type Spool struct {
 	// How much of each body is kept in memory; what is larger goes to a file.
 	Memory Size `yaml:"memory" default:"64KiB" range:"1KiB..1GiB"`
 
-	// What all bodies may take in memory together; when it is used up, bodies go
+	// What all bodies, those of responses that wait for clients too, may take in
+	// memory together; when it is used up, bodies go
 	// to files from there on.
 	MaxMemory Size `yaml:"max_memory" default:"64MiB" range:"1MiB..1TiB"`
 

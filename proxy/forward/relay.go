@@ -39,11 +39,29 @@ type Relay struct {
 	gone     error // why the client takes no more
 }
 
-// maxWaiting is how many bytes of a response wait in memory.
+// maxWaiting is how many bytes of a response wait in memory, or in a file if there is no
+// memory, before the client gets any.
 const maxWaiting = 64 << 10
 
 // waitingBuffers has the memory in which responses wait.
 var waitingBuffers = sync.Pool{New: func() any { return new([maxWaiting]byte) }}
+
+// takeBuffer returns memory in which a response waits: maxWaiting bytes of the spool's, or
+// a little if these are taken. A client that reads slowly holds it.
+func (s *Spool) takeBuffer() []byte {
+	if s.takeMemory(maxWaiting) {
+		return waitingBuffers.Get().(*[maxWaiting]byte)[:]
+	}
+	return make([]byte, smallStep)
+}
+
+// giveBuffer gives back what takeBuffer returned.
+func (s *Spool) giveBuffer(b []byte) {
+	if cap(b) == maxWaiting {
+		waitingBuffers.Put((*[maxWaiting]byte)(b[:maxWaiting]))
+		s.giveMemory(maxWaiting)
+	}
+}
 
 // NewRelay returns a relay of the response to a request. What it keeps counts for the
 // client, as the bodies that it sends.
@@ -71,7 +89,7 @@ func (r *Relay) Write(p []byte) (int, error) {
 		}
 		rest = rest[n:]
 		r.changed.Broadcast()
-		if len(r.memory) == maxWaiting || r.from != r.to {
+		if n == 0 || int64(len(r.memory))+r.to-r.from >= maxWaiting {
 			r.start()
 		}
 		if n == 0 {
@@ -83,11 +101,10 @@ func (r *Relay) Write(p []byte) (int, error) {
 
 // keep keeps a part of p, and returns how much. 0 means that there is no room.
 func (r *Relay) keep(p []byte) (int, error) {
-	if r.from == r.to && len(r.memory) < maxWaiting {
-		if r.memory == nil {
-			r.memory = waitingBuffers.Get().(*[maxWaiting]byte)[:0]
-		}
-		n := min(len(p), maxWaiting-len(r.memory))
+	if r.memory == nil {
+		r.memory = r.spool.takeBuffer()[:0]
+	}
+	if n := min(len(p), cap(r.memory)-len(r.memory)); n > 0 && r.from == r.to {
 		r.memory = append(r.memory, p[:n]...)
 		return n, nil
 	}
@@ -135,12 +152,12 @@ func (r *Relay) start() {
 func (r *Relay) run() {
 	defer close(r.running)
 	r.w.WriteHeader(r.status)
-	buf := waitingBuffers.Get().(*[maxWaiting]byte)
-	defer waitingBuffers.Put(buf)
+	buf := r.spool.takeBuffer()
+	defer r.spool.giveBuffer(buf)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.gone == nil {
-		n, err := r.next(buf[:])
+		n, err := r.next(buf)
 		if err != nil {
 			r.gone = err
 			break
@@ -177,7 +194,7 @@ func (r *Relay) run() {
 func (r *Relay) next(buf []byte) (int, error) {
 	if len(r.memory) > 0 {
 		n := copy(buf, r.memory)
-		r.memory = r.memory[:0]
+		r.memory = r.memory[:copy(r.memory, r.memory[n:])]
 		return n, nil
 	}
 	if r.from == r.to {
@@ -202,10 +219,10 @@ func (r *Relay) next(buf []byte) (int, error) {
 // the client must not take it for whole.
 func (r *Relay) Finish(err error) error {
 	defer r.release()
-	if r.running == nil {
-		if err != nil || r.status == 0 {
-			return err // the client has seen nothing
-		}
+	if r.running == nil && (err != nil || r.status == 0) {
+		return err // the client has seen nothing
+	}
+	if r.running == nil && r.from == r.to {
 		r.w.WriteHeader(r.status)
 		if len(r.memory) > 0 {
 			if _, err := r.w.Write(r.memory); err != nil {
@@ -215,6 +232,7 @@ func (r *Relay) Finish(err error) error {
 		return nil
 	}
 	r.mu.Lock()
+	r.start()
 	r.ended = true
 	if err != nil && r.gone == nil {
 		r.gone = err
@@ -228,7 +246,7 @@ func (r *Relay) Finish(err error) error {
 // release gives back what the relay took.
 func (r *Relay) release() {
 	if r.memory != nil {
-		waitingBuffers.Put((*[maxWaiting]byte)(r.memory[:maxWaiting]))
+		r.spool.giveBuffer(r.memory)
 		r.memory = nil
 	}
 	if r.client != nil {

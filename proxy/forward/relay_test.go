@@ -97,6 +97,51 @@ func TestRelayBreaks(t *testing.T) {
 	}
 }
 
+// TestRelaysInMemory: clients that read nothing hold no more memory than the spool has,
+// and the responses are whole in the end.
+func TestRelaysInMemory(t *testing.T) {
+	const clients, size, most = 20, 300_000, 4*maxWaiting + 1
+	s := NewSpool(&config.Spool{MaxMemory: most, MaxTotal: 1 << 30, Dir: t.TempDir()})
+	reads := make(chan struct{})
+	var relays [clients]*Relay
+	var got [clients]*httptest.ResponseRecorder
+	want := make([]byte, size)
+	for i := range want {
+		want[i] = byte(i >> 8)
+	}
+	for i := range relays {
+		got[i] = httptest.NewRecorder()
+		relays[i] = NewRelay(&heldWriter{got[i], reads}, new(request.Request), s)
+		relays[i].Head(200)
+		if n, err := relays[i].Write(want); n != size || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if all, memory := s.InUse(); memory < most-maxWaiting || memory > most || all < clients*(size-2*maxWaiting) {
+		t.Errorf("%d responses take %d bytes, %d of them of memory", clients, all, memory)
+	}
+	close(reads)
+	for i, relay := range relays {
+		if err := relay.Finish(nil); err != nil || !bytes.Equal(got[i].Body.Bytes(), want) {
+			t.Errorf("client %d got %d bytes, %v", i, got[i].Body.Len(), err)
+		}
+	}
+	if all, memory := s.InUse(); all != 0 || memory != 0 {
+		t.Errorf("%d bytes are left in use, and %d of memory", all, memory)
+	}
+}
+
+// heldWriter is a client that reads nothing until reads is closed.
+type heldWriter struct {
+	http.ResponseWriter
+	reads chan struct{}
+}
+
+func (w *heldWriter) Write(p []byte) (int, error) {
+	<-w.reads
+	return w.ResponseWriter.Write(p)
+}
+
 // TestRelayLeavesRoom: what one client doesn't read leaves room for the bodies of others.
 func TestRelayLeavesRoom(t *testing.T) {
 	s := NewSpool(&config.Spool{Memory: 1 << 10, MaxMemory: 1 << 20, MaxTotal: 1 << 20, Dir: t.TempDir()})
