@@ -84,7 +84,7 @@ func fill(t *testing.T, v reflect.Value) {
 
 type noPages struct{}
 
-func (noPages) Page(int) (contentType, body string, ok bool) { return "", "", false }
+func (noPages) Page(int) (contentType string, body []byte, ok bool) { return "", nil, false }
 
 // TestDetachBesideDial: what a guard has begun may ask the context of a request for values
 // while the backend detaches the request: a dial of net/http does so, which goes on when

@@ -89,8 +89,8 @@ func hint(err error) string {
 
 // Pages are the bodies of errors.
 type Pages interface {
-	// Page returns the body for a status, and false if there is none.
-	Page(status int) (contentType, body string, ok bool)
+	// Page returns the body for a status, which isn't changed, and false if there is none.
+	Page(status int) (contentType string, body []byte, ok bool)
 }
 
 // RespondError writes the response to a request that ended with err. pages may be nil.
@@ -106,7 +106,7 @@ func RespondError(w Response, err error, pages Pages) {
 	if pages != nil {
 		if contentType, body, ok := pages.Page(status); ok {
 			w.Header().Set("Content-Type", contentType)
-			RespondText(w, status, body)
+			RespondBytes(w, status, body)
 			return
 		}
 	}
@@ -119,6 +119,12 @@ func RespondError(w Response, err error, pages Pages) {
 
 // RespondText writes a short text as the response.
 func RespondText(w Response, status int, text string) error {
+	return RespondBytes(w, status, []byte(text))
+}
+
+// RespondBytes writes a text as the response, without a copy: clients that read slowly
+// share the memory of one that is the same for all of them.
+func RespondBytes(w Response, status int, text []byte) error {
 	h := w.Header()
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -129,6 +135,6 @@ func RespondText(w Response, status int, text string) error {
 	if !httpmsg.BodyAllowed(status) {
 		return nil
 	}
-	_, err := w.Write([]byte(text))
+	_, err := w.Write(text)
 	return err
 }

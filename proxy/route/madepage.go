@@ -30,7 +30,7 @@ type madePage struct {
 	asking      bool
 	until       time.Time
 	contentType string
-	content     string
+	content     []byte
 	err         error
 }
 
@@ -39,7 +39,7 @@ var errBeingMade = errors.New("the backend is being asked for the page")
 
 // load implements pageSource. While one request waits for the backend, others get what
 // there was before.
-func (p *madePage) load() (contentType, content string, err error) {
+func (p *madePage) load() (contentType string, content []byte, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.asking && !time.Now().Before(p.until) {
@@ -57,7 +57,7 @@ func (p *madePage) load() (contentType, content string, err error) {
 }
 
 // ask gets the page from the backend.
-func (p *madePage) ask() (contentType, content string, err error) {
+func (p *madePage) ask() (contentType string, content []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("a fault in mkd: %v", v)
@@ -65,7 +65,7 @@ func (p *madePage) ask() (contentType, content string, err error) {
 	}()
 	target, err := url.ParseRequestURI(p.path)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pageTimeout)
 	defer cancel()
@@ -82,13 +82,13 @@ func (p *madePage) ask() (contentType, content string, err error) {
 	w := &pageWriter{header: make(http.Header)}
 	switch err := p.backend.Serve(w, r); {
 	case err != nil:
-		return "", "", fmt.Errorf("the backend's page %s: %w", p.path, err)
+		return "", nil, fmt.Errorf("the backend's page %s: %w", p.path, err)
 	case w.status != http.StatusOK:
-		return "", "", fmt.Errorf("the backend's page %s has the status %d, not 200", p.path, w.status)
+		return "", nil, fmt.Errorf("the backend's page %s has the status %d, not 200", p.path, w.status)
 	case w.header.Get("Content-Encoding") != "":
-		return "", "", fmt.Errorf("the backend's page %s has a content coding", p.path)
+		return "", nil, fmt.Errorf("the backend's page %s has a content coding", p.path)
 	}
-	return w.header.Get("Content-Type"), string(w.body), nil
+	return w.header.Get("Content-Type"), w.body, nil
 }
 
 // released is the lease of a request that belongs to the pages, and so to their

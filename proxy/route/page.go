@@ -21,7 +21,7 @@ type page struct {
 	contentType string
 
 	mu       sync.Mutex
-	content  string
+	content  []byte
 	modified time.Time
 	size     int64
 }
@@ -38,10 +38,10 @@ func newPage(path, contentType string) *page {
 }
 
 // read returns the content of the file.
-func (p *page) read() (string, error) {
+func (p *page) read() ([]byte, error) {
 	info, err := os.Stat(p.path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,22 +50,22 @@ func (p *page) read() (string, error) {
 	}
 	f, err := os.Open(p.path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxPage+1))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if len(content) > maxPage {
-		return "", request.Errorf(request.Fault, "the page %s is larger than 1 MiB; serve it by a files backend", p.path)
+		return nil, request.Errorf(request.Fault, "the page %s is larger than 1 MiB; serve it by a files backend", p.path)
 	}
-	p.content, p.modified, p.size = string(content), info.ModTime(), info.Size()
+	p.content, p.modified, p.size = content, info.ModTime(), info.Size()
 	return p.content, nil
 }
 
 // load implements pageSource.
-func (p *page) load() (contentType, content string, err error) {
+func (p *page) load() (contentType string, content []byte, err error) {
 	content, err = p.read()
 	return p.contentType, content, err
 }
@@ -77,5 +77,5 @@ func (p *page) respond(w request.Response, status int) error {
 		return request.Errorf(request.Fault, "reading a page of the configuration: %w", err)
 	}
 	w.Header().Set("Content-Type", p.contentType)
-	return request.RespondText(w, status, content)
+	return request.RespondBytes(w, status, content)
 }

@@ -22,7 +22,7 @@ type pages struct {
 
 // pageSource is where a page comes from.
 type pageSource interface {
-	load() (contentType, content string, err error)
+	load() (contentType string, content []byte, err error)
 }
 
 // newPages returns nil if there are none.
@@ -50,15 +50,15 @@ func (p *pages) of(status int) pageSource {
 }
 
 // Page implements request.Pages.
-func (p *pages) Page(status int) (contentType, body string, ok bool) {
+func (p *pages) Page(status int) (contentType string, body []byte, ok bool) {
 	source := p.of(status)
 	if source == nil {
-		return "", "", false
+		return "", nil, false
 	}
 	contentType, body, err := source.load()
 	if err != nil {
 		p.logs.Main.Sugar().Warnw("an error page can't be had", "status", status, "error", err)
-		return "", "", false
+		return "", nil, false
 	}
 	return contentType, body, true
 }
@@ -98,7 +98,7 @@ func (p *pages) serve(w request.Response, ask func(request.Response) error) erro
 		return request.RespondText(w, in.status, fmt.Sprintf("%d %s\n", in.status, http.StatusText(in.status)))
 	}
 	h["Content-Type"] = []string{contentType}
-	return request.RespondText(w, in.status, body)
+	return request.RespondBytes(w, in.status, body)
 }
 
 // interceptor is a response that isn't sent if its status has a page.
