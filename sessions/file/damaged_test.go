@@ -3,10 +3,12 @@ package file
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -155,4 +157,36 @@ func TestDamagedBefore(t *testing.T) {
 	if failed == 0 {
 		t.Error("no page was read")
 	}
+}
+
+// TestTakeOverDamaged: a file that another process left damaged was opened, and logged, ten
+// times a second. It is opened once somebody has moved the damaged one away.
+func TestTakeOverDamaged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+		var log bytes.Buffer
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		other, err := bolt.Open(o.Path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, o)
+		if err := os.WriteFile(o.Path, bytes.Repeat([]byte("damaged"), 10000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := strings.Count(log.String(), "can't be opened"); n < 5 || n > 7 {
+			t.Errorf("%d attempts in a minute", n)
+		}
+		if err := os.Remove(o.Path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		storetest.Swap(t, s, storetest.NewToken(), nil, storetest.NewRecord(1))
+		s.Close()
+	})
 }

@@ -25,12 +25,13 @@ import (
 const DefaultCapacity = megaki.DefaultSessions
 
 const (
-	queued       = 1024                   // swaps that wait for the next transaction
-	lockWait     = 300 * time.Millisecond // that Open waits for another process
-	sweepTime    = time.Minute            // between two removals of what has expired
-	takeOverTime = 100 * time.Millisecond // between two attempts to open a file that another process has
-	maxSweep     = 4096                   // sessions removed in one transaction
-	maxUsed      = 1 << 17                // sessions whose use is known, of each set
+	queued        = 1024                   // swaps that wait for the next transaction
+	lockWait      = 300 * time.Millisecond // that Open waits for another process
+	sweepTime     = time.Minute            // between two removals of what has expired
+	takeOverTime  = 100 * time.Millisecond // between two attempts to open a file that another process has
+	openAgainTime = 10 * time.Second       // between two if the file can't be opened for another reason
+	maxSweep      = 4096                   // sessions removed in one transaction
+	maxUsed       = 1 << 17                // sessions whose use is known, of each set
 )
 
 // Options configure a Store. Path and Sealer must be given.

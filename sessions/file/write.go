@@ -15,9 +15,9 @@ import (
 func (s *Store) write() {
 	tick := time.NewTicker(sweepTime)
 	defer tick.Stop()
-	for s.db.Load() == nil && s.takeOver() != nil {
+	for s.db.Load() == nil {
 		select {
-		case <-time.After(takeOverTime):
+		case <-time.After(s.takeOver()):
 		case <-s.ctx.Done():
 			return
 		}
@@ -46,16 +46,19 @@ func (s *Store) write() {
 	}
 }
 
-// takeOver opens a file that another process has closed.
-func (s *Store) takeOver() error {
+// takeOver opens a file that another process has closed. If that fails, it is to be tried
+// again after pause.
+func (s *Store) takeOver() (pause time.Duration) {
 	err := s.open(time.Millisecond)
 	switch {
 	case err == nil:
 		s.opts.Logger.Info("the session file is free, and in use here now", "file", s.opts.Path)
-	case !errors.Is(err, errLocked):
-		s.opts.Logger.Error("the session file can't be opened; trying again", "error", err)
+		return 0
+	case errors.Is(err, errLocked):
+		return takeOverTime
 	}
-	return err
+	s.opts.Logger.Error("the session file can't be opened; trying again", "error", err, "after", openAgainTime)
+	return openAgainTime
 }
 
 // apply does swaps, and removes what has expired and what is too much, in one
