@@ -99,6 +99,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, control bool) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Time{}) // or else the request's context would end with it
 	send := func(data []byte) bool {
 		rc.SetWriteDeadline(time.Now().Add(streamTimeout))
 		_, err := fmt.Fprintf(w, "data: %s\n\n", data)

@@ -70,8 +70,8 @@ func (s *Server) Serve(l net.Listener, scope Scope) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
-	if scope == Monitoring { // the others have streams, and actions that take long
-		server.WriteTimeout = 30 * time.Second
+	if scope != Socket { // which has actions that take long, and no strangers
+		server.ReadTimeout, server.WriteTimeout = requestTimeout, requestTimeout
 	}
 	if !s.add(server) {
 		return l.Close()
@@ -81,6 +81,9 @@ func (s *Server) Serve(l net.Listener, scope Scope) error {
 	}
 	return nil
 }
+
+// requestTimeout bounds a request by TCP, and its response. Streams have their own.
+const requestTimeout = 30 * time.Second
 
 // add adds a server for Shutdown, and reports false after that.
 func (s *Server) add(server *http.Server) bool {
