@@ -180,8 +180,8 @@ func listing(folder string, list []entry, by string, descending, cut, parent boo
 			size = strconv.FormatInt(e.size, 10)
 		}
 		// ./ keeps a name with a colon from being a scheme.
-		fmt.Fprintf(&b, "<tr><td><a href=\"./%s%s\">%s%[2]s</a></td><td align=\"right\">%s</td><td>%s</td></tr>\n",
-			html.EscapeString(url.PathEscape(e.name)), slash, html.EscapeString(strings.ToValidUTF8(e.name, "\uFFFD")), size, e.modified.UTC().Format("2006-01-02 15:04:05"))
+		fmt.Fprintf(&b, "<tr><td><a href=\"./%s\">%s</a></td><td align=\"right\">%s</td><td>%s</td></tr>\n",
+			html.EscapeString(url.PathEscape(e.name))+slash, html.EscapeString(strings.ToValidUTF8(e.name, "\uFFFD"))+slash, size, e.modified.UTC().Format("2006-01-02 15:04:05"))
 	}
 	b.WriteString("</tbody>\n</table>\n")
 	if cut {

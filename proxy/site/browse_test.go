@@ -77,6 +77,27 @@ func TestBrowse(t *testing.T) {
 	}
 }
 
+// TestBrowseColumns: a row has the name, the size and the time of an entry.
+func TestBrowseColumns(t *testing.T) {
+	root := t.TempDir()
+	plant(t, root, "a.txt", "sub/x")
+	when := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, name := range []string{"a.txt", "sub"} {
+		if err := os.Chtimes(filepath.Join(root, name), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := body(t, get(t, &Files{Root: root, Browse: true}, "GET", "/"))
+	for _, row := range []string{
+		`<tr><td><a href="./sub/">sub/</a></td><td align="right"></td><td>2026-01-02 03:04:05</td></tr>`,
+		`<tr><td><a href="./a.txt">a.txt</a></td><td align="right">5</td><td>2026-01-02 03:04:05</td></tr>`,
+	} {
+		if !strings.Contains(page, row) {
+			t.Errorf("no row %s in\n%s", row, page)
+		}
+	}
+}
+
 func TestBrowseSorts(t *testing.T) {
 	root := t.TempDir()
 	for i, name := range []string{"b", "a", "c"} {
