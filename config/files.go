@@ -19,7 +19,8 @@ type Files struct {
 
 	// Whether a folder without an index is listed: names, sizes and times of what
 	// would be served, as a page without scripts, which the client can have sorted.
-	// What is hidden isn't listed, nor is more than 4096 entries of a folder.
+	// What is hidden isn't listed, nor is more than 4096 entries of a folder. Listings
+	// that wait for clients take 64 MiB, of which each client has its share.
 	Browse bool `yaml:"browse" default:"false"`
 
 	// Serves files that were compressed before: a client that takes `zstd`, `br` or

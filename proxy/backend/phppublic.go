@@ -33,7 +33,7 @@ func (p *publicFiles) serve(w request.Response, r *request.Request) (served bool
 	if r.Raw || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false, nil
 	}
-	err = p.triedFiles.serve(w, r)
+	err = p.triedFiles.serve(w, r, nil) // it lists nothing
 	if errors.Is(err, site.ErrNotFound) && !errors.Is(err, site.ErrRoot) {
 		return false, nil
 	}

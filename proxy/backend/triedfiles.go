@@ -23,8 +23,8 @@ func newTriedFiles(finds *site.Scripts) (*triedFiles, error) {
 }
 
 // serve serves the file of a request. The error is a site.ErrNotFound if there is
-// none; then nothing was written.
-func (t *triedFiles) serve(w request.Response, r *request.Request) error {
+// none; then nothing was written. hold is for listings.
+func (t *triedFiles) serve(w request.Response, r *request.Request, hold site.Hold) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header()["Allow"] = []string{"GET, HEAD"}
 		return site.ErrMethod
@@ -37,7 +37,7 @@ func (t *triedFiles) serve(w request.Response, r *request.Request) error {
 		site.Redirect(w, r.Request, r.Prefix+found.Redirect)
 		return nil
 	case found.Folder != "":
-		return t.files.ServeFolder(w, r.Request, found.Folder, r.Prefix)
+		return t.files.ServeFolder(w, r.Request, found.Folder, r.Prefix, hold)
 	case found.File != "":
 		return t.files.ServeFile(w, r.Request, found.File)
 	}

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -33,8 +34,12 @@ func (f *Files) openFolder(r *release, p string) (opened, error) {
 	return opened{name: p, file: file, folder: true}, nil
 }
 
+// Hold takes n bytes of memory for a listing, which a client that reads slowly holds, until
+// release is called. Its error is that of the request.
+type Hold func(n int64) (release func(), err error)
+
 // ServeFolder lists the folder that Scripts.Find found.
-func (f *Files) ServeFolder(w http.ResponseWriter, r *http.Request, name, prefix string) error {
+func (f *Files) ServeFolder(w http.ResponseWriter, r *http.Request, name, prefix string, hold Hold) error {
 	if err := checkMethod(w, r); err != nil {
 		return err
 	}
@@ -47,7 +52,7 @@ func (f *Files) ServeFolder(w http.ResponseWriter, r *http.Request, name, prefix
 		return err
 	}
 	defer o.close()
-	return f.list(w, r, &o, prefix)
+	return f.list(w, r, &o, prefix, hold)
 }
 
 // entry is a line of a listing.
@@ -58,16 +63,29 @@ type entry struct {
 	modified time.Time
 }
 
-// entries returns what a folder has that would be served: files and folders that
-// aren't hidden, and no scripts. cut reports that there is more.
-func (f *Files) entries(o *opened) (list []entry, cut bool, err error) {
-	names, err := o.file.Readdirnames(maxListed + 1)
+// names returns the names in a folder. cut reports that there are more.
+func (o *opened) names() (names []string, cut bool, err error) {
+	names, err = o.file.Readdirnames(maxListed + 1)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, false, classify(o.name, err)
 	}
 	if cut = len(names) > maxListed; cut {
 		names = names[:maxListed]
 	}
+	return names, cut, nil
+}
+
+// memoryOf returns about how much memory the listing of names takes, in bytes.
+func memoryOf(names []string) (n int64) {
+	for _, name := range names {
+		n += 256 + 3*int64(len(name)) // an entry, and its line, which has the name twice
+	}
+	return n
+}
+
+// entries returns what of the names in a folder would be served: files and folders that
+// aren't hidden, and no scripts.
+func (f *Files) entries(o *opened, names []string) (list []entry, err error) {
 	err = f.tree.with(f.Root, func(r *release) error {
 		list = list[:0]
 		for _, name := range names {
@@ -86,7 +104,7 @@ func (f *Files) entries(o *opened) (list []entry, cut bool, err error) {
 		}
 		return nil
 	})
-	return list, cut, err
+	return list, err
 }
 
 // leadsToScript reports whether a file is a symlink to a script, or to a place that
@@ -129,9 +147,20 @@ func sortEntries(list []entry, query string) (by string, descending bool) {
 	return by, descending
 }
 
-// list responds with the listing of a folder.
-func (f *Files) list(w http.ResponseWriter, r *http.Request, o *opened, prefix string) error {
-	list, cut, err := f.entries(o)
+// list responds with the listing of a folder. Nothing is taken if hold is nil.
+func (f *Files) list(w http.ResponseWriter, r *http.Request, o *opened, prefix string, hold Hold) error {
+	names, cut, err := o.names()
+	if err != nil {
+		return err
+	}
+	if hold != nil {
+		release, err := hold(memoryOf(names))
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	list, err := f.entries(o, names)
 	if err != nil {
 		return err
 	}
@@ -149,7 +178,7 @@ func (f *Files) list(w http.ResponseWriter, r *http.Request, o *opened, prefix s
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if _, err := io.WriteString(w, page); err != nil {
+	if _, err := w.Write(page); err != nil {
 		return fmt.Errorf("%w: the listing of %s: %w", ErrCut, quoted(o.name), err)
 	}
 	return nil
@@ -157,8 +186,8 @@ func (f *Files) list(w http.ResponseWriter, r *http.Request, o *opened, prefix s
 
 // listing returns the page of a listing. It has neither scripts nor styles, so that
 // its Content-Security-Policy can forbid all. Names are whatever the disk has.
-func listing(folder string, list []entry, by string, descending, cut, parent bool) string {
-	var b strings.Builder
+func listing(folder string, list []entry, by string, descending, cut, parent bool) []byte {
+	var b bytes.Buffer
 	title := html.EscapeString(strings.ToValidUTF8(folder, "\uFFFD"))
 	fmt.Fprintf(&b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<title>%s</title>\n</head>\n<body>\n<h1>%[1]s</h1>\n<table>\n<thead>\n<tr>", title)
 	for _, column := range [...]struct{ key, title string }{{"name", "Name"}, {"size", "Size"}, {"time", "Changed (UTC)"}} {
@@ -188,5 +217,5 @@ func listing(folder string, list []entry, by string, descending, cut, parent boo
 		fmt.Fprintf(&b, "<p>The folder has more than %d entries; the rest isn't shown.</p>\n", maxListed)
 	}
 	b.WriteString("</body>\n</html>\n")
-	return b.String()
+	return b.Bytes()
 }

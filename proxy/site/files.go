@@ -121,10 +121,10 @@ func (f *Files) Close() { f.tree.close() }
 // Index, Serve serves this, or, without a slash at the end of the path, redirects
 // the client to the path with one. With Browse it lists a folder without such a file.
 // prefix is what a router removed from the front of the path, as /assets; redirects
-// and listings have it again.
+// and listings have it again. hold takes the memory of a listing; nil: it isn't bounded.
 //
 // If it returns an error other than ErrCut, nothing was written.
-func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) error {
+func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string, hold Hold) error {
 	if err := checkMethod(w, r); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string) err
 	}
 	defer o.close()
 	if o.folder {
-		return f.list(w, r, &o, prefix)
+		return f.list(w, r, &o, prefix, hold)
 	}
 	return f.send(w, r, &o)
 }
