@@ -93,6 +93,11 @@ func TestScreen(t *testing.T) {
 	if want := "\x1b[Habcd\x1b[K\r\n▁▂▃▄\x1b[K\r\n… 2 \x1b[K"; !strings.HasPrefix(got, "\x1b[Habcd\x1b[K\r\n▁▂▃▄\x1b[K\r\n") || strings.Count(got, "\r\n") != 2 {
 		t.Errorf("%q, want %q", got, want)
 	}
+	for _, size := range [][2]int{{0, 0}, {-1, 24}, {80, 0}} {
+		if got := string(screen("a line\n", size[0], size[1])); got != "\x1b[Ha line\x1b[K\x1b[J" {
+			t.Errorf("on a terminal of %v: %q", size, got)
+		}
+	}
 	if got := sparkline([]float64{0, 5, 10}); got != "▁▅█" {
 		t.Errorf("%s", got)
 	}

@@ -132,14 +132,18 @@ func (t *Top) look(ctx context.Context) error {
 func (t *Top) draw() {
 	width, height, err := term.GetSize(int(t.Out.Fd()))
 	if err != nil {
-		width, height = 80, 24
+		width, height = 0, 0
 	}
 	t.Out.Write(screen(t.text(), width, height))
 }
 
 // screen puts text on a screen: each line is cut to the width, and the rest of the
-// screen is cleared.
+// screen is cleared. A terminal that reports no size, as a serial line, has 80 columns and
+// 24 lines.
 func screen(text string, width, height int) []byte {
+	if width <= 0 || height <= 0 {
+		width, height = 80, 24
+	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) > height {
 		lines = append(lines[:height-1], fmt.Sprintf("… %d lines more", len(lines)-height+1))
