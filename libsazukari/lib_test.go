@@ -82,7 +82,7 @@ func TestMake(t *testing.T) {
 	}
 }
 
-// TestInstall installs the library, and builds a program with pkg-config's file.
+// TestInstall installs the library, and builds a program with what is installed.
 func TestInstall(t *testing.T) {
 	dest := t.TempDir()
 	run(t, exec.Command("make", "-s", "install", "BUILD="+programs(t), "DESTDIR="+dest, "PREFIX=/opt/szkr"))
@@ -92,6 +92,10 @@ func TestInstall(t *testing.T) {
 		}
 	}
 	lib := filepath.Join(dest, "opt/szkr/lib")
+	pc, err := os.ReadFile(filepath.Join(lib, "pkgconfig/sazukari.pc"))
+	if err != nil || !strings.Contains(string(pc), "prefix=/opt/szkr\n") { // what was built before had another
+		t.Errorf("sazukari.pc has another prefix: %q, %v", pc, err)
+	}
 	exe := filepath.Join(dest, "abi")
 	run(t, exec.Command("cc", "-o", exe, "tests/abi.c", "-I"+filepath.Join(dest, "opt/szkr/include"), "-L"+lib, "-lsazukari"))
 	cmd := exec.Command(exe)
