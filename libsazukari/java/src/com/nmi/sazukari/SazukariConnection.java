@@ -53,7 +53,7 @@ public final class SazukariConnection implements Closeable {
      * @param session a session to resume, or null; if the server can't resume it, a
      *     handshake follows
      * @param timeoutMillis bounds the connecting, a handshake or a resumption, and
-     *     the wait for each response; 0 means none
+     *     each message with its response; 0 means none
      */
     public static SazukariConnection connect(String host, int port, SazukariServerKey key, byte[] session, int timeoutMillis)
             throws SazukariException {

@@ -1,13 +1,20 @@
 package com.nmi.sazukari;
 
+import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
+import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 
-/** A socket whose reads have a time together. Whoever reads asks for the stream before each read. */
+/** A socket whose reads and writes have a time together. Whoever reads asks for the stream before each read. */
 final class TimedSocket extends Socket {
+    private static final ScheduledThreadPoolExecutor closer = newCloser();
+
     private final int millis; // 0: no limit
     private long end;
 
@@ -15,7 +22,19 @@ final class TimedSocket extends Socket {
         this.millis = millis;
     }
 
-    /** Allows the reads from now on the whole time. */
+    private static ScheduledThreadPoolExecutor newCloser() {
+        ScheduledThreadPoolExecutor e = new ScheduledThreadPoolExecutor(1, work -> {
+            Thread t = new Thread(work, "sazukari-timeouts");
+            t.setDaemon(true);
+            return t;
+        });
+        e.setRemoveOnCancelPolicy(true);
+        e.setKeepAliveTime(10, TimeUnit.SECONDS);
+        e.allowCoreThreadTimeOut(true);
+        return e;
+    }
+
+    /** Allows the reads and writes from now on the whole time. */
     void begin() {
         end = System.nanoTime() + millis * 1000000L;
     }
@@ -23,13 +42,48 @@ final class TimedSocket extends Socket {
     @Override
     public InputStream getInputStream() throws IOException {
         if (millis > 0) {
-            long left = (end - System.nanoTime()) / 1000000;
-            if (left <= 0) {
-                throw new SocketTimeoutException("the server took longer than " + millis + " ms");
-            }
-            setSoTimeout((int) left);
+            setSoTimeout((int) left());
         }
         return super.getInputStream();
+    }
+
+    private long left() throws SocketTimeoutException {
+        long left = (end - System.nanoTime()) / 1000000;
+        if (left <= 0) {
+            throw new SocketTimeoutException("the server took longer than " + millis + " ms");
+        }
+        return left;
+    }
+
+    @Override
+    public OutputStream getOutputStream() throws IOException {
+        OutputStream out = super.getOutputStream();
+        return millis > 0 ? new TimedOutput(out) : out;
+    }
+
+    /** Closes the socket when the time is over: a write that blocks has no other end. */
+    private final class TimedOutput extends FilterOutputStream {
+        TimedOutput(OutputStream out) {
+            super(out);
+        }
+
+        @Override
+        public void write(byte[] p, int at, int size) throws IOException {
+            Future<?> closing = closer.schedule(TimedSocket.this::closeQuietly, left(), TimeUnit.MILLISECONDS);
+            try {
+                out.write(p, at, size);
+            } finally {
+                closing.cancel(false);
+            }
+        }
+    }
+
+    private void closeQuietly() {
+        try {
+            close();
+        } catch (IOException e) {
+            // It is of no use any more.
+        }
     }
 
     /** Reports whether the peer has neither closed the connection nor sent anything that is unread. */

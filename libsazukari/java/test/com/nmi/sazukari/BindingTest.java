@@ -12,6 +12,7 @@ import static org.junit.Assert.fail;
 import java.io.File;
 import java.io.IOException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.ByteBuffer;
@@ -363,6 +364,24 @@ public class BindingTest {
                 fail();
             } catch (SazukariException e) {
                 assertEquals(ErrorCode.IO, e.getCode());
+            }
+        }
+    }
+
+    /** A server that doesn't read blocks a write, which the timeout of a socket isn't about. */
+    @Test(timeout = 30000)
+    public void aServerThatDoesNotReadTimesOut() throws Exception {
+        try (ServerSocket server = new ServerSocket()) {
+            server.setReceiveBufferSize(4096);
+            server.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+            try (TimedSocket socket = new TimedSocket(200)) {
+                socket.setSendBufferSize(4096);
+                socket.connect(server.getLocalSocketAddress());
+                int s = SazukariNative._snAddSocket(socket);
+                socket.begin();
+                assertEquals(-1, SazukariNative._snSocketWrite(s, ByteBuffer.wrap(message(1 << 20)), 1 << 20));
+                assertTrue(socket.isClosed());
+                SazukariNative._snRemoveSocket(s);
             }
         }
     }

@@ -42,15 +42,23 @@ public final class FileSessionStore implements SessionStore {
                 || !fresh.setWritable(false, false) || !fresh.setWritable(true, true)) {
             throw new IOException(fresh + " can't be made");
         }
-        try (FileOutputStream out = new FileOutputStream(fresh)) {
+        try {
+            write(sessions, fresh);
+            // Windows renames to no file that exists.
+            if (!fresh.renameTo(file) && !(file.delete() && fresh.renameTo(file))) {
+                throw new IOException(file + " can't be replaced");
+            }
+        } finally {
+            fresh.delete(); // there is none, unless something failed
+        }
+    }
+
+    private static void write(List<byte[]> sessions, File to) throws IOException {
+        try (FileOutputStream out = new FileOutputStream(to)) {
             for (byte[] session : sessions) {
                 out.write(session);
             }
             out.getFD().sync();
-        }
-        // Windows renames to no file that exists.
-        if (!fresh.renameTo(file) && !(file.delete() && fresh.renameTo(file))) {
-            throw new IOException(file + " can't be replaced");
         }
     }
 }

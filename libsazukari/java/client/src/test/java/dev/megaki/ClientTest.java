@@ -124,6 +124,20 @@ public class ClientTest {
         }
     }
 
+    /** Sessions are secrets: no copy of them stays where their file can't be replaced. */
+    @Test
+    public void aFileThatCannotBeReplacedLeavesNoCopy() throws Exception {
+        File file = new File(folder.getRoot(), "sessions");
+        assertTrue(new File(file, "a folder, and not empty").mkdirs());
+        try {
+            new FileSessionStore(file).save(Collections.singletonList(new byte[Session.SIZE]));
+            fail();
+        } catch (IOException e) {
+            assertTrue(e.getMessage().contains("can't be replaced"));
+        }
+        assertArrayEquals(new String[] {"sessions"}, folder.getRoot().list());
+    }
+
     @Test
     public void threadsShareThePool() throws Exception {
         try (MegakiClient client = MegakiClient.to(host, port, key).maxConnections(3).build()) {
