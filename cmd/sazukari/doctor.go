@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -338,12 +337,12 @@ func (d *doctor) padded(n int) ([]byte, error) {
 }
 
 // status returns the status of a response, in brackets.
-func status(response []byte) string {
-	line, _, _ := bytes.Cut(response, []byte("\r\n"))
-	if fields := strings.Fields(string(line)); len(fields) > 1 {
-		return fmt.Sprintf(" (%.3s)", fields[1])
+func status(message []byte) string {
+	r, err := parseResponse(message, http.MethodGet)
+	if err != nil {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf(" (%d)", r.StatusCode)
 }
 
 func since(start time.Time) time.Duration { return time.Since(start).Round(10 * time.Microsecond) }

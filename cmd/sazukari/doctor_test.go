@@ -201,6 +201,21 @@ func TestDoctorFindsLimits(t *testing.T) {
 	contains(t, got, "the server has forgotten the session", "Does a load balancer lead to several servers")
 }
 
+// TestDoctorShowsStatuses: what is no response has none, and its bytes don't reach the
+// terminal, which "ESC c" resets.
+func TestDoctorShowsStatuses(t *testing.T) {
+	for message, want := range map[string]string{
+		"HTTP/1.1 404 Not Found\r\n\r\n": " (404)",
+		"HTTP/1.1 \x1bc OK\r\n\r\n":      "",
+		"\x07 \x1bc":                     "",
+		"":                               "",
+	} {
+		if got := status([]byte(message)); got != want {
+			t.Errorf("%q: %q, want %q", message, got, want)
+		}
+	}
+}
+
 func TestDoctorPads(t *testing.T) {
 	d := doctor{path: "/", host: "example.org"}
 	for n := 200; n < 20000; n += 7 {
