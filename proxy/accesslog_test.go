@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestAccessLogOfRoute: requests of a route with access_log: false make no lines, unless
@@ -46,5 +49,36 @@ routes:
 	})
 	if lines("/quiet/a")+lines("/quiet/none") > 0 {
 		t.Error("requests that need no line make one")
+	}
+}
+
+// TestClientFaultIsNoWarning: a request that is wrong, also with a status of 501 or 505, is
+// no warning; one that fails on this side is.
+func TestClientFaultIsNoWarning(t *testing.T) {
+	p, log := start(t, load(t, `
+listeners: {web: {http: {address: "127.0.0.1:0"}}}
+backends: {down: {http: {upstreams: [{url: "http://127.0.0.1:1"}]}}}
+routes: [{backend: down}]
+`))
+	for _, c := range []struct{ request, status, level string }{
+		{"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "501", "info"},
+		{"GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505", "info"},
+		{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "503", "warn"},
+	} {
+		conn, err := net.Dial("tcp", p.Addr("web").String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, c.request)
+		conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Errorf("%s: %v", c.status, err)
+		}
+		conn.Close()
+		for line := range strings.Lines(awaitLog(t, log, `"status":`+c.status)) {
+			if strings.Contains(line, `"status":`+c.status) && !strings.HasPrefix(line, `{"level":"`+c.level+`"`) {
+				t.Errorf("want the level %s: %s", c.level, line)
+			}
+		}
 	}
 }

@@ -13,9 +13,11 @@ func (h *Handler) end(w request.Response, r *request.Request) {
 	status, failed := w.Status(), false
 	if err := r.Record.Err; err != nil {
 		status = request.Status(err)
-		// A raw message has no status: its connection is closed.
-		failed = status >= 500 || r.Raw && status != request.StatusClientGone
-		h.failures.Fail(int(request.KindOf(err)))
+		kind := request.KindOf(err)
+		// A bad request may have 501 or 505, which is the client's fault. A raw message has no
+		// status: its connection is closed.
+		failed = status >= 500 && kind != request.BadRequest || r.Raw && status != request.StatusClientGone
+		h.failures.Fail(int(kind))
 	}
 	counts := r.Record.Tally
 	if counts == nil {
