@@ -80,7 +80,7 @@ func (d *Daemon) openSessions() error {
 	if err := d.sessions.open(); err != nil {
 		return err
 	}
-	return receive(d.sessions)
+	return receive(d.sessions.Store())
 }
 
 // SessionStore returns the store of sessions.

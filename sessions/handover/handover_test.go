@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -150,5 +151,57 @@ func TestMoveTakesTooLong(t *testing.T) {
 			thaw(nil)
 		}()
 		put(t, s, 1, time.Now().Add(time.Hour))
+	})
+}
+
+// slowStore takes a while for each swap, and for one fails.
+type slowStore struct {
+	*megaki.MemoryStore
+	fails megaki.Token
+}
+
+func (s slowStore) CompareAndSwap(ctx context.Context, t megaki.Token, old, next *megaki.Record) (bool, error) {
+	time.Sleep(10 * time.Millisecond)
+	if t == s.fails {
+		return false, errors.New("no space")
+	}
+	return s.MemoryStore.CompareAndSwap(ctx, t, old, next)
+}
+
+// TestMoveToSlowStore: sessions that move from memory to a disk were written one after the
+// other.
+func TestMoveToSlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sessions = 10 * atOnce
+		old := megaki.NewMemoryStore(100 * sessions) // whose parts are filled unevenly
+		for i := range sessions {
+			if ok, err := old.CompareAndSwap(t.Context(), megaki.Token{2, byte(i), byte(i >> 8)}, nil, record(1, time.Now().Add(time.Hour))); !ok || err != nil {
+				t.Fatal(err)
+			}
+		}
+		move := func(store megaki.SessionStore) (int, error) {
+			r, w := io.Pipe()
+			defer r.Close()
+			go func() {
+				Send(gob.NewEncoder(w), old)
+				w.Close()
+			}()
+			return Receive(gob.NewDecoder(r), store)
+		}
+		store := slowStore{MemoryStore: megaki.NewMemoryStore(100 * sessions)}
+		began := time.Now()
+		if n, err := move(store); n != sessions || err != nil || store.Len() != old.Len() {
+			t.Errorf("%d sessions, %v", n, err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		for token := range old.All() {
+			store.fails = token
+			break
+		}
+		if _, err := move(store); err == nil || !strings.Contains(err.Error(), "no space") {
+			t.Errorf("a session can't be written: %v", err)
+		}
 	})
 }
