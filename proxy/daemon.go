@@ -182,10 +182,10 @@ func (d *Daemon) open() []*openListener {
 // Shutdown stops accepting, lets requests in flight end within ctx, and stops
 // the backends. Its error names what was cut off.
 func (d *Daemon) Shutdown(ctx context.Context) error {
+	d.stop() // first: it ends a Reload
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	d.stopped = true
-	d.stop()
 	defer d.cut()
 	d.phase.CompareAndSwap(phaseServing, phaseStopping)
 	stop := context.AfterFunc(ctx, d.cut)

@@ -23,9 +23,13 @@ import (
 func (d *Daemon) Reload(ctx context.Context, cfg *config.Config) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
+	stopping := errors.New("mkd is stopping")
 	if d.stopped {
-		return errors.New("mkd is stopping")
+		return stopping
 	}
+	ctx, cancel := context.WithCancelCause(ctx) // Shutdown waits for workers that boot, but not for long
+	defer cancel(nil)
+	defer context.AfterFunc(d.running, func() { cancel(stopping) })()
 	fixed := restartNeeded(d.current.Load().cfg, cfg)
 	c, err := d.plan(cfg)
 	if err == nil && fixed == nil {

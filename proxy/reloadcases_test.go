@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -362,5 +364,47 @@ routes:
 	s.mustReload(strings.Replace(text, "rate: 0.001, burst: 1}, respond", "rate: 0.001, burst: 2}, respond", 1))
 	if status, _ := s.get("web", "/limited"); status != 200 {
 		t.Errorf("with another limit: %d", status)
+	}
+}
+
+// TestShutdownEndsReload: Shutdown waited until the workers of a reload had booted, and
+// accepted connections meanwhile.
+func TestShutdownEndsReload(t *testing.T) {
+	const text = `
+listeners: {web: {http: {address: "127.0.0.1:0"}}}
+routes: [{respond: {body: hello}}]
+`
+	s := &reloadSite{t: t, dir: t.TempDir()}
+	cfg := s.load(text)
+	logs, err := NewLogs(cfg.Log, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	d, err := New(cfg, logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	script, booting := filepath.Join(s.dir, "script.php"), filepath.Join(s.dir, "booting")
+	if err := os.WriteFile(script, fmt.Appendf(nil, "<?php touch('%s'); while (true) sleep(1);", booting), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	next := s.load(text + "backends: {site: {php: {script: script.php, boot_timeout: 1h}}}\n")
+	reloaded, stopped := make(chan error, 1), make(chan error, 1)
+	go func() { reloaded <- d.Reload(context.Background(), next) }()
+	await(t, "a worker boots", func() bool { _, err := os.Stat(booting); return err == nil })
+	go func() { stopped <- d.Shutdown(t.Context()) }()
+	for what, ended := range map[string]chan error{"Reload": reloaded, "Shutdown": stopped} {
+		select {
+		case err := <-ended:
+			if (what == "Reload") != (err != nil && strings.Contains(err.Error(), "mkd is stopping")) {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%s doesn't return", what)
+		}
 	}
 }
