@@ -248,6 +248,7 @@ func TestErrorOutput(t *testing.T) {
 		{[]string{long + "\n"}, []string{long}},
 		{[]string{long, "\n", long, "y\nz"}, []string{long, long, "y", "z"}},
 		{[]string{"a\x00\x1b[31m\n"}, []string{"a\x00\x1b[31m"}},
+		{slices.Repeat([]string{strings.Repeat("x\n", 100)}, 12), append(slices.Repeat([]string{"x"}, maxLines), "200 bytes more of error output were left out")},
 		{slices.Repeat([]string{long + "\n"}, 70), append(slices.Repeat([]string{long}, 64), "24576 bytes more of error output were left out")},
 	} {
 		var says strings.Builder

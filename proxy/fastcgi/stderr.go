@@ -5,10 +5,11 @@ import (
 	"fmt"
 )
 
-// Bounds of a request's error output, in bytes.
+// Bounds of a request's error output.
 const (
-	maxLine   = 4 << 10
-	maxStderr = 256 << 10
+	maxLine   = 4 << 10   // bytes
+	maxStderr = 256 << 10 // bytes
+	maxLines  = 1000      // each of which is a line of the log
 )
 
 // lines hands on the error output of a request line by line.
@@ -16,6 +17,7 @@ type lines struct {
 	f       func(line string)
 	part    []byte // of a line whose end hasn't come
 	passed  int    // bytes handed on
+	lines   int    // handed on
 	dropped int    // bytes left out
 }
 
@@ -42,10 +44,11 @@ func (l *lines) write(p []byte) {
 
 func (l *lines) flush() {
 	line := bytes.TrimRight(l.part, "\r")
-	if l.passed+len(line) > maxStderr {
+	if l.passed+len(line) > maxStderr || l.lines == maxLines {
 		l.dropped += len(line)
 	} else if len(line) > 0 {
 		l.passed += len(line)
+		l.lines++
 		l.f(string(line))
 	}
 	l.part = l.part[:0]
