@@ -17,14 +17,14 @@ import (
 	"mkd/proxy/fastcgi"
 )
 
-// startFPM starts a PHP-FPM, and returns a client of a script on it.
-func startFPM(t *testing.T, path string) http.RoundTripper {
+// startFPM starts a PHP-FPM with settings, and returns a client of a script on it.
+func startFPM(t *testing.T, path string, settings ...string) http.RoundTripper {
 	t.Helper()
 	script, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := phpfpm.Start(t, 1, "php_admin_value[output_buffering] = 0")
+	f := phpfpm.Start(t, 1, append(settings, "php_admin_value[output_buffering] = 0")...)
 	f.Write(t, "http.php", string(script))
 	return &fastcgi.Transport{Network: f.Network, Address: f.Address, ReadTimeout: time.Minute,
 		Call: func(r *http.Request) *fastcgi.Call {
@@ -155,41 +155,48 @@ func compareWithFPM(t *testing.T, size int) {
 		{"form with files by PUT", "PUT", "", multi, parts(filePart("f", "a", "1"))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			target := "/globals"
-			if c.query != "" {
-				target += "?" + c.query
-			}
-			u := &url.URL{Path: "/globals", RawQuery: c.query}
-			call := httpCall(c.method, "/globals", c.header, c.body)
-			call.Request.URL, call.RequestURI = u, target
-			mine := decodeGlobals(t, request(t, p, call).body.Bytes())
-			r := httpCall(c.method, "/globals", c.header, c.body).Request
-			r.URL = u
-			resp, err := fpm.RoundTrip(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			text, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			theirs := decodeGlobals(t, text)
-			if c.method != "POST" && IsForm(r) { // a worker has it in $r->form and $r->files
-				delete(theirs, "php://input")
-				delete(mine, "php://input")
-			}
-			for name, want := range theirs {
-				if got := mine[name]; got != want {
-					t.Errorf("%s:\n%s\nPHP-FPM has\n%s", name, got, want)
-				}
-			}
-			for name, got := range mine {
-				if _, there := theirs[name]; !there {
-					t.Errorf("%s: %s; PHP-FPM has none", name, got)
-				}
-			}
+			compareGlobals(t, p, fpm, c.method, c.query, c.header, c.body)
 		})
+	}
+}
+
+// compareGlobals sends a request to a worker and to PHP-FPM, and compares what PHP makes
+// of it.
+func compareGlobals(t *testing.T, p *Pool, fpm http.RoundTripper, method, query string, header http.Header, body string) {
+	t.Helper()
+	target := "/globals"
+	if query != "" {
+		target += "?" + query
+	}
+	u := &url.URL{Path: "/globals", RawQuery: query}
+	call := httpCall(method, "/globals", header, body)
+	call.Request.URL, call.RequestURI = u, target
+	mine := decodeGlobals(t, request(t, p, call).body.Bytes())
+	r := httpCall(method, "/globals", header, body).Request
+	r.URL = u
+	resp, err := fpm.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := decodeGlobals(t, text)
+	if method != "POST" && IsForm(r) { // a worker has it in $r->form and $r->files
+		delete(theirs, "php://input")
+		delete(mine, "php://input")
+	}
+	for name, want := range theirs {
+		if got := mine[name]; got != want {
+			t.Errorf("%s:\n%s\nPHP-FPM has\n%s", name, got, want)
+		}
+	}
+	for name, got := range mine {
+		if _, there := theirs[name]; !there {
+			t.Errorf("%s: %s; PHP-FPM has none", name, got)
+		}
 	}
 }
 
@@ -224,6 +231,21 @@ func decodeGlobals(t *testing.T, text []byte) map[string]string {
 		delete(found, "$_SERVER "+name)
 	}
 	return found
+}
+
+// TestSeparatorsAsFPM: arg_separator.input is for the query alone.
+func TestSeparatorsAsFPM(t *testing.T) {
+	for _, separators := range []string{";", "&;"} {
+		p, _ := start(t, Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1, Ini: map[string]string{"arg_separator.input": separators}})
+		fpm := startFPM(t, "testdata/globals.php", "php_admin_value[arg_separator.input] = \""+separators+"\"")
+		const fields = "a=1;b=2&c[x]=3;d&c[y]=%3B%26&e"
+		compareGlobals(t, p, fpm, "GET", fields, http.Header{"Cookie": {"a[x]=1&2; a[y]=3; b=4&c=5"}}, "")
+		form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+		compareGlobals(t, p, fpm, "POST", "", form, fields)
+		compareGlobals(t, p, fpm, "POST", "", form, strings.Repeat("x[]=1;2&", 1002))
+		compareGlobals(t, p, fpm, "POST", "", http.Header{"Content-Type": {"multipart/form-data; boundary=b"}},
+			fieldPart("a[x]", "1;2&3")+fieldPart("a[y;z]", "4")+filePart("f[x]", "a;b", "5")+filePart("f[y]", "c&d", "6")+"--b--")
+	}
 }
 
 // TestBuffersAsFPM: what a script prints, and what the functions of output buffers

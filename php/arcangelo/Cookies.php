@@ -32,7 +32,7 @@ final class Cookies
                 $cookies[$name] ??= $value;
                 continue;
             }
-            parse_str(rawurlencode($name) . '=', $parsed);
+            $parsed = Form::fields(rawurlencode($name) . '=');
             $key = (string) array_key_first($parsed);
             if ($key === '') {
                 continue;
@@ -49,8 +49,7 @@ final class Cookies
             $cookies[$key] = []; // keeps its position
             $nested .= rawurlencode($name) . '=' . rawurlencode($value) . '&';
         }
-        parse_str($nested, $arrays);
-        return array_replace($cookies, $arrays);
+        return array_replace($cookies, Form::fields($nested));
     }
 
     /** A Set-Cookie field (RFC 6265, section 4.1). */

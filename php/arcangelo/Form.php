@@ -23,6 +23,27 @@ final class Form
     }
 
     /**
+     * Returns fields that are separated by &, as PHP nests their names. parse_str separates
+     * them by arg_separator.input, which is meant for the query alone.
+     *
+     * @return array<string, mixed>
+     */
+    public static function fields(string $text): array
+    {
+        $separators = (string) ini_get('arg_separator.input');
+        if ($separators !== '&') {
+            $others = array_diff(str_split($separators), ['&']);
+            $map = array_combine($others, array_map(rawurlencode(...), $others));
+            if (!str_contains($separators, '&')) {
+                $map['&'] = $separators[0];
+            }
+            $text = strtr($text, $map);
+        }
+        parse_str($text, $fields);
+        return $fields;
+    }
+
+    /**
      * Returns $_POST. PHP itself takes one field more of a body than max_input_vars, and
      * counts empty ones, unlike parse_str.
      *
@@ -42,10 +63,9 @@ final class Form
             $last = count($fields) > $most ? array_pop($fields) : '';
             $body = implode('&', $fields);
         }
-        parse_str($body, $form);
+        $form = self::fields($body);
         if ($last !== '') {
-            parse_str($last, $path);
-            self::add($form, $path, urldecode(strstr("$last=", '=', true)));
+            self::add($form, self::fields($last), urldecode(strstr("$last=", '=', true)));
         }
         return $form;
     }

@@ -145,7 +145,7 @@ final class Globals
         }
         $cookies = isset($server['HTTP_COOKIE']) ? Cookies::parse($server['HTTP_COOKIE']) : [];
         if ($flags & Wire::FORM) {
-            parse_str($body, $form);
+            $form = Form::fields($body);
             $body = '';
             $files = self::files(array_chunk(array_slice($v, $end, -1), 6), $uploads);
         } elseif ($length > 0 && in_array($method, self::FORM_METHODS, true) && self::isForm($server['CONTENT_TYPE'] ?? '')) {
@@ -303,7 +303,7 @@ final class Globals
             $list[] = new Upload($name, $path, $type, $file, (int) $error, (int) $size);
             $query .= rawurlencode($field) . "=$i&";
         }
-        parse_str($query, $tree);
+        $tree = Form::fields($query);
         $pick = function (array|string $node, callable $of) use (&$pick, $list): mixed {
             return is_array($node) ? array_map(fn ($child) => $pick($child, $of), $node) : $of($list[(int) $node]);
         };
