@@ -19,6 +19,9 @@ func TestWorkersExample(t *testing.T) {
 			t.Errorf("%s: %q", target, got)
 		}
 	}
+	if got := request(t, p, httpCall("GET", "/cookie", http.Header{"Cookie": {"seen[]=1"}}, "")).body.String(); got != "seen before\n" {
+		t.Errorf("a cookie that is an array: %q", got)
+	}
 	w := request(t, p, multipartCall("/form", filePart("file", "a b.txt", "content")+"--b--"))
 	if w.status != 303 {
 		t.Fatalf("upload: %d", w.status)
@@ -36,6 +39,16 @@ func TestWorkersExample(t *testing.T) {
 		w := request(t, p, httpCall("POST", "/form", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, body))
 		if got, want := w.body.String(), "Thank you, "+want+"\n"; got != want {
 			t.Errorf("%s: %q", body, got)
+		}
+	}
+}
+
+// TestChatExample: examples/sse takes a text, and nothing else that a client sends.
+func TestChatExample(t *testing.T) {
+	p, _ := start(t, Options{Script: "../examples/sse/app.php", MinWorkers: 1, MaxWorkers: 1, Env: map[string]string{"CHAT_FILE": filepath.Join(t.TempDir(), "chat")}})
+	for body, want := range map[string]int{"text=hello": 303, "text[]=hello": 400, "x": 400} {
+		if w := request(t, p, httpCall("POST", "/say", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, body)); w.status != want {
+			t.Errorf("%s: %d, want %d", body, w.status, want)
 		}
 	}
 }

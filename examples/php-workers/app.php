@@ -53,7 +53,7 @@ $routes = [
         return is_file($path) ? Response::file($path, 'application/octet-stream', $name) : Response::text("no such file\n", 404);
     },
 
-    'GET /cookie' => fn (Request $r) => Response::text('seen ' . ($r->cookies['seen'] ?? 'never') . "\n")
+    'GET /cookie' => fn (Request $r) => Response::text('seen ' . (isset($r->cookies['seen']) ? 'before' : 'never') . "\n")
         ->cookie('seen', 'before', expires: time() + 3600),
 
     'GET /visits' => function () {

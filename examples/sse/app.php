@@ -48,7 +48,11 @@ $ARCANGELO_USERSPACE = [
             case 'GET /':
                 return Response::html(file_get_contents(__DIR__ . '/page.html'));
             case 'POST /say':
-                file_put_contents(CHAT, strtr($r->form['text'] ?? '', "\r\n", '  ') . "\n", FILE_APPEND | LOCK_EX);
+                $text = $r->form['text'] ?? null;
+                if (!is_string($text)) { // the client decides what it is
+                    return Response::text("no text\n", 400);
+                }
+                file_put_contents(CHAT, strtr($text, "\r\n", '  ') . "\n", FILE_APPEND | LOCK_EX);
                 return Response::redirect('/', 303);
             case 'GET /events': // a browser that connects again sends the last id that it has
                 return arca\stream(events((int) ($r->header('Last-Event-ID') ?? $r->query['seen'] ?? 0)));
