@@ -67,7 +67,7 @@ type form struct {
 	counted int   // parts that are fields or files
 	excess  bool  // there are more parts than maxParts
 	unnamed int   // files without the name of a field
-	largest int64 // the form's own limit of a file, in bytes; 0: none
+	largest int64 // the form's own limit of a file, in bytes; 0: none; less: only empty files
 }
 
 // upload is a file of a form.
@@ -226,9 +226,20 @@ func (f *form) takeField(part io.Reader, name string) error {
 		}
 	}
 	if strings.EqualFold(name, "MAX_FILE_SIZE") {
-		f.largest, _ = strconv.ParseInt(string(number), 10, 64)
+		f.largest = leadingInt(string(number))
 	}
 	return nil
+}
+
+// leadingInt returns the number that a text begins with, as strtol of C reads it.
+func leadingInt(s string) int64 {
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	end := 0
+	for end < len(s) && ('0' <= s[end] && s[end] <= '9' || end == 0 && (s[0] == '+' || s[0] == '-')) {
+		end++
+	}
+	n, _ := strconv.ParseInt(s[:end], 10, 64) // the nearest number if it is out of range
+	return n
 }
 
 // appendEscaped appends what url.QueryEscape returns: at most three bytes for each
@@ -307,7 +318,7 @@ func (f *form) store(part io.Reader, up *upload) (code int, err error) {
 		switch {
 		case f.maxFile > 0 && size > f.maxFile:
 			return uploadTooLarge, nil
-		case f.largest > 0 && size > f.largest:
+		case n > 0 && f.largest != 0 && size > f.largest:
 			return uploadOverForm, nil
 		case !f.client.Take(int64(n), 0):
 			return 0, f.uploads.full()

@@ -66,6 +66,11 @@ func compareWithFPM(t *testing.T, size int) {
 	for i := range binary {
 		binary[i] = byte(i)
 	}
+	var odd strings.Builder
+	for i, size := range []string{"3", "3x", " 3", "3.9", "+3", "0x5", "x", "", "0", "-1", "-", "99999999999999999999", "-99999999999999999999", "3 4", "\n3"} {
+		odd.WriteString(fieldPart("MAX_FILE_SIZE", size) + filePart(fmt.Sprintf("f%d", i), "a", "1234"))
+	}
+	odd.WriteString(fieldPart("MAX_FILE_SIZE", "-1") + filePart("empty", "a", ""))
 	bigFile := strings.Repeat("0123456789abcde\n", 1<<16)
 	huge := strings.Repeat(bigFile, size)
 	for _, c := range []struct {
@@ -144,6 +149,7 @@ func compareWithFPM(t *testing.T, size int) {
 		{"odd dispositions", "POST", "", multi, parts(raw("form-data; name=a", "", "1"), raw("form-data; NAME='b'; x=y", "", "2"), raw("form-data; name=c; filename=d e.txt", "", "3"),
 			raw(`form-data; name="g\"h"`, "", "4"), raw(`form-data;name="i";filename="j;k"`, "Content-Type: text/html; charset=x\r\n", "5"), raw("attachment; filename=anonymous", "", "6"))},
 		{"MAX_FILE_SIZE", "POST", "", multi, parts(fieldPart("MAX_FILE_SIZE", "3"), filePart("f", "a", "123"), filePart("g", "b", "1234"))},
+		{"odd MAX_FILE_SIZE", "POST", "", multi, odd.String() + "--b--\r\n"},
 		{"preamble and epilogue", "POST", "", multi, "preamble\r\n" + parts(fieldPart("a", "1")) + "epilogue"},
 		{"lines in a file", "POST", "", multi, parts(filePart("f", "a", "\r\n--c\r\n--\r\n\r\n-"), filePart("g", "a", "\n"))},
 		{"1 MiB file", "POST", "", multi, parts(filePart("f", "a", bigFile), fieldPart("a", "1"))},
