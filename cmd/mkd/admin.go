@@ -26,7 +26,7 @@ func adminFlags(cmd *cobra.Command) func() (*admin.Client, error) {
 		}
 		section, err := config.LoadAdmin(*path)
 		if err != nil {
-			return nil, fmt.Errorf("%w; --admin unix:PATH names the socket without it", err)
+			return nil, fmt.Errorf("%w; name it by --config, as --config /etc/mkd/config.yaml, which the Debian package has, or the socket by --admin unix:PATH", err)
 		}
 		return &admin.Client{Socket: section.Socket(*path)}, nil
 	}
