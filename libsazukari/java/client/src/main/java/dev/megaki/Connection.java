@@ -191,17 +191,21 @@ final class Connection {
 
     /** Checks a RSTOR-ACK, and returns the new master key. */
     static byte[] openRstorAck(byte[] p, Session old, byte[] augment) throws MegakiException, GeneralSecurityException {
-        byte[] mid = Crypto.derive(old.key, augment);
         if (Packets.getInt(p, 6) != Packets.KEY) {
             throw new MegakiException(Reason.PROTOCOL, "a RSTOR-ACK of a wrong length");
         }
         if (!Crypto.same(Packets.part(p, 10, Packets.TOKEN), old.token)) {
             throw new MegakiException(Reason.PROTOCOL, "a RSTOR-ACK with another token");
         }
-        if (!Crypto.authentic(p, mid)) {
-            throw new MegakiException(Reason.PROTOCOL, "a RSTOR-ACK with a wrong MAC");
+        byte[] mid = Crypto.derive(old.key, augment);
+        try {
+            if (!Crypto.authentic(p, mid)) {
+                throw new MegakiException(Reason.PROTOCOL, "a RSTOR-ACK with a wrong MAC");
+            }
+            return Crypto.derive(mid, Crypto.open(p, mid));
+        } finally {
+            Arrays.fill(mid, (byte) 0);
         }
-        return Crypto.derive(mid, Crypto.open(p, mid));
     }
 
     /** Sends a message and returns the response. The sizes were checked. */

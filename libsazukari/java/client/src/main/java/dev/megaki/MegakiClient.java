@@ -196,7 +196,7 @@ public final class MegakiClient implements Closeable {
         drop(c);
     }
 
-    /** Closes a connection. Its session can be resumed. */
+    /** Closes a connection. Its session can be resumed, unless the client is closed. */
     private void drop(Connection c) {
         c.close();
         synchronized (lock) {
@@ -204,6 +204,17 @@ public final class MegakiClient implements Closeable {
             if (c.session() != null) {
                 saved.addFirst(c.session());
             }
+            wipeIfClosed();
+        }
+    }
+
+    /** Wipes the sessions of no connection, which nobody resumes any more. The lock is held. */
+    private void wipeIfClosed() {
+        if (closed) {
+            for (Session s : saved) {
+                s.wipe();
+            }
+            saved.clear();
         }
     }
 
@@ -259,7 +270,9 @@ public final class MegakiClient implements Closeable {
             } finally {
                 synchronized (lock) {
                     failedResumes = responded ? 0 : failedResumes + 1;
-                    if (!responded) {
+                    if (responded) {
+                        old.wipe(); // the session has another key now, or the server has forgotten it
+                    } else {
                         saved.addLast(old); // it can be tried again
                     }
                 }
@@ -310,6 +323,9 @@ public final class MegakiClient implements Closeable {
         synchronized (storeLock) {
             List<byte[]> sessions = new ArrayList<byte[]>();
             synchronized (lock) {
+                if (closed) {
+                    return; // those of closed connections are wiped, and still in the store
+                }
                 for (Connection c : all) {
                     if (c.session() != null && sessions.size() < options.maxConnections) {
                         sessions.add(c.session().toBytes());
@@ -332,14 +348,27 @@ public final class MegakiClient implements Closeable {
     /** Closes all connections; messages in flight fail. The client can't be used any more. */
     @Override
     public void close() {
+        List<Connection> quiet;
         List<Connection> open;
         synchronized (lock) {
             closed = true;
+            quiet = new ArrayList<Connection>(idle);
             idle.clear();
             open = new ArrayList<Connection>(all);
+            wipeIfClosed();
         }
         for (Connection c : open) {
             c.close();
+        }
+        for (Connection c : quiet) {
+            drop(c); // whoever uses another one does
+        }
+    }
+
+    /** The open connections, for tests. */
+    List<Connection> connections() {
+        synchronized (lock) {
+            return new ArrayList<Connection>(all);
         }
     }
 }

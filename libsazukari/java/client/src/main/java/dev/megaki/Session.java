@@ -1,5 +1,7 @@
 package dev.megaki;
 
+import java.util.Arrays;
+
 /** A session of one connection: what resuming takes. Whoever has it can speak as this client. */
 final class Session {
     static final int SIZE = Packets.TOKEN + Packets.KEY;
@@ -18,6 +20,11 @@ final class Session {
             return null;
         }
         return new Session(Packets.part(bytes, 0, Packets.TOKEN), Packets.part(bytes, Packets.TOKEN, Packets.KEY));
+    }
+
+    /** Overwrites the key. */
+    void wipe() {
+        Arrays.fill(key, (byte) 0);
     }
 
     byte[] toBytes() {

@@ -124,6 +124,33 @@ public class ClientTest {
         }
     }
 
+    @Test
+    public void closingWipesKeys() throws Exception {
+        File file = new File(folder.getRoot(), "sessions");
+        MegakiClient client = MegakiClient.to(host, port, key).sessions(new FileSessionStore(file)).build();
+        client.send(message(1));
+        Session session = client.connections().get(0).session();
+        assertFalse(Arrays.equals(new byte[Packets.KEY], session.key));
+        byte[] stored = Files.readAllBytes(file.toPath());
+        assertArrayEquals(session.toBytes(), stored);
+        client.close();
+        assertArrayEquals(new byte[Packets.KEY], session.key);
+        assertArrayEquals(stored, Files.readAllBytes(file.toPath()));
+    }
+
+    @Test
+    public void resumingWipesTheOldKey() throws Exception {
+        try (MegakiClient client = MegakiClient.to(host, port, key).maxMessagesPerKey(1).build()) {
+            client.send(message(1));
+            Session old = client.connections().get(0).session();
+            client.send(message(2));
+            Session now = client.connections().get(0).session();
+            assertArrayEquals(old.token, now.token); // resumed
+            assertArrayEquals(new byte[Packets.KEY], old.key);
+            assertFalse(Arrays.equals(new byte[Packets.KEY], now.key));
+        }
+    }
+
     /** Sessions are secrets: no copy of them stays where their file can't be replaced. */
     @Test
     public void aFileThatCannotBeReplacedLeavesNoCopy() throws Exception {
