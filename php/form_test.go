@@ -391,3 +391,17 @@ func TestPartsOfForms(t *testing.T) {
 	}
 	log.await(t, "Multipart body parts limit exceeded 2.")
 }
+
+// TestPostMaxSize: post_max_size is read as PHP reads sizes.
+func TestPostMaxSize(t *testing.T) {
+	for size, most := range map[string]int{"16": 16, "0x10": 16, "020": 16, "1K": 1024, "1.5k": 1024} {
+		p, _ := start(t, Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1, Ini: map[string]string{"post_max_size": size}})
+		for _, n := range []int{most, most + 1} {
+			form := "a=" + strings.Repeat("x", n-2)
+			w := request(t, p, httpCall("POST", "/dump", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form))
+			if parsed := strings.Contains(w.body.String(), `"form":{"a"`); parsed != (n == most) {
+				t.Errorf("post_max_size %s: a form of %d bytes is parsed: %t", size, n, parsed)
+			}
+		}
+	}
+}

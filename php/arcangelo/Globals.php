@@ -254,7 +254,7 @@ final class Globals
     private static function bytes(string $size): int
     {
         $unit = ['K' => 10, 'M' => 20, 'G' => 30][strtoupper(substr(trim($size), -1))] ?? 0;
-        return (int) $size << $unit;
+        return intval($size, 0) << $unit; // PHP takes 0x10 and 020, too
     }
 
     /** @return array<string, string> variables for an Authorization field */
