@@ -254,6 +254,33 @@ func TestSeparatorsAsFPM(t *testing.T) {
 	}
 }
 
+// TestLimitsAsFPM: what is counted for max_input_vars and max_input_nesting_level is the
+// same in a worker.
+func TestLimitsAsFPM(t *testing.T) {
+	p, _ := start(t, Options{Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1, Ini: map[string]string{"max_input_vars": "5", "max_input_nesting_level": "3"}})
+	fpm := startFPM(t, "testdata/globals.php", "php_admin_value[max_input_vars] = 5", "php_admin_value[max_input_nesting_level] = 3")
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	multi := http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}
+	for n := 4; n <= 7; n++ {
+		for _, separator := range []string{"&", "&&", "&=x&"} {
+			for _, last := range []string{"", "&", "&=x", "&a[b]=1&a[c]=2"} {
+				fields := "c=1" + strings.Repeat(separator+"c[]=1", n-1) + last
+				cookies := http.Header{"Cookie": {strings.ReplaceAll(fields, "&", "; ")}}
+				compareGlobals(t, p, fpm, "GET", fields, cookies, "")
+				compareGlobals(t, p, fpm, "POST", "", form, fields)
+			}
+		}
+		compareGlobals(t, p, fpm, "POST", "", multi, strings.Repeat(fieldPart("c[]", "1")+fieldPart("", "2"), n/2)+fieldPart("d", "3")+"--b--")
+	}
+	for n := range 5 {
+		name := "a" + strings.Repeat("[b]", n)
+		cookies := http.Header{"Cookie": {name + "=1; a[x]=2"}}
+		compareGlobals(t, p, fpm, "GET", name+"=1&a[]=3", cookies, "")
+		compareGlobals(t, p, fpm, "POST", "", form, name+"=1")
+		compareGlobals(t, p, fpm, "POST", "", multi, filePart(name, "x", "1")+fieldPart("q"+name, "x")+filePart("z", "x", "1")+"--b--")
+	}
+}
+
 // TestBuffersAsFPM: what a script prints, and what the functions of output buffers
 // return, are the same in a worker and in PHP-FPM without output_buffering. The
 // exceptions are in the list of functions in docs/php.md.

@@ -16,16 +16,15 @@ final class Cookies
     {
         $cookies = [];
         $nested = '';
-        $all = explode(';', $field);
-        $most = (int) ini_get('max_input_vars');
-        if (count($all) > $most) {
-            Wire::send(Wire::LOG, Wire::WARNING, "Warning: there are more than $most cookies, the rest is dropped: max_input_vars");
-            $all = array_slice($all, 0, $most);
-        }
-        foreach ($all as $cookie) {
+        $left = $most = (int) ini_get('max_input_vars');
+        foreach (explode(';', $field) as $cookie) {
             [$name, $value] = explode('=', ltrim($cookie), 2) + [1 => ''];
-            if ($name === '') {
+            if ($name === '') { // PHP doesn't count it
                 continue;
+            }
+            if ($left-- <= 0) {
+                Wire::send(Wire::LOG, Wire::WARNING, "Warning: there are more than $most cookies, the rest is dropped: max_input_vars");
+                break;
             }
             $value = rawurldecode($value);
             if (strpbrk($name, "[]. \0\t") === false) { // most names are plain

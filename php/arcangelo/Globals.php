@@ -298,9 +298,13 @@ final class Globals
     {
         $list = [];
         $query = '';
+        $deepest = (int) ini_get('max_input_nesting_level') - 1; // PHP adds a level: f[name][x]
         foreach ($files as $i => [$field, $path, $type, $file, $error, $size]) {
+            if (substr_count($field, '[') > $deepest) {
+                continue;
+            }
             $name = substr($path, max((int) strrpos("/$path", '/'), (int) strrpos("\\$path", '\\')));
-            $list[] = new Upload($name, $path, $type, $file, (int) $error, (int) $size);
+            $list[$i] = new Upload($name, $path, $type, $file, (int) $error, (int) $size);
             $query .= rawurlencode($field) . "=$i&";
         }
         $tree = Form::fields($query);
