@@ -122,9 +122,7 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 	// The record exists before the client knows that its ACK was right, and not
 	// before the ACK was.
 	record := &Record{Current: key, Expires: time.Now().Add(h.srv.sessionTTL()), ServerKey: r.key.id, Client: h.client}
-	if _, err := h.srv.sessions.CompareAndSwap(ctx, token, nil, record); err != nil {
-		h.storeFailed(err)
-	}
+	h.store(ctx, token, record)
 	h.srv.onHandshake(r.key)
 	s := h.session(token, &key)
 	var ackAck [headerSize]byte
@@ -134,6 +132,19 @@ func (h *serverHandshake) handshake(ctx context.Context, syn *synPacket) (agreem
 		return agreement{}, fmt.Errorf("writing ACK-ACK: %w", err)
 	}
 	return agreement{session: s, token: token, key: r.key.id}, nil
+}
+
+// store puts the record of a new session into the store. The session goes on without.
+func (h *serverHandshake) store(ctx context.Context, token Token, record *Record) {
+	end, ok := h.srv.beginStoring(h.client.Addr())
+	if !ok {
+		h.storeFailed(errStoring)
+		return
+	}
+	defer end()
+	if _, err := h.srv.sessions.CompareAndSwap(ctx, token, nil, record); err != nil {
+		h.storeFailed(err)
+	}
 }
 
 func (h *serverHandshake) storeFailed(err error) { h.srv.storeFailed(h.remote, err) }

@@ -14,8 +14,6 @@ const (
 	// session's record. Each attempt that fails means that another connection of
 	// the session has succeeded, and a record has room for few of them.
 	maxSwaps = MaxPending + 2
-	// maxPromotions is the number of promotions in flight at once.
-	maxPromotions = 1024
 	// promoteTimeout bounds a promotion, which nobody waits for.
 	promoteTimeout = 10 * time.Second
 )
@@ -43,6 +41,12 @@ func (h *serverHandshake) resume(ctx context.Context, rstor *rstorPacket) (agree
 // record. It starts again with the new record if another connection of the
 // session has changed the record meanwhile.
 func (h *serverHandshake) acceptResume(ctx context.Context, token Token, rstor *rstorPacket) (resumption, bool) {
+	end, ok := h.srv.beginStoring(h.client.Addr())
+	if !ok {
+		h.storeFailed(errStoring)
+		return resumption{}, false
+	}
+	defer end()
 	attempt := resumeAttempt{client: h.mem.replay, verify: h.srv.verify}
 	h.srv.random(attempt.augment[:])
 	for range maxSwaps {
@@ -147,14 +151,13 @@ func (a *resumeAttempt) remember(seen *seenMACs, p msgPacket) bool {
 // promoteBeside starts a promotion, and reports false if too many are in flight.
 // The store may be slow: no message waits for it.
 func (s *Server) promoteBeside(c *serverConn) bool {
-	select {
-	case s.promotions <- struct{}{}:
-	default:
+	end, ok := s.beginStoring(s.counted(c.remote.Addr()))
+	if !ok {
 		return false
 	}
 	token, key, client := c.token, *c.pending, c.remote
 	s.promoting.Go(func() {
-		defer func() { <-s.promotions }()
+		defer end()
 		if err := s.promote(token, &key); err != nil {
 			s.storeFailed(client, err)
 		}

@@ -287,3 +287,55 @@ func TestAcceptResumeBounds(t *testing.T) {
 		}
 	}
 }
+
+// stuckStore doesn't respond for a token until it is released.
+type stuckStore struct {
+	*MemoryStore
+	token    Token
+	waiting  atomic.Int32
+	released chan struct{}
+}
+
+func (s *stuckStore) Load(ctx context.Context, t Token) (*Record, error) {
+	if t == s.token {
+		s.waiting.Add(1)
+		<-s.released
+	}
+	return s.MemoryStore.Load(ctx, t)
+}
+
+// One client that resumes all the time leaves a part of a slow store to others.
+func TestOneClientLeavesTheStoreToOthers(t *testing.T) {
+	store := &stuckStore{MemoryStore: NewMemoryStore(100), token: Token{1, 2, 3}, released: make(chan struct{})}
+	s := &Server{Sessions: store}
+	addr := start(t, s)
+	const share, more = maxStoring * 3 / 4, 5
+	flooder := established(t, addr)
+	flooder.token = store.token
+	for range share {
+		rstor, _ := flooder.rstor()
+		connect(t, addr).send(rstor)
+	}
+	eventually(t, "the share is used up", func() bool { return store.waiting.Load() == share })
+	for range more {
+		if flooder.resume(addr) != nil {
+			t.Error("resumed")
+		}
+	}
+	if n := store.waiting.Load(); n != share {
+		t.Errorf("%d operations of one client", n)
+	}
+	p := connectFrom(t, "127.0.0.2", addr)
+	p.handshake()
+	rstor, augment := p.rstor()
+	q := connectFrom(t, "127.0.0.2", addr)
+	q.send(rstor)
+	key, err := openRSTORACK(q.read(typeRSTORACK), &p.key, &augment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.begin(p.token, key)
+	q.echoes("resumed")
+	close(store.released)
+	eventually(t, "all operations have ended", func() bool { return s.storing.InUse() == 0 && s.storing.Clients() == 0 })
+}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mkd/share"
 )
 
 // Defaults for the zero fields of a Server and a Config.
@@ -122,19 +124,19 @@ type Server struct {
 	// here. Default: nothing is logged.
 	Logger *slog.Logger
 
-	once       sync.Once
-	initErr    error
-	keys       []*serverKey
-	sessions   SessionStore
-	toucher    Toucher // nil if sessions is none
-	memory     *Memory
-	slots      *slots
-	connSlots  chan struct{} // one for each connection
-	stats      serverStats
-	promotions chan struct{} // one for each promotion in flight
-	promoting  sync.WaitGroup
-	ctx        context.Context
-	cancel     context.CancelFunc
+	once      sync.Once
+	initErr   error
+	keys      []*serverKey
+	sessions  SessionStore
+	toucher   Toucher // nil if sessions is none
+	memory    *Memory
+	slots     *slots
+	connSlots chan struct{} // one for each connection
+	stats     serverStats
+	storing   *share.Pool // see maxStoring
+	promoting sync.WaitGroup
+	ctx       context.Context
+	cancel    context.CancelFunc
 
 	// What a test may set.
 	decrypt decryptFunc
@@ -166,6 +168,14 @@ func (s *Server) writeTimeout() time.Duration { return cmp.Or(s.WriteTimeout, De
 func (s *Server) idleTimeout() time.Duration  { return cmp.Or(s.IdleTimeout, DefaultIdleTimeout) }
 func (s *Server) restAfter() time.Duration    { return cmp.Or(s.rest, restAfter) }
 func (s *Server) sessionTTL() time.Duration   { return cmp.Or(s.SessionTTL, DefaultSessionTTL) }
+
+// counted returns the address for which a client's shares count: none for a trusted proxy.
+func (s *Server) counted(client netip.Addr) netip.Addr {
+	if share.Contains(s.TrustedProxies, client) {
+		return netip.Addr{}
+	}
+	return client
+}
 
 func (s *Server) log() *slog.Logger {
 	if s.Logger == nil {
@@ -210,7 +220,7 @@ func (s *Server) init() error {
 		}
 		s.slots = newSlots()
 		s.connSlots = make(chan struct{}, s.maxConnections())
-		s.promotions = make(chan struct{}, maxPromotions)
+		s.storing = share.NewPool(maxStoring, 0)
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		s.listeners = make(map[*net.Listener]struct{})
 		s.conns = make(map[*serverConn]struct{})

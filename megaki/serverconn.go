@@ -163,11 +163,8 @@ func (c *serverConn) handshake() error {
 	// Not before the deadline is set, and not on the goroutine that accepts: the
 	// address may have to be read from the connection, where a proxy sends it.
 	c.remote = addrPort(c.conn)
-	client := c.remote.Addr()
-	proxy := share.Contains(c.srv.TrustedProxies, client)
-	if proxy {
-		client = netip.Addr{} // exempt from shares
-	}
+	client := c.srv.counted(c.remote.Addr())
+	proxy := client != c.remote.Addr()
 	c.mem = c.srv.memory.join(client)
 	c.wire = newWire(c.conn, c.mem)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -81,6 +82,18 @@ type SessionStore interface {
 // ErrStoreDown is wrapped by the errors of a SessionStore that is known to fail,
 // and that reports this itself. A server logs them at level debug.
 var ErrStoreDown = errors.New("the session store is down")
+
+// maxStoring is how many operations of the store a server has in flight. Clients share
+// them: a store that is slow takes few at once, and one client could keep out all others.
+const maxStoring = 256
+
+var errStoring = fmt.Errorf("%w: it has too many operations in flight, or too many of this client", ErrStoreDown)
+
+// beginStoring counts an operation for the client at an address, until end is called. It
+// reports false if the client has its share of them.
+func (s *Server) beginStoring(client netip.Addr) (end func(), ok bool) {
+	return s.storing.TakeFor(client, 1)
+}
 
 // storeFailed logs that a client can't resume its session.
 func (s *Server) storeFailed(client netip.AddrPort, err error) {
