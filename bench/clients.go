@@ -154,15 +154,15 @@ func connectMegaki(address, key string, resume bool) func(context.Context) (func
 }
 
 // connectTLS does a TLS handshake for each request, without resumption.
-func connectTLS(address, target, body string) func(context.Context) (func() error, func(), error) {
+func connectTLS(address string) func(context.Context) (func() error, func(), error) {
 	return func(ctx context.Context) (func() error, func(), error) {
+		d := tls.Dialer{Config: tlsConfig}
 		ask := func() error {
-			one, done, err := overHTTP(address, target, tlsConfig, body)(ctx)
+			c, err := d.DialContext(ctx, "tcp", address)
 			if err != nil {
 				return err
 			}
-			defer done()
-			return one()
+			return c.Close()
 		}
 		return ask, func() {}, nil
 	}

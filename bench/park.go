@@ -323,7 +323,7 @@ func (p *park) lines() []*line {
 		{"file of 1 MB over HTTP", []*contender{
 			{name: "mkd", pids: mkd, dial: overHTTP(p.MkdHTTP, "/files/large.bin", nil, large)}, {name: "nginx", pids: nginx, dial: overHTTP(nginxHTTP, "/files/large.bin", nil, large)}}},
 		{"full handshake", []*contender{
-			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, false)}, {name: "nginx, TLS 1.3", pids: nginx, dial: connectTLS(nginxTLS, "/", p.Body)}}},
+			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, false)}, {name: "nginx, TLS 1.3", pids: nginx, dial: connectTLS(nginxTLS)}}},
 		{"resumption", []*contender{
 			{name: "mkd, Megaki", pids: mkd, dial: connectMegaki(p.MkdMegaki, p.key, true)}, {name: "bare accept in Go", pids: []int{p.accept}, dial: connectOnly(p.Accept)}}},
 		{"raw message, in a crowd", []*contender{raw(1000, bodySize), raw(10, bodySize), raw(10000, bodySize)}},
