@@ -101,6 +101,10 @@ func (m *migration) fastcgi(s *site, l, php *location, r *route, try []string) {
 	if outer := s.rest(); l == php && php.kind != byPrefix && outer != php { // it has the same as the files around it
 		if other, script, _ := m.tryFiles(s, outer, &route{}); s.scriptsOf(outer, script) == php {
 			try, files = other, outer
+			rewrites := slices.ContainsFunc(php.scope.own, func(d *directive) bool { return d.Name == "rewrite" })
+			if d := outer.scope.last("try_files"); d != nil && script != "" && !rewrites {
+				r.comments = append(r.comments, m.note(d, "a script that doesn't exist leads to %s, too; nginx responds with 404", script))
+			}
 		}
 	}
 	index := m.index(files)
