@@ -4,9 +4,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"mkd/proxy/httpmsg"
 )
@@ -306,7 +308,8 @@ func (w *Response) FlushError() error {
 	return w.conn.out.flush()
 }
 
-// sendAtOnce is how many bytes of a file are sent within one deadline.
+// sendAtOnce is how many bytes of a file are sent within one deadline. A client that takes
+// a part of them in time gets more time for the rest.
 const sendAtOnce = 128 << 10
 
 // ReadFrom implements io.ReaderFrom. The kernel sends a file to a socket
@@ -336,8 +339,12 @@ func (w *Response) ReadFrom(r io.Reader) (total int64, err error) {
 	}
 	for w.size < w.length {
 		out.arm()
-		step := io.LimitedReader{R: limited.R, N: min(sendAtOnce, w.length-w.size, limited.N)}
+		size := min(sendAtOnce, w.length-w.size, limited.N)
+		step := io.LimitedReader{R: limited.R, N: size}
 		n, err := socket.ReadFrom(&step)
+		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && unread(limited.R, size-step.N-n) == nil {
+			out.armed, err = time.Time{}, nil // as in output.put
+		}
 		limited.N -= n
 		w.size += n
 		total += n
@@ -349,6 +356,19 @@ func (w *Response) ReadFrom(r io.Reader) (total int64, err error) {
 		}
 	}
 	return total, nil
+}
+
+// unread takes back n bytes that were read from a file, and not written.
+func unread(r io.Reader, n int64) error {
+	if n == 0 {
+		return nil
+	}
+	file, ok := r.(io.Seeker)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	_, err := file.Seek(-n, io.SeekCurrent)
+	return err
 }
 
 var copyBuffers = sync.Pool{New: func() any { return new([joinSize]byte) }}

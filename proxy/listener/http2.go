@@ -296,13 +296,20 @@ func (w *http2Response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	w.arm()
-	n, err := w.ResponseWriter.Write(p)
-	if !w.head {
-		w.size += int64(n)
+	for written := 0; ; {
+		w.arm()
+		n, err := w.ResponseWriter.Write(p[written:min(len(p), written+maxPiece)])
+		if !w.head {
+			w.size += int64(n)
+		}
+		if written += n; err != nil || written >= len(p) {
+			return written, err
+		}
 	}
-	return n, err
 }
+
+// maxPiece is how many bytes are written within one deadline.
+const maxPiece = 32 << 10
 
 // FlushError is for http.ResponseController. Nothing waits to be written
 // afterwards, so there is no deadline then.
