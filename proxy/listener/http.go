@@ -68,24 +68,22 @@ func (l *web) counted(remote netip.AddrPort) netip.Addr {
 // errRequests is for a request that arrives when as many as allowed are in flight.
 var errRequests error = &request.Error{Kind: request.Busy, Err: errors.New("the listener's max_requests, or this client's share of it, are in flight")}
 
-// handle has a request of a connection handled, which is counted for client. linger, if not nil, is
-// called after a response to a request that was counted.
-func (l *web) handle(w request.Response, r *request.Request, p *peer, client *share.Client, refused error, linger func()) (err error) {
+// handle has a request of a connection handled. It is refused unless it is counted as in
+// flight. linger, if not nil, is called after a response to a request that is.
+func (l *web) handle(w request.Response, r *request.Request, p *peer, counted bool, refused error, linger func()) (err error) {
 	r.Local, r.Remote, r.Client, r.Cert = p.local, p.remote, p.remote, p.cert
 	if refused == nil && l.misdirected(p, r.Request.Host) {
 		refused = request.ErrMisdirected
 	}
-	if client.Take(1, 0) {
-		defer client.Give(1)
-		if linger != nil {
-			defer func() {
-				if err == nil {
-					linger()
-				}
-			}()
-		}
-	} else if refused == nil {
+	if !counted && refused == nil {
 		refused = errRequests
+	}
+	if counted && linger != nil {
+		defer func() {
+			if err == nil {
+				linger()
+			}
+		}()
 	}
 	defer r.Leave()
 	r.Listener, r.Secure, r.Stopping = l.name, l.secure, l.stopping
@@ -141,7 +139,11 @@ const acmePath = "/.well-known/acme-challenge/"
 func (c *httpConn) handle(w *http1.Response, h *http.Request, refused error) error {
 	r := &c.request
 	r.Begin(h, c.web.daemon.Enter())
-	return c.web.handle(w, r, &c.peer, c.client, refused, nil) // package http1 lingers
+	counted := c.client.Take(1, 0)
+	if counted {
+		defer c.client.Give(1)
+	}
+	return c.web.handle(w, r, &c.peer, counted, refused, nil) // package http1 lingers
 }
 
 // httpListener serves plain HTTP/1.

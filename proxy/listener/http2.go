@@ -40,9 +40,15 @@ func (l *httpsListener) serveHTTP2(w http.ResponseWriter, h *http.Request) {
 func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, isHTTP3 bool) {
 	conn := h.Context().Value(http2Key{}).(*http2Conn)
 	client := l.join(conn.remote) // for the request: it may outlive its connection
-	defer client.Leave()
+	counted := client.Take(1, 0)
+	defer afterStream(w, func() {
+		if counted {
+			client.Give(1)
+		}
+		client.Leave()
+	})
 	control := http.NewResponseController(w)
-	resp := &http2Response{ResponseWriter: w, control: control, timeout: l.cfg.WriteTimeout, head: h.Method == http.MethodHead, altSvc: l.altSvc()}
+	resp := &http2Response{ResponseWriter: w, control: control, timeout: l.cfg.WriteTimeout, head: h.Method == http.MethodHead, bare: !counted, whole: isHTTP3, altSvc: l.altSvc()}
 	r := new(request.Request)
 	h = h.WithContext(r.Open(h.Context(), l.daemon.Base))
 	refused := l.refusedHTTP2(h)
@@ -76,9 +82,25 @@ func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, isHT
 			body.linger(l.stopping)
 		}
 	}
-	if l.handle(resp, r, &conn.peer, client, refused, linger) != nil {
+	if l.handle(resp, r, &conn.peer, counted, refused, linger) != nil {
 		panic(http.ErrAbortHandler) // an incomplete response must not look complete
 	}
+}
+
+// afterStream calls f when the stream of a response has ended. In HTTP/2 that is later than
+// its handler: what is left of a response, a short one as a whole, then waits for the client.
+func afterStream(w http.ResponseWriter, f func()) {
+	//lint:ignore SA1019 the context of a request ends with its handler
+	notifier, ok := w.(http.CloseNotifier)
+	if !ok {
+		f()
+		return
+	}
+	closed := notifier.CloseNotify()
+	go func() {
+		<-closed
+		f()
+	}()
 }
 
 // refusedHTTP2 checks what package httpmsg checks in the head of an HTTP/1
@@ -196,6 +218,8 @@ type http2Response struct {
 	control *http.ResponseController
 	timeout time.Duration // how long the client may take no byte
 	head    bool          // the response has no body
+	bare    bool          // its body isn't sent: nobody counts how many of them wait for their clients
+	whole   bool          // Finish waits until the client has nearly all of it
 	armed   time.Time     // when the deadline was set
 	change  func(http.Header)
 	altSvc  []string // the field Alt-Svc; nil: none of the listener's own
@@ -243,8 +267,14 @@ func (w *http2Response) Finish() error {
 	w.publish() // trailers
 	w.armed = time.Time{}
 	w.arm()
+	if w.whole && w.size > packet {
+		return w.control.Flush()
+	}
 	return nil
 }
+
+// packet is how much of a response quic-go takes however slow the client is, in bytes.
+const packet = 1 << 10
 
 // Reset implements request.Response: what was written has been sent.
 func (w *http2Response) Reset() bool {
@@ -275,6 +305,9 @@ func (w *http2Response) WriteHeader(status int) {
 		if h := w.Header(); h["Content-Type"] == nil {
 			h["Content-Type"] = nil // the type isn't guessed
 		}
+		if w.bare {
+			delete(w.Header(), "Content-Length")
+		}
 		w.publish()
 		w.ResponseWriter.WriteHeader(status)
 		return
@@ -295,6 +328,9 @@ func (w *http2Response) WriteHeader(status int) {
 func (w *http2Response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
+	}
+	if w.bare {
+		return len(p), nil
 	}
 	for written := 0; ; {
 		w.arm()
