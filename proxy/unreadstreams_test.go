@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,12 +35,12 @@ routes:
 	f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
-	sent := 0
+	sent, long := 0, strings.Repeat("x", 10_000)
 	// ask sends requests, and returns how many responses have which status.
 	ask := func(requests int) map[string]int {
 		for range requests {
 			block.Reset()
-			for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", "/"}} {
+			for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", "/"}, {"x", long}} {
 				enc.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
 			}
 			f.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*sent + 1), BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true})
@@ -65,6 +66,10 @@ routes:
 	if statuses := ask(50); statuses["200"] != 6 || statuses["503"] != 44 {
 		t.Errorf("%v", statuses)
 	}
+	if n := p.webMemory.InUse(); n < 6*int64(len(long)) {
+		t.Errorf("%d bytes of heads are in use", n)
+	}
 	f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 16})
 	await(t, "the requests end with their streams", func() bool { return ask(1)["200"] == 1 })
+	await(t, "their heads are gone", func() bool { return p.webMemory.InUse() == 0 })
 }

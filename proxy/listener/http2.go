@@ -41,7 +41,10 @@ func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, isHT
 	conn := h.Context().Value(http2Key{}).(*http2Conn)
 	client := l.join(conn.remote) // for the request: it may outlive its connection
 	counted := client.Take(1, 0)
+	giveHead, giveBody := func() {}, func() {}
 	defer afterStream(w, func() {
+		giveBody()
+		giveHead()
 		if counted {
 			client.Give(1)
 		}
@@ -53,7 +56,7 @@ func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, isHT
 	h = h.WithContext(r.Open(h.Context(), l.daemon.Base))
 	refused := l.refusedHTTP2(h)
 	if release, ok := conn.unread.takeHead(h); ok {
-		defer release()
+		giveHead = release
 	} else if refused == nil {
 		refused = errHTTPMemory
 	}
@@ -67,7 +70,7 @@ func (l *httpsListener) serveStream(w http.ResponseWriter, h *http.Request, isHT
 			resp.own, body.ask = make(http.Header), resp.sendContinue
 		}
 		if release, ok := conn.unread.takeBody(h.ContentLength); ok {
-			defer release()
+			giveBody = release
 		} else if refused == nil {
 			refused = errHTTPMemory
 		}
