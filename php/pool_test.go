@@ -76,7 +76,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestContextEndsACall(t *testing.T) {
-	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := doContext(ctx, p, "sleep 100000"); !errors.Is(err, context.DeadlineExceeded) {
@@ -90,6 +90,15 @@ func TestContextEndsACall(t *testing.T) {
 	}
 	if _, err := doContext(ctx, p, "pid"); err != gone {
 		t.Errorf("already over: %v", err)
+	}
+	plain, cut := context.WithCancel(t.Context())
+	time.AfterFunc(2*patience, cut)
+	if _, err := doContext(plain, p, "sleep 100000"); err != context.Canceled {
+		t.Errorf("no cause: %v", err)
+	}
+	eventually(t, "the log has a reason that people understand", func() bool { return strings.Contains(log.String(), "cut off: the client left, or mkd stops") })
+	if strings.Contains(log.String(), "reason=\"context canceled\"") {
+		t.Error("the log has the error of the context")
 	}
 	mustDo(t, p, "pid")
 }

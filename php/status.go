@@ -172,6 +172,9 @@ func (w *worker) logEnd(how eviction, err error, reason string) {
 	}
 }
 
+// errCutOff is the reason in the log if the context of a call ended without a cause.
+var errCutOff = errors.New("its request was cut off: the client left, or mkd stops")
+
 // logFailure logs why a call that failed evicts its worker. It reports false if it
 // doesn't.
 func (w *worker) logFailure(how eviction, err error) bool {
@@ -182,6 +185,8 @@ func (w *worker) logFailure(how eviction, err error) bool {
 		w.log.Warn("worker ended before it had a request", "reason", unsent.err)
 	case errors.As(err, &broken):
 		w.logEnded(slog.LevelError, broken.Err)
+	case how == evictTerm && errors.Is(err, context.Canceled):
+		w.logEnded(slog.LevelWarn, errCutOff)
 	case how == evictTerm:
 		w.logEnded(slog.LevelWarn, err)
 	default:
