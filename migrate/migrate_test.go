@@ -63,3 +63,35 @@ func TestGuardedFallback(t *testing.T) {
 		}
 	}
 }
+
+// TestAccessLog migrates access logs that are off in one place and on in another: each site
+// keeps its lines, or has none.
+func TestAccessLog(t *testing.T) {
+	const site = "server { listen 80; server_name SITE; root /srv/SITE; LOG location = /icon { LOCATION } }\n"
+	for _, c := range []struct {
+		name, http, one, location string
+		all                       bool // log: {access: false}
+		off                       int  // routes with access_log: false
+	}{
+		{"off for all", "access_log off;", "", "", true, 0},
+		{"on for one site", "access_log off;", "access_log /var/log/one.log;", "", false, 1},
+		{"off for a location of it", "access_log off;", "access_log /var/log/one.log;", "access_log off;", false, 2},
+		{"off for a site", "access_log /var/log/all.log;", "access_log off;", "", false, 1},
+		{"on for all", "", "", "", false, 0},
+	} {
+		file := filepath.Join(t.TempDir(), "nginx.conf")
+		one := strings.NewReplacer("SITE", "one.test", "LOG", c.one, "LOCATION", c.location).Replace(site)
+		two := strings.NewReplacer("SITE", "two.test", "LOG", "", "LOCATION", "").Replace(site)
+		if err := os.WriteFile(file, []byte("http { "+c.http+"\n"+one+two+"}\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Nginx(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(r.YAML)
+		if all, off := strings.Contains(text, "log: {access: false}"), strings.Count(text, "access_log: false"); all != c.all || off != c.off {
+			t.Errorf("%s: %t, %d\n%s", c.name, all, off, text)
+		}
+	}
+}

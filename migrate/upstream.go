@@ -72,6 +72,7 @@ func (m *migration) readLog(http *scope) {
 	}
 	switch d := http.last("access_log"); {
 	case d == nil:
+	case d.Arg(0) == "off" && logs(http.own): // routes of the other sites say so for themselves
 	case d.Arg(0) == "off":
 		log.set("access", false)
 		m.unlogged = true
@@ -81,6 +82,13 @@ func (m *migration) readLog(http *scope) {
 	if len(log.entries) > 0 {
 		m.global = append(m.global, entry{key: "log", value: log})
 	}
+}
+
+// logs reports whether a directive has requests logged.
+func logs(all []*directive) bool {
+	return slices.ContainsFunc(all, func(d *directive) bool {
+		return d.Name == "access_log" && d.Arg(0) != "off" || logs(d.Block)
+	})
 }
 
 // readUpstream reads an upstream block.
