@@ -299,7 +299,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 	slots.free = 0
 	slots.mu.Unlock()
 
-	syn, plain := newSYN(t, nil)
+	syn, _ := newSYN(t, nil)
 	waiting := func() int {
 		_, n, _ := slots.status()
 		return n
@@ -323,7 +323,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPeer(t, conn)
-	syn, plain = newSYN(t, nil)
+	syn, plain := newSYN(t, nil)
 	p.send(syn[:])
 	eventually(t, "the other address waits", func() bool { return waiting() == flood+1 })
 	mu.Lock()
