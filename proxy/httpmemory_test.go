@@ -108,20 +108,24 @@ limits: {http_memory: 2MiB}
 			name, value, _ := strings.Cut(field, " ")
 			enc.WriteField(qpack.HeaderField{Name: name, Value: value})
 		}
-		var last *quic.Stream
+		r, w := io.Pipe() // has something to read once any of the requests has
 		for range requests {
 			str, err := conn.OpenStream()
 			if err != nil {
 				t.Fatal(err)
 			}
 			str.Write(appendH3Frame(nil, h3Headers, block.Bytes()))
-			if last = str; data > 0 {
+			if data > 0 {
 				str.Write(appendH3Frame(nil, h3Data, make([]byte, data)))
 			} else {
 				str.Close()
 			}
+			go func() {
+				str.Read(make([]byte, 1))
+				w.Write([]byte{0})
+			}()
 		}
-		return last, func() { conn.CloseWithError(0, "") }
+		return r, func() { conn.CloseWithError(0, ""); r.Close() }
 	}
 	for _, attack := range []struct {
 		name  string
