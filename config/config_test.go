@@ -489,11 +489,13 @@ func TestLoad(t *testing.T) {
 	if _, err = Load(dir); err == nil {
 		t.Error("a folder was loaded")
 	}
-	if err := os.WriteFile(path, make([]byte, maxFile+1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = Load(path); err == nil || !strings.Contains(err.Error(), "larger than 1MiB") {
-		t.Errorf("have %v", err)
+	for _, size := range []int{maxFile + 1, 2 * maxFile} {
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err = Load(path); err == nil || err.Error() != "reading the configuration: read "+path+": it is larger than 1MiB" {
+			t.Errorf("%d bytes: have %v", size, err)
+		}
 	}
 }
 

@@ -34,10 +34,8 @@ func (s system) load(path string) (*Config, error) {
 	return s.parse(path, data, filepath.Dir(path))
 }
 
-// readConfig reads a configuration file, but not much more than it may have:
-// parseYAML reports one that is too large.
 func (s system) readConfig(path string) ([]byte, error) {
-	data, err := s.readFile(path, maxFile+1)
+	data, err := s.readFile(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
@@ -70,9 +68,6 @@ func (s system) parse(name string, data []byte, dir string) (*Config, error) {
 
 // parseYAML returns the root node of the one document that a file must hold.
 func parseYAML(name string, data []byte) (*yaml.Node, error) {
-	if len(data) > maxFile {
-		return nil, Errors{{File: name, Message: fmt.Sprintf("the file is larger than %v; it can't be a configuration", Size(maxFile))}}
-	}
 	if line, column, what := badText(data); what != "" {
 		return nil, Errors{{File: name, Line: line, Column: column, Message: what}}
 	}

@@ -28,7 +28,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("it is larger than %v", Size(limit))
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is larger than %v", Size(limit))}
 	}
 	return data, err
 }
