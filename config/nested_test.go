@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -69,5 +70,21 @@ func TestNestedWarnings(t *testing.T) {
 			"4:61: routes[1]: this route never matches: the routes above it match all that it would"},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantWarnings(t, routes(c.text), c.want) })
+	}
+}
+
+// TestNestedDeeply: routes inside of routes have a bound, so that a short file can't
+// take long to read.
+func TestNestedDeeply(t *testing.T) {
+	nested := func(n int) error {
+		_, err := parse("config.yaml", []byte("listeners: {app: {megaki: {address: ':1', keys: [k]}}}\nroutes: "+
+			strings.Repeat("[{routes: ", n)+"[{respond: {}}]"+strings.Repeat("}]", n)+"\n"), ".", fakeStat)
+		return err
+	}
+	if err := nested(40); err != nil {
+		t.Error(err)
+	}
+	if err := nested(4000); err == nil || !strings.Contains(err.Error(), "more than 100 blocks and lists are around it") {
+		t.Errorf("have %v", err)
 	}
 }

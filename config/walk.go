@@ -10,9 +10,13 @@ import (
 )
 
 // maxNodes is how many nodes are looked at, each as often as an alias leads
-// there. It bounds the work that a small file of aliases can make. The depth
-// is bounded by the structs: the value of an unknown key isn't looked at.
+// there. It bounds the work that a small file of aliases can make.
 const maxNodes = 50_000
+
+// maxDepth is how many blocks and lists may be around a value. Routes can be inside
+// of routes; all else is bounded by the structs, as the value of an unknown key
+// isn't looked at.
+const maxDepth = 100
 
 // maxName is the longest name of a listener or a backend, in bytes.
 const maxName = 64
@@ -106,6 +110,10 @@ func (w *walker) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
 		w.spent = true
 	}
 	if w.spent {
+		return nil, false
+	}
+	if len(w.within) > maxDepth {
+		w.errorf(n, path, "more than %d blocks and lists are around it; write them side by side", maxDepth)
 		return nil, false
 	}
 	if n.Kind == yaml.AliasNode {
