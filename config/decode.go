@@ -13,6 +13,7 @@ import (
 
 // value decodes n, the value of key, into the field v.
 func (w *walker) value(v reflect.Value, f field, n, key *yaml.Node, path string) bool {
+	defer func(outer *source) { w.source = outer }(w.source) // what follows may be in another file
 	n, ok := w.enter(n, path)
 	if !ok {
 		return false

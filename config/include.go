@@ -37,6 +37,9 @@ func (w *walker) include(root *yaml.Node) {
 	var routes []*yaml.Node
 	seen := map[string]bool{filepath.Clean(w.source.file): true}
 	for _, n := range patterns.Content {
+		if n.Kind == yaml.AliasNode {
+			n = n.Alias
+		}
 		for _, file := range w.matching(n) {
 			if seen[file] {
 				continue // by an earlier pattern
@@ -160,6 +163,11 @@ func sectionOf(root *yaml.Node, key string) *yaml.Node {
 			continue
 		}
 		value := root.Content[i+1]
+		if value.Kind == yaml.AliasNode {
+			own := *value.Alias
+			own.Content = slices.Clone(own.Content)
+			value, root.Content[i+1] = &own, &own
+		}
 		if isNull(value) && slices.Contains(included, key) {
 			value.Kind, value.Tag, value.Value = yaml.MappingNode, "!!map", ""
 			if key == "routes" {

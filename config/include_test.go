@@ -59,6 +59,47 @@ func TestIncludeAlone(t *testing.T) {
 	}
 }
 
+// TestIncludeAllRoutes: if all routes are in included files, paths of what follows
+// still start at the folder of the main file.
+func TestIncludeAllRoutes(t *testing.T) {
+	cfg, err := load(map[string]string{
+		"etc/config.yaml":  "include: [sites/*.yaml]\nstorage: kept.dir\nadmin: {address: 'unix:a.sock'}\nlog: {output: {file: dir/a.log}}\n",
+		"etc/sites/a.yaml": minimal,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := []string{cfg.Storage.Path, cfg.Admin.Address, cfg.Log.Output.File, cfg.Backends[0].PHP.Script}
+	if want := []string{"etc/kept.dir", "unix:etc/a.sock", "etc/dir/a.log", "etc/sites/s.php"}; !slices.Equal(have, want) {
+		t.Errorf("have %q\nwant %q", have, want)
+	}
+	_, err = load(map[string]string{
+		"etc/config.yaml":  "include: [sites/*.yaml]\nlimits: {spol: 1}\nsessions: {secret_file: missing}\n",
+		"etc/sites/a.yaml": minimal,
+	})
+	want := "the configuration has 2 errors:\netc/config.yaml:2:10: limits.spol: unknown key; did you mean \"spool\"?\n" +
+		"etc/config.yaml:3:25: sessions.secret_file: etc/missing doesn't exist; relative paths start at the folder of the configuration file"
+	if err == nil || err.Error() != want {
+		t.Errorf("have %v\nwant %s", err, want)
+	}
+}
+
+// TestIncludeAlias: an alias in include, or in the place of a section that included
+// files add to, is what it names.
+func TestIncludeAlias(t *testing.T) {
+	cfg, err := load(map[string]string{
+		"etc/config.yaml": "limits: &empty {}\ntrusted_proxies: &none []\nlog: {output: {file: &file more.yaml}}\n" +
+			"listeners: {app: {megaki: {address: ':1', keys: [k]}}}\nbackends: *empty\nroutes: *none\ninclude: [*file]\n",
+		"etc/more.yaml": "backends: {site: {php: {script: s.php}}}\nroutes: [{backend: site}]\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Backends) != 1 || len(cfg.Routes) != 1 || len(cfg.TrustedProxies) != 0 {
+		t.Errorf("%d backends, %d routes, %d proxies", len(cfg.Backends), len(cfg.Routes), len(cfg.TrustedProxies))
+	}
+}
+
 func TestIncludeErrors(t *testing.T) {
 	for _, c := range []struct{ name, main, included, want string }{
 		{"mistake", including, "backends:\n  b: {files: {rot: dir}}", `etc/more.yaml:2:15: backends.b.files.rot: unknown key; did you mean "root"?`},
