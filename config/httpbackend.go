@@ -40,7 +40,8 @@ type HTTPBackend struct {
 
 	// Connections to each server at once. 0: no limit. While more than 75 % of them are in
 	// use, one client may use at most three times as many as are still free, so that it
-	// cannot take them all. `trusted_proxies` speak for many clients.
+	// cannot take them all. `trusted_proxies` speak for many clients. Health checks don't
+	// count: they have a connection of their own if need be.
 	MaxConnections int `yaml:"max_connections" default:"0" range:"0..1000000"`
 
 	// How many requests may wait for a connection to each server, once all

@@ -38,19 +38,19 @@ func (s *server) send(r *request.Request, out *http.Request, h http.Header, e ro
 	return s.DoFor(share.Network(r.Counted()), header, out, h, e)
 }
 
-// RoundTrip implements http.RoundTripper for requests of mkd itself.
+// RoundTrip implements http.RoundTripper for health checks.
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case s.http2 != nil:
 		return s.http2.RoundTrip(r)
 	case s.proxy == 0:
-		return s.Transport.RoundTrip(r)
+		return s.Check(nil, r)
 	}
 	header, err := proxyHeader(s.proxy, netip.AddrPort{}, netip.AddrPort{})
 	if err != nil {
 		return nil, err
 	}
-	return s.DoFor(netip.Prefix{}, header, r, nil, roundtrip.NoEvents)
+	return s.Check(header, r)
 }
 
 // proxyHeader returns the header of the PROXY protocol for a client's connection to

@@ -81,7 +81,9 @@ func (b *Balancer) check(ctx context.Context, s *state) {
 		if ctx.Err() != nil {
 			return
 		}
-		b.change(s, func(time.Time) { s.checked(&b.Health, err) })
+		if classify(err).blame != blameNobody { // a full queue shows neither that it is well nor that it isn't
+			b.change(s, func(time.Time) { s.checked(&b.Health, err) })
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mkd/proxy/roundtrip"
 )
 
 // scripted is an upstream that behaves as a test sets it.
@@ -422,6 +424,39 @@ func TestHealth(t *testing.T) {
 		}
 		if down, up := strings.Count(log.String(), "upstream is down"), strings.Count(log.String(), "upstream is up again"); down != 2 || up != 1 {
 			t.Errorf("%d, %d in the log:\n%s", down, up, log)
+		}
+	})
+}
+
+// TestBusyCheck: a check that the server is too busy for counts neither way.
+func TestBusyCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var outcome atomic.Pointer[error]
+		outcome.Store(new(error))
+		b, log := scriptedBalancer(&scripted{})
+		b.Health = Health{Interval: time.Second, Rise: 2, Fall: 3}
+		b.Upstreams[0].Check = func(context.Context) error { return *outcome.Load() }
+		b.Start(t.Context())
+		defer b.Close()
+		run := func(err error, times int, up bool) {
+			t.Helper()
+			outcome.Store(&err)
+			time.Sleep(time.Duration(times) * time.Second)
+			synctest.Wait()
+			if s := b.Status()[0]; s.Up != up {
+				t.Errorf("after %d times %v: %+v", times, err, s)
+			}
+		}
+		synctest.Wait()
+		busy, sick := &roundtrip.Error{Op: "connecting", Err: roundtrip.ErrBusy}, errors.New("status 500")
+		run(busy, 5, true)
+		run(sick, 2, true)
+		run(busy, 5, true)
+		run(sick, 1, false)
+		run(busy, 5, false)
+		run(nil, 2, true)
+		if down := strings.Count(log.String(), "upstream is down"); down != 1 {
+			t.Errorf("%d times down in the log:\n%s", down, log)
 		}
 	})
 }

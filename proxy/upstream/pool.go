@@ -22,7 +22,7 @@ type waiter struct {
 // acquire waits until one more connection may be in use. Each client has its share of
 // them, and clients take turns.
 func (t *Transport) acquire(rt *roundTrip) error {
-	if t.MaxConnections <= 0 {
+	if t.MaxConnections <= 0 || rt.uncounted {
 		return nil
 	}
 	t.mu.Lock()

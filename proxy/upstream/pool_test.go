@@ -330,6 +330,34 @@ func TestConnectionsByClient(t *testing.T) {
 	}
 }
 
+// TestCheck: a health check needs none of MaxConnections, and leaves them all to requests.
+func TestCheck(t *testing.T) {
+	fakeserver.NoLeaks(t)
+	tr, _ := serve(t, responding(ok))
+	tr.MaxConnections, tr.QueueTimeout = 1, time.Minute
+	used, err := tr.RoundTrip(newRequest(t, "GET", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, func() {
+		resp, err := tr.Check(nil, newRequest(t, "GET", ""))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		resp.Body.Close()
+	})
+	if tr.inUse() != 1 || tr.Active() != 1 {
+		t.Errorf("%d in use, %d active", tr.inUse(), tr.Active())
+	}
+	used.Body.Close()
+	within(t, func() {
+		if _, _, err := roundTripAll(tr, newRequest(t, "GET", "")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestQueueTimeout(t *testing.T) {
 	fakeserver.NoLeaks(t)
 	for _, wait := range []time.Duration{20 * time.Millisecond, 150 * time.Millisecond} {

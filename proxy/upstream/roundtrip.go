@@ -23,6 +23,7 @@ type roundTrip struct {
 	events    roundtrip.Events
 	client    netip.Prefix  // whose turn it waits for
 	preface   []byte        // of a connection of its own; nil: it may take any
+	uncounted bool          // it takes none of MaxConnections
 	conn      *conn         // nil: none yet
 	head      *[]byte       // what is sent first: the head, and a short body
 	length    int64         // of the request's body in bytes; -1: unknown

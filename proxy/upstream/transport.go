@@ -76,8 +76,8 @@ type Transport struct {
 	ResponseTimeout time.Duration
 	ReadTimeout     time.Duration
 
-	// MaxConnections bounds the connections that are open at once. 0: no limit. A client
-	// may have as many as share.Pool allows.
+	// MaxConnections bounds the connections that are open at once, but for that of Check.
+	// 0: no limit. A client may have as many as share.Pool allows.
 	MaxConnections int
 	// Queue is how many requests may wait for one of them; less than 0: none. Clients
 	// take turns, see share.Queue. QueueTimeout is how long; less than 0: for ever.
@@ -127,6 +127,14 @@ func (t *Transport) Do(r *http.Request, h http.Header, e roundtrip.Events) (*htt
 func (t *Transport) DoFor(client netip.Prefix, preface []byte, r *http.Request, h http.Header, e roundtrip.Events) (*http.Response, error) {
 	t.active.Add(1)
 	rt := &roundTrip{t: t, r: r, header: h, events: e, client: client, preface: preface}
+	return rt.do()
+}
+
+// Check is RoundTrip for a health check, with a preface as in DoFor. It doesn't wait for one
+// of MaxConnections, and takes none: a server with all of them in use may be well.
+func (t *Transport) Check(preface []byte, r *http.Request) (*http.Response, error) {
+	t.active.Add(1)
+	rt := &roundTrip{t: t, r: r, events: roundtrip.NoEvents, preface: preface, uncounted: true}
 	return rt.do()
 }
 

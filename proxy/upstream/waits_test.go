@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,6 +226,30 @@ func TestDial(t *testing.T) {
 		if reads, closed := b.state(); reads != 0 || !closed || tr.Active() != 0 || tr.inUse() != 0 {
 			t.Errorf("read %d times, closed %t, %d active, %d in use", reads, closed, tr.Active(), tr.inUse())
 		}
+	}
+}
+
+// TestListenQueueFull: a server that is slow to accept is busy, not gone.
+func TestListenQueueFull(t *testing.T) {
+	fakeserver.NoLeaks(t)
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer waiting.Close()
+	tr := &Transport{Network: "unix", Address: path}
+	_, _, err = roundTripAll(tr, newRequest(t, "GET", ""))
+	if e := failure(t, err); e.Sent || e.Op != "connecting" || !errors.Is(err, ErrListenQueueFull) || !errors.Is(err, roundtrip.ErrBusy) {
+		t.Errorf("%+v", e)
 	}
 }
 
