@@ -167,9 +167,10 @@ func (f *Files) ServeFile(w http.ResponseWriter, r *http.Request, name string) e
 // encoded, that begins with a slash. The same rules apply to it as to a client's.
 //
 // The fields that are set in w's header stay, as Content-Type and Cache-Control.
-// Those about the length and the version of the content are replaced:
-// Content-Length, Content-Range, Accept-Ranges, ETag and Last-Modified. If it returns
-// an error other than ErrCut, nothing was written.
+// Those about the length, the version, the coding and the bytes of the content are
+// removed, or replaced by the file's: an application may have compressed the body that
+// the file takes the place of. If it returns an error other than ErrCut, nothing was
+// written.
 func (f *Files) ServeName(w http.ResponseWriter, r *http.Request, name string) error {
 	return f.serveName(w, r, name)
 }

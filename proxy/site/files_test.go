@@ -213,7 +213,7 @@ func TestServeName(t *testing.T) {
 	f := &Files{Root: root, CacheControl: "public"}
 	set := http.Header{
 		"Content-Type": {"application/x-app"}, "Content-Length": {"999"}, "Cache-Control": {"private"}, "Etag": {`"app"`},
-		"Last-Modified": {"yesterday"}, "Accept-Ranges": {"none"}, "Content-Disposition": {"attachment"}, "Set-Cookie": {"a=1"},
+		"Last-Modified": {"yesterday"}, "Accept-Ranges": {"none"}, "Content-Encoding": {"gzip"}, "Content-Md5": {"app"}, "Repr-Digest": {"app"}, "Content-Disposition": {"attachment"}, "Set-Cookie": {"a=1"},
 	}
 	for _, c := range []struct {
 		method, name, field string
@@ -255,7 +255,8 @@ func TestServeName(t *testing.T) {
 		if h.Get("Content-Type") != "application/x-app" || h.Get("Cache-Control") != "private" || h.Get("Set-Cookie") != "a=1" || h.Get("Content-Disposition") != "attachment" {
 			t.Errorf("%+v: fields of the application are gone: %v", c, h)
 		}
-		if h.Get("Content-Length") == "999" || h.Get("Etag") == `"app"` || h.Get("Last-Modified") == "yesterday" || h.Get("Accept-Ranges") != "bytes" {
+		if h.Get("Content-Length") == "999" || h.Get("Etag") == `"app"` || h.Get("Last-Modified") == "yesterday" || h.Get("Accept-Ranges") != "bytes" ||
+			h["Content-Encoding"] != nil || h["Content-Md5"] != nil || h["Repr-Digest"] != nil {
 			t.Errorf("%+v: fields about the content stayed: %v", c, h)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/textproto"
 	"path"
 	"strconv"
 	"strings"
@@ -21,7 +22,8 @@ const maxRanges = 16
 // send serves an open file.
 func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
 	h := w.Header()
-	for _, field := range [...]string{"Content-Length", "Content-Range", "Accept-Ranges", "Etag", "Last-Modified"} {
+	for _, field := range [...]string{"Content-Length", "Content-Range", "Accept-Ranges", "Etag", "Last-Modified",
+		"Content-Encoding", "Content-Digest", "Repr-Digest", "Digest", "Content-Md5"} {
 		delete(h, field)
 	}
 	if h.Get("Content-Type") == "" {
@@ -45,7 +47,7 @@ func (f *Files) send(w http.ResponseWriter, r *http.Request, o *opened) error {
 		}
 	}
 	a := &responseWriter{ResponseWriter: w, files: f, head: r.Method == http.MethodHead, length: o.info.Size()}
-	switch r = plain(r); {
+	switch r = plain(r, a.length); {
 	case o.known != nil && !isConditional(r.Header):
 		f.sendWhole(a, o)
 	default:
@@ -150,14 +152,14 @@ func entityTag(modified time.Time, size int64, now time.Time, coding string) str
 	return string(append(buf, '"'))
 }
 
-// plain returns the request for http.ServeContent. It has no ranges without a
-// meaning: with another method than GET, in other units than bytes (RFC 9110,
-// section 14.2), or too many. A method besides GET and HEAD, which only ServeName
-// gets, was handled by the application: its conditions no longer apply, and the file
-// is served as for GET.
-func plain(r *http.Request) *http.Request {
+// plain returns the request for http.ServeContent, whose content has size bytes. It has no
+// ranges without a meaning: with another method than GET, in other units than bytes (RFC
+// 9110, section 14.2), too many, or of no byte. A method besides GET and HEAD, which only
+// ServeName gets, was handled by the application: its conditions no longer apply, and the
+// file is served as for GET.
+func plain(r *http.Request, size int64) *http.Request {
 	acted := r.Method != http.MethodGet && r.Method != http.MethodHead
-	if !acted && (r.Header["Range"] == nil || r.Method == http.MethodGet && sensibleRange(r.Header["Range"])) {
+	if !acted && (r.Header["Range"] == nil || r.Method == http.MethodGet && size > 0 && sensibleRange(r.Header["Range"])) {
 		return r
 	}
 	p := &http.Request{Method: r.Method, URL: r.URL, Header: r.Header.Clone()}
@@ -172,7 +174,19 @@ func plain(r *http.Request) *http.Request {
 }
 
 func sensibleRange(fields []string) bool {
-	return len(fields) == 1 && strings.HasPrefix(fields[0], "bytes=") && strings.Count(fields[0], ",") < maxRanges
+	return len(fields) == 1 && strings.HasPrefix(fields[0], "bytes=") && strings.Count(fields[0], ",") < maxRanges && !hasEmptySuffix(fields[0][len("bytes="):])
+}
+
+// hasEmptySuffix reports whether one of several ranges is that of the last 0 bytes, as
+// http.ServeContent reads them: it would respond with a Content-Range that ends before it
+// begins.
+func hasEmptySuffix(ranges string) bool {
+	for one := range strings.SplitSeq(ranges, ",") {
+		if n, ok := strings.CutPrefix(textproto.TrimString(one), "-"); ok && strings.Trim(n, "+0 \t") == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // responseWriter wraps the ResponseWriter for http.ServeContent, which doesn't report

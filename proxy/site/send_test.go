@@ -93,7 +93,10 @@ func TestConditionsAndRanges(t *testing.T) {
 		{"GET", "/d.txt", []string{"Range: bytes=0-4", "If-Range: " + before}, 200, content, ""},
 		{"GET", "/d.txt", []string{"Range: bytes=0-4", "If-None-Match: " + tag}, 304, "", ""},
 		{"GET", "/empty.txt", nil, 200, "", ""},
+		{"GET", "/d.txt", []string{"Range: bytes=-0"}, 200, content, ""},
+		{"GET", "/d.txt", []string{"Range: bytes=0-4, - +00"}, 200, content, ""},
 		{"GET", "/empty.txt", []string{"Range: bytes=0-"}, 200, "", ""},
+		{"GET", "/empty.txt", []string{"Range: bytes=-5"}, 200, "", ""},
 	} {
 		resp := get(t, f, c.method, c.target, c.fields...)
 		got, h := body(t, resp), resp.Header
@@ -303,10 +306,15 @@ func TestCutResponses(t *testing.T) {
 // http.ServeContent sends none if there is a Content-Encoding.
 func TestCutContentEncoding(t *testing.T) {
 	f, content := digits(t)
+	f.Precompressed = []string{"gzip"}
+	if err := os.Link(filepath.Join(f.Root, "d.txt"), filepath.Join(f.Root, "d.txt.gz")); err != nil {
+		t.Fatal(err)
+	}
 	for room, want := range map[int]bool{100: false, 99: true} {
 		w := &brokenWriter{httptest.NewRecorder(), room, nil}
-		w.Header().Set("Content-Encoding", "gzip")
-		if err := f.ServeName(w, httptest.NewRequest("GET", "/", nil), "/d.txt"); errors.Is(err, ErrCut) != want {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept-Encoding", "gzip")
+		if err := f.ServeName(w, r, "/d.txt"); errors.Is(err, ErrCut) != want || w.Header().Get("Content-Encoding") != "gzip" {
 			t.Errorf("room for %d of %d: %v", room, len(content), err)
 		}
 	}
