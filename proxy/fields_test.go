@@ -14,18 +14,19 @@ import (
 )
 
 // TestTrailers checks that the fields that an upstream sends after the body reach
-// clients of HTTP/1.1 and HTTP/2 (RFC 9110, section 6.5), announced or not, and
-// that no field does that frames the message, or that the route removes.
+// clients of HTTP/1.1 and HTTP/2 (RFC 9110, section 6.5), announced or not, that no field
+// does that frames the message, or that the route removes, and that one which the header
+// has too is in both.
 func TestTrailers(t *testing.T) {
 	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _, _ := http.NewResponseController(w).Hijack()
 		defer conn.Close()
 		announced := ""
 		if r.URL.Path == "/announced" {
-			announced = "Trailer: X-Sum, X-Never, X-Secret\r\n"
+			announced = "Trailer: X-Sum, X-Never, X-Secret, X-Both\r\n"
 		}
-		io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"+announced+
-			"\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\nX-Sum: 2\r\nX-Secret: 1\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n")
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nX-Both: a\r\n"+announced+
+			"\r\n4\r\nbody\r\n0\r\nX-Both: b\r\nX-Sum: 1\r\nX-Sum: 2\r\nX-Secret: 1\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n")
 	}))
 	defer u.Close()
 	p, _ := allListeners(t, `
@@ -48,8 +49,8 @@ routes:
 			}
 			got := maps.Clone(resp.Trailer)
 			delete(got, "X-Never")
-			if fmt.Sprint(got) != "map[X-Sum:[1 2]]" {
-				t.Errorf("%s %s: the trailer is %v", way, path, resp.Trailer)
+			if fmt.Sprint(got) != "map[X-Both:[b] X-Sum:[1 2]]" || resp.Header.Get("X-Both") != "a" {
+				t.Errorf("%s %s: the trailer is %v, the header %v", way, path, resp.Trailer, resp.Header)
 			}
 		}
 		// A message is framed by its Content-Length, and has no place for them.

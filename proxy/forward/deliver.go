@@ -22,8 +22,8 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	if whole {
 		message.SetReason(resp.Status)
 	}
-	if names := trailerNames(resp, r.Overridden); len(names) > 0 && !bodiless {
-		h["Trailer"] = []string{strings.Join(names, ", ")}
+	if !bodiless {
+		announceTrailers(h, resp, r.Overridden)
 	}
 	body := timed(w, r, resp.Body)
 	if f.Relay != nil && !whole && !bodiless {
@@ -52,6 +52,15 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	}
 	setTrailers(h, resp, r.Overridden)
 	return nil
+}
+
+// announceTrailers names the fields that come after the body. One that the header has too
+// comes unannounced, or a server of HTTP/1 would take the header's for it.
+func announceTrailers(h http.Header, resp *http.Response, overridden []string) {
+	names := slices.DeleteFunc(trailerNames(resp, overridden), func(name string) bool { return h[name] != nil })
+	if len(names) > 0 {
+		h["Trailer"] = []string{strings.Join(names, ", ")}
+	}
 }
 
 // setTrailers sets the fields that came after the body. The listener drops them where
