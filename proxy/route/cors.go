@@ -61,21 +61,20 @@ func originCovers(allowed, origin string) bool {
 
 // corsFields are those that only a cors sets.
 var corsFields = []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers",
-	"Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age"}
+	"Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Allow-Private-Network", "Access-Control-Max-Age"}
 
 // set sets the fields of a response for an origin, "" if it may not read it.
 func (c *cors) set(h http.Header, origin string) {
 	for _, name := range corsFields {
 		delete(h, name)
 	}
-	if !c.any {
+	if c.any {
+		origin = "*" // also for a request without Origin: a cache may keep its response for a page
+	} else {
 		h.Add("Vary", "Origin")
 	}
 	if origin == "" {
 		return
-	}
-	if c.any {
-		origin = "*"
 	}
 	h["Access-Control-Allow-Origin"] = []string{origin}
 	if c.credentials {
