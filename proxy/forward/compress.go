@@ -112,6 +112,7 @@ func (c *compressor) decide(status int) {
 		// (RFC 9110, section 15.4.5).
 		addVary(h)
 		if c.coding != "" {
+			delete(h, "Content-Length") // it may be that of the bytes before
 			weakenETag(h)
 		}
 		return
