@@ -130,6 +130,47 @@ func TestServiceManager(t *testing.T) {
 	m.await(t, 1, "STOPPING=1")
 }
 
+// TestReloadBeforeReady: a reload while the workers boot, even a refused one, doesn't report
+// that the daemon is ready.
+func TestReloadBeforeReady(t *testing.T) {
+	d, cmd := newDaemon(t, daemonOptions{script: `<?php
+while (!file_exists(__DIR__ . '/go')) usleep(10000);
+$ARCANGELO_USERSPACE = ['on_handle' => fn() => arca::$request];`})
+	m := newManager(t, d.dir)
+	m.start(t, d, cmd.Path, nil, nil)
+	eventually(t, "the admin socket is open", func() bool {
+		_, err := os.Stat(filepath.Join(d.dir, "mkd.sock"))
+		return err == nil
+	})
+	if err := os.WriteFile(filepath.Join(d.dir, "config.yaml"), []byte("nonsense: 1"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the reload is refused", func() bool {
+		out, _ := exec.Command("sh", "-c", `cd "$1" && exec "$0" reload 2>&1`, cmd.Path, d.dir).Output()
+		return strings.Contains(string(out), "nonsense: unknown key")
+	})
+	if err := os.WriteFile(filepath.Join(d.dir, "go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.await(t, 1, "READY=1")
+	if early := m.received("RELOADING=1"); len(early) > 0 {
+		t.Errorf("before it was ready: %q", early)
+	}
+}
+
+// TestWatchdogWithoutSocket: a daemon whose admin socket was removed feeds the watchdog
+// on, or the service manager would end it while it serves.
+func TestWatchdogWithoutSocket(t *testing.T) {
+	d, cmd := newDaemon(t, daemonOptions{})
+	m := newManager(t, d.dir)
+	m.start(t, d, cmd.Path, []string{"WATCHDOG_USEC=400000"}, nil)
+	m.await(t, 1, "WATCHDOG=1")
+	if err := os.Remove(filepath.Join(d.dir, "mkd.sock")); err != nil {
+		t.Fatal(err)
+	}
+	m.await(t, len(m.received("WATCHDOG=1"))+3, "WATCHDOG=1")
+}
+
 // TestWatchdogOfAStoppedDaemon: a daemon that can't respond doesn't feed the
 // watchdog.
 func TestWatchdogOfAStoppedDaemon(t *testing.T) {

@@ -29,8 +29,10 @@ func (s *service) Reload(ctx context.Context) error {
 func (s *service) reload(ctx context.Context) (warnings []string, err error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	s.manager.Reloading()
-	defer func() { s.manager.Ready(s.status()) }()
+	if s.serves.Load() { // else Ready would report that the start is complete
+		s.manager.Reloading()
+		defer func() { s.manager.Ready(s.status()) }()
+	}
 	cfg, warnings, err := read(s.file)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"sync"
@@ -37,6 +38,7 @@ type service struct {
 	ctx       context.Context    // ends when the daemon begins to stop
 	stop      context.CancelFunc // begins to stop the daemon
 	reloading sync.Mutex         // held while the configuration changes
+	serves    atomic.Bool        // the service manager knows that the daemon is ready
 	drain     chan struct{}      // has one element once Drain was called
 
 	version string
@@ -106,6 +108,7 @@ func (s *service) ready(ctx context.Context) error {
 		s.serveAdmin() // not before: /readyz and commands are for the process that serves
 	}
 	s.manager.Ready(s.status())
+	s.serves.Store(true)
 	go s.manager.Watch(ctx, s.check)
 	go func() {
 		<-ctx.Done()
@@ -123,13 +126,17 @@ func (s *service) status() string {
 	return fmt.Sprintf("serving with %s: listeners %d, backends %d, routes %d", s.file, len(cfg.Listeners), len(cfg.Backends), len(cfg.Routes))
 }
 
-// check asks the daemon by its own socket whether it is alive.
+// check asks the daemon by its own socket whether it is alive. That somebody has removed
+// the file of the socket is no reason to end a daemon that serves.
 func (s *service) check(ctx context.Context) error {
 	if s.socket == nil {
 		return s.Alive(ctx)
 	}
 	body, err := (&admin.Client{Socket: s.socket.Addr().String()}).Get(ctx, "/healthz")
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return s.Alive(ctx)
+	case err != nil:
 		return err
 	}
 	return body.Close()
