@@ -171,7 +171,7 @@ func appendCommonFields(to []byte, r *Request, now time.Time) []byte {
 	if r.Method != "" {
 		to = appendShort(to, r.Method, maxMethod)
 		to = append(to, ' ')
-		to = appendShort(to, r.Path, MaxPath)
+		to = appendPath(to, r.Path)
 		to = append(to, ' ')
 		to = appendShort(to, r.Proto, maxMethod)
 	} else {
@@ -182,6 +182,32 @@ func appendCommonFields(to []byte, r *Request, now time.Time) []byte {
 	to = append(to, ' ')
 	return strconv.AppendInt(to, r.Out, 10)
 }
+
+// appendPath appends the path of a request line, "-" if it isn't known. Paths are matched
+// decoded but for %2F and %25. Here what can't be in a URL is escaped again, or else a
+// client could shift the fields of the line by a blank in its path.
+func appendPath(to []byte, path string) []byte {
+	if path == "" {
+		return append(to, '-')
+	}
+	for _, c := range []byte(path[:min(len(path), MaxPath)]) {
+		if inPath[c] {
+			to = append(to, c)
+		} else {
+			to = append(to, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return to
+}
+
+// inPath are the characters of a path that need no escape (RFC 3986, section 3.3), and the
+// percent sign of those that are escaped.
+var inPath = func() (t [256]bool) {
+	for c := range t {
+		t[c] = '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c < utf8.RuneSelf && strings.IndexByte("-._~!$&'()*+,;=:@/%", byte(c)) >= 0
+	}
+	return t
+}()
 
 // appendCommon appends the line of the format common, as nginx and Apache write it.
 func appendCommon(to []byte, r *Request, now time.Time) []byte {

@@ -122,6 +122,27 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
+// TestPathInCommon: a path is one field of the request line, as nginx writes it.
+func TestPathInCommon(t *testing.T) {
+	for path, want := range map[string]string{
+		"/a b":                        "/a%20b",
+		"/a HTTP/1.1 200 1":           "/a%20HTTP/1.1%20200%201",
+		"/%2F%25;a=1,b:@!$&'()*+-._~": "/%2F%25;a=1,b:@!$&'()*+-._~",
+		"/\"\\?#[]\x00\n\x7f\xff":     "/%22%5C%3F%23%5B%5D%00%0A%7F%FF",
+		"/ä\u202e":                    "/%C3%A4%E2%80%AE",
+		"*":                           "*",
+		"":                            "-", // what came was no request
+	} {
+		r := full()
+		r.Path = path
+		for _, format := range []string{"common", "combined"} {
+			if have := string(newLineFormat(format, false).write(nil, r, r.Started)); !strings.Contains(have, `] "GET `+want+` HTTP/1.1" 502 `) {
+				t.Errorf("%s: %q: %s", format, path, have)
+			}
+		}
+	}
+}
+
 func FuzzLine(f *testing.F) {
 	f.Add("/a", "curl", "http://x/?y", "")
 	f.Add("\"\\\n\x00", "\u202e", "\xff\xfe", "\x7f")

@@ -223,7 +223,11 @@ func (l *Logs) Reopen() error {
 	if l.file == nil {
 		return nil
 	}
-	return l.file.Reopen()
+	if err := l.file.Reopen(); err != nil {
+		return err
+	}
+	l.queue.beginFile()
+	return nil
 }
 
 // Peers returns the log of what clients do wrong on a listener. Of a message

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -25,6 +26,7 @@ type output struct {
 	buf   bytes.Buffer
 	block chan struct{} // nil, or Write waits for it to be closed
 	err   error         // of Write
+	room  int           // with err: the bytes that are still taken
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -33,8 +35,10 @@ func (o *output) Write(p []byte) (int, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
-		return 0, o.err
+	if o.err != nil && len(p) > o.room {
+		n, _ := o.buf.Write(p[:o.room])
+		o.room = 0
+		return n, o.err
 	}
 	return o.buf.Write(p)
 }
@@ -171,6 +175,51 @@ func TestWriteFails(t *testing.T) {
 			t.Errorf("the log has %q", have)
 		}
 	})
+}
+
+// TestDiskFillsUp: of lines that the disk has room for in part, the whole ones aren't
+// reported as dropped, and what comes later begins with a line of its own.
+func TestDiskFillsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := new(output)
+		l := open(t, out, Options{Format: "json", Access: true})
+		out.fail(errors.New("no space left on device"))
+		out.room = 500
+		for range 5 {
+			l.Access(request("/lost"))
+		}
+		time.Sleep(2 * flushAfter)
+		out.fail(nil)
+		l.Main.Info("found")
+		synctest.Wait()
+		var whole []string
+		torn := 0
+		for _, line := range out.lines() {
+			if json.Valid([]byte(line)) {
+				whole = append(whole, line)
+			} else {
+				torn++
+			}
+		}
+		text := strings.Join(whole, "\n")
+		if n := strings.Count(text, "/lost"); torn != 1 || n == 0 || !strings.Contains(text, "found") || !strings.Contains(text, fmt.Sprintf(`"queue_full":%d`, 5-n)) {
+			t.Errorf("%d lines are torn; the others are\n%s", torn, text)
+		}
+	})
+}
+
+// TestReopenAfterTornLine: a file that is opened anew doesn't begin with an empty line.
+func TestReopenAfterTornLine(t *testing.T) {
+	q := newQueue(io.Discard, time.Second, func(droppedCounts) {})
+	defer q.close(time.Second)
+	out := &output{err: errors.New("no space left on device"), room: 3}
+	q.write(out, []byte("line\n"))
+	q.beginFile()
+	out.fail(nil)
+	q.write(out, []byte("next\n"))
+	if have := out.buf.String(); have != "linnext\n" {
+		t.Errorf("%q", have)
+	}
 }
 
 // TestAccessWaits: access lines are written together, within a second or what the options

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync"
@@ -43,6 +44,7 @@ type queue struct {
 	timer   *time.Timer   // wakes the goroutine for access lines and counts
 	armed   bool          // whether timer runs
 	closed  bool
+	torn    bool // what was written last to out ends within a line, as the disk was full
 
 	reported time.Time // of the last report; the goroutine's alone
 }
@@ -120,18 +122,54 @@ func (q *queue) run() {
 	var spare []byte
 	for range q.wake {
 		out, lines, n, closed := q.take(spare)
-		_, err := out.Write(lines)
+		written, err := q.write(out, lines)
 		q.closeOld()
 		if spare = lines[:0]; cap(spare) > 4*batch {
 			spare = nil // it grew in a flood
 		}
-		q.reportDropped(n, err, closed)
+		q.reportDropped(n-min(written, n), err, closed)
 		if closed {
 			out, lines, _, _ := q.take(nil)
-			out.Write(lines)
+			q.write(out, lines)
 			return
 		}
 	}
+}
+
+// write writes lines, and returns how many of them were written whole. A line that was
+// torn off before doesn't run into the first one.
+func (q *queue) write(out io.Writer, lines []byte) (whole uint64, err error) {
+	if len(lines) == 0 {
+		return 0, nil
+	}
+	q.mu.Lock()
+	torn := q.torn
+	q.torn = false
+	q.mu.Unlock()
+	if torn {
+		if _, err := out.Write([]byte{'\n'}); err != nil {
+			q.setTorn()
+			return 0, err
+		}
+	}
+	n, err := out.Write(lines)
+	if n > 0 && lines[n-1] != '\n' {
+		q.setTorn()
+	}
+	return uint64(bytes.Count(lines[:n], []byte{'\n'})), err
+}
+
+func (q *queue) setTorn() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.torn = true
+}
+
+// beginFile notes that further lines go to another file.
+func (q *queue) beginFile() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.torn = false
 }
 
 // setOut has further lines written elsewhere, and closes old, if it isn't nil, once
@@ -142,6 +180,7 @@ func (q *queue) setOut(out io.Writer, old io.Closer) {
 	q.out = out
 	if old != nil {
 		q.old = append(q.old, old)
+		q.torn = false
 		q.signal()
 	}
 }
@@ -168,15 +207,13 @@ func (q *queue) take(empty []byte) (out io.Writer, lines []byte, n uint64, close
 	return q.out, lines, n, q.closed
 }
 
-// reportDropped reports the lines that were dropped, once in q.flushAfter, after
-// n lines were written. While writing fails it only counts: a report would fail
+// reportDropped reports the lines that were dropped, once in q.flushAfter, after lost
+// lines couldn't be written. While writing fails it only counts: a report would fail
 // too.
-func (q *queue) reportDropped(n uint64, err error, closed bool) {
+func (q *queue) reportDropped(lost uint64, err error, closed bool) {
 	q.mu.Lock()
-	if err != nil {
-		q.dropped[droppedFull] += n
-		q.totals[droppedFull] += n
-	}
+	q.dropped[droppedFull] += lost
+	q.totals[droppedFull] += lost
 	dropped := q.dropped
 	switch {
 	case err != nil, dropped == (droppedCounts{}):
