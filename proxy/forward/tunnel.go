@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mkd/proxy/request"
@@ -48,8 +49,8 @@ func join(client net.Conn, from io.Reader, origin io.ReadWriteCloser, until ...c
 		client.Close()
 		origin.Close()
 	})
-	idle := time.AfterFunc(tunnelIdle, closeBoth)
-	defer idle.Stop()
+	idle := newTunnelTimer(closeBoth)
+	defer idle.timer.Stop()
 	for _, ctx := range until {
 		stop := context.AfterFunc(ctx, closeBoth)
 		defer stop()
@@ -65,27 +66,49 @@ func join(client net.Conn, from io.Reader, origin io.ReadWriteCloser, until ...c
 	closeBoth()
 }
 
-// tunnelRest is how long the other direction may be silent after one has ended.
+// tunnelRest is how long the other direction may be silent after one has ended. If that is
+// because its end is gone, a TCP connection doesn't show it.
 const tunnelRest = time.Minute
+
+// tunnelTimer ends a tunnel through which nothing passes.
+type tunnelTimer struct {
+	timer *time.Timer
+	most  atomic.Int64 // how long, in nanoseconds
+}
+
+func newTunnelTimer(end func()) *tunnelTimer {
+	t := &tunnelTimer{timer: time.AfterFunc(tunnelIdle, end)}
+	t.most.Store(int64(tunnelIdle))
+	return t
+}
+
+// passed is called when something passes.
+func (t *tunnelTimer) passed() { t.timer.Reset(time.Duration(t.most.Load())) }
+
+// shorten is called when one direction has ended.
+func (t *tunnelTimer) shorten() {
+	t.most.Store(int64(tunnelRest))
+	t.passed()
+}
 
 // tunnelEnd is where a direction of a tunnel leads. What passes keeps it open.
 type tunnelEnd struct {
 	io.Writer
-	idle *time.Timer
+	idle *tunnelTimer
 }
 
 func (e *tunnelEnd) Write(p []byte) (int, error) {
-	e.idle.Reset(tunnelIdle)
+	e.idle.passed()
 	return e.Writer.Write(p)
 }
 
 // halfClose ends the stream to one end. If that fails, or the other
 // end broke off, both are closed.
-func halfClose(end any, err error, idle *time.Timer, closeBoth func()) {
+func halfClose(end any, err error, idle *tunnelTimer, closeBoth func()) {
 	half, ok := end.(interface{ CloseWrite() error })
 	if err != nil || !ok || half.CloseWrite() != nil {
 		closeBoth()
 		return
 	}
-	idle.Reset(tunnelRest)
+	idle.shorten()
 }
