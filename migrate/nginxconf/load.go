@@ -104,11 +104,24 @@ func (l *loader) find(d *Directive) (files []string, found bool, err error) {
 		if files, err = filepath.Glob(name); err != nil {
 			return nil, false, &Error{d.File, d.Line, fmt.Sprintf("include %s: %v", shorten(pattern), err)}
 		}
+		files = slices.DeleteFunc(files, func(file string) bool { return hidden(name, file) })
 		if len(files) > 0 {
 			return files, true, nil
 		}
 	}
 	return nil, glob, nil
+}
+
+// hidden reports whether a pattern would match a name that begins with a dot by a
+// wildcard, as glob(3) doesn't.
+func hidden(pattern, file string) bool {
+	names := strings.Split(file, "/")
+	for i, p := range strings.Split(pattern, "/") {
+		if i < len(names) && strings.HasPrefix(names[i], ".") && !strings.HasPrefix(p, ".") {
+			return true
+		}
+	}
+	return false
 }
 
 // read returns the text of a file, or of standard input for "-".

@@ -111,6 +111,7 @@ func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
 		"nginx.conf":           "http { include sites-enabled/*; include conf.d/*.conf; include nowhere.conf; include mime.types; }",
+		"sites-enabled/.a.swp": "\x00",
 		"sites-enabled/a":      "server { include snippets/a.conf; a; }",
 		"sites-enabled/b":      "server { b; }",
 		"snippets/a.conf":      "x; include ../snippets/b.conf;",
