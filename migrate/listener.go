@@ -43,18 +43,26 @@ func (l *listener) block() *block {
 // listeners returns the listeners of all servers, in order.
 func (m *migration) listeners(sites []*site) ([]*listener, error) {
 	var all []*listener
+	open := make(map[string]bool) // addresses that are a port of all addresses
 	for _, s := range sites {
-		lines := s.scope.here("listen")
-		if len(lines) == 0 {
-			lines = []*nginxconf.Directive{{Name: "listen", Args: []string{"80"}, File: s.d.File, Line: s.d.Line}}
+		for _, d := range s.listens() {
+			open[listenAddress(d)] = true
 		}
-		for _, d := range lines {
+	}
+	for _, s := range sites {
+		for _, d := range s.listens() {
 			address := listenAddress(d)
 			if address == "" {
 				s.comments = append(s.comments, m.comment(d, "mkd listens on TCP ports"))
 				continue
 			}
 			has := func(word string) bool { return slices.Contains(d.Args[1:], word) }
+			_, port, _ := net.SplitHostPort(address)
+			one := address != ":"+port && open[":"+port]
+			if one {
+				address = ":" + port
+				s.comments = append(s.comments, m.note(d, "mkd listens on all addresses of the port at once; hosts alone decide which server gets a request"))
+			}
 			i := slices.IndexFunc(all, func(l *listener) bool { return l.address == address })
 			if i < 0 {
 				i = len(all)
@@ -66,7 +74,7 @@ func (m *migration) listeners(sites []*site) ([]*listener, error) {
 			l.proxy = l.proxy || has("proxy_protocol")
 			switch {
 			case slices.Contains(l.sites, s):
-			case has("default_server"), has("default"):
+			case !one && (has("default_server") || has("default")):
 				l.sites = slices.Insert(l.sites, 0, s)
 			default:
 				l.sites = append(l.sites, s)
@@ -85,6 +93,14 @@ func (m *migration) listeners(sites []*site) ([]*listener, error) {
 		m.configure(l)
 	}
 	return all, nil
+}
+
+// listens returns the listen directives of a server.
+func (s *site) listens() []*nginxconf.Directive {
+	if lines := s.scope.here("listen"); len(lines) > 0 {
+		return lines
+	}
+	return []*nginxconf.Directive{{Name: "listen", Args: []string{"80"}, File: s.d.File, Line: s.d.Line}}
 }
 
 // listenAddress returns the address of a listen directive as mkd has it, "" for a

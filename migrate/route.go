@@ -13,6 +13,7 @@ type route struct {
 	options   block
 	serves    bool     // it has a backend
 	free      []string // networks that pass without auth
+	passes    bool     // it gets the action and the options of the route that it guards
 	onlyFiles bool     // which has no use for bodies of requests
 }
 
@@ -34,6 +35,17 @@ func (r *route) block() *block {
 		b.set("routes", list)
 	}
 	return b
+}
+
+// withoutComments returns a copy of a route without its comments and those of the
+// routes inside.
+func (r *route) withoutComments() *route {
+	c := *r
+	c.comments, c.inside = nil, nil
+	for _, in := range r.inside {
+		c.inside = append(c.inside, in.withoutComments())
+	}
+	return &c
 }
 
 // same reports whether two routes do the same with a request.

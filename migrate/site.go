@@ -23,6 +23,60 @@ func (s *site) fallback() bool {
 	return len(s.listeners) > 0 && !slices.ContainsFunc(s.listeners, func(l *listener) bool { return l.sites[0] != s })
 }
 
+// defaults returns the listeners on which it does, but for those that redirect.
+func (s *site) defaults() (names []string) {
+	for _, l := range s.listeners {
+		if l.sites[0] == s && !l.redirect {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
+// compareHosts sorts sites as routes must be: first those with names alone, then those
+// with wildcards, the longest first, and last those of hosts that no other has.
+func compareHosts(a, b *site) int {
+	rank := func(s *site) (last, wildcard int) {
+		if s.fallback() || len(s.hosts) == 0 {
+			return 1, 0
+		}
+		for _, host := range s.hosts {
+			if strings.HasPrefix(host, "*.") {
+				wildcard = max(wildcard, len(host))
+			}
+		}
+		return 0, wildcard
+	}
+	lastA, wildA := rank(a)
+	lastB, wildB := rank(b)
+	switch {
+	case lastA != lastB:
+		return lastA - lastB
+	case wildA == 0 || wildB == 0:
+		return wildA - wildB
+	}
+	return wildB - wildA
+}
+
+// exceptions returns the hosts that a wildcard of the site would take from sites whose
+// routes come later, and which have them more exactly.
+func (s *site) exceptions(later []*site) (hosts []string) {
+	for _, other := range later {
+		if !slices.ContainsFunc(other.listeners, func(l *listener) bool { return slices.Contains(s.listeners, l) }) {
+			continue
+		}
+		for _, host := range other.hosts {
+			wider := func(w string) bool {
+				return strings.HasPrefix(w, "*.") && len(w) < len(host)+1 && w != host && strings.HasSuffix(host, w[1:])
+			}
+			if slices.ContainsFunc(s.hosts, wider) && !slices.Contains(s.hosts, host) && !slices.Contains(hosts, host) {
+				hosts = append(hosts, host)
+			}
+		}
+	}
+	return hosts
+}
+
 // serverNames reads the names of a server.
 func (m *migration) serverNames(s *site) {
 	for _, d := range s.scope.here("server_name") {
@@ -54,16 +108,21 @@ func (m *migration) routes(sites []*site, listeners []*listener) []*route {
 			m.sites++
 		}
 	}
-	var first, last []*route
-	for _, s := range serving {
-		r := m.site(s, listeners, len(serving) > 1)
-		if s.fallback() {
-			last = append(last, r...)
-		} else {
-			first = append(first, r...)
+	slices.SortStableFunc(serving, compareHosts)
+	var all, rest []*route
+	for i, s := range serving {
+		made := m.site(s, listeners, serving[i+1:], len(serving) > 1)
+		all = append(all, made...)
+		if s.fallback() || len(s.hosts) == 0 || len(s.defaults()) == 0 {
+			continue
+		}
+		for _, r := range made { // once more, for hosts that no other server has
+			again := r.withoutComments()
+			again.match.hosts, again.match.not.hosts, again.match.listeners = nil, nil, s.defaults()
+			rest = append(rest, again)
 		}
 	}
-	all := append(first, last...)
+	all = append(all, rest...)
 	if len(all) == 0 {
 		all = append(all, &route{comments: []string{"all requests are redirected by the listener"}, action: entry{key: "respond", value: flowOf("status", 404)}})
 	}
@@ -146,7 +205,7 @@ func (m *migration) allRedirect(s *site) bool {
 
 // site returns the routes of a server: one around all of them if they have something in
 // common.
-func (m *migration) site(s *site, listeners []*listener, several bool) []*route {
+func (m *migration) site(s *site, listeners []*listener, later []*site, several bool) []*route {
 	if s.fallback() && s.refusesAll() {
 		m.unmoved = append(m.unmoved, m.note(s.scope.here("return")[0], "requests for hosts that no route has get 404"))
 		m.unmoved = append(m.unmoved, append(s.comments, s.scope.leftovers()...)...)
@@ -155,15 +214,14 @@ func (m *migration) site(s *site, listeners []*listener, several bool) []*route 
 	s.readLocations(m)
 	outer := &route{}
 	if several && !s.fallback() {
-		if outer.match.hosts = s.hosts; len(s.hosts) == 0 {
+		outer.match.hosts, outer.match.not.hosts = s.hosts, s.exceptions(later)
+		if outer.match.listeners = s.defaults(); len(s.hosts) == 0 && len(outer.match.listeners) == 0 {
 			m.unmoved = append(m.unmoved, append(s.comments, m.comment(s.d, "it has no name that a route can match, and isn't the default server"))...)
 			return nil
 		}
 	}
-	if open := slices.DeleteFunc(slices.Clone(listeners), func(l *listener) bool { return l.redirect }); several && len(s.listeners) < len(open) {
-		for _, l := range s.listeners {
-			outer.match.listeners = append(outer.match.listeners, l.name)
-		}
+	if len(s.hosts) > 0 || s.fallback() {
+		outer.match.listeners = s.among(listeners, several)
 	}
 	inner := m.siteRoutes(s)
 	outer.comments = append(s.comments, s.scope.leftovers()...)
@@ -180,6 +238,17 @@ func (m *migration) site(s *site, listeners []*listener, several bool) []*route 
 	}
 	outer.inside = inner
 	return []*route{outer}
+}
+
+// among returns the names of the site's listeners if there are others, too.
+func (s *site) among(listeners []*listener, several bool) (names []string) {
+	open := slices.DeleteFunc(slices.Clone(listeners), func(l *listener) bool { return l.redirect })
+	if several && len(s.listeners) < len(open) {
+		for _, l := range s.listeners {
+			names = append(names, l.name)
+		}
+	}
+	return names
 }
 
 // refusesAll reports whether a server only closes connections.
