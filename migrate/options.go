@@ -7,56 +7,6 @@ import (
 	"time"
 )
 
-// guards returns the routes that refuse requests by the client's address, in front of
-// r. denied reports that r itself refuses all.
-func (m *migration) guards(within *scope, r *route) (routes []*route, denied bool) {
-	rules := nearestOf(within, "allow", "deny")
-	any := within.word("satisfy") == "any" && within.word("auth_basic") != "" && within.word("auth_basic") != "off"
-	refuse := func(c match) *route {
-		return &route{match: c, action: entry{key: "respond", value: flowOf("status", 403)}}
-	}
-	var allowed, refused []string
-	for _, d := range rules {
-		who := last(d.Args)
-		switch {
-		case who == "all" && d.Name == "allow":
-			return append(routes, deniedTo(r, refused, refuse)...), false
-		case who == "all":
-			routes = append(routes, deniedTo(r, refused, refuse)...)
-			if len(allowed) == 0 {
-				return routes, !any
-			}
-			if any {
-				r.free = allowed
-				return routes, false
-			}
-			c := r.match
-			if c.not.empty() {
-				c.not.from = allowed
-				return append(routes, refuse(c)), false
-			}
-			r.match.from = allowed
-			return routes, false
-		case !isNetwork(who):
-			r.comments = append(r.comments, m.comment(d, "from has addresses and networks"))
-		case d.Name == "allow":
-			allowed = append(allowed, networks([]string{who})...)
-		default:
-			refused = append(refused, networks([]string{who})...)
-		}
-	}
-	return append(routes, deniedTo(r, refused, refuse)...), false
-}
-
-func deniedTo(r *route, from []string, refuse func(match) *route) []*route {
-	if len(from) == 0 {
-		return nil
-	}
-	c := r.match
-	c.from = from
-	return []*route{refuse(c)}
-}
-
 // nearestOf returns the directives of two names of the innermost block that has one of
 // them, in their order.
 func nearestOf(s *scope, names ...string) (found []*directive) {

@@ -145,6 +145,12 @@ func (m *migration) pathOf(l *location, d *directive, t target, r *route) {
 		}
 	case l.kind != byPrefix || to == l.pattern:
 	default:
+		switch {
+		case !strings.HasSuffix(l.pattern, "/"):
+			r.comments = append(r.comments, m.note(d, "%s is taken off in front of a slash alone: %[1]sx stays as it is", l.pattern))
+		case !strings.HasSuffix(to, "/"):
+			r.comments = append(r.comments, m.note(d, "a slash follows %s: nginx writes %[1]sx", to))
+		}
 		r.options.strip(strings.TrimSuffix(l.pattern, "/"))
 		if prefix := strings.TrimSuffix(to, "/"); prefix != "" {
 			r.options.set("rewrite", flowOf("add_prefix", prefix))

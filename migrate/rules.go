@@ -22,9 +22,7 @@ func (m *migration) rules(s *site, within *scope, base match, l *location) (rout
 			if m.done[d] || l != nil && l.kind == byName {
 				continue
 			}
-			if r := m.rewrite(s, d, base, l); r != nil {
-				routes = append(routes, r)
-			}
+			routes = append(routes, m.rewrite(s, d, base, l)...)
 		case "return":
 			m.done[d] = true
 			r := &route{match: base}
@@ -109,9 +107,9 @@ func contentType(within *scope) string {
 // rewritesAll are the regular expressions that match all paths.
 var rewritesAll = map[string]bool{"^": true, "^/*": true, "^.*$": true, "^/.*$": true, "^(.*)$": true, "^/(.*)$": true, "^(.+)$": true, "^/(.+)$": true, ".*": true, "(.*)": true, ".": true}
 
-// rewrite returns the route of a rewrite that redirects, or that leads to another path;
-// nil if there is none for it.
-func (m *migration) rewrite(s *site, d *directive, base match, l *location) *route {
+// rewrite returns the routes of a rewrite that redirects, or that leads to another path;
+// nil if there are none for it.
+func (m *migration) rewrite(s *site, d *directive, base match, l *location) []*route {
 	if len(d.Args) < 2 {
 		return nil
 	}
@@ -147,6 +145,9 @@ func (m *migration) rewrite(s *site, d *directive, base match, l *location) *rou
 		return m.rewriteInside(s, d, r, re, text, to, l)
 	}
 	if keeps {
+		if strings.Contains(to, "?") {
+			r.comments = append(r.comments, m.note(d, "the client's query isn't added to that of the target"))
+		}
 		to = withQuery(to)
 	}
 	b := &block{flow: true}
@@ -155,7 +156,7 @@ func (m *migration) rewrite(s *site, d *directive, base match, l *location) *rou
 		b.set("status", 301)
 	}
 	r.action = entry{key: "redirect", value: b}
-	return r
+	return []*route{r}
 }
 
 // implied reports whether paths that match a regular expression begin as a location by
@@ -182,10 +183,17 @@ func withQuery(to string) string {
 }
 
 // rewriteInside leads paths to another path of the same server.
-func (m *migration) rewriteInside(s *site, d *directive, r *route, re, text, to string, l *location) *route {
+func (m *migration) rewriteInside(s *site, d *directive, r *route, re, text, to string, l *location) []*route {
 	path, query, hasQuery := strings.Cut(to, "?")
+	if strings.HasPrefix(path, "{re.") {
+		path = "/" + path // of two slashes at the front one is left
+	}
+	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{path}") || strings.Contains(path, "{uri}") || strings.Contains(path, "{query}") {
+		s.comments = append(s.comments, m.comment(d, "the path that it leads to isn't one of mkd's rewrite"))
+		return nil
+	}
 	example := regexp.MustCompile(`\$\{?\w+\}?`).ReplaceAllString(strings.SplitN(text, "?", 2)[0], "x")
-	target := s.find(example)
+	target := s.find("/" + strings.TrimPrefix(example, "/"))
 	if l != nil && (target == l || last(d.Args) == "break") {
 		target = l
 	}
@@ -199,9 +207,7 @@ func (m *migration) rewriteInside(s *site, d *directive, r *route, re, text, to 
 		b.set("query", query+"&{query}")
 	}
 	r.options.set("rewrite", b)
-	m.serve(s, target, r)
-	m.options(s, target, r)
-	return r
+	return m.guarded(s, target, r)
 }
 
 func errOr(err error, text string) string {
@@ -233,6 +239,9 @@ func (m *migration) condition(d *directive, base match, l *location) []*route {
 		return m.onlyComment(r, l)
 	}
 	m.done[d], m.done[body[0]] = true, true
+	if strings.HasPrefix(d.Arg(0), "($request_uri") && d.Arg(1) != "=" {
+		r.comments = append(r.comments, m.note(d, "the path is compared, decoded and without the query"))
+	}
 	if body[0].Name == "return" {
 		err := m.respond(body[0], &scope{m: m, own: d.Block}, groups, r)
 		if err != nil {
@@ -249,7 +258,7 @@ func (m *migration) condition(d *directive, base match, l *location) []*route {
 	}
 	quiet := &site{scope: &scope{m: m}}
 	if made := m.rewrite(quiet, body[0], c, nil); made != nil {
-		return []*route{made}
+		return made
 	}
 	r.comments = quiet.comments
 	return m.onlyComment(r, l)
@@ -306,7 +315,7 @@ func (c *match) add(m *migration, text string) (groups int, ok bool) {
 		return 0, c.scheme(m, value, to == &c.not)
 	case (name == "uri" || name == "request_uri") && sign != "=" && to.pathRegexp == "" && len(to.paths) == 0:
 		re, not, _, err := translateRegexp(strings.Trim(value, `"'`), sign == "~*")
-		if err != nil || not != "" {
+		if err != nil || not != "" || name == "request_uri" && aboutQuery.MatchString(value) {
 			return 0, false
 		}
 		to.pathRegexp = re
@@ -316,6 +325,10 @@ func (c *match) add(m *migration, text string) (groups int, ok bool) {
 	}
 	return groups, true
 }
+
+// aboutQuery finds what a regular expression can only have for a query or an escape,
+// neither of which is in the path that routes match.
+var aboutQuery = regexp.MustCompile(`\\\?|\[\^?\?|[=&%]`)
 
 // scheme adds the listeners that have a scheme.
 func (c *match) scheme(m *migration, scheme string, not bool) bool {

@@ -104,25 +104,11 @@ func (m *migration) location(s *site, l *location) []*route {
 
 // finish adds a location's guards, and the route for requests that pass them.
 func (m *migration) finish(s *site, l *location, r *route, routes []*route) []*route {
-	guards, denied := m.guards(l.scope, r)
-	routes = append(routes, guards...)
-	if denied {
-		r.action = entry{key: "respond", value: flowOf("status", 403)}
-	} else {
-		before := m.serve(s, l, r)
-		routes = append(routes, before...)
-		m.options(s, l, r)
-	}
+	routes = append(routes, m.guarded(s, l, r)...)
 	if l.d != nil {
 		r.comments = append(r.comments, l.scope.leftovers()...)
 	}
-	if len(r.free) > 0 && r.options.get("auth") != nil {
-		free := *r
-		free.comments, free.match.from = nil, r.free
-		free.options.remove("auth")
-		routes = append(routes, &free)
-	}
-	return append(routes, r)
+	return routes
 }
 
 // serve gives a route its backend. It returns routes that must come before it.

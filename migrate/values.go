@@ -89,5 +89,14 @@ func networks(list []string) (valid []string) {
 	return valid
 }
 
+// network returns an address or a network, as networks has it, as a network.
+func network(s string) netip.Prefix {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	p, _ := netip.ParsePrefix(s)
+	return p
+}
+
 // isNetwork reports whether networks has a form for s.
 func isNetwork(s string) bool { return len(networks([]string{s})) == 1 }
