@@ -37,8 +37,9 @@ type Route struct {
 	Raw *Raw `yaml:"raw" example:"{path: VALUE}|/messages"`
 
 	// A prefix that is removed from the path before the backend sees it. With
-	// `/api`, `/api/users` becomes `/users`, and `/api` becomes `/`; other paths,
-	// as `/apiary`, stay as they are.
+	// `/api`, `/api/users` becomes `/users`, and `/api` becomes `/`, for whose page a
+	// `files` backend first redirects to `/api/`; other paths, as `/apiary`, stay as
+	// they are.
 	StripPrefix string `yaml:"strip_prefix" default:"" format:"prefix"`
 
 	// Changes the path and the query before the backend sees them. What PHP has in

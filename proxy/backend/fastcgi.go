@@ -236,7 +236,7 @@ func (f *fastcgiBackend) Serve(w request.Response, r *request.Request) error {
 	case err != nil:
 		return forward.SiteError(err)
 	case found.Redirect != "":
-		site.Redirect(w, r.Request, r.Prefix+found.Redirect)
+		site.Redirect(w, r.Request, r.AskedFor())
 		return nil
 	case found.File != "":
 		return forward.SiteError(f.scripts.Files.ServeFile(w, r.Request, found.File))

@@ -55,7 +55,7 @@ func (b *filesBackend) Serve(w request.Response, r *request.Request) error {
 	if b.tried != nil {
 		return forward.SiteError(b.tried.serve(w, r, b.hold(r)))
 	}
-	return forward.SiteError(b.files.Serve(w, r.Request, r.Prefix, b.hold(r)))
+	return forward.SiteError(b.files.Serve(w, r.Request, r.AskedFor(), b.hold(r)))
 }
 
 // hold returns what takes the memory of a listing for a request.

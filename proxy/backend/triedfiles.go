@@ -30,14 +30,15 @@ func (t *triedFiles) serve(w request.Response, r *request.Request, hold site.Hol
 		return site.ErrMethod
 	}
 	found, err := t.finds.Find(r.URL)
+	asked := r.AskedFor()
 	switch {
 	case err != nil:
 		return err
-	case found.Redirect != "":
-		site.Redirect(w, r.Request, r.Prefix+found.Redirect)
+	case found.Redirect != "", found.Filename == "" && site.LacksSlash(r.URL.Path, asked):
+		site.Redirect(w, r.Request, asked)
 		return nil
 	case found.Folder != "":
-		return t.files.ServeFolder(w, r.Request, found.Folder, r.Prefix, hold)
+		return t.files.ServeFolder(w, r.Request, found.Folder, asked, hold)
 	case found.File != "":
 		return t.files.ServeFile(w, r.Request, found.File)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -214,6 +216,31 @@ func (r *Request) AskedURI() string {
 	}
 	return r.Written
 }
+
+// AskedFor returns a URL with the path, decoded, and the query with which the client asks
+// for those of the request. Of a path that was rewritten they are what the client wrote as
+// long as the last segment is the same: then it is the same folder at another place.
+// Otherwise they are what the route made of them.
+func (r *Request) AskedFor() *url.URL {
+	if r.askedURI == "" && r.Prefix == "" {
+		return r.URL
+	}
+	asked := &url.URL{Path: r.Prefix + r.URL.Path, RawQuery: r.URL.RawQuery}
+	switch {
+	case r.askedURI != "":
+		path, err := url.PathUnescape(r.Path)
+		if err == nil && !strings.Contains(r.Path, "%2F") && lastSegment(path) == lastSegment(r.URL.Path) {
+			asked.Path = path
+			_, asked.RawQuery, _ = strings.Cut(r.askedURI, "?")
+		}
+	case r.Prefix != "" && r.URL.Path == "/" && !strings.HasSuffix(r.Path, "/"):
+		asked.Path = r.Prefix
+	}
+	return asked
+}
+
+// lastSegment returns what follows the last slash of a path.
+func lastSegment(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // KeepAskedURI keeps AskedURI as it is, when the URL is about to be rewritten.
 func (r *Request) KeepAskedURI() { r.askedURI = r.AskedURI() }

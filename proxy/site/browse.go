@@ -38,8 +38,8 @@ func (f *Files) openFolder(r *release, p string) (opened, error) {
 // release is called. Its error is that of the request.
 type Hold func(n int64) (release func(), err error)
 
-// ServeFolder lists the folder that Scripts.Find found.
-func (f *Files) ServeFolder(w http.ResponseWriter, r *http.Request, name, prefix string, hold Hold) error {
+// ServeFolder lists the folder that Scripts.Find found. asked and hold are as for Serve.
+func (f *Files) ServeFolder(w http.ResponseWriter, r *http.Request, name string, asked *url.URL, hold Hold) error {
 	if err := checkMethod(w, r); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (f *Files) ServeFolder(w http.ResponseWriter, r *http.Request, name, prefix
 		return err
 	}
 	defer o.close()
-	return f.list(w, r, &o, prefix, hold)
+	return f.list(w, r, &o, cmp.Or(asked, r.URL), hold)
 }
 
 // entry is a line of a listing.
@@ -148,7 +148,7 @@ func sortEntries(list []entry, query string) (by string, descending bool) {
 }
 
 // list responds with the listing of a folder. Nothing is taken if hold is nil.
-func (f *Files) list(w http.ResponseWriter, r *http.Request, o *opened, prefix string, hold Hold) error {
+func (f *Files) list(w http.ResponseWriter, r *http.Request, o *opened, asked *url.URL, hold Hold) error {
 	names, cut, err := o.names()
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func (f *Files) list(w http.ResponseWriter, r *http.Request, o *opened, prefix s
 		return err
 	}
 	by, descending := sortEntries(list, r.URL.RawQuery)
-	page := listing(prefix+o.name, list, by, descending, cut, o.name != "/")
+	page := listing(asked.Path, list, by, descending, cut, o.name != "/")
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(page)))

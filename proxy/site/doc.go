@@ -10,7 +10,7 @@
 //	case err != nil:
 //		// ErrNotFound, ErrForbidden, ErrRoot, or an error of the disk
 //	case found.Redirect != "":
-//		site.Redirect(w, r, found.Redirect)
+//		site.Redirect(w, r, r.URL)
 //	case found.File != "":
 //		err = files.ServeFile(w, r, found.File)
 //	default:

@@ -1,10 +1,12 @@
 package site
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"strings"
@@ -120,11 +122,12 @@ func (f *Files) Close() { f.tree.close() }
 // Serve serves the file of a request's path. If that is a folder with a file of
 // Index, Serve serves this, or, without a slash at the end of the path, redirects
 // the client to the path with one. With Browse it lists a folder without such a file.
-// prefix is what a router removed from the front of the path, as /assets; redirects
-// and listings have it again. hold takes the memory of a listing; nil: it isn't bounded.
+// asked has the path and the query with which the client asked for r.URL, as far as a
+// router changed them; nil: it changed nothing. Redirects and listings have them. hold
+// takes the memory of a listing; nil: it isn't bounded.
 //
 // If it returns an error other than ErrCut, nothing was written.
-func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string, hold Hold) error {
+func (f *Files) Serve(w http.ResponseWriter, r *http.Request, asked *url.URL, hold Hold) error {
 	if err := checkMethod(w, r); err != nil {
 		return err
 	}
@@ -142,13 +145,14 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, prefix string, hol
 	if err != nil {
 		return err
 	}
-	if o.redirect {
-		Redirect(w, r, prefix+p+"/")
+	defer o.close()
+	asked = cmp.Or(asked, r.URL)
+	if o.redirect || LacksSlash(p, asked) {
+		Redirect(w, r, asked)
 		return nil
 	}
-	defer o.close()
 	if o.folder {
-		return f.list(w, r, &o, prefix, hold)
+		return f.list(w, r, &o, asked, hold)
 	}
 	return f.send(w, r, &o)
 }

@@ -123,7 +123,7 @@ func TestURLIsNotTrusted(t *testing.T) {
 		{Path: "/docs/index.html", RawPath: "/docs%2findex.html"}, {Path: "/docs%2Findex.html"}, {Path: "/a.txt\x00"}, {Path: "//a.txt"},
 	} {
 		w := httptest.NewRecorder()
-		if err := f.Serve(w, &http.Request{Method: "GET", URL: &u}, "", nil); !errors.Is(err, ErrNotFound) || w.Body.Len() > 0 {
+		if err := f.Serve(w, &http.Request{Method: "GET", URL: &u}, nil, nil); !errors.Is(err, ErrNotFound) || w.Body.Len() > 0 {
 			t.Errorf("%#v: %v, body %q", u, err, w.Body)
 		}
 		if _, err := (&Scripts{Files: f}).Find(&u); !errors.Is(err, ErrNotFound) {
@@ -155,7 +155,9 @@ func TestRedirect(t *testing.T) {
 		method, path, query, location string
 		status                        int
 	}{
+		{"GET", "/a", "", "/a/", 301},
 		{"GET", "/a/", "", "/a/", 301},
+		{"GET", "", "", "/", 301},
 		{"HEAD", "/a/", "x=%2F&y", "/a/?x=%2F&y", 301},
 		{"POST", "/a/", "", "/a/", 308},
 		{"GET", "//evil.example/", "", "/evil.example/", 301},
@@ -166,7 +168,7 @@ func TestRedirect(t *testing.T) {
 		{"GET", "/\t/evil/", "", "/%09/evil/", 301},
 	} {
 		w := httptest.NewRecorder()
-		Redirect(w, &http.Request{Method: c.method, URL: &url.URL{RawQuery: c.query}}, c.path)
+		Redirect(w, &http.Request{Method: c.method}, &url.URL{Path: c.path, RawQuery: c.query})
 		if got := w.Header().Get("Location"); got != c.location || w.Code != c.status {
 			t.Errorf("%+v: %d %q", c, w.Code, got)
 		}
@@ -191,7 +193,7 @@ func TestDenied(t *testing.T) {
 	for target, want := range map[string]int{"/a.txt": 403, "/closed/a.txt": 403, "/closed/": 403, "/closed": 403, "/list/a.txt": 403, "/open.txt": 200} {
 		r := httptest.NewRequest("GET", target, nil)
 		w := httptest.NewRecorder()
-		err := f.Serve(w, r, "", nil)
+		err := f.Serve(w, r, nil, nil)
 		if err != nil {
 			w.Code = statusOf(err)
 		}
@@ -281,7 +283,7 @@ func TestCheckFiles(t *testing.T) {
 func TestBrokenPatternHidesAll(t *testing.T) {
 	root := t.TempDir()
 	plant(t, root, "a.txt")
-	if err := (&Files{Root: root, Hide: []string{"[a"}}).Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/a.txt", nil), "", nil); !errors.Is(err, ErrNotFound) {
+	if err := (&Files{Root: root, Hide: []string{"[a"}}).Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/a.txt", nil), nil, nil); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
 }
@@ -290,7 +292,7 @@ func TestBrokenPatternHidesAll(t *testing.T) {
 func TestErrorTexts(t *testing.T) {
 	f := &Files{Root: t.TempDir()}
 	for _, p := range []string{"/a\nlevel=error forged", "/" + strings.Repeat("x", 100_000), "/a\x00\n", "/b/\n/" + strings.Repeat("y/", 1000)} {
-		err := f.Serve(httptest.NewRecorder(), &http.Request{Method: "GET", URL: &url.URL{Path: p}}, "", nil)
+		err := f.Serve(httptest.NewRecorder(), &http.Request{Method: "GET", URL: &url.URL{Path: p}}, nil, nil)
 		if text := err.Error(); strings.Contains(text, "\n") || len(text) > 2*maxQuoted {
 			t.Errorf("%.600s", text)
 		}

@@ -132,7 +132,7 @@ func FuzzServe(f *testing.F) {
 	f.Add("POST", "/a.txt", "", "bytes=0-")
 	f.Fuzz(func(t *testing.T, method, p, raw, ranges string) {
 		serve := map[string]func(http.ResponseWriter, *http.Request) error{
-			"Serve":     func(w http.ResponseWriter, r *http.Request) error { return files.Serve(w, r, "", nil) },
+			"Serve":     func(w http.ResponseWriter, r *http.Request) error { return files.Serve(w, r, nil, nil) },
 			"ServeFile": func(w http.ResponseWriter, r *http.Request) error { return files.ServeFile(w, r, p) },
 			"ServeName": func(w http.ResponseWriter, r *http.Request) error { return files.ServeName(w, r, p) },
 		}

@@ -83,14 +83,24 @@ func matches(patterns []string, name string) bool {
 	return false
 }
 
-// Redirect redirects a request to a path and keeps its query: 301, or for another
-// method than GET and HEAD 308, which keeps the method too (RFC 9110, section
-// 15.4). The path is clean and not encoded. The Location never leads to another
-// host.
-func Redirect(w http.ResponseWriter, r *http.Request, path string) {
-	location := (&url.URL{Path: "/" + strings.TrimLeft(path, `/\`)}).EscapedPath()
-	if r.URL.RawQuery != "" {
-		location += "?" + printable(r.URL.RawQuery)
+// LacksSlash reports whether a path is that of a folder, and the client asked for it without
+// the slash, which a router added as it removed all that was before it. What the folder's
+// page links to would be elsewhere.
+func LacksSlash(path string, asked *url.URL) bool {
+	return strings.HasSuffix(path, "/") && !strings.HasSuffix(asked.Path, "/")
+}
+
+// Redirect redirects a request to the folder at the path that the client asked for, with a
+// slash at its end and the same query: 301, or for another method than GET and HEAD 308,
+// which keeps the method too (RFC 9110, section 15.4). Of asked only Path and RawQuery
+// count. The Location never leads to another host.
+func Redirect(w http.ResponseWriter, r *http.Request, asked *url.URL) {
+	location := (&url.URL{Path: "/" + strings.TrimLeft(asked.Path, `/\`)}).EscapedPath()
+	if !strings.HasSuffix(location, "/") {
+		location += "/"
+	}
+	if asked.RawQuery != "" {
+		location += "?" + printable(asked.RawQuery)
 	}
 	h := w.Header()
 	h.Set("Location", location)

@@ -36,7 +36,7 @@ func write(t testing.TB, dir, release string) {
 func ask(t testing.TB, s *Scripts, dir string) (text, script string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	if err := s.Files.Serve(w, httptest.NewRequest("GET", "/name.txt", nil), "", nil); err != nil {
+	if err := s.Files.Serve(w, httptest.NewRequest("GET", "/name.txt", nil), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	found, err := s.Find(&url.URL{Path: "/index.php"})
@@ -109,7 +109,7 @@ func TestRenamedRelease(t *testing.T) {
 func TestMissingRoot(t *testing.T) {
 	dir, s := releases(t)
 	for range 2 {
-		err := s.Files.Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/name.txt", nil), "", nil)
+		err := s.Files.Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/name.txt", nil), nil, nil)
 		if !errors.Is(err, ErrRoot) || !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotFound) {
 			t.Error(err)
 		}
@@ -125,7 +125,7 @@ func TestMissingRoot(t *testing.T) {
 	}
 	plant(t, dir, "file")
 	f := &Files{Root: dir + "/file"}
-	if err := f.Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), "", nil); !errors.Is(err, ErrRoot) {
+	if err := f.Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil, nil); !errors.Is(err, ErrRoot) {
 		t.Error(err)
 	}
 }
@@ -150,7 +150,7 @@ func TestSwapsUnderLoad(t *testing.T) {
 				default:
 				}
 				w := httptest.NewRecorder()
-				err := s.Files.Serve(w, httptest.NewRequest("GET", "/name.txt", nil), "", nil)
+				err := s.Files.Serve(w, httptest.NewRequest("GET", "/name.txt", nil), nil, nil)
 				if text := w.Body.String(); err != nil || !strings.HasSuffix(text, "/public/name.txt") {
 					t.Errorf("%q, %v", text, err)
 					return
@@ -204,7 +204,7 @@ func TestCloseUnderRequests(t *testing.T) {
 		wg.Go(func() {
 			for range 100 {
 				w := httptest.NewRecorder()
-				if err := s.Files.Serve(w, httptest.NewRequest("GET", "/name.txt", nil), "", nil); err != nil {
+				if err := s.Files.Serve(w, httptest.NewRequest("GET", "/name.txt", nil), nil, nil); err != nil {
 					t.Error(err)
 				}
 				s.Files.Close()
@@ -231,7 +231,7 @@ func TestLinkSwappedUnderLoad(t *testing.T) {
 			default:
 			}
 			w := httptest.NewRecorder()
-			f.Serve(w, httptest.NewRequest("GET", "/link.txt", nil), "", nil)
+			f.Serve(w, httptest.NewRequest("GET", "/link.txt", nil), nil, nil)
 			if strings.Contains(w.Body.String(), source) {
 				t.Error("source was served")
 				return

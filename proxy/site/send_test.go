@@ -221,7 +221,7 @@ func TestSendfile(t *testing.T) {
 			r.Header.Set("Range", field)
 		}
 		w := &pipeWriter{ResponseRecorder: httptest.NewRecorder()}
-		if err := f.Serve(w, r, "", nil); err != nil || w.Body.String() != want {
+		if err := f.Serve(w, r, nil, nil); err != nil || w.Body.String() != want {
 			t.Errorf("%q, %v", w.Body, err)
 		}
 		limited, ok := w.got.(*io.LimitedReader)
@@ -293,7 +293,7 @@ func TestCutResponses(t *testing.T) {
 				if readerFrom {
 					w = &brokenReaderFrom{brokenWriter{httptest.NewRecorder(), c.room, c.then}}
 				}
-				err := f.Serve(w, r, "", nil)
+				err := f.Serve(w, r, nil, nil)
 				if c.want == nil && err != nil || c.want != nil && (!errors.Is(err, ErrCut) || !errors.Is(err, c.want)) {
 					t.Errorf("%s, range %q, ReaderFrom %t: %v", name, field, readerFrom, err)
 				}

@@ -66,7 +66,7 @@ func statusOf(err error) int {
 // handler serves with f as a caller would.
 func handler(f *Files) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := f.Serve(w, r, "", nil); errors.Is(err, ErrCut) {
+		if err := f.Serve(w, r, nil, nil); errors.Is(err, ErrCut) {
 			panic(http.ErrAbortHandler)
 		} else if err != nil {
 			w.WriteHeader(statusOf(err))
