@@ -127,10 +127,10 @@ func RespondText(w Response, status int, text string) error {
 func RespondBytes(w Response, status int, text []byte) error {
 	h := w.Header()
 	if h.Get("Content-Type") == "" {
-		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h["Content-Type"] = []string{"text/plain; charset=utf-8"}
 	}
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(text)))
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(status)
 	if !httpmsg.BodyAllowed(status) {
 		return nil

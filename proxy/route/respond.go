@@ -53,7 +53,7 @@ func (d *respond) Serve(w request.Response, r *request.Request) error {
 		return d.page.respond(w, d.status)
 	}
 	if d.contentType != "" {
-		w.Header().Set("Content-Type", d.contentType)
+		w.Header()["Content-Type"] = []string{d.contentType}
 	}
 	return request.RespondText(w, d.status, d.body.expand(r))
 }
