@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // checkRoutes checks each route: that the names in it exist, and that its options
@@ -104,7 +104,7 @@ func (w *walker) checkFallback(r *Route, kinds map[string]*Backend) {
 
 // hiddenFromPHP reports whether a field isn't passed to PHP, whoever sent it.
 func hiddenFromPHP(name string) bool {
-	return strings.EqualFold(name, "Proxy") || httptoken.Ambiguous(name)
+	return strings.EqualFold(name, "Proxy") || httpfield.Ambiguous(name)
 }
 
 // checkName checks that a section has a name. names are those that it has.

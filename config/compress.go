@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // Compress configures how responses are compressed. `compress: true` is the short
@@ -48,7 +48,7 @@ func (w *walker) checkCompress(c *Compress) {
 // checkMediaRange checks type/subtype and type/*.
 func checkMediaRange(s string) error {
 	kind, sub, ok := strings.Cut(s, "/")
-	if !ok || !httptoken.Valid(kind) || kind == "*" || !httptoken.Valid(sub) || sub != "*" && strings.Contains(sub, "*") {
+	if !ok || !httpfield.IsToken(kind) || kind == "*" || !httpfield.IsToken(sub) || sub != "*" && strings.Contains(sub, "*") {
 		return errors.New("want a media type without parameters, as in application/json, or text/* for all of a kind")
 	}
 	if strings.ToLower(s) != s {

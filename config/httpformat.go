@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // checkPathPattern checks /exact, /below/* and *.suffix.
@@ -135,7 +135,7 @@ func checkFieldTemplate(s string) error {
 }
 
 func checkMethod(s string) error {
-	if !httptoken.Valid(s) || strings.ToUpper(s) != s {
+	if !httpfield.IsToken(s) || strings.ToUpper(s) != s {
 		return errors.New("want a method in capitals, as in GET")
 	}
 	return nil
@@ -157,11 +157,11 @@ func isOneOf(names []string, name string) bool {
 // checkMatchedField checks the name of a header field that a route matches.
 func checkMatchedField(s string) error {
 	switch {
-	case !httptoken.Valid(s):
+	case !httpfield.IsToken(s):
 		return errNoField
 	case strings.EqualFold(s, "Host"):
 		return errors.New("the host is asked for by hosts, beside headers")
-	case isFraming(s), isOneOf(neverMatched, s), httptoken.Ambiguous(s):
+	case isFraming(s), isOneOf(neverMatched, s), httpfield.Ambiguous(s):
 		return errors.New("it can never match: fields about the connection, and those with _ or . in their names, are removed before routes match")
 	}
 	return nil
@@ -170,7 +170,7 @@ func checkMatchedField(s string) error {
 // checkChangedField checks the name of a header field that a route changes.
 func checkChangedField(s string) error {
 	switch {
-	case !httptoken.Valid(s):
+	case !httpfield.IsToken(s):
 		return errNoField
 	case isFraming(s):
 		return errors.New("it can't be changed: it frames the message or concerns the connection")
@@ -215,7 +215,7 @@ func checkHashedField(s string) error {
 // checkCookieName checks the name of a cookie (RFC 6265, section 4.1.1).
 func checkCookieName(s string) error {
 	switch {
-	case !httptoken.Valid(s):
+	case !httpfield.IsToken(s):
 		return errors.New("the name of a cookie has letters, digits, - and _, as in server")
 	case strings.HasPrefix(s, "__"):
 		return errors.New("names that begin with __ are for cookies with rules of their own; use another")
@@ -226,7 +226,7 @@ func checkCookieName(s string) error {
 // checkClientField checks the name of the field with a client's address.
 func checkClientField(s string) error {
 	switch {
-	case !httptoken.Valid(s), strings.EqualFold(s, "Host"), isFraming(s), httptoken.Ambiguous(s):
+	case !httpfield.IsToken(s), strings.EqualFold(s, "Host"), isFraming(s), httpfield.Ambiguous(s):
 		return errors.New("want the name of a header field with an address, as in X-Real-IP")
 	case strings.EqualFold(s, "X-Forwarded-Proto"), strings.EqualFold(s, "X-Forwarded-Host"):
 		return errors.New("it has no address; want a field such as X-Forwarded-For or X-Real-IP")
@@ -242,7 +242,7 @@ func checkRouteName(s string) error {
 }
 
 func checkCharset(s string) error {
-	if !httptoken.Valid(s) {
+	if !httpfield.IsToken(s) {
 		return errors.New("want the name of a charset, as in utf-8 or iso-8859-1")
 	}
 	return nil
@@ -274,7 +274,7 @@ var errNoField = errors.New("want the name of a header field, as in X-Frame-Opti
 
 func checkFieldValue(s string) error {
 	switch {
-	case strings.ContainsFunc(s, isControl):
+	case !httpfield.IsValue(s):
 		return errors.New("the value of a header field has no line ends and no other control characters")
 	case strings.Trim(s, " \t") != s:
 		return errors.New("the value of a header field has no spaces at its ends")

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // dropped reports whether a field belongs to the connection (RFC 9110, section 7.6.1),
@@ -31,11 +31,11 @@ func parseFields(text string) (http.Header, error) {
 		var name, value string
 		name, text, _ = strings.Cut(text, "\x00")
 		value, text, _ = strings.Cut(text, "\x00")
-		key, ok := httptoken.Canonical(name)
+		key, ok := httpfield.Canonical(name)
 		if !ok {
 			return nil, fmt.Errorf("%w: invalid field name %q", errFrame, name)
 		}
-		if !printable(value) {
+		if !httpfield.IsValue(value) {
 			return nil, fmt.Errorf("%w: a control character in the field %s", errFrame, name)
 		}
 		if dropped(key) {
@@ -49,14 +49,4 @@ func parseFields(text string) (http.Header, error) {
 		header[key], values = values[:1:1], values[1:]
 	}
 	return header, nil
-}
-
-// printable reports whether a text has no control characters except tabs.
-func printable(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }

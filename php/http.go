@@ -14,7 +14,7 @@ import (
 	"strings"
 	"sync"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // HTTPCall is an HTTP request for a script's on_http.
@@ -276,7 +276,7 @@ func stringOr(s, otherwise string) string {
 // are values of their own.
 func passes(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; c == '_' || c == '.' || !httptoken.IsByte(c) {
+		if c := name[i]; c == '_' || c == '.' || !httpfield.IsTokenByte(c) {
 			return false
 		}
 	}

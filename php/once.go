@@ -12,7 +12,7 @@ import (
 	"regexp"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // RunOnce starts a worker, handles one message with it, and writes the response to w.
@@ -50,7 +50,7 @@ var httpVersion = regexp.MustCompile(`^\S+ HTTP/1\.[01]\r?$`)
 func isHTTP(message []byte) bool {
 	line, _, _ := strings.Cut(string(message[:min(len(message), 64<<10)]), "\n")
 	method, rest, _ := strings.Cut(line, " ")
-	return httptoken.Valid(method) && httpVersion.MatchString(rest)
+	return httpfield.IsToken(method) && httpVersion.MatchString(rest)
 }
 
 // runHTTP sends a message as an HTTP request.

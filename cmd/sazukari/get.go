@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mkd/httpfield"
 	"mkd/megaki"
 )
 
@@ -195,7 +196,7 @@ func (g *get) request(url string) (*request, error) {
 		return nil, err
 	}
 	if g.method != "" {
-		if strings.IndexFunc(g.method, notToken) >= 0 {
+		if !httpfield.IsToken(g.method) {
 			return nil, usage("-X %q: want a method, which is one word", g.method)
 		}
 		r.method = g.method

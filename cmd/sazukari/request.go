@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"mkd/httpfield"
 )
 
 // request is an HTTP request, before it is made a message.
@@ -37,10 +39,10 @@ func parseHeader(s string) (f field, err error) {
 		return f, fmt.Errorf("-H %q: want 'Name: value'", s)
 	}
 	f.name = name
-	if name == "" || strings.IndexFunc(name, notToken) >= 0 {
+	if !httpfield.IsToken(name) {
 		return f, fmt.Errorf("-H %q: want a name of letters, digits and hyphens", s)
 	}
-	if i := strings.IndexFunc(f.value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }); i >= 0 {
+	if !httpfield.IsValue(f.value) {
 		return f, fmt.Errorf("-H %q: want a value without control characters", s)
 	}
 	f.secret = f.is("Authorization") || f.is("Cookie") || f.is("Proxy-Authorization")
@@ -48,12 +50,6 @@ func parseHeader(s string) (f field, err error) {
 }
 
 func (f *field) is(name string) bool { return strings.EqualFold(f.name, name) }
-
-// notToken reports whether no method and no field's name has the character (RFC
-// 9110, section 5.6.2).
-func notToken(r rune) bool {
-	return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r)
-}
 
 func (r *request) has(name string) bool {
 	return slices.ContainsFunc(r.fields, func(f field) bool { return f.is(name) })

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"mkd/httpfield"
 	"mkd/megaki"
 )
 
@@ -28,20 +29,20 @@ func check(r *http.Request) error {
 		return &RequestError{fmt.Errorf("its path is %q: want a slash first, and no spaces", r.URL.RequestURI())}
 	case r.Method == http.MethodConnect:
 		return &UnsupportedError{"CONNECT"}
-	case strings.ContainsFunc(r.Method, notToken):
+	case r.Method != "" && !httpfield.IsToken(r.Method): // "" is GET
 		return &RequestError{fmt.Errorf("the method is %q: want one word", r.Method)}
 	case len(r.Trailer) > 0:
 		return &UnsupportedError{"a request with trailers"}
 	}
 	for name, values := range r.Header {
-		if name == "" || strings.ContainsFunc(name, notToken) {
+		if !httpfield.IsToken(name) {
 			return &RequestError{fmt.Errorf("the name of a field is %q: want letters, digits and hyphens", name)}
 		}
 		if strings.EqualFold(name, "Upgrade") {
 			return &UnsupportedError{fmt.Sprintf("an upgrade to %q", strings.Join(values, ", "))}
 		}
 		for _, v := range values {
-			if strings.ContainsFunc(v, isControl) {
+			if !httpfield.IsValue(v) {
 				return &RequestError{fmt.Errorf("the field %s has a control character", name)}
 			}
 		}
@@ -57,14 +58,6 @@ func isTarget(target, scheme string) bool {
 	}
 	return target == "*" || strings.HasPrefix(target, "/") || strings.HasPrefix(target, scheme+"://")
 }
-
-// notToken reports whether no method and no name of a field has the character
-// (RFC 9110, section 5.6.2).
-func notToken(c rune) bool {
-	return c <= ' ' || c >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", c)
-}
-
-func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // ofConnection are the fields that concern a connection, which a message
 // doesn't have. Expect is one of them: the body is already here.

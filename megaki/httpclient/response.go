@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"mkd/httpfield"
 )
 
 // ParseResponse reads a message that is exactly one HTTP/1.1 response to a
@@ -81,10 +83,8 @@ func checkHead(message []byte) error {
 		if len(text) == 0 {
 			return nil
 		}
-		for _, c := range text {
-			if isControl(rune(c)) {
-				return fmt.Errorf("line %d has the control character 0x%02x", line, c)
-			}
+		if i := httpfield.ControlIn(string(text)); i >= 0 {
+			return fmt.Errorf("line %d has the control character 0x%02x", line, text[i])
 		}
 		name, _, _ := strings.Cut(string(text), ":")
 		switch strings.ToLower(name) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // addFields adds the fields of a request's header, sorted by name.
@@ -34,7 +34,7 @@ type field struct {
 // name isn't in the canonical form.
 func appendFields(dst []field, h http.Header) ([]field, bool) {
 	for name, values := range h {
-		c, ok := httptoken.Canonical(name)
+		c, ok := httpfield.Canonical(name)
 		if !ok {
 			continue // it isn't a name
 		}
@@ -53,7 +53,7 @@ func appendFields(dst []field, h http.Header) ([]field, bool) {
 func canonicalCopy(h http.Header) http.Header {
 	made := make(http.Header, len(h))
 	for name, values := range h {
-		if c, ok := httptoken.Canonical(name); ok {
+		if c, ok := httpfield.Canonical(name); ok {
 			made[c] = slices.Concat(made[c], values)
 		}
 	}
@@ -73,5 +73,5 @@ func passes(name string) bool {
 		"Proxy", "Content-Type", "Content-Length":
 		return false
 	}
-	return !httptoken.Ambiguous(name)
+	return !httpfield.Ambiguous(name)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"mkd/httpfield"
 	"mkd/proxy/roundtrip"
 )
 
@@ -67,7 +68,7 @@ func (rt *roundTrip) response(text string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	length, err := contentLength(h)
+	length, err := roundtrip.ContentLength(h, true)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func takeStatus(h http.Header) (code int, status string, err error) {
 		return 0, "", fmt.Errorf("%w: several Status fields", roundtrip.ErrHeader)
 	}
 	digits, reason, _ := strings.Cut(given[0], " ")
-	if !isDigits(digits) || len(digits) != 3 || digits[0] == '0' {
+	if !httpfield.IsDigits(digits) || len(digits) != 3 || digits[0] == '0' {
 		return 0, "", fmt.Errorf("%w: Status is %.80q", roundtrip.ErrHeader, given[0])
 	}
 	code, _ = strconv.Atoi(digits)
@@ -120,32 +121,4 @@ func takeStatus(h http.Header) (code int, status string, err error) {
 		return 0, "", fmt.Errorf("%w: Status is 101, and FastCGI has no other protocol to switch to", roundtrip.ErrHeader)
 	}
 	return code, digits + " " + cmp.Or(reason, http.StatusText(code)), nil
-}
-
-// contentLength returns the length of a response in bytes, or -1.
-func contentLength(h http.Header) (int64, error) {
-	values := h["Content-Length"]
-	for _, v := range values {
-		if v != values[0] {
-			return 0, fmt.Errorf("%w: several values of Content-Length", roundtrip.ErrHeader)
-		}
-	}
-	if len(values) == 0 {
-		return -1, nil
-	}
-	n, err := strconv.ParseInt(values[0], 10, 64)
-	if err != nil || !isDigits(values[0]) {
-		return 0, fmt.Errorf("%w: Content-Length is %.80q", roundtrip.ErrHeader, values[0])
-	}
-	h["Content-Length"] = values[:1:1]
-	return n, nil
-}
-
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"mkd/config"
+	"mkd/httpfield"
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 )
@@ -275,14 +276,9 @@ func lengthOf(h http.Header) int64 {
 // addVary makes the header show that the response depends on Accept-Encoding (RFC 9110, section
 // 12.5.5).
 func addVary(h http.Header) {
-	for _, line := range h["Vary"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Accept-Encoding") {
-				return
-			}
-		}
+	if vary := h["Vary"]; !httpfield.HasItem(vary, "*") && !httpfield.HasItem(vary, "Accept-Encoding") {
+		h["Vary"] = append(vary, "Accept-Encoding")
 	}
-	h["Vary"] = append(h["Vary"], "Accept-Encoding")
 }
 
 // weakenETag makes the header show that the bytes aren't always the same (RFC 9110, section 8.8.1).

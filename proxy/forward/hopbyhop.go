@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"mkd/httpfield"
 )
 
 // hopByHop reports whether a field concerns one connection only (RFC 9110, section
@@ -45,12 +47,12 @@ func dropOptions(h http.Header) {
 // section 7.8), "" if none. HTTP/2 without TLS isn't one: requests in it would
 // bypass all that is decided here.
 func upgradeOf(h http.Header) string {
-	for _, line := range h["Connection"] {
-		for option := range strings.SplitSeq(line, ",") {
-			if protocols := strings.Join(h["Upgrade"], ", "); strings.EqualFold(textproto.TrimString(option), "upgrade") && !strings.Contains(strings.ToLower(protocols), "h2c") {
-				return protocols
-			}
-		}
+	if !httpfield.HasItem(h["Connection"], "upgrade") {
+		return ""
 	}
-	return ""
+	protocols := strings.Join(h["Upgrade"], ", ")
+	if strings.Contains(strings.ToLower(protocols), "h2c") {
+		return ""
+	}
+	return protocols
 }

@@ -6,11 +6,11 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"mkd/httpfield"
 	"mkd/proxy/httpmsg"
 )
 
@@ -270,21 +270,9 @@ func (c *conn) giveMemory() {
 func keepsAlive(r *http.Request) bool {
 	lines := r.Header["Connection"]
 	if r.ProtoMinor == 0 {
-		return hasToken(lines, "keep-alive") && !hasToken(lines, "close")
+		return httpfield.HasItem(lines, "keep-alive") && !httpfield.HasItem(lines, "close")
 	}
-	return len(lines) == 0 || !hasToken(lines, "close")
-}
-
-// hasToken reports whether a list has a token (RFC 9110, section 5.6.1).
-func hasToken(lines []string, token string) bool {
-	for _, line := range lines {
-		for item := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.Trim(item, " \t"), token) {
-				return true
-			}
-		}
-	}
-	return false
+	return len(lines) == 0 || !httpfield.HasItem(lines, "close")
 }
 
 // setReadDeadline sets the deadline of reads; zero: none. It may be called by any

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 var noDeadline time.Time
@@ -45,7 +45,7 @@ func appendStatusLine(dst []byte, status int) []byte {
 // appendField appends a line for each value. A name that isn't one is left out,
 // and a line end in a value becomes a space: neither can begin another line.
 func appendField(dst []byte, name string, values []string) []byte {
-	if !httptoken.Valid(name) {
+	if !httpfield.IsToken(name) {
 		return dst
 	}
 	for _, value := range values {
@@ -68,7 +68,7 @@ func (w *Response) announceTrailers() {
 	for _, line := range w.header.Fields()["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if httptoken.Valid(name) && !isFraming(name) {
+			if httpfield.IsToken(name) && !isFraming(name) {
 				w.trailers = append(w.trailers, name)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mkd/httpfield"
 	"mkd/proxy/httpmsg"
 )
 
@@ -155,7 +156,7 @@ func (w *Response) writeHead() {
 			w.length = n
 		}
 	}
-	if hasToken(h["Connection"], "close") {
+	if httpfield.HasItem(h["Connection"], "close") {
 		w.close = true
 	}
 	w.announceTrailers()

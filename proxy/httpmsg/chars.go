@@ -39,15 +39,6 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 // except for a tab.
 func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
-
 // unhex returns the value of a hex digit.
 func unhex(c byte) (value byte, ok bool) {
 	switch {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // fields reads the lines after the request line (RFC 9112, section 5).
@@ -27,7 +27,7 @@ func (p *Parser) fields(text string) error {
 		if err != nil {
 			return err
 		}
-		key, _ := httptoken.Canonical(name)
+		key, _ := httpfield.Canonical(name)
 		had := h[key]
 		kept, err := p.field(key, value, had != nil)
 		switch {
@@ -48,7 +48,7 @@ func (p *Parser) fields(text string) error {
 // cutField takes a field line to pieces, and checks each byte.
 func (p *Parser) cutField(line string) (name, value string, err error) {
 	n := 0
-	for n < len(line) && httptoken.IsByte(line[n]) {
+	for n < len(line) && httpfield.IsTokenByte(line[n]) {
 		n++
 	}
 	switch {
@@ -67,10 +67,8 @@ func (p *Parser) cutField(line string) (name, value string, err error) {
 		return "", "", bad(p.line, "a header name with the byte 0x%02x", line[n])
 	}
 	name, value = line[:n], trim(line[n+1:])
-	for i := range len(value) {
-		if c := value[i]; isControl(c) && c != '\t' {
-			return "", "", bad(p.line, "the control byte 0x%02x in %s", c, quote(name))
-		}
+	if i := httpfield.ControlIn(value); i >= 0 {
+		return "", "", bad(p.line, "the control byte 0x%02x in %s", value[i], quote(name))
 	}
 	return name, value, nil
 }
@@ -115,7 +113,7 @@ func (p *Parser) field(key, value string, again bool) (kept bool, err error) {
 			return false, bad(p.line, "a second Content-Length")
 		case p.chunked:
 			return false, bad(p.line, "Content-Length and Transfer-Encoding: a body has one of them")
-		case !isDigits(value):
+		case !httpfield.IsDigits(value):
 			return false, bad(p.line, "Content-Length is %s: it is one number, in digits", quote(value))
 		}
 		if p.length, err = strconv.ParseInt(value, 10, 64); err != nil {

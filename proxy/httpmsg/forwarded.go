@@ -3,7 +3,7 @@ package httpmsg
 import (
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // ForwardedElement is an element of the Forwarded field: what one proxy reports
@@ -78,7 +78,7 @@ func cutForwarded(line string) (e ForwardedElement, after string, ok bool) {
 // some proxies leave these out.
 func cutForwardedPair(s string) (name, value, after string, ok bool) {
 	n := 0
-	for n < len(s) && httptoken.IsByte(s[n]) {
+	for n < len(s) && httpfield.IsTokenByte(s[n]) {
 		n++
 	}
 	if n == 0 || n == len(s) || s[n] != '=' {
@@ -90,7 +90,7 @@ func cutForwardedPair(s string) (name, value, after string, ok bool) {
 		return name, value, after, ok
 	}
 	n = 0
-	for n < len(s) && (httptoken.IsByte(s[n]) || s[n] == ':' || s[n] == '[' || s[n] == ']') {
+	for n < len(s) && (httpfield.IsTokenByte(s[n]) || s[n] == ':' || s[n] == '[' || s[n] == ']') {
 		n++
 	}
 	return name, s[:n], s[n:], n > 0

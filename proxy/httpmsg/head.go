@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"mkd/httpfield"
 )
 
 // Default limits of a request's head.
@@ -175,7 +177,7 @@ func (p *Parser) requestLine(line string) error {
 	switch minor, ok := strings.CutPrefix(version, "HTTP/1."); {
 	case ok && minor == "0":
 		r.ProtoMinor = 0
-	case ok && len(minor) == 1 && isDigits(minor): // a later one is served as 1.1 (RFC 9110, section 2.5)
+	case ok && len(minor) == 1 && httpfield.IsDigits(minor): // a later one is served as 1.1 (RFC 9110, section 2.5)
 		version, r.ProtoMinor = "HTTP/1.1", 1
 	default:
 		if strings.HasPrefix(version, "HTTP/") && len(version) == len("HTTP/1.1") {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"mkd/httpfield"
 )
 
 // maxHost is the longest name in bytes (RFC 1035, section 2.3.4), with a dot at
@@ -60,7 +62,7 @@ func splitHost(s string) (name, port string, err error) {
 	if port == "" {
 		return name, "", nil
 	}
-	if n, err := strconv.ParseUint(port[1:], 10, 16); port[0] != ':' || !isDigits(port[1:]) || err != nil || n == 0 {
+	if n, err := strconv.ParseUint(port[1:], 10, 16); port[0] != ':' || !httpfield.IsDigits(port[1:]) || err != nil || n == 0 {
 		return "", "", bad(0, "the host is %s: a port is a number from 1 to 65535", quote(s))
 	}
 	return name, port[1:], nil

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // maxMethod is the longest method in bytes; the longest registered one has 17.
@@ -16,7 +16,7 @@ const maxMethod = 32
 // ParseRequest checks whether it is one.
 func IsRequest(msg []byte) bool {
 	n := 0
-	for n < len(msg) && httptoken.IsByte(msg[n]) {
+	for n < len(msg) && httpfield.IsTokenByte(msg[n]) {
 		n++
 	}
 	if n == 0 || n == len(msg) || msg[n] != ' ' {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // checkMethod checks a method. One in lower case is refused, as by nginx: methods are
@@ -14,7 +14,7 @@ import (
 func checkMethod(method string) error {
 	for i := range len(method) {
 		switch c := method[i]; {
-		case !httptoken.IsByte(c):
+		case !httpfield.IsTokenByte(c):
 			return bad(1, "the byte 0x%02x in the method", c)
 		case 'a' <= c && c <= 'z':
 			return bad(1, "the method %s has lower-case letters", quote(method))
@@ -54,7 +54,7 @@ func CheckStream(r *http.Request) error {
 		return nil
 	case len(lengths) > 1:
 		return bad(0, "a second Content-Length")
-	case !isDigits(lengths[0]):
+	case !httpfield.IsDigits(lengths[0]):
 		return bad(0, "Content-Length is %s: it is one number, in digits", quote(lengths[0]))
 	}
 	if n, err := strconv.ParseInt(lengths[0], 10, 64); err != nil || n != r.ContentLength {

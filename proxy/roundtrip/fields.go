@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 )
 
 // ParseFields parses the fields of a response, each of which is a line with its end,
@@ -33,7 +33,7 @@ func ParseFields(text string, h http.Header, values []string, quote bool) (http.
 			break
 		}
 		name, value, ok := strings.Cut(line, ":")
-		name, isName := httptoken.Canonical(name)
+		name, isName := httpfield.Canonical(name)
 		switch {
 		case !quote && (line[0] == ' ' || line[0] == '\t'):
 			return nil, fmt.Errorf("%w: a field is folded", ErrHeader)
@@ -43,7 +43,7 @@ func ParseFields(text string, h http.Header, values []string, quote bool) (http.
 			return nil, fmt.Errorf("%w: %.80q isn't a field", ErrHeader, line)
 		}
 		value = strings.Trim(value, " \t")
-		if !IsValue(value) {
+		if !httpfield.IsValue(value) {
 			return nil, fmt.Errorf("%w: a control character in the field %.40s", ErrHeader, name)
 		}
 		if had := h[name]; had != nil {
@@ -56,12 +56,27 @@ func ParseFields(text string, h http.Header, values []string, quote bool) (http.
 	return h, nil
 }
 
-// IsValue reports whether s can be a field's value (RFC 9110, section 5.5).
-func IsValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
+// ContentLength returns the length in bytes that the header of a response announces, or
+// -1. Lines with the same value become one.
+//
+// Errors wrap ErrHeader. With quote they show the value, as those of ParseFields do.
+func ContentLength(h http.Header, quote bool) (int64, error) {
+	lines := h["Content-Length"]
+	if len(lines) == 0 {
+		return -1, nil
+	}
+	for _, line := range lines {
+		if line != lines[0] {
+			return 0, fmt.Errorf("%w: several values of Content-Length", ErrHeader)
 		}
 	}
-	return true
+	n, ok := httpfield.ParseLength(lines[0])
+	switch {
+	case !ok && quote:
+		return 0, fmt.Errorf("%w: Content-Length is %.80q", ErrHeader, lines[0])
+	case !ok:
+		return 0, fmt.Errorf("%w: Content-Length isn't a number", ErrHeader)
+	}
+	h["Content-Length"] = lines[:1:1]
+	return n, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"mkd/httpfield"
 	"mkd/proxy/roundtrip"
 )
 
@@ -30,8 +31,8 @@ func (rt *roundTrip) prepare() error {
 	case rt.length <= 0:
 		rt.length = -1 // as 0 with a body means, too
 	}
-	rt.asks = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade")
-	rt.expecting = rt.Body() != nil && hasToken(r.Header["Expect"], "100-continue")
+	rt.asks = len(r.Header["Upgrade"]) > 0 && httpfield.HasItem(r.Header["Connection"], "upgrade")
+	rt.expecting = rt.Body() != nil && httpfield.HasItem(r.Header["Expect"], "100-continue")
 	rt.head = rt.t.buffers.Get()
 	var names [32]string
 	head, err := appendHead(*rt.head, r, framing{length: rt.length, upgrade: rt.asks, expect: rt.expecting}, names[:0])

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 	"mkd/proxy/roundtrip"
 )
 
@@ -26,7 +26,7 @@ func appendHead(dst []byte, r *http.Request, f framing, names []string) ([]byte,
 	if method == "" {
 		method = http.MethodGet
 	}
-	if !httptoken.Valid(method) {
+	if !httpfield.IsToken(method) {
 		return dst, fmt.Errorf("%w: its method isn't a token", roundtrip.ErrRequest)
 	}
 	if method == http.MethodConnect {
@@ -99,7 +99,7 @@ func appendTarget(dst []byte, u *url.URL) []byte {
 func appendFields(dst []byte, h http.Header, names []string) ([]byte, error) {
 	names = names[:0]
 	for name := range h {
-		if !httptoken.Valid(name) {
+		if !httpfield.IsToken(name) {
 			return dst, fmt.Errorf("%w: %.80q isn't the name of a field", roundtrip.ErrRequest, name)
 		}
 		if passes(name) {
@@ -121,7 +121,7 @@ func appendFields(dst []byte, h http.Header, names []string) ([]byte, error) {
 // appendField appends a field. An error doesn't quote its value, which may be a
 // secret.
 func appendField(dst []byte, name, value string) ([]byte, error) {
-	if !roundtrip.IsValue(value) {
+	if !httpfield.IsValue(value) {
 		return dst, fmt.Errorf("%w: a control character in the field %s", roundtrip.ErrRequest, name)
 	}
 	dst = append(dst, name...)
@@ -162,21 +162,6 @@ func passes(name string) bool {
 		return true
 	}
 	return !strings.EqualFold(name, other)
-}
-
-// hasToken reports whether a field that is a list has a token (RFC 9110, section
-// 5.6.1). Case doesn't matter.
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for v != "" {
-			var item string
-			item, v, _ = strings.Cut(v, ",")
-			if strings.EqualFold(strings.Trim(item, " \t"), token) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // isTarget reports whether s can't be taken for anything but one request target.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"mkd/httptoken"
+	"mkd/httpfield"
 	"mkd/proxy/roundtrip"
 )
 
@@ -108,10 +108,10 @@ func parseStatus(line string, resp *http.Response) error {
 		return errProtocol
 	}
 	status := line[9:]
-	if !isDigits(status[:3]) || status[0] == '0' || len(status) > 3 && status[3] != ' ' {
+	if !httpfield.IsDigits(status[:3]) || status[0] == '0' || len(status) > 3 && status[3] != ' ' {
 		return fmt.Errorf("%w: the status isn't three digits from 100 to 999", roundtrip.ErrHeader)
 	}
-	if !roundtrip.IsValue(status) {
+	if !httpfield.IsValue(status) {
 		return fmt.Errorf("%w: a control character in the status line", roundtrip.ErrHeader)
 	}
 	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = line[:8], 1, int(line[7]-'0')
@@ -124,7 +124,7 @@ func parseStatus(line string, resp *http.Response) error {
 // 6.3).
 func frame(resp *http.Response, method string) (ending, error) {
 	h := resp.Header
-	length, err := contentLength(h)
+	length, err := roundtrip.ContentLength(h, false)
 	if err != nil {
 		return 0, err
 	}
@@ -155,25 +155,6 @@ func frame(resp *http.Response, method string) (ending, error) {
 		return atLength, nil
 	}
 	return atClose, nil
-}
-
-// contentLength returns the length of a response in bytes, or -1.
-func contentLength(h http.Header) (int64, error) {
-	values := h["Content-Length"]
-	if len(values) == 0 {
-		return -1, nil
-	}
-	for _, v := range values {
-		if v != values[0] {
-			return 0, fmt.Errorf("%w: several values of Content-Length", roundtrip.ErrHeader)
-		}
-	}
-	n, err := strconv.ParseInt(values[0], 10, 64)
-	if err != nil || !isDigits(values[0]) {
-		return 0, fmt.Errorf("%w: Content-Length isn't a number", roundtrip.ErrHeader)
-	}
-	h["Content-Length"] = values[:1:1]
-	return n, nil
 }
 
 // chunked reports whether the response is chunked, and removes the field that
@@ -207,7 +188,7 @@ func takeTrailer(resp *http.Response) {
 	resp.Trailer = make(http.Header)
 	for _, v := range values {
 		for name := range strings.SplitSeq(v, ",") {
-			if name = strings.Trim(name, " \t"); httptoken.Valid(name) && trails(name) {
+			if name = strings.Trim(name, " \t"); httpfield.IsToken(name) && trails(name) {
 				resp.Trailer[http.CanonicalHeaderKey(name)] = nil
 			}
 		}
@@ -223,9 +204,9 @@ func trails(name string) bool { return passes(name) }
 func persistent(resp *http.Response) bool {
 	values := resp.Header["Connection"]
 	if resp.ProtoMinor == 0 {
-		return hasToken(values, "keep-alive") && !hasToken(values, "close")
+		return httpfield.HasItem(values, "keep-alive") && !httpfield.HasItem(values, "close")
 	}
-	return !hasToken(values, "close")
+	return !httpfield.HasItem(values, "close")
 }
 
 // keepAlive returns how long the server keeps an idle connection: the parameter
@@ -244,13 +225,4 @@ func keepAlive(h http.Header) time.Duration {
 		}
 	}
 	return -1
-}
-
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mkd/httpfield"
 	"mkd/proxy/roundtrip"
 )
 
@@ -21,12 +22,12 @@ func (rt *roundTrip) checkSwitch() error {
 	}
 	for _, v := range rt.resp.Header["Upgrade"] {
 		for name := range strings.SplitSeq(v, ",") {
-			if !hasToken(rt.r.Header["Upgrade"], strings.Trim(name, " \t")) {
+			if !httpfield.HasItem(rt.r.Header["Upgrade"], strings.Trim(name, " \t")) {
 				return fmt.Errorf("%w: status 101 to a protocol that wasn't asked for", roundtrip.ErrHeader)
 			}
 		}
 	}
-	if len(rt.resp.Header["Upgrade"]) == 0 || !hasToken(rt.resp.Header["Connection"], "upgrade") {
+	if len(rt.resp.Header["Upgrade"]) == 0 || !httpfield.HasItem(rt.resp.Header["Connection"], "upgrade") {
 		return fmt.Errorf("%w: status 101 without its fields", roundtrip.ErrHeader)
 	}
 	return nil
