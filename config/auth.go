@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"mkd/httpfield"
+	"mkd/metavar"
 )
 
 // Auth lets only clients pass that prove who they are. It has exactly one of the keys;
@@ -133,7 +133,7 @@ func (w *walker) checkProof(r *Route, around string) string {
 func (w *walker) checkGuard(a *Auth) {
 	if f := a.Forward; f != nil && w.sound(&f.Copy) {
 		for i, name := range f.Copy {
-			if httpfield.Ambiguous(name) {
+			if metavar.Ambiguous(name) {
 				w.wrong(&f.Copy[i], "a field with _ or . in its name isn't passed on; write - instead")
 			} else if slices.ContainsFunc(f.Copy[:i], func(s string) bool { return strings.EqualFold(s, name) }) {
 				w.wrong(&f.Copy[i], "%s is a duplicate; take one out", name)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"mkd/httpfield"
+	"mkd/metavar"
 )
 
 // checkRoutes checks each route: that the names in it exist, and that its options
@@ -81,7 +81,7 @@ func (w *walker) checkBackendOptions(r *Route, b *Backend) {
 	}
 	for _, fields := range []*map[string]string{&r.Headers.Request.Set, &r.Headers.Request.Add} {
 		for _, name := range slices.Sorted(maps.Keys(*fields)) {
-			if w.sound(fields) && hiddenFromPHP(name) {
+			if w.sound(fields) && metavar.Hidden(name) {
 				w.wrong(fields, "PHP would never see the field %s: one named Proxy, or with _ or . in its name, isn't passed to it, since PHP couldn't distinguish it from another; write - instead", name)
 				break
 			}
@@ -100,11 +100,6 @@ func (w *walker) checkFallback(r *Route, kinds map[string]*Backend) {
 	case r.Backend == "" || b != nil && b.Files == nil:
 		w.wrong(&r.Fallback, "only where backend is one of files is there something left to respond to; remove fallback")
 	}
-}
-
-// hiddenFromPHP reports whether a field isn't passed to PHP, whoever sent it.
-func hiddenFromPHP(name string) bool {
-	return strings.EqualFold(name, "Proxy") || httpfield.Ambiguous(name)
 }
 
 // checkName checks that a section has a name. names are those that it has.

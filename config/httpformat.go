@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"mkd/httpfield"
+	"mkd/metavar"
 )
 
 // checkPathPattern checks /exact, /below/* and *.suffix.
@@ -161,7 +162,7 @@ func checkMatchedField(s string) error {
 		return errNoField
 	case strings.EqualFold(s, "Host"):
 		return errors.New("the host is asked for by hosts, beside headers")
-	case isFraming(s), isOneOf(neverMatched, s), httpfield.Ambiguous(s):
+	case isFraming(s), isOneOf(neverMatched, s), metavar.Ambiguous(s):
 		return errors.New("it can never match: fields about the connection, and those with _ or . in their names, are removed before routes match")
 	}
 	return nil
@@ -226,7 +227,7 @@ func checkCookieName(s string) error {
 // checkClientField checks the name of the field with a client's address.
 func checkClientField(s string) error {
 	switch {
-	case !httpfield.IsToken(s), strings.EqualFold(s, "Host"), isFraming(s), httpfield.Ambiguous(s):
+	case !httpfield.IsToken(s), strings.EqualFold(s, "Host"), isFraming(s), metavar.Ambiguous(s):
 		return errors.New("want the name of a header field with an address, as in X-Real-IP")
 	case strings.EqualFold(s, "X-Forwarded-Proto"), strings.EqualFold(s, "X-Forwarded-Host"):
 		return errors.New("it has no address; want a field such as X-Forwarded-For or X-Real-IP")

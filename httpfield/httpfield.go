@@ -44,17 +44,6 @@ func Canonical(name string) (string, bool) {
 	return name, name != ""
 }
 
-// Ambiguous reports whether a field's name has a character that CGI and PHP take for
-// another one: _ and . become what - does, so that two names are one.
-func Ambiguous(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c == '_' || c == '.' {
-			return true
-		}
-	}
-	return false
-}
-
 // IsValue reports whether s can be a field's value, apart from spaces around it: it has no
 // control characters but tabs (RFC 9110, section 5.5).
 func IsValue(s string) bool { return ControlIn(s) < 0 }

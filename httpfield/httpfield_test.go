@@ -32,14 +32,6 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-func TestAmbiguous(t *testing.T) {
-	for name, want := range map[string]bool{"": false, "Content-Type": false, "Content_Type": true, "_": true, "X.Y": true, "X-1!": false} {
-		if Ambiguous(name) != want {
-			t.Errorf("%q: %v", name, !want)
-		}
-	}
-}
-
 func TestValues(t *testing.T) {
 	for c := range 256 {
 		want := c == '\t' || c >= ' ' && c != 0x7f

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"mkd/httpfield"
+	"mkd/metavar"
 )
 
 // HTTPCall is an HTTP request for a script's on_http.
@@ -159,7 +160,7 @@ func (m *httpMessage) append(buf []byte) ([]byte, error) {
 	if m.small != nil || m.body != nil {
 		flags |= callMore
 	}
-	buf = appendCallHead(buf, flags, &m.Session, plainAddr(m.ClientAddr))
+	buf = appendCallHead(buf, flags, &m.Session, metavar.Address(m.ClientAddr))
 	h := frameHeader{typ: frameHTTP, head: len(buf) - frameHeaderSize}
 	buf, values := m.appendRequest(buf)
 	block := buf[frameHeaderSize+h.head:]
@@ -215,8 +216,8 @@ func (m *httpMessage) appendRequest(buf []byte) ([]byte, int) {
 	}
 	add(scheme)
 	add(r.Host)
-	local := plainAddr(m.ServerAddr)
-	add(serverName(r.Host, local.Addr()))
+	local := metavar.Address(m.ServerAddr)
+	add(metavar.ServerName(r.Host, local.Addr()))
 	if local.IsValid() {
 		add(local.Addr().String())
 		port = int64(local.Port())
@@ -275,22 +276,12 @@ func stringOr(s, otherwise string) string {
 // passes reports whether the script sees a field. Host and the length of the body
 // are values of their own.
 func passes(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c == '_' || c == '.' || !httpfield.IsTokenByte(c) {
-			return false
-		}
-	}
-	switch len(name) {
-	case 0:
+	switch {
+	case len(name) == len("Host") && strings.EqualFold(name, "Host"),
+		len(name) == len("Content-Length") && strings.EqualFold(name, "Content-Length"):
 		return false
-	case len("Host"):
-		return !strings.EqualFold(name, "Host")
-	case len("Proxy"): // HTTP_PROXY means something else to many libraries (CVE-2016-5385)
-		return !strings.EqualFold(name, "Proxy")
-	case len("Content-Length"):
-		return !strings.EqualFold(name, "Content-Length")
 	}
-	return true
+	return httpfield.IsToken(name) && !metavar.Hidden(name)
 }
 
 // shown returns the values of a field that the script sees. Of the type of the body
@@ -303,28 +294,6 @@ func shown(name string, values []string) []string {
 		return nil
 	}
 	return values[:1]
-}
-
-// plainAddr returns an address in the form that applications compare: IPv4 in its
-// own form, and without a zone.
-func plainAddr(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
-}
-
-// serverName returns SERVER_NAME (RFC 3875, section 4.1.14).
-func serverName(host string, local netip.Addr) string {
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		host = host[:i]
-	}
-	switch {
-	case host != "":
-		return host
-	case local.Is6():
-		return "[" + local.String() + "]"
-	case local.IsValid():
-		return local.String()
-	}
-	return "localhost"
 }
 
 // scriptName returns SCRIPT_NAME below a prefix.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mkd/httpfield"
+	"mkd/metavar"
 )
 
 // addFields adds the fields of a request's header, sorted by name.
@@ -70,8 +71,8 @@ func canonicalCopy(h http.Header) http.Header {
 func passes(name string) bool {
 	switch name {
 	case "Host", // Request.Host is it
-		"Proxy", "Content-Type", "Content-Length":
+		"Content-Type", "Content-Length":
 		return false
 	}
-	return !httpfield.Ambiguous(name)
+	return !metavar.Hidden(name)
 }

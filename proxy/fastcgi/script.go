@@ -7,7 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
+
+	"mkd/metavar"
 )
 
 // Script is the script that a request is for, and the client that sent it: what
@@ -61,10 +62,8 @@ const Software = "mkd (like nginx)"
 // request's header.
 //
 // The header's fields appear as HTTP_* (RFC 3875, section 4.1.18). Left out are
-// Content-Type and Content-Length, which have their own names; Proxy, since
-// HTTP_PROXY means something else to many libraries (CVE-2016-5385); and names
-// with an underscore or a dot, since to PHP Remote_User and Remote-User
-// are the same.
+// Content-Type and Content-Length, which have their own names, and those that are
+// metavar.Hidden.
 func (s *Script) AddParams(p *Params, r *http.Request) {
 	p.AddConstant(cmp.Or(s.Constant, noEnv))
 	addSet := func(name, value string) {
@@ -93,12 +92,12 @@ func (s *Script) AddParams(p *Params, r *http.Request) {
 		p.Add("CONTENT_LENGTH", strconv.FormatInt(max(0, r.ContentLength), 10))
 	}
 
-	local, remote := plainAddr(s.ServerAddr), plainAddr(s.RemoteAddr)
-	name := cmp.Or(s.ServerName, hostname(r.Host))
-	if name == "" && local.IsValid() {
-		name = bracketed(local.Addr())
+	local, remote := metavar.Address(s.ServerAddr), metavar.Address(s.RemoteAddr)
+	name := s.ServerName
+	if name == "" {
+		name = metavar.ServerName(r.Host, local.Addr())
 	}
-	p.Add("SERVER_NAME", cmp.Or(name, "localhost"))
+	p.Add("SERVER_NAME", name)
 	scheme, port := "http", "80"
 	if s.HTTPS {
 		scheme, port = "https", "443"
@@ -113,7 +112,7 @@ func (s *Script) AddParams(p *Params, r *http.Request) {
 	p.Add("SERVER_PROTOCOL", cmp.Or(r.Proto, "HTTP/1.1"))
 	if !remote.IsValid() {
 		parsed, _ := netip.ParseAddrPort(r.RemoteAddr)
-		remote = plainAddr(parsed)
+		remote = metavar.Address(parsed)
 	}
 	if remote.IsValid() {
 		p.Add("REMOTE_ADDR", remote.Addr().String())
@@ -129,27 +128,4 @@ func (s *Script) AddParams(p *Params, r *http.Request) {
 		p.Add(pair.Name, pair.Value)
 	}
 	addFields(p, r)
-}
-
-// plainAddr returns an address as applications compare it: an IPv4 address is
-// in its own form, and there is no zone.
-func plainAddr(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
-}
-
-// bracketed returns an address as it appears in a URL and in SERVER_NAME (RFC
-// 3875, section 4.1.14).
-func bracketed(a netip.Addr) string {
-	if a.Is6() {
-		return "[" + a.String() + "]"
-	}
-	return a.String()
-}
-
-// hostname returns a Host field without its port.
-func hostname(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && i > strings.LastIndexByte(host, ']') {
-		return host[:i]
-	}
-	return host
 }

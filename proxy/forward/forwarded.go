@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"mkd/httpfield"
+	"mkd/metavar"
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 	"mkd/share"
@@ -43,7 +43,7 @@ func (c *Clients) Identify(r *request.Request) error {
 	session, key := h["X-Megaki-Session"], h["X-Megaki-Key"]
 	dropOptions(h) // after it: a client's Connection could name fields of the proxies
 	for name := range h {
-		if hopByHop(name) || name == "Proxy" || strings.HasPrefix(name, clientCertPrefix) || name == "Http2-Settings" || httpfield.Ambiguous(name) || !trusted && c.forgeable(name) {
+		if hopByHop(name) || strings.HasPrefix(name, clientCertPrefix) || name == "Http2-Settings" || metavar.Hidden(name) || !trusted && c.forgeable(name) {
 			delete(h, name)
 		}
 	}
