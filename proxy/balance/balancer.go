@@ -40,7 +40,8 @@ type Upstream struct {
 // nothing of it was read, because it has up to 64 KiB, or by Request.GetBody. So a
 // POST that was sent is never repeated. Each upstream is tried once. Only if there
 // is no other, and the failure was a kept connection that the server had closed, or
-// such an announcement, the same one is tried a second time. Once there is a response, whatever its
+// such an announcement, the same one is tried a second time; or several times while it
+// announces that it closes its connections of HTTP/2. Once there is a response, whatever its
 // status, nothing is repeated.
 //
 // An upstream at which requests fail is left out for a while (ejected): after

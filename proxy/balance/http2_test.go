@@ -16,10 +16,11 @@ import (
 	"mkd/proxy/upstream"
 )
 
-// http2Server is a server whose first request fails by f. It responds to the others with
+// http2Server is a server whose first requests fail by fail. It responds to the others with
 // their bodies.
 type http2Server struct {
 	requests atomic.Int32
+	fails    int32 // how many do; 0: one
 	fail     func(f *http2.Framer, id uint32) (goOn bool)
 }
 
@@ -37,7 +38,7 @@ func (s *http2Server) serve(c net.Conn, _ int) {
 		ended := false
 		switch frame := frame.(type) {
 		case *http2.HeadersFrame:
-			if s.requests.Add(1) == 1 {
+			if s.requests.Add(1) <= max(1, s.fails) {
 				if !s.fail(f, id) {
 					return
 				}
@@ -123,6 +124,44 @@ func TestRepeatsInHTTP2(t *testing.T) {
 				}
 				resp.Body.Close()
 			}
+		}
+	}
+}
+
+// TestRetiredConnections: connections that were opened together come to their end together.
+// A server that refuses a request is asked once more only.
+func TestRetiredConnections(t *testing.T) {
+	away := func(f *http2.Framer, _ uint32) bool { f.WriteGoAway(0, http2.ErrCodeNo, nil); return true }
+	refuse := func(f *http2.Framer, id uint32) bool { f.WriteRSTStream(id, http2.ErrCodeRefusedStream); return true }
+	for _, c := range []struct {
+		name        string
+		fail        func(*http2.Framer, uint32) bool
+		fails, sent int32
+		works       bool
+	}{
+		{"four connections end", away, 4, 5, true},
+		{"all end", away, 100, 5, false},
+		{"two refusals", refuse, 2, 2, false},
+	} {
+		s := &http2Server{fail: c.fail, fails: c.fails}
+		f := fakeserver.Start(t, fakeserver.TCP(t), s.serve)
+		to := &upstream.HTTP2{Address: f.Address}
+		t.Cleanup(to.CloseIdleConnections)
+		b := Balancer{Upstreams: []*Upstream{{Name: f.Address, Transport: to}}}
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "/", io.MultiReader(strings.NewReader("body")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = 4
+		resp, err := b.RoundTrip(req)
+		if n := s.requests.Load(); n != c.sent || (err == nil) != c.works {
+			t.Errorf("%s: %d requests were sent: %v", c.name, n, err)
+		}
+		if err == nil {
+			resp.Body.Close()
+		}
+		if st := b.Status()[0]; !st.Up || st.Failed != 0 {
+			t.Errorf("%s: it counts as a failure: %+v", c.name, st)
 		}
 	}
 }

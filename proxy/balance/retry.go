@@ -17,7 +17,7 @@ type try struct {
 	out     *http.Request // what is sent: r, or a copy with another body
 	body    *body         // of the request, if it has no GetBody; otherwise nil
 	tried   []*state      // those before the current one
-	again   bool          // one of them was tried a second time
+	again   int           // how often one of them was tried once more
 	reached bool          // something was sent, or it isn't the upstreams' fault that it wasn't
 	failure failure       // of the last try
 }
@@ -46,8 +46,8 @@ func (t *try) next(u *state, err error) (next *state, trial bool) {
 	}
 	t.tried = append(t.tried, u)
 	next, trial, _ = t.b.pick(t.wish, t.tried)
-	if next == nil && f.stale && !t.again {
-		t.again = true
+	if next == nil && f.stale && t.again < f.repeats() {
+		t.again++
 		if next, trial = t.b.pickAgain(u); next != nil {
 			// There may be more connections like that one.
 			if c, ok := u.Transport.(interface{ CloseIdleConnections() }); ok {

@@ -20,6 +20,9 @@ var (
 	// ErrUnhandled reports that the server has announced that it didn't handle the
 	// request, though it was sent: it may be sent again, whatever its method.
 	ErrUnhandled = errors.New("the server didn't handle the request")
+	// ErrRetired reports that the connection takes no more requests, since the server is
+	// about to close it. It is an ErrUnhandled; another connection may do.
+	ErrRetired = fmt.Errorf("%w, whose connection takes no more", ErrUnhandled)
 	// ErrBody reports that a request's body couldn't be read, or had another
 	// length than was announced. The server may have got a part of it.
 	ErrBody = errors.New("the request's body can't be read")

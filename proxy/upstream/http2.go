@@ -307,7 +307,9 @@ func (s *stream) fail(op string, err error) error {
 		op = "connecting"
 	case strings.Contains(text, longHeader):
 		err = fmt.Errorf("%w: %w", roundtrip.ErrLongHeader, err)
-	case isRefused(err), strings.HasPrefix(text, goneAway), strings.HasPrefix(text, goneAwayAtFirst):
+	case strings.HasPrefix(text, unusable), strings.HasPrefix(text, goneAway), strings.HasPrefix(text, goneAwayAtFirst):
+		sent, err = false, fmt.Errorf("%w: %w", roundtrip.ErrRetired, err)
+	case isRefused(err):
 		sent, err = false, fmt.Errorf("%w: %w", roundtrip.ErrUnhandled, err)
 	}
 	return &roundtrip.Error{Protocol: "HTTP/2", Address: s.t.Address, Op: op, Sent: sent, Responded: s.responded.Load(), Reused: s.reused, Err: err}
@@ -318,6 +320,9 @@ const (
 	// longHeader is that of a header that is longer than the server has announced that it
 	// takes. Nothing was sent.
 	longHeader = "request header list larger than peer's advertised limit"
+	// unusable is that of a connection that has ended since it was taken, or has got a
+	// GOAWAY. Nothing was sent.
+	unusable = "http2: client conn not usable"
 	// These are of a GOAWAY whose last stream is one before the request's. There are others
 	// for a request that the server may have handled.
 	goneAway        = "http2: Transport received Server's graceful shutdown GOAWAY"

@@ -40,7 +40,7 @@ type http2Dial struct {
 func (p *http2Conns) take(ctx context.Context) (c *http2Conn, reused bool, err error) {
 	for {
 		p.mu.Lock()
-		for _, c := range p.open {
+		for _, c := range slices.Backward(p.open) { // the newest first: the server closes the others before it
 			if c.Reserve() == nil {
 				p.mu.Unlock()
 				return c, c.used.Swap(true), nil
