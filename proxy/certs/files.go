@@ -30,15 +30,20 @@ type files struct {
 	hosts  *hosts
 	log    *zap.Logger
 	faults faults
+
+	// clash returns why these files can't be with the other certificates of the listener
+	// after a change; nil: they can.
+	clash func(changed *files) error
 }
 
 // pair is one of them. It compares the whole contents of the files, which detects
 // each way to replace a file (overwriting, renaming, a symlink) and costs little.
 type pair struct {
 	KeyPair
-	cert  atomic.Pointer[tls.Certificate]
-	seen  [sha256.Size]byte // the hash of the files' contents
-	wrong error             // what is wrong with it; nil: nothing, or it's logged
+	cert   atomic.Pointer[tls.Certificate]
+	seen   [sha256.Size]byte // the hash of the files' contents
+	wrong  error             // what is wrong with it; nil: nothing
+	logged bool              // whether wrong is
 }
 
 func newFiles(pairs []KeyPair, h *hosts, log *zap.Logger) (*files, error) {
@@ -142,23 +147,42 @@ func readFile(what, path string) ([]byte, error) {
 func (f *files) refresh() {
 	for _, p := range f.pairs {
 		cert, err := p.load()
+		if cert != nil {
+			if err = f.clashes(p, cert); err != nil {
+				p.seen = [sha256.Size]byte{} // it is tried again: the other certificate may change too
+			}
+		}
 		switch {
-		case err != nil:
-			p.wrong = err
-		case cert != nil:
+		case err != nil && (p.wrong == nil || p.wrong.Error() != err.Error()):
+			p.wrong, p.logged = err, false
+		case err == nil && cert != nil:
 			p.wrong = nil
 			p.cert.Store(cert)
 			f.faults.set(p.Cert, nil)
 			f.log.Info("a certificate has changed on disk; the new one is served",
 				zap.String("cert", p.Cert), zap.Time("not_after", cert.Leaf.NotAfter))
 			f.warnExpiry(p)
-		case p.wrong != nil:
-			f.log.Error("a certificate has changed on disk, but is broken; the old one is still served",
+		case p.wrong != nil && !p.logged:
+			f.log.Error("a certificate has changed on disk, but can't be used; the old one is still served",
 				zap.String("cert", p.Cert), zap.Error(p.wrong))
 			f.faults.set(p.Cert, p.wrong)
-			p.wrong = nil
+			p.logged = true
 		}
 	}
+}
+
+// clashes is clash for a pair that gets another certificate.
+func (f *files) clashes(p *pair, cert *tls.Certificate) error {
+	changed := &files{hosts: f.hosts}
+	for _, other := range f.pairs {
+		next := &pair{KeyPair: other.KeyPair}
+		next.cert.Store(other.cert.Load())
+		if other == p {
+			next.cert.Store(cert)
+		}
+		changed.pairs = append(changed.pairs, next)
+	}
+	return f.clash(changed)
 }
 
 func (f *files) warnExpiry(p *pair) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,46 @@ func TestFilesChange(t *testing.T) {
 		f.look(1, 4, "expired")
 		if lines := above(logs); len(lines) != 1 {
 			t.Errorf("an expired certificate is logged as %q", lines)
+		}
+	})
+}
+
+// TestFilesClash: a file whose new certificate is also for a name of another certificate
+// isn't served: clients that ask for the name would get by the client_auth of the other
+// one. It is served once the other one isn't for that name any more.
+func TestFilesClash(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		end := time.Now().Add(24 * time.Hour)
+		shop := writePair(t, dir, "shop", 1, end, "example.org")
+		intra := writePair(t, dir, "intra", 2, end, "intra.example.org")
+		logger, logs := observed()
+		m := New("", logger)
+		set := m.NewSet()
+		made, err := set.Add("web", Options{Certificates: []Certificate{{Files: []KeyPair{shop}}, {Files: []KeyPair{intra}, ClientAuth: &ClientAuth{CA: intra.Cert}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Use(set)
+		m.Start(t.Context())
+		defer m.Close()
+		f := &fileTest{t, made.Config}
+
+		writePair(t, dir, "shop", 3, end, "example.org", "intra.example.org")
+		f.look(5, 1, "with a name of the other certificate")
+		if !made.Asks("intra.example.org") {
+			t.Error("intra.example.org asks for no certificate any more")
+		}
+		if lines := above(logs); len(lines) != 1 {
+			t.Errorf("logged: %q", lines)
+		}
+		if st := m.Status(); !strings.Contains(st[0].Error, "intra.example.org has a certificate already") {
+			t.Errorf("status: %+v", st)
+		}
+		writePair(t, dir, "intra", 4, end, "other.example.org")
+		f.look(2, 3, "the other one has given the name up")
+		if st := m.Status(); st[0].Error != "" {
+			t.Errorf("status: %+v", st)
 		}
 	})
 }

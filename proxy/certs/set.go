@@ -63,6 +63,11 @@ func (s *Set) Add(listener string, o Options) (*TLS, error) {
 		if err != nil {
 			return nil, &Error{i, err}
 		}
+		if f, ok := e.source.(*files); ok {
+			f.clash = func(changed *files) error {
+				return l.overlap(&entry{options: e.options, hosts: e.hosts, source: changed, auth: e.auth})
+			}
+		}
 		l.entries = append(l.entries, e)
 	}
 	s.list = append(s.list, l)

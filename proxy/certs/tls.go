@@ -154,14 +154,16 @@ func (e *entry) supported(name string, hello *tls.ClientHelloInfo) bool {
 	return cert != nil && hello.SupportsCertificate(cert) == nil
 }
 
-// overlap returns an error if one of the certificates before e is for a name of e, so
-// that nobody would get that of e.
+// overlap returns an error if another of the certificates is for a name of e, so that
+// nobody would get the second of them, nor be held to its client_auth. e may be one of them
+// whose files have changed.
 func (l *listed) overlap(e *entry) error {
 	for _, name := range e.names() {
 		for _, other := range l.entries {
 			o, ok := other.source.(*files)
 			f, both := e.source.(*files)
 			switch {
+			case other.hosts == e.hosts: // it is e before the change
 			case !other.hasName(name):
 			case !ok || !both || len(other.hosts.list)+len(e.hosts.list) > 0 || o.algorithm(name) == f.algorithm(name):
 				return fmt.Errorf("%s has a certificate already, from %s, and a name has one; list in hosts which names each is for", name, other.origin())
