@@ -11,7 +11,8 @@ import (
 
 // newRegistry returns the metrics of a daemon. They are what its Status has at the
 // time at which they are read. Their labels are names of the configuration and of
-// this code: nothing that a client sends is a label.
+// this code: nothing that a client sends is a label, but for names of certificates on
+// demand that were allowed.
 func newRegistry(s Source) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(&collector{s},

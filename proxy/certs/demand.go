@@ -58,9 +58,10 @@ type demand struct {
 
 // demanded is a name that a client has asked for.
 type demanded struct {
-	done  chan struct{} // closed once it is decided
-	err   error         // why there is no certificate
-	until time.Time     // of err: when the name is tried again
+	done    chan struct{} // closed once it is decided
+	allowed bool          // by Ask
+	err     error         // why there is no certificate
+	until   time.Time     // of err: when the name is tried again
 }
 
 var (
@@ -138,7 +139,7 @@ func (d *demand) want(name string, client netip.Addr) (*demanded, error) {
 	n = &demanded{done: make(chan struct{})}
 	d.names[name] = n
 	d.tasks.Go(func() {
-		err := d.obtain(ctx, name, client)
+		err := d.obtain(ctx, name, n, client)
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		n.err, n.until = err, time.Now().Add(refusedFor)
@@ -181,13 +182,16 @@ func (d *demand) evict() bool {
 }
 
 // obtain has a name allowed, and its certificate loaded or issued.
-func (d *demand) obtain(ctx context.Context, name string, client netip.Addr) error {
+func (d *demand) obtain(ctx context.Context, name string, n *demanded, client netip.Addr) error {
 	if err := d.allowed(ctx, name, client); err != nil {
 		if !errors.Is(err, errBusy) { // or one client would make as many lines as handshakes
 			d.source.log.Sugar().Infow("a certificate on demand is refused", "host", name, "error", err)
 		}
 		return err
 	}
+	d.mu.Lock()
+	n.allowed = true
+	d.mu.Unlock()
 	release, ok := d.obtaining.TakeFor(client, 1)
 	if !ok {
 		return errBusy
@@ -256,12 +260,14 @@ func (d *demand) knows(name string) bool {
 	return n != nil && (!n.decided() || n.err == nil)
 }
 
-// list returns the names that have a certificate, or should have one soon.
+// list returns the names that have a certificate, or should have one soon. Names that
+// weren't allowed yet aren't among them: they are what clients send, and those that are
+// listed become labels of metrics.
 func (d *demand) list() (all []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for name, n := range d.names {
-		if !n.decided() || n.err == nil || d.source.faults.get(name).text != "" {
+		if n.allowed && (!n.decided() || n.err == nil) || d.source.faults.get(name).text != "" {
 			all = append(all, name)
 		}
 	}

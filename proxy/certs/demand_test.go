@@ -240,6 +240,9 @@ func TestOnDemandShares(t *testing.T) {
 			t.Fatalf("%d names are being decided on, %d are refused", slow.Load(), refused.Load())
 		}
 	}
+	if st := s.manager.Status(); len(st) != 0 { // its names are labels of metrics
+		t.Errorf("names that clients made up are in the status: %+v", st)
+	}
 	if err := handshake("127.0.0.3", "modest.shares.example.org"); err == nil {
 		t.Error("a name that isn't allowed has a certificate")
 	}
