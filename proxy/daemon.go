@@ -47,6 +47,7 @@ type Daemon struct {
 	stopped   bool       // guarded by changing
 	mu        sync.Mutex
 	listeners []*openListener // guarded by mu
+	replaced  []*generation   // that requests still hold; guarded by mu
 
 	maintaining sync.Mutex // held while maintenance is turned on or off
 
@@ -208,21 +209,24 @@ func (d *Daemon) Shutdown(ctx context.Context) error {
 		d.keysFailed(err)
 	}
 	g := d.current.Load()
-	g.release()
+	g.releaseOwn()
 	err := errors.Join(errors.Join(errs...), g.shutdown(ctx))
 	d.retired.Wait()
 	return errors.Join(err, d.sessions.close())
 }
 
 // Alive reports whether the daemon could handle a request at each listener: it enters
-// the current generation, and leaves it.
+// the current generation, and leaves it. While the daemon stops nobody can enter, and it is
+// alive.
 func (d *Daemon) Alive(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for _, l := range d.open() {
 			l.Connections() // takes the lock that each connection takes
-			l.enter().Release()
+			if e := l.entry.Load(); e.generation.hold() {
+				e.Release()
+			}
 		}
 	}()
 	select {

@@ -27,6 +27,7 @@ type generation struct {
 	// users counts the requests that hold the generation, and the daemon while
 	// it is current. At 0 it is over, and no request can begin.
 	users atomic.Int64
+	own   atomic.Int64  // those of users that are the daemon, and its listeners that drain
 	over  chan struct{} // closed when users reaches 0
 }
 
@@ -44,6 +45,7 @@ type entry struct {
 func newGeneration(cfg *config.Config, d *Daemon) (*generation, error) {
 	g := &generation{cfg: cfg, backends: make(map[string]*sharedBackend), entries: make(map[string]*entry), over: make(chan struct{})}
 	g.users.Store(1)
+	g.own.Store(1)
 	old := d.current.Load()
 	if old == nil {
 		old = new(generation)
@@ -165,6 +167,21 @@ func (g *generation) release() {
 	if g.users.Add(-1) == 0 {
 		close(g.over)
 	}
+}
+
+// requests returns how many requests hold the generation.
+func (g *generation) requests() int { return int(max(g.users.Load()-g.own.Load(), 0)) }
+
+// holdOwn is hold for the daemon itself, which has the generation already.
+func (g *generation) holdOwn() {
+	g.own.Add(1)
+	g.hold()
+}
+
+// releaseOwn is release for the daemon itself.
+func (g *generation) releaseOwn() {
+	g.own.Add(-1)
+	g.release()
 }
 
 // Release implements request.Lease.

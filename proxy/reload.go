@@ -224,7 +224,7 @@ func (d *Daemon) swap(c *change) {
 	}
 	for _, o := range before {
 		if !slices.Contains(c.listeners, o) {
-			old.hold()
+			old.holdOwn()
 			d.retired.Go(func() { d.drain(o, old) })
 		}
 	}
@@ -237,7 +237,7 @@ func (d *Daemon) swap(c *change) {
 // when tunnels would end by themselves: until shutdown_timeout is over, or the daemon
 // stops, connections are closed only after a response.
 func (d *Daemon) drain(o *openListener, last *generation) {
-	defer last.release()
+	defer last.releaseOwn()
 	ctx, cancel := context.WithTimeout(d.ctx, last.cfg.ShutdownTimeout)
 	defer cancel()
 	unhurried, stop := context.WithCancel(ctx)
@@ -253,11 +253,29 @@ func (d *Daemon) drain(o *openListener, last *generation) {
 // retire gives up the daemon's hold of a generation, which is shut down when its
 // last request has ended.
 func (d *Daemon) retire(g *generation) {
+	d.mu.Lock()
+	d.replaced = append(d.replaced, g)
+	d.mu.Unlock()
 	d.retired.Go(func() {
 		<-g.over
+		d.mu.Lock()
+		d.replaced = slices.DeleteFunc(d.replaced, func(r *generation) bool { return r == g })
+		d.mu.Unlock()
 		if err := g.shutdown(context.Background()); err != nil {
 			d.logs.Main.Sugar().Warnw("shutting down what a new configuration replaced", "error", err)
 		}
 	})
-	g.release()
+	g.releaseOwn()
+}
+
+// inFlight returns the requests that have begun and not ended, those on earlier
+// configurations too.
+func (d *Daemon) inFlight() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.current.Load().requests()
+	for _, g := range d.replaced {
+		n += g.requests()
+	}
+	return n
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -406,5 +407,68 @@ routes: [{respond: {body: hello}}]
 		case <-time.After(30 * time.Second):
 			t.Fatalf("%s doesn't return", what)
 		}
+	}
+}
+
+// TestInFlightAfterReload: requests that end on an earlier configuration are in flight.
+func TestInFlightAfterReload(t *testing.T) {
+	begun, free := make(chan struct{}), make(chan struct{})
+	u := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(begun)
+		<-free
+	}))
+	defer u.Close()
+	text := strings.Replace(twoListeners, "UPSTREAM", u.URL, 1)
+	s := startReloadable(t, text)
+	ended := make(chan error, 1)
+	go func() {
+		resp, err := http.Get("http://" + s.daemon.Addr("web").String())
+		if err == nil {
+			resp.Body.Close()
+		}
+		ended <- err
+	}()
+	<-begun
+	s.mustReload(withoutMore(text)) // whose listener drains
+	if n := s.daemon.Status().InFlight; n != 1 {
+		t.Errorf("%d requests in flight, want 1", n)
+	}
+	close(free)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	await(t, "none is in flight", func() bool { return s.daemon.Status().InFlight == 0 })
+}
+
+// TestAliveWhileStopping: a health check that came after the last request, while the workers
+// ended, took a processor and never returned.
+func TestAliveWhileStopping(t *testing.T) {
+	s := &reloadSite{t: t, dir: t.TempDir()}
+	cfg := s.load(`
+listeners: {web: {http: {address: "127.0.0.1:0"}}}
+routes: [{respond: {body: hello}}]
+`)
+	logs, err := NewLogs(cfg.Log, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	d, err := New(cfg, logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := d.Alive(ctx); err != nil {
+		t.Error(err)
+	}
+	if n := d.Status().InFlight; n != 0 {
+		t.Errorf("%d requests in flight, want 0", n)
 	}
 }

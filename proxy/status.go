@@ -37,7 +37,7 @@ const (
 func (d *Daemon) Status() *admin.Status {
 	g := d.current.Load()
 	now := time.Now()
-	st := &admin.Status{PID: os.Getpid(), Now: now.UTC(), InFlight: int(g.users.Load()) - 1, LogDropped: d.logs.Dropped(), Failures: make(map[string]uint64)}
+	st := &admin.Status{PID: os.Getpid(), Now: now.UTC(), InFlight: d.inFlight(), LogDropped: d.logs.Dropped(), Failures: make(map[string]uint64)}
 	for _, s := range d.tally.Snapshot() {
 		c := admin.Count{Listener: s.Listener, Route: cmp.Or(s.Route, "none"), Backend: cmp.Or(s.Backend, "none"), Classes: s.Classes, In: s.In, Out: s.Out, Duration: s.Duration}
 		st.Counts = append(st.Counts, c)
