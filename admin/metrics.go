@@ -136,8 +136,6 @@ func (m metrics) daemon(st *Status) {
 
 // requests sends what was counted of requests.
 func (m metrics) requests(st *Status) {
-	durations := make(map[routeKey]*histogram.Snapshot)
-	var order []routeKey
 	for i := range st.Counts {
 		c := &st.Counts[i]
 		for class, n := range c.Classes {
@@ -146,16 +144,21 @@ func (m metrics) requests(st *Status) {
 		}
 		m.counter("mkd_request_bytes_total", "Bytes of the bodies of requests, and of Megaki messages.", float64(c.In), "listener", c.Listener, "route", c.Route, "backend", c.Backend)
 		m.counter("mkd_response_bytes_total", "Bytes of the bodies of responses, and of Megaki messages.", float64(c.Out), "listener", c.Listener, "route", c.Route, "backend", c.Backend)
+	}
+	durations := make(map[routeKey]*histogram.Snapshot)
+	for c := range st.AllCounts() {
 		key := routeKey{c.Route, c.Backend}
 		if durations[key] == nil {
 			durations[key] = new(histogram.Snapshot)
-			order = append(order, key)
 		}
 		durations[key].Add(&c.Duration)
 	}
-	for _, key := range order {
+	for key, d := range durations {
+		if key.name == "" {
+			continue // it isn't in the configuration any more
+		}
 		m.durations("mkd_request_duration_seconds", "How long requests took, from their head to the end of their response. Tunnels aren't among them.",
-			durations[key], "route", key.name, "backend", key.backend)
+			d, "route", key.name, "backend", key.backend)
 	}
 }
 

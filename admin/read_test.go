@@ -296,6 +296,48 @@ func TestRecent(t *testing.T) {
 	}
 }
 
+// TestRatesAfterReload: a reload that removed a route made the page show 18 trillion million
+// requests in a second. Of a route that comes back, and of a pool that is replaced, the
+// counts begin anew.
+func TestRatesAfterReload(t *testing.T) {
+	var many, few histogram.Histogram
+	for range 100 {
+		many.Observe(time.Second)
+	}
+	few.Observe(time.Millisecond)
+	count := func(route string, n uint64, h *histogram.Histogram) Count {
+		return Count{Listener: "web", Route: route, Backend: "php", Classes: [5]uint64{0, n}, Duration: h.Snapshot()}
+	}
+	pool := func(h *histogram.Histogram) []Backend {
+		return []Backend{{Name: "php", Pool: &Pool{Wait: h.Snapshot()}}}
+	}
+	source := &fakeSource{st: Status{Counts: []Count{count("shop", 100, &many), count("blog", 100, &many)}, Backends: pool(&many)}}
+	clock := time.Now()
+	r := newRecorder(clocked{source, &clock})
+	record := func() {
+		r.record()
+		clock = clock.Add(time.Second)
+	}
+	record()
+	source.change(func(st *Status) { // the route blog is removed, and the section of the pool changes
+		st.Counts, st.Gone, st.Backends = []Count{count("shop", 101, &many)}, []Count{count("", 100, &many)}, pool(&few)
+	})
+	record()
+	if p := r.history[len(r.history)-1]; p.Requests != 1 || p.P99 > 2 {
+		t.Errorf("the page shows %+v", p)
+	}
+	if wait := r.status().Backends[0].Pool.WaitP99; wait <= 0 || wait > 0.001 {
+		t.Errorf("the new pool's requests waited %v s", wait)
+	}
+	source.change(func(st *Status) { // it is back
+		st.Counts = append(st.Counts, count("blog", 1, &few))
+	})
+	record()
+	if rt := r.status().Routes[1]; rt.Name != "blog" || rt.Rate > 1 || rt.P99 > 0.001 {
+		t.Errorf("%+v", rt)
+	}
+}
+
 // clocked has a clock of its own.
 type clocked struct {
 	*fakeSource

@@ -133,8 +133,7 @@ func (r *recorder) status() *Status {
 // markOf adds up what was counted.
 func markOf(st *Status) mark {
 	m := mark{at: st.Now, routes: make(map[routeKey]*routeMark), waits: make(map[string]histogram.Snapshot)}
-	for i := range st.Counts {
-		c := &st.Counts[i]
+	for c := range st.AllCounts() {
 		key := routeKey{c.Route, c.Backend}
 		of := m.routes[key]
 		if of == nil {
@@ -178,7 +177,7 @@ func (r *recorder) decorate(st *Status, now *mark) histogram.Snapshot {
 		}
 		seen[key] = true
 		before := then.routes[key]
-		if before == nil {
+		if before == nil || before.requests > of.requests { // a reload has brought the route back
 			before = new(routeMark)
 		}
 		rt := Route{Name: key.name, Backend: key.backend, Requests: of.requests, In: of.in, Out: of.out, Statuses: statusesOf(&of.classes)}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"iter"
 	"time"
 
 	"mkd/histogram"
@@ -46,6 +47,22 @@ type Status struct {
 
 	// Counts are the requests by listener, route and backend, for metrics.
 	Counts []Count `json:"-"`
+	// Gone are the counts that a reload has removed. Their listener, or their route and
+	// backend, are "" if they aren't in the configuration any more.
+	Gone []Count `json:"-"`
+}
+
+// AllCounts returns Counts and Gone: sums over them never become less.
+func (st *Status) AllCounts() iter.Seq[*Count] {
+	return func(yield func(*Count) bool) {
+		for _, list := range [][]Count{st.Counts, st.Gone} {
+			for i := range list {
+				if !yield(&list[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Reloads are the attempts to load another configuration.

@@ -68,9 +68,13 @@ func (s *Snapshot) Count() (n uint64) {
 	return n
 }
 
-// Since returns what was counted since an earlier snapshot of the same Histogram.
+// Since returns what was counted since an earlier snapshot of the same Histogram. If it
+// has counted less than that, it is another one in its place, and all is returned.
 func (s *Snapshot) Since(earlier *Snapshot) (d Snapshot) {
 	for i := range s.Counts {
+		if s.Counts[i] < earlier.Counts[i] {
+			return *s
+		}
 		d.Counts[i] = s.Counts[i] - earlier.Counts[i]
 	}
 	d.Sum = s.Sum - earlier.Sum

@@ -50,6 +50,20 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
+// TestSinceAnother: a Histogram that is in the place of another has begun anew.
+func TestSinceAnother(t *testing.T) {
+	var before, now Histogram
+	for range 5 {
+		before.Observe(time.Second)
+	}
+	now.Observe(time.Second)
+	now.Observe(time.Millisecond)
+	earlier, s := before.Snapshot(), now.Snapshot()
+	if since := s.Since(&earlier); since != s {
+		t.Errorf("%+v", since)
+	}
+}
+
 // TestQuantileOfZeros: when nobody waited, the longest wait was shown as 99 µs.
 func TestQuantileOfZeros(t *testing.T) {
 	var h Histogram

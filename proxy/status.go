@@ -16,6 +16,7 @@ import (
 	"mkd/proxy/backend"
 	"mkd/proxy/logs"
 	"mkd/proxy/request"
+	"mkd/proxy/tally"
 )
 
 // Phases of a daemon.
@@ -38,11 +39,7 @@ func (d *Daemon) Status() *admin.Status {
 	g := d.current.Load()
 	now := time.Now()
 	st := &admin.Status{PID: os.Getpid(), Now: now.UTC(), InFlight: d.inFlight(), LogDropped: d.logs.Dropped(), Failures: make(map[string]uint64)}
-	for _, s := range d.tally.Snapshot() {
-		c := admin.Count{Listener: s.Listener, Route: cmp.Or(s.Route, "none"), Backend: cmp.Or(s.Backend, "none"), Classes: s.Classes, In: s.In, Out: s.Out, Duration: s.Duration}
-		st.Counts = append(st.Counts, c)
-		st.Requests += c.Requests()
-	}
+	d.countStatus(st)
 	for _, k := range request.Kinds() {
 		st.Failures[k.String()] = d.tally.Failures(int(k))
 	}
@@ -77,6 +74,28 @@ func (d *Daemon) Status() *admin.Status {
 	return st
 }
 
+// countStatus adds what was counted of requests.
+func (d *Daemon) countStatus(st *admin.Status) {
+	counts, gone := d.tally.Snapshot()
+	for i := range counts {
+		st.Counts = append(st.Counts, countOf(&counts[i]))
+	}
+	for i := range gone {
+		c := countOf(&gone[i].Snapshot)
+		if gone[i].Routeless {
+			c.Route, c.Backend = "", ""
+		}
+		st.Gone = append(st.Gone, c)
+	}
+	for c := range st.AllCounts() {
+		st.Requests += c.Requests()
+	}
+}
+
+func countOf(s *tally.Snapshot) admin.Count {
+	return admin.Count{Listener: s.Listener, Route: cmp.Or(s.Route, "none"), Backend: cmp.Or(s.Backend, "none"), Classes: s.Classes, In: s.In, Out: s.Out, Duration: s.Duration}
+}
+
 // phaseStatus reports whether the daemon serves.
 func (d *Daemon) phaseStatus(st *admin.Status) {
 	switch d.phase.Load() {
@@ -95,8 +114,8 @@ func (d *Daemon) listenerStatus(st *admin.Status) {
 	for _, l := range d.open() {
 		c := l.config()
 		s := admin.Listener{Name: c.Name, Kind: c.Kind(), MaxConnections: c.MaxConnections()}
-		for i := range st.Counts {
-			if c := &st.Counts[i]; c.Listener == s.Name {
+		for c := range st.AllCounts() {
+			if c.Listener == s.Name {
 				s.Requests, s.In, s.Out = s.Requests+c.Requests(), s.In+c.In, s.Out+c.Out
 			}
 		}

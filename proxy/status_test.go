@@ -223,3 +223,48 @@ func TestStatusOfADaemon(t *testing.T) {
 		}
 	}
 }
+
+// TestCountersAfterReload: what was counted of a route or a listener that a reload removes
+// stays in the sums. Prometheus takes a counter that has become less for one that has begun
+// anew, and adds all of it to its rate.
+func TestCountersAfterReload(t *testing.T) {
+	const text = `
+listeners:
+  web: {http: {address: "127.0.0.1:0"}}
+  old: {http: {address: "127.0.0.1:0"}}
+routes:
+  - {name: shop, match: {paths: [/shop]}, respond: {body: shop}}
+  - {name: blog, match: {paths: [/blog]}, respond: {body: blog}}
+`
+	s := startReloadable(t, text)
+	for listener, n := range map[string]int{"web": 1, "old": 4} {
+		for range n {
+			for _, path := range []string{"/shop", "/blog", "/none"} {
+				s.get(listener, path)
+			}
+		}
+	}
+	shop := "mkd_request_duration_seconds{backend=respond,route=shop}"
+	none := "mkd_request_duration_seconds{backend=none,route=none}"
+	await(t, "all have ended", func() bool { return s.daemon.Status().Requests == 15 })
+	for _, name := range []string{"old", "blog", "nothing"} { // that the configuration hasn't any more
+		var next []string
+		for line := range strings.Lines(text) {
+			if !strings.Contains(line, name) {
+				next = append(next, line)
+			}
+		}
+		s.mustReload(strings.Join(next, ""))
+		after := scrape(t, s.daemon)
+		st := s.daemon.Status()
+		if st.Requests != 15 {
+			t.Errorf("without %s: %d requests since the start, want 15", name, st.Requests)
+		}
+		if l := st.Listeners[0]; l.Name != "web" || l.Requests != 3 {
+			t.Errorf("without %s: %+v", name, l)
+		}
+		if after[shop] != 5 || after[none] != 5 {
+			t.Errorf("without %s: %v", name, after)
+		}
+	}
+}

@@ -61,12 +61,29 @@ type Snapshot struct {
 	Duration histogram.Snapshot
 }
 
+// add adds what another name has counted.
+func (s *Snapshot) add(other *Snapshot) {
+	for i, n := range other.Classes {
+		s.Classes[i] += n
+	}
+	s.In, s.Out = s.In+other.In, s.Out+other.Out
+	s.Duration.Add(&other.Duration)
+}
+
+// Gone is what was counted of names that Keep has forgotten. Its listener is "" if no name
+// that is left has it.
+type Gone struct {
+	Snapshot
+	Routeless bool // no name that is left has the route with the backend, which are ""
+}
+
 // Tally has the counts of all names. Its zero value is ready for use.
 type Tally struct {
 	errors [numReasons]atomic.Uint64
 
 	mu    sync.Mutex
 	names map[Name]*Requests
+	gone  []Gone
 }
 
 // numReasons bounds the reasons that Fail takes.
@@ -87,15 +104,43 @@ func (t *Tally) Requests(n Name) *Requests {
 	return r
 }
 
-// Keep forgets all names but those in use, which a new configuration no longer has.
+// Keep forgets all names but those in use, which a new configuration no longer has. What
+// was counted of them is kept as Gone, so that sums over listeners or routes never become
+// less.
 func (t *Tally) Keep(used func(Name) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for n := range t.names {
-		if !used(n) {
-			delete(t.names, n)
+	gone := t.gone
+	t.gone = nil
+	listeners, routes := make(map[string]bool), make(map[[2]string]bool)
+	for n, r := range t.names {
+		if used(n) {
+			listeners[n.Listener], routes[[2]string{n.Route, n.Backend}] = true, true
+			continue
+		}
+		delete(t.names, n)
+		gone = append(gone, Gone{Snapshot: r.snapshot()})
+	}
+	for _, g := range gone {
+		if !listeners[g.Listener] {
+			g.Listener = ""
+		}
+		if g.Routeless || !routes[[2]string{g.Route, g.Backend}] {
+			g.Route, g.Backend, g.Routeless = "", "", true
+		}
+		t.addGone(&g)
+	}
+}
+
+// addGone adds what was counted of a name to that of the same name.
+func (t *Tally) addGone(g *Gone) {
+	for i := range t.gone {
+		if same := &t.gone[i]; same.Name == g.Name && same.Routeless == g.Routeless {
+			same.add(&g.Snapshot)
+			return
 		}
 	}
+	t.gone = append(t.gone, *g)
 }
 
 // Fail counts a request that failed for a reason, which is a small number.
@@ -104,22 +149,26 @@ func (t *Tally) Fail(reason int) { t.errors[min(max(reason, 0), numReasons-1)].A
 // Failures returns how many requests failed for a reason.
 func (t *Tally) Failures(reason int) uint64 { return t.errors[reason].Load() }
 
-// Snapshot returns the counts of all names, in their order.
-func (t *Tally) Snapshot() []Snapshot {
+// Snapshot returns the counts of all names, in their order, and those of forgotten ones.
+func (t *Tally) Snapshot() (all []Snapshot, gone []Gone) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make([]Snapshot, 0, len(t.names))
-	for n, r := range t.names {
-		s := Snapshot{Name: n, In: r.in.Load(), Out: r.out.Load(), Duration: r.duration.Snapshot()}
-		for i := range r.classes {
-			s.Classes[i] = r.classes[i].Load()
-		}
-		all = append(all, s)
+	all = make([]Snapshot, 0, len(t.names))
+	for _, r := range t.names {
+		all = append(all, r.snapshot())
 	}
 	slices.SortFunc(all, func(a, b Snapshot) int {
 		return cmp.Or(cmp.Compare(a.Listener, b.Listener), compareRoutes(a.Route, b.Route), cmp.Compare(a.Backend, b.Backend))
 	})
-	return all
+	return all, slices.Clone(t.gone)
+}
+
+func (r *Requests) snapshot() Snapshot {
+	s := Snapshot{Name: r.name, In: r.in.Load(), Out: r.out.Load(), Duration: r.duration.Snapshot()}
+	for i := range r.classes {
+		s.Classes[i] = r.classes[i].Load()
+	}
+	return s
 }
 
 // compareRoutes compares the names of routes, and the numbers in them by their values:

@@ -15,7 +15,7 @@ func TestTally(t *testing.T) {
 	for _, status := range []int{200, 0, 301, 404, 503, 101, 999} { // the last one is nonsense
 		r.End(status, 10, 100, time.Millisecond)
 	}
-	s := tally.Snapshot()
+	s, _ := tally.Snapshot()
 	if len(s) != 2 || s[0].Name != blog || s[1].Name != shop {
 		t.Fatalf("%+v", s)
 	}
@@ -28,8 +28,44 @@ func TestTally(t *testing.T) {
 		t.Error("failures")
 	}
 	tally.Keep(func(n Name) bool { return n == blog })
-	if s := tally.Snapshot(); len(s) != 1 || s[0].Name != blog {
+	if s, _ := tally.Snapshot(); len(s) != 1 || s[0].Name != blog {
 		t.Errorf("kept: %+v", s)
+	}
+}
+
+// TestGone: what was counted of names that a configuration doesn't have any more is kept, by
+// their listener and their route as far as others have them.
+func TestGone(t *testing.T) {
+	var tally Tally
+	names := []Name{{"web", "shop", "php"}, {"old", "shop", "php"}, {"web", "blog", "php"}, {"old", "blog", "php"}, {"web", "", ""}, {"old", "", ""}}
+	for i, n := range names {
+		for range i + 1 {
+			tally.Requests(n).End(503, 1, 2, time.Millisecond)
+		}
+	}
+	want := map[Gone]uint64{
+		{Snapshot: Snapshot{Name: Name{"", "shop", "php"}}}:              2,
+		{Snapshot: Snapshot{Name: Name{"web", "", ""}}, Routeless: true}: 3,
+		{Snapshot: Snapshot{Name: Name{"", "", ""}}, Routeless: true}:    4,
+		{Snapshot: Snapshot{Name: Name{"", "", ""}}}:                     6,
+	}
+	for range 2 { // the second time there is nothing to forget
+		tally.Keep(func(n Name) bool { return n.Listener == "web" && n.Route != "blog" })
+		_, gone := tally.Snapshot()
+		if len(gone) != len(want) {
+			t.Errorf("%+v", gone)
+		}
+		for _, g := range gone {
+			n := want[Gone{Snapshot: Snapshot{Name: g.Name}, Routeless: g.Routeless}]
+			if g.Classes[4] != n || g.In != n || g.Out != 2*n || g.Duration.Count() != n {
+				t.Errorf("%+v, want %d", g, n)
+			}
+		}
+	}
+	// Of a route that comes back, it is counted anew.
+	tally.Keep(func(Name) bool { return false })
+	if all, gone := tally.Snapshot(); len(all) != 0 || len(gone) != 1 || gone[0].Classes[4] != 21 {
+		t.Errorf("%+v, %+v", all, gone)
 	}
 }
 
@@ -40,7 +76,8 @@ func TestOrder(t *testing.T) {
 	for i := range order {
 		tally.Requests(Name{"web", order[len(order)-1-i], "php"})
 	}
-	for i, s := range tally.Snapshot() {
+	all, _ := tally.Snapshot()
+	for i, s := range all {
 		if s.Route != order[i] {
 			t.Errorf("%d is %q, want %q", i, s.Route, order[i])
 		}
