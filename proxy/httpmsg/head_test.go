@@ -1,10 +1,53 @@
 package httpmsg
 
 import (
+	"errors"
 	"net/http"
 	"reflect"
 	"testing"
 )
+
+// TestScanBeforeALineEnds: what can't become a head is refused as soon as it is seen,
+// since no line end may ever come.
+func TestScanBeforeALineEnds(t *testing.T) {
+	for piece, ok := range map[string]bool{
+		"\x16\x03\x01": false, "\x00": false, "\x1f": false, "\x7f": false, "\x80": false,
+		"": true, "\r": true, " ": true, "~": true, "GET": true,
+		"GET / HTTP/1.1\r": true, "GET / HTTP/1.1\rHost": false, "\rG": false,
+		"GET / HTTP/1.1\r\nA: b\r": true, "GET / HTTP/1.1\r\nA: b\r ": false,
+	} {
+		var s HeadScanner
+		n, err := s.Scan([]byte(piece))
+		if e := (*Error)(nil); n != 0 || (err == nil) != ok || err != nil && (!errors.As(err, &e) || e.Status != 400) {
+			t.Errorf("%q: %d, %v", piece, n, err)
+		}
+		s.Reset()
+		for i := range len(piece) { // byte by byte
+			if n, err = s.Scan([]byte(piece[:i+1])); err != nil {
+				break
+			}
+		}
+		if n != 0 || (err == nil) != ok {
+			t.Errorf("%q byte by byte: %d, %v", piece, n, err)
+		}
+	}
+}
+
+// TestExpectInHTTP10: a client of HTTP/1.0 can't wait for 100 (RFC 9110, section 10.1.1).
+func TestExpectInHTTP10(t *testing.T) {
+	for _, version := range []string{"HTTP/1.0", "HTTP/1.1"} {
+		f, err := new(Parser).ParseHead([]byte("POST / "+version+"\r\n"+host+"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n"), newBlank())
+		if err != nil || f.Expect != (version == "HTTP/1.1") {
+			t.Errorf("%s: %t, %v", version, f.Expect, err)
+		}
+	}
+}
+
+func newBlank() *http.Request {
+	r := new(http.Request)
+	Blank(r)
+	return r
+}
 
 // TestBlank: an http.Request that is used again kept the GetBody that a backend had
 // set, so that a second attempt at the next request sent the body of this one.

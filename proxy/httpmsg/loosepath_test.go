@@ -1,6 +1,9 @@
 package httpmsg
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestLoosePath(t *testing.T) {
 	for path, want := range map[string]string{
@@ -15,6 +18,9 @@ func TestLoosePath(t *testing.T) {
 		"/admin%252Fx":           "/admin/x",
 		`/admin\x`:               "/admin/x",
 		"/%2561dmin":             "/admin",
+		"/%252561dmin":           "/admin",
+		"/100%25/%2561dmin":      "/100%/admin", // decoded although another escape is broken
+		"/a/b/%252E%252E/admin":  "/a/admin",
 		"/a/%252E%252E/admin":    "/admin",
 		"/%252E%252E/admin":      "/admin",
 		"/100%25/x":              "/100%/x",
@@ -28,7 +34,7 @@ func TestLoosePath(t *testing.T) {
 		if got != want {
 			t.Errorf("%q becomes %q, want %q", path, got, want)
 		}
-		if again := LoosePath(got); again != got && path != "/100%25/x" {
+		if again := LoosePath(got); again != got && !strings.HasPrefix(path, "/100%25/") {
 			t.Errorf("%q becomes %q, and that %q", path, got, again)
 		}
 	}

@@ -14,6 +14,8 @@ func TestCleanPath(t *testing.T) {
 		{"/a/b/", "/a/b/", "/a/b/"},
 		{"/a?b=/../%00", "/a?b=/../%00", "/a"},
 		{"/a?", "/a?", "/a"},
+		{"/a?b=caf\xc3\xa9\x80/%c3", "/a?b=caf%C3%A9%80/%c3", "/a"},
+		{"/a//b?caf\xc3\xa9", "/a/b?caf%C3%A9", "/a/b"},
 		{"http://example.org", "/", "/"},
 		{"http://example.org?a", "/?a", "/"},
 

@@ -54,6 +54,7 @@ func TestParseRequest(t *testing.T) {
 		{"no chunks", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "POST", "/", "example.org", "map[Content-Length:[0]]", ""},
 		{"a whole URL", "GET http://Example.org:80/a?b HTTP/1.1\r\nHost: example.org\r\n\r\n", "GET", "http://Example.org:80/a?b", "Example.org:80", "map[]", ""},
 		{"a whole URL without a path", "GET HTTPS://[::1]:444?b HTTP/1.1\r\nHost: [::1]:444\r\n\r\n", "GET", "HTTPS://[::1]:444?b", "[::1]:444", "map[]", ""},
+		{"a whole URL that is only a host", "GET http://AZ.example HTTP/1.1\r\nHost: az.EXAMPLE\r\n\r\n", "GET", "http://AZ.example", "AZ.example", "map[]", ""},
 		{"a whole URL in HTTP/1.0", "GET http://a/ HTTP/1.0\r\n\r\n", "GET", "http://a/", "a", "map[]", ""},
 		{"an address", "GET / HTTP/1.1\r\nHost: [2001:db8::A]:8080\r\n\r\n", "GET", "/", "[2001:db8::A]:8080", "map[]", ""},
 		{"a dot at the host's end", "GET / HTTP/1.1\r\nHost: my_host.example.\r\n\r\n", "GET", "/", "my_host.example.", "map[]", ""},
@@ -68,6 +69,9 @@ func TestParseRequest(t *testing.T) {
 			}
 			if r.ContentLength != int64(len(test.body)) || r.TransferEncoding != nil {
 				t.Errorf("length %d, %q", r.ContentLength, r.TransferEncoding)
+			}
+			if (r.Body == http.NoBody) != (test.body == "") {
+				t.Errorf("the body is a %T", r.Body)
 			}
 			for range 2 { // and once more, from GetBody
 				if got := bodyOf(t, r); got != test.body {
@@ -110,6 +114,8 @@ func TestRefused(t *testing.T) {
 		{"a tab after the method", "GET\t/ HTTP/1.1\r\n" + host + "\r\n", "line 1: the byte 0x09 in the method"},
 		{"CONNECT", "CONNECT example.org:443 HTTP/1.1\r\n" + host + "\r\n", "line 1: the method CONNECT"},
 		{"a lower-case method", "get / HTTP/1.1\r\n" + host + "\r\n", `line 1: the method "get" has lower-case letters`},
+		{"the first lower-case letter", "GETa / HTTP/1.1\r\n" + host + "\r\n", `line 1: the method "GETa" has`},
+		{"the last lower-case letter", "GETz / HTTP/1.1\r\n" + host + "\r\n", `line 1: the method "GETz" has`},
 		{"a method in both", "Get / HTTP/1.1\r\n" + host + "\r\n", `line 1: the method "Get" has lower-case letters`},
 		{"a lower-case version", "GET / http/1.1\r\n" + host + "\r\n", `line 1: the version is "http/1.1"`},
 		{"HTTP/1.10", "GET / HTTP/1.10\r\n" + host + "\r\n", `line 1: the version is "HTTP/1.10"`},
@@ -126,6 +132,7 @@ func TestRefused(t *testing.T) {
 		{"a space", target("/a b"), "line 1: a space in the target"},
 		{"a version as a path", target("/ HTTP/1.1"), "line 1: a space in the target"},
 		{"a fragment", target("/a#b"), "line 1: a fragment"},
+		{"the first byte beyond ASCII", target("/\x80"), "line 1: the byte 0x80 in the target"},
 		{"UTF-8", target("/caf\xc3\xa9"), "line 1: the byte 0xc3 in the target: write %C3"},
 		{"NUL", target("/\x00"), "line 1: the byte 0x00 in the target"},
 		{"DEL", target("/\x7f"), "line 1: the byte 0x7f in the target"},
@@ -197,6 +204,7 @@ func TestRefused(t *testing.T) {
 		{"IPv4 in brackets", hosted("[127.0.0.1]"), "line 2: the host is"},
 		{"a zone", hosted("[fe80::1%25eth0]"), "line 2: the host is"},
 		{"something after the bracket", hosted("[::1]a"), "line 2: the host is"},
+		{"a port without a colon", hosted("[::1]x80"), "line 2: the host is"},
 		{"two dots", hosted("a..b"), "line 2: the host is"},
 		{"a dot alone", hosted("."), "line 2: the host is"},
 		{"quotes", hosted(`"a"`), "line 2: the byte 0x22 in the host"},
@@ -247,7 +255,11 @@ func TestRefused(t *testing.T) {
 		{"a size that wraps", chunked("fffffffffffffffe\r\na\r\n0\r\n\r\n"), "chunk 1: the body breaks off"},
 		{"LF after the size", chunked("1\na\r\n0\r\n\r\n"), "chunk 1: its size"},
 		{"CR after the size", chunked("1\ra\r\n0\r\n\r\n"), "chunk 1: its size"},
+		{"another byte and LF after the size", chunked("1x\na\r\n0\r\n\r\n"), "chunk 1: its size"},
 		{"LF after the data", chunked("1\r\na\n0\r\n\r\n"), "chunk 1: CR LF is missing"},
+		{"another byte and LF after the data", chunked("1\r\nax\n0\r\n\r\n"), "chunk 1: CR LF is missing"},
+		{"CR and another byte after the data", chunked("1\r\na\rx0\r\n\r\n"), "chunk 1: CR LF is missing"},
+		{"an end in the data", chunked("2\r\n\r\n"), "chunk 1: CR LF is missing"},
 		{"more data than said", chunked("1\r\nab\r\n0\r\n\r\n"), "chunk 1: CR LF is missing"},
 		{"a trailer", chunked("0\r\nContent-Length: 5\r\n\r\n"), "chunk 1: trailers"},
 		{"an announced trailer", post("Trailer: A\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), "Trailer: trailers"},
@@ -276,8 +288,8 @@ func TestStatus(t *testing.T) {
 		name, msg string
 		want      int
 	}{
-		{"128 fields", "GET / HTTP/1.1\r\n" + host + fields(MaxFields-1) + "\r\n", 200},
-		{"129 fields", "GET / HTTP/1.1\r\n" + host + fields(MaxFields) + "\r\n", 431},
+		{"as many fields as may be", "GET / HTTP/1.1\r\n" + host + fields(MaxFields-1) + "\r\n", 200},
+		{"a field more", "GET / HTTP/1.1\r\n" + host + fields(MaxFields) + "\r\n", 431},
 		{"a head of 64 KiB", filled(MaxHead), 200},
 		{"a head of a byte more", filled(MaxHead + 1), 431},
 		{"a line without end", "GET /" + strings.Repeat("a", MaxHead), 414},
@@ -369,6 +381,7 @@ func TestIsRequest(t *testing.T) {
 		"":                                false,
 		"GET":                             false,
 		"GET ":                            false,
+		"GET\t/ HTTP/1.1\r\n":             false,
 		"{\"a\": \"b HTTP/1.1\"}":         false,
 		"\x00GET / HTTP/1.1\r\n":          false,
 		"hello world, this is HTTP/1.1 !": true,
@@ -408,6 +421,11 @@ func TestBodyIsTheMessage(t *testing.T) {
 	if got := b.Bytes(); string(got) != "bodyandmore" || &got[0] != &msg[at] {
 		t.Errorf("decoded: %q", got)
 	}
+	if again, _ := r.GetBody(); true {
+		if n, err := again.(*Body).WriteTo(brokenWriter{}); n != 2 || err != io.ErrClosedPipe {
+			t.Errorf("to a writer that fails: %d, %v", n, err)
+		}
+	}
 	var rest bytes.Buffer
 	if n, err := b.WriteTo(&rest); n != 8 || err != nil || rest.String() != "yandmore" {
 		t.Errorf("%d, %v: %q", n, err, rest.String())
@@ -420,6 +438,54 @@ func TestBodyIsTheMessage(t *testing.T) {
 	}
 	if err := b.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// brokenWriter takes 2 bytes of all that is written to it.
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 2, io.ErrClosedPipe }
+
+// TestBodyAllowed has the statuses whose responses end with the head.
+func TestBodyAllowed(t *testing.T) {
+	for status, want := range map[int]bool{100: false, 199: false, 200: true, 204: false, 205: true, 304: false, 404: true} {
+		if BodyAllowed(status) != want {
+			t.Errorf("%d: %t", status, !want)
+		}
+	}
+}
+
+// TestCheckStream has what the servers of HTTP/2 and HTTP/3 let pass.
+func TestCheckStream(t *testing.T) {
+	for _, c := range []struct {
+		method, uri string
+		lengths     []string
+		ok          bool
+	}{
+		{"GET", "/", nil, true},
+		{"POST", "/", []string{"5"}, true},
+		{"CONNECT", "a.test:443", nil, true}, // refused elsewhere, as not implemented
+		{"OPTIONS", "*", nil, true},
+		{"GET", "a.test", nil, false},
+		{"GET", "/#", nil, false},
+		{"get", "/", nil, false},
+		{"POST", "/", []string{"4"}, false},
+		{"POST", "/", []string{"5", "5"}, false},
+		{"POST", "/", []string{"+5"}, false},
+		{"POST", "/", []string{""}, false},
+		{"POST", "/", []string{"18446744073709551621"}, false},
+	} {
+		r := &http.Request{Method: c.method, RequestURI: c.uri, ContentLength: 5, Header: http.Header{"X-User": {" root\t", "a b"}}}
+		if c.lengths != nil {
+			r.Header["Content-Length"] = c.lengths
+		}
+		err := CheckStream(r)
+		if e := (*Error)(nil); (err == nil) != c.ok || err != nil && !errors.As(err, &e) {
+			t.Errorf("%s %s, lengths %q: %v", c.method, c.uri, c.lengths, err)
+		}
+		if v := r.Header["X-User"]; v[0] != "root" || v[1] != "a b" {
+			t.Errorf("spaces around a value: %q", v)
+		}
 	}
 }
 
