@@ -51,14 +51,16 @@ func (m *migration) options(s *site, l *location, r *route) {
 
 // accessLog has a location's requests make no line, unless none of all sites do.
 func (m *migration) accessLog(l *location, r *route) {
-	for within := l.scope; within != nil && !m.unlogged; within = within.outer {
+	for within := l.scope; within != nil; within = within.outer {
 		i := slices.IndexFunc(within.own, func(d *directive) bool { return d.Name == "access_log" })
 		if i < 0 {
 			continue
 		}
 		if within.own[i].Arg(0) == "off" {
 			m.done[within.own[i]] = true
-			r.options.set("access_log", false)
+			if !m.unlogged {
+				r.options.set("access_log", false)
+			}
 		}
 		return
 	}
@@ -181,7 +183,7 @@ func expires(when string) string {
 // responseFields adds the fields of add_header, and removes those of
 // proxy_hide_header and fastcgi_hide_header.
 func (m *migration) responseFields(l *location, r *route) {
-	set, add := &block{flow: true}, &block{flow: true}
+	set := &block{flow: true}
 	files := r.serves && !l.passes()
 	for _, d := range l.scope.nearest("add_header") {
 		if len(d.Args) < 2 || d.Arg(1) == "" {
@@ -199,15 +201,16 @@ func (m *migration) responseFields(l *location, r *route) {
 			r.comments = append(r.comments, m.comment(d, err.Error()))
 			continue
 		}
-		if set.get(name) != nil || add.get(name) != nil {
+		if i := slices.IndexFunc(set.entries, func(e entry) bool { return strings.EqualFold(e.key, name) }); i >= 0 {
 			r.comments = append(r.comments, m.note(d, "it is given twice; the last counts"))
-			set.remove(name)
+			set.entries = slices.Delete(set.entries, i, i+1)
 		}
 		set.set(name, value)
 	}
 	if d := l.scope.last("expires"); d != nil && r.serves && !files {
 		if text := expires(last(d.Args)); text != "" {
 			set.set("Cache-Control", text)
+			r.comments = append(r.comments, m.note(d, "responses with errors have it too"))
 		}
 	}
 	var remove []string

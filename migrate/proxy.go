@@ -198,6 +198,7 @@ func (m *migration) requestFields(l *location, r *route) (set *block, remove []s
 			r.comments = append(r.comments, m.comment(d, err.Error()))
 			continue
 		}
+		set.entries = slices.DeleteFunc(set.entries, func(e entry) bool { return strings.EqualFold(e.key, name) })
 		set.set(name, text)
 	}
 	return set, remove, host

@@ -35,6 +35,7 @@ func (m *migration) rules(s *site, within *scope, base match, l *location) (rout
 				r.action = entry{key: "respond", value: flowOf("status", 404)}
 			}
 			m.responseFields(&location{scope: within, groups: groups}, r)
+			m.accessLog(&location{scope: within}, r)
 			return append(routes, r), true
 		}
 	}

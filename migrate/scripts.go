@@ -97,8 +97,14 @@ func (m *migration) fastcgi(s *site, l, php *location, r *route, try []string) {
 	if server := m.serverRoot(php, root); server != "" {
 		b.set("server_root", server)
 	}
+	fixed := php.fixedScript(root)
+	if l == php && fixed != "" { // nginx runs it for each path
+		r.options.remove("rewrite")
+		r.options.remove("strip_prefix")
+		r.options.set("rewrite", flowOf("path", fixed))
+	}
 	files := l
-	if outer := s.rest(); l == php && php.kind != byPrefix && outer != php { // it has the same as the files around it
+	if outer := s.rest(); l == php && fixed == "" && php.kind != byPrefix && outer != php { // it has the same as the files around it
 		if other, script, _ := m.tryFiles(s, outer, &route{}); s.scriptsOf(outer, script) == php {
 			try, files = other, outer
 			rewrites := slices.ContainsFunc(php.scope.own, func(d *directive) bool { return d.Name == "rewrite" })
@@ -117,7 +123,7 @@ func (m *migration) fastcgi(s *site, l, php *location, r *route, try []string) {
 	if files != php || php.kind == byPrefix {
 		m.fileOptions(files, b, r)
 	}
-	m.params(php, b, r)
+	m.params(s, php, root, b, r)
 	m.timeouts(php, b, "fastcgi_", r)
 	if php.scope.word("fastcgi_request_buffering") == "off" {
 		b.set("stream_body", true)
@@ -167,24 +173,72 @@ func (m *migration) serverRoot(php *location, root string) string {
 	return ""
 }
 
-// ownParams are the parameters that mkd sets by itself.
-var ownParams = words(`
-	SCRIPT_FILENAME SCRIPT_NAME PATH_INFO PATH_TRANSLATED QUERY_STRING REQUEST_METHOD CONTENT_TYPE CONTENT_LENGTH
-	REQUEST_URI DOCUMENT_URI DOCUMENT_ROOT SERVER_PROTOCOL REQUEST_SCHEME HTTPS GATEWAY_INTERFACE SERVER_SOFTWARE
-	REMOTE_ADDR REMOTE_PORT REMOTE_USER SERVER_ADDR SERVER_PORT SERVER_NAME REDIRECT_STATUS HTTP_PROXY HTTP_HOST`)
+// fixedScript returns the path of the script that a location runs whatever the path of a
+// request is, as SCRIPT_FILENAME names it, "" if there is none.
+func (l *location) fixedScript(root string) (script string) {
+	for _, d := range l.scope.nearest("fastcgi_param") {
+		if len(d.Args) < 2 || d.Arg(0) != "SCRIPT_FILENAME" {
+			continue
+		}
+		script = ""
+		for _, folder := range []string{"$document_root", "$realpath_root", root} {
+			if rest, ok := strings.CutPrefix(d.Arg(1), folder); ok && folder != "" && strings.HasPrefix(rest, "/") && !strings.ContainsAny(rest, "${}") {
+				script = rest
+			}
+		}
+	}
+	return script
+}
+
+// ownParams are the parameters that mkd sets by itself, with the values that say no more
+// than that.
+var ownParams = map[string]map[string]bool{
+	"CONTENT_LENGTH":  words("$content_length"),
+	"CONTENT_TYPE":    words("$content_type"),
+	"DOCUMENT_URI":    words("$document_uri $uri $fastcgi_script_name"),
+	"HTTPS":           words("$https"),
+	"HTTP_HOST":       words("$host $http_host"),
+	"PATH_INFO":       words("$fastcgi_path_info $path_info"),
+	"QUERY_STRING":    words("$query_string $args"),
+	"REMOTE_ADDR":     words("$remote_addr"),
+	"REMOTE_PORT":     words("$remote_port"),
+	"REMOTE_USER":     words("$remote_user"),
+	"REQUEST_METHOD":  words("$request_method"),
+	"REQUEST_SCHEME":  words("$scheme"),
+	"REQUEST_URI":     words("$request_uri"),
+	"SCRIPT_FILENAME": words("$document_root$fastcgi_script_name $document_root/$fastcgi_script_name $realpath_root$fastcgi_script_name $document_root$uri $request_filename"),
+	"SCRIPT_NAME":     words("$fastcgi_script_name"),
+	"SERVER_ADDR":     words("$server_addr"),
+	"SERVER_NAME":     words("$server_name $host $http_host"),
+	"SERVER_PORT":     words("$server_port"),
+	"SERVER_SOFTWARE": words("nginx/$nginx_version nginx"),
+}
+
+// fixedParams are those whose values are about paths on the disk, or never differ.
+var fixedParams = words("DOCUMENT_ROOT GATEWAY_INTERFACE HTTP_PROXY PATH_TRANSLATED REDIRECT_STATUS SERVER_PROTOCOL")
 
 // params adds the parameters that are constant to the environment of scripts.
-func (m *migration) params(php *location, b *block, r *route) {
+func (m *migration) params(s *site, php *location, root string, b *block, r *route) {
 	env := &block{flow: true}
+	secure := !slices.ContainsFunc(s.listeners, func(l *listener) bool { return !l.secure })
 	for _, d := range php.scope.nearest("fastcgi_param") {
+		if len(d.Args) < 2 {
+			continue
+		}
+		name, value := d.Arg(0), d.Arg(1)
+		_, own := ownParams[name]
 		switch {
-		case len(d.Args) < 2, ownParams[d.Arg(0)]:
-		case d.Arg(0) == "PHP_VALUE" || d.Arg(0) == "PHP_ADMIN_VALUE":
-			env.set(d.Arg(0), d.Arg(1))
-		case strings.Contains(d.Arg(1), "$"):
+		case fixedParams[name], own && (value == "" || ownParams[name][value]), name == "HTTPS" && value == "on" && secure:
+		case name == "SCRIPT_FILENAME" && (php.fixedScript(root) != "" || m.serverRoot(php, root) != "" || value == root+"$fastcgi_script_name"):
+		case name == "SCRIPT_FILENAME":
+			r.comments = append(r.comments, m.comment(d, "mkd runs the script that the path leads to"))
+		case own && strings.Contains(value, "$"):
+			r.comments = append(r.comments, m.comment(d, "mkd sets it by itself; it believes the X-Forwarded fields of trusted_proxies"))
+		case strings.Contains(value, "$") && name != "PHP_VALUE" && name != "PHP_ADMIN_VALUE":
 			r.comments = append(r.comments, m.comment(d, "env has no variables of a request"))
 		default:
-			env.set(d.Arg(0), d.Arg(1))
+			env.remove(name) // PHP takes the last
+			env.set(name, value)
 		}
 	}
 	if len(env.entries) > 0 {

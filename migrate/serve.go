@@ -158,7 +158,13 @@ func (m *migration) static(s *site, l *location, r *route) []*route {
 		return nil
 	}
 	r.options.strip(strip)
-	if php := s.scriptsOf(l, script); php != nil {
+	php := s.scriptsOf(l, script)
+	for _, d := range l.scope.here("try_files") {
+		if end := s.named(last(d.Args)); php == nil && script != "" && end != nil && end.runs() {
+			php = end
+		}
+	}
+	if php != nil {
 		m.fastcgi(s, l, php, r, try)
 		return s.unlessGeneric(l, php)
 	}

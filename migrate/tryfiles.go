@@ -92,22 +92,15 @@ func (m *migration) namedScript(l *location) string {
 		return ""
 	}
 	for _, d := range l.scope.own {
-		switch d.Name {
-		case "rewrite":
-			if to := rewriteScript(d); to != "" {
-				m.done[d] = true
-				return to
-			}
-		case "fastcgi_param":
-			if len(d.Args) == 2 && d.Arg(0) == "SCRIPT_FILENAME" {
-				if name, ok := strings.CutPrefix(d.Arg(1), "$document_root"); ok && !strings.Contains(name, "$") {
-					m.done[d] = true
-					return name
-				}
-			}
+		if to := rewriteScript(d); d.Name == "rewrite" && to != "" {
+			m.done[d] = true
+			return to
 		}
 	}
-	return ""
+	if !l.runs() {
+		return ""
+	}
+	return l.fixedScript(cleanFolder(l.scope.word("root")))
 }
 
 // rewriteScript returns the path that a rewrite of all paths leads to, without its
