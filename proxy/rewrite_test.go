@@ -61,3 +61,22 @@ func TestRewritesThroughAllListeners(t *testing.T) {
 		t.Errorf("a page that changed is %q", response)
 	}
 }
+
+// TestRespondWithoutBody: a status that has no body gets none, and no length of one.
+func TestRespondWithoutBody(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, _ := everyListener(t, rec.URL, `
+  - {match: {paths: [/204]}, respond: {status: 204}}
+  - {match: {paths: [/205]}, respond: {status: 205}}
+  - {match: {paths: [/304]}, respond: {status: 304}}
+`)
+	for target, want := range map[string]string{"/204": "", "/205": "0", "/304": ""} {
+		for _, way := range allWays {
+			response := way.send(t, p, "GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n")
+			resp, body := parseResponse(t, response, "GET")
+			if body != "" || resp.Header.Get("Content-Length") != want || want == "" && resp.Header["Content-Type"] != nil {
+				t.Errorf("%s over %s: %q", target, way.name, response)
+			}
+		}
+	}
+}

@@ -125,6 +125,10 @@ func RespondText(w Response, status int, text string) error {
 // RespondBytes writes a text as the response, without a copy: clients that read slowly
 // share the memory of one that is the same for all of them.
 func RespondBytes(w Response, status int, text []byte) error {
+	if !httpmsg.BodyAllowed(status) {
+		w.WriteHeader(status) // without the length of a text that isn't sent
+		return nil
+	}
 	h := w.Header()
 	if h.Get("Content-Type") == "" {
 		h["Content-Type"] = []string{"text/plain; charset=utf-8"}
@@ -132,9 +136,6 @@ func RespondBytes(w Response, status int, text []byte) error {
 	h["X-Content-Type-Options"] = []string{"nosniff"}
 	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(status)
-	if !httpmsg.BodyAllowed(status) {
-		return nil
-	}
 	_, err := w.Write(text)
 	return err
 }

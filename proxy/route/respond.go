@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mkd/config"
+	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 )
 
@@ -41,7 +42,7 @@ func newRespond(c *config.Respond, groups expressions) *respond {
 		return d
 	}
 	d.body = newTemplate(c.Body, formOf(c.ContentType), groups)
-	if c.Body == "" {
+	if c.Body == "" && httpmsg.BodyAllowed(d.status) && d.status != http.StatusResetContent { // RFC 9110, sections 6.4.1 and 15.3.6
 		d.body = &template{plain: fmt.Sprintf("%d %s\n", d.status, http.StatusText(d.status))}
 	}
 	return d
