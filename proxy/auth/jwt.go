@@ -61,6 +61,7 @@ func (b *bearer) Check(_ request.Response, r *request.Request) (bool, error) {
 		return false, unauthorized(challenge, "no token")
 	}
 	scheme, token, _ := strings.Cut(given[0], " ")
+	token = strings.TrimLeft(token, " ") // of which there may be several (RFC 9110, section 11.4)
 	if len(given) > 1 || len(given[0]) > maxCredentials || !strings.EqualFold(scheme, "Bearer") {
 		return false, unauthorized(badRequest, "the field Authorization has no token")
 	}

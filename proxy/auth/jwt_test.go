@@ -112,6 +112,7 @@ func TestJWT(t *testing.T) {
 	}{
 		{"good", "Bearer " + good, 200, ""},
 		{"by PS512", "bearer " + sign(t, jwa.PS512(), key, "", claimsBut(nil)), 200, ""},
+		{"after two spaces", "Bearer  " + good, 200, ""},
 		{"within the leeway", "Bearer " + but("exp", now-10), 200, ""},
 		{"one audience", "Bearer " + but("aud", "api"), 200, ""},
 		{"nothing", "", 401, challenge},
