@@ -120,6 +120,13 @@ int szkri_break(szkr_ctx_t *ctx, szkr_err_t error, const char *detail)
 	return szkri_fail(ctx, error, detail);
 }
 
+int szkri_ensure(szkr_ctx_t *ctx)
+{
+	if (ctx->net != NULL && szkri_net_ensure(ctx->net) < 0)
+		return szkri_fail(ctx, szkr_err_io, szkri_net_why(ctx->net));
+	return 0;
+}
+
 void szkri_begin(szkr_ctx_t *ctx, const byte token[MEGAKI_TOKEN_BYTES], const byte key[MEGAKI_KEY_BYTES])
 {
 	struct szkri_session session;

@@ -46,6 +46,7 @@ struct szkr_ctx {
 	length_t max_messages;
 
 	struct szkri_net *net; /* the connection of szkr_connect; NULL where it is the caller's */
+	int failed_resumes;    /* on it, in a row */
 };
 
 /* szkri_new makes a context of uninitialised memory. */
@@ -65,6 +66,10 @@ int szkri_leave(int result);
  * the connection can't be used. */
 int szkri_fail(szkr_ctx_t *ctx, szkr_err_t error, const char *detail);
 int szkri_break(szkr_ctx_t *ctx, szkr_err_t error, const char *detail);
+
+/* szkri_ensure connects if the context's connection is one of szkr_connect and is
+ * closed, and allows the time of a handshake. */
+int szkri_ensure(szkr_ctx_t *ctx);
 
 /* szkri_begin starts a session under a new key. */
 void szkri_begin(szkr_ctx_t *ctx, const byte token[MEGAKI_TOKEN_BYTES], const byte key[MEGAKI_KEY_BYTES]);

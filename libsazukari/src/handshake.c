@@ -169,7 +169,7 @@ int szkr_do_handshake(szkr_ctx_t *ctx)
 		return -1;
 	if (ctx->state != SZKRI_FRESH)
 		return szkri_leave(szkri_fail(ctx, szkr_err_invalid_state, "a handshake needs a new context, or one that was reset"));
-	if (szkri_make_key(ctx) < 0 || szkri_net_ensure(ctx) < 0)
+	if (szkri_make_key(ctx) < 0 || szkri_ensure(ctx) < 0)
 		return szkri_leave(-1);
 	return szkri_leave(szkri_handshake(ctx));
 }

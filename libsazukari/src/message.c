@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 
+#include "connect.h"
 #include "message.h"
 #include "net.h"
 #include "wire.h"
@@ -13,7 +14,7 @@ static int get_ready(szkr_ctx_t *ctx)
 	int used_up = ctx->count >= ctx->max_messages;
 	if (ctx->net != NULL) {
 		if (ctx->state != SZKRI_READY || used_up || szkri_net_stale(ctx->net))
-			return szkri_net_begin(ctx);
+			return szkri_connect(ctx);
 		return 0;
 	}
 	if (ctx->state != SZKRI_READY)

@@ -100,7 +100,7 @@ int szkr_resume_session(szkr_ctx_t *ctx, const byte *sdata)
 	memcpy(&session, sdata, sizeof session);
 	if (ctx->net != NULL)
 		szkri_net_close(ctx->net); /* a RSTOR comes first on a connection */
-	int result = szkri_net_ensure(ctx);
+	int result = szkri_ensure(ctx);
 	if (result == 0)
 		result = szkri_resume(ctx, &session);
 	OPENSSL_cleanse(&session, sizeof session);
