@@ -63,6 +63,7 @@ var reasons = []struct{ prefix, reason string }{
 	{"create_full_put_path", "mkd has no WebDAV of its own; a backend may have"},
 	{"mp4", "mkd sends ranges of files, and knows no formats"},
 	{"flv", "mkd sends ranges of files, and knows no formats"},
+	{"limit_except", "all methods are let in; a route in front of this one, with match: {not: {methods: [...]}} and respond: {status: 403}, refuses others"},
 	{"limit_conn", "see max_in_flight of a route, and max_connections_per_ip of a listener"},
 	{"limit_rate", "mkd doesn't slow responses down"},
 	{"limit_req", "a rate limit is by the client's address; see rate_limit of a route"},

@@ -207,9 +207,15 @@ func (s *site) match(l *location) match {
 		m.not.pathRegexp = l.not
 		if l.outer != nil && l.outer.kind == byPrefix {
 			var outer match
-			if outer.prefix(l.outer.pattern); outer.pathRegexp == "" {
+			if outer.prefix(l.outer.pattern); len(outer.paths)+len(outer.pathRegexp) > 0 {
+				m.paths, m.pathRegexp = nil, l.translation // of several paths, one would do
+			}
+			if outer.pathRegexp == "" {
 				m.paths = append(m.paths, outer.paths...)
-			} else if m.pathRegexp != "" && !strings.HasPrefix(l.translation, "(?i)^") && !strings.HasPrefix(l.translation, "^") {
+			} else if !strings.HasPrefix(l.translation, "(?i)^") && !strings.HasPrefix(l.translation, "^") {
+				if strings.Contains(m.pathRegexp, "|") {
+					m.pathRegexp = "(?:" + m.pathRegexp + ")"
+				}
 				m.pathRegexp = outer.pathRegexp + ".*" + m.pathRegexp
 			}
 		}

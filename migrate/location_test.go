@@ -137,3 +137,31 @@ http {
 		}
 	}
 }
+
+// TestNested: a regular expression within a prefix takes paths that match both, and has
+// the folder of its alias.
+func TestNested(t *testing.T) {
+	for _, c := range []struct{ name, server, want string }{
+		{"an ending", `location /up/ { location ~ \.php$ { deny all; } }`, `
+- match: {paths: ["/up/*"], path_regexp: \.php$}
+  respond: {status: 403}
+- backend: files`},
+		{"alternatives", `location /up { location ~ \.a$|\.b$ { deny all; } }`, `
+- match: {path_regexp: '^/up.*(?:\.a$|\.b$)'}
+  respond: {status: 403}
+- backend: files`},
+		{"an alias", `location /c/ { alias /other/; location ~ \.txt$ { add_header X-T 1; } }`, `
+- match: {paths: ["/c/*"], path_regexp: \.txt$}
+  backend: files
+  strip_prefix: /c
+  headers: {response: {set: {X-T: "1"}}}
+- match: {paths: ["/c/*"]}
+  backend: files
+  strip_prefix: /c
+- backend: files_2`},
+	} {
+		if have := moved(t, "server { listen 80; root /srv; "+c.server+" }"); have != strings.TrimSpace(c.want) {
+			t.Errorf("%s: have\n%s\nwant%s", c.name, have, c.want)
+		}
+	}
+}

@@ -31,8 +31,8 @@ func (s *site) scriptsOf(l *location, script string) *location {
 
 // folder returns the folder that a location has its files in, as it is written.
 func (l *location) folder() string {
-	if i := slices.IndexFunc(l.scope.own, func(d *directive) bool { return d.Name == "alias" }); i >= 0 {
-		return last(l.scope.own[i].Args)
+	if at := l.aliased(); at != nil {
+		return last(at.scope.here("alias")[0].Args)
 	}
 	return l.scope.word("root")
 }

@@ -276,10 +276,10 @@ func (m *migration) root(l *location, r *route) (root, strip string, ok bool) {
 		r.action = entry{key: "respond", value: flowOf("status", 404)}
 		return "", "", false
 	}
-	if all := l.scope.here("alias"); len(all) > 0 {
-		d := all[0]
+	if at := l.aliased(); at != nil {
+		d := at.scope.here("alias")[0]
 		alias := last(d.Args)
-		switch {
+		switch l := at; {
 		case l.kind == byRegexp, strings.ContainsRune(alias, '$'):
 			return refuse(m.comment(d, "a backend has one folder, and no variables"))
 		case l.kind == byPrefix:
@@ -299,6 +299,21 @@ func (m *migration) root(l *location, r *route) (root, strip string, ok bool) {
 		return refuse(m.comment(d, "a backend has one folder, and no variables"))
 	}
 	return cleanFolder(last(d.Args)), "", true
+}
+
+// aliased returns the location whose alias a location has: itself, or one that it is
+// nested in; nil if there is none.
+func (l *location) aliased() *location {
+	for ; l != nil; l = l.outer {
+		for _, d := range l.scope.own {
+			if d.Name == "alias" {
+				return l
+			} else if d.Name == "root" {
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 func cleanFolder(folder string) string {

@@ -95,10 +95,31 @@ func (m *migration) serverNames(s *site) {
 	}
 }
 
+// listenerHost is a host of a listener.
+type listenerHost struct {
+	l    *listener
+	host string
+}
+
+// dropTaken drops the hosts that servers before this one have on all of its listeners, as
+// nginx does.
+func (s *site) dropTaken(taken map[listenerHost]bool) {
+	s.hosts = slices.DeleteFunc(s.hosts, func(host string) bool {
+		free := false
+		for _, l := range s.listeners {
+			free = free || !taken[listenerHost{l, host}]
+			taken[listenerHost{l, host}] = true
+		}
+		return !free && len(s.listeners) > 0
+	})
+}
+
 // routes returns the routes of all servers: those that other hosts fall back to last.
 func (m *migration) routes(sites []*site, listeners []*listener) []*route {
+	taken := make(map[listenerHost]bool)
 	for _, s := range sites {
 		m.serverNames(s)
+		s.dropTaken(taken)
 	}
 	m.redirects(listeners)
 	serving := slices.Clone(sites)

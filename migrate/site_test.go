@@ -92,3 +92,17 @@ routes:
 		t.Errorf("have\n%s\nwant\n%s", have, want)
 	}
 }
+
+// TestNamesTaken: of servers with the same name nginx takes the first.
+func TestNamesTaken(t *testing.T) {
+	have := moved(t, "server { listen 80; server_name a.org; return 200 a; }\nserver { listen 80; server_name a.org b.org; return 200 b; }\nserver { listen 81; server_name a.org; return 200 c; }")
+	want := `- match: {hosts: [b.org], listeners: [http]}
+  respond: {status: 200, body: b}
+- match: {listeners: [http]}
+  respond: {status: 200, body: a}
+- match: {listeners: [http_81]}
+  respond: {status: 200, body: c}`
+	if strings.ReplaceAll(have, "{listeners: [http], hosts: [b.org]}", "{hosts: [b.org], listeners: [http]}") != want {
+		t.Errorf("have\n%s\nwant\n%s", have, want)
+	}
+}
