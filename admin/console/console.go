@@ -43,6 +43,14 @@ func clean(s string) string {
 	}, s)
 }
 
+// count writes a number with what it counts, one or more of them.
+func count[N int | int64 | uint64](n N, one, more string) string {
+	if n == 1 {
+		more = one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 // span writes a duration of seconds in one unit.
 func span(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))

@@ -41,7 +41,7 @@ func TestStatus(t *testing.T) {
 		"! php: worker 101 hangs for 12 s: GET /cart·[2J·",
 		"! api: http://b is down: connection refused",
 		"! certificate example.org: no such host",
-		"backend php (php), up; 3 of 4 workers, 1 requests wait; ended: script 5, boot 1, crash 1\n",
+		"backend php (php), up; 3 of 4 workers, 1 request waits; ended: script 5, boot 1, crash 1\n",
 		"ef01 (retired)", "never", "1.5 s", "1.0 %", "http://c  backup", "3.0 GiB", "in 30 days", "in 4 min",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -31,7 +31,8 @@ func summary(out io.Writer, st *admin.Status) {
 	if st.Sessions.Resumable >= 0 {
 		resumable = fmt.Sprintf(", %d can be resumed", st.Sessions.Resumable)
 	}
-	fmt.Fprintf(out, "%d requests since the start, %d in flight; %d sessions live%s; %s of memory\n", st.Requests, st.InFlight, st.Sessions.Live, resumable, size(st.Memory.Resident))
+	fmt.Fprintf(out, "%s since the start, %d in flight; %s live%s; %s of memory\n",
+		count(st.Requests, "request", "requests"), st.InFlight, count(st.Sessions.Live, "session", "sessions"), resumable, size(st.Memory.Resident))
 }
 
 // problems returns what needs attention.
@@ -138,11 +139,11 @@ func backendLine(b *admin.Backend) string {
 	}
 	line := fmt.Sprintf("backend %s (%s), %s", b.Name, b.Kind, state)
 	if p := b.Pool; p != nil {
-		line += fmt.Sprintf("; %d of %d workers, %d requests wait", len(p.Workers), p.MaxWorkers, p.Waiting)
+		line += fmt.Sprintf("; %d of %s, %s", len(p.Workers), count(p.MaxWorkers, "worker", "workers"), count(p.Waiting, "request waits", "requests wait"))
 		line += ends(p.Ended)
 	}
 	if c := b.CGI; c != nil {
-		line += fmt.Sprintf("; %d processes of php-cgi, %d crashes", len(c.PIDs), c.Crashes)
+		line += fmt.Sprintf("; %s of php-cgi, %s", count(len(c.PIDs), "process", "processes"), count(c.Crashes, "crash", "crashes"))
 	}
 	return clean(line)
 }
@@ -244,7 +245,7 @@ func certificates(out io.Writer, st *admin.Status) {
 
 // Sessions writes a list of sessions.
 func Sessions(out io.Writer, l *admin.SessionList, st *admin.Status) {
-	fmt.Fprintf(out, "%d sessions have a connection", l.Live)
+	fmt.Fprint(out, count(l.Live, "session has", "sessions have"), " a connection")
 	if n := len(l.Sessions); n < l.Live {
 		fmt.Fprintf(out, "; the newest %d are shown", n)
 	}
