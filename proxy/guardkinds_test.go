@@ -262,3 +262,38 @@ routes:
 		}
 	}
 }
+
+// TestGuardedMessage: a script without on_http gets HTTP requests as messages. What a guard
+// or the route removes from a request, or changes, is so through each listener: with Megaki
+// the script once got what the client had sent, a forged Remote-User among it.
+func TestGuardedMessage(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Remote-User", "ann") }))
+	defer server.Close()
+	script := onHTTP(t, `$ARCANGELO_USERSPACE = ['on_handle' => function () {
+		$got = strtolower(arca::$request);
+		return "HTTP/1.1 200 OK\r\nContent-Length: " . strlen($got) . "\r\n\r\n" . $got;
+	}];`)
+	p, _ := start(t, load(t, `
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  site: {php: {script: `+script+`, workers: {min: 1, max: 1}}}
+routes:
+  - {match: {paths: [/guarded]}, auth: {forward: {url: '`+server.URL+`', copy: [Remote-User]}}, backend: site}
+  - {match: {paths: [/changed/*]}, strip_prefix: /changed, headers: {request: {set: {Remote-User: ann}}}, backend: site}
+  - backend: site
+`))
+	const fields = " HTTP/1.1\r\nHost: x\r\nremote-user: evil\r\nContent-Length: 4\r\n\r\nbody"
+	for target, want := range map[string]string{"/guarded": "post /guarded ", "/changed/a": "post /a "} {
+		for _, way := range ways {
+			response := string(way.send(t, p, "POST "+target+fields))
+			if strings.Contains(response, "evil") || !strings.Contains(response, "remote-user: ann\r\n") || !strings.Contains(response, "\r\n\r\n"+want) || !strings.HasSuffix(response, "\r\n\r\nbody") {
+				t.Errorf("%s over %s: %q", target, way.name, response)
+			}
+		}
+	}
+	if response, err := client(t, p, "app").Send(t.Context(), []byte("POST /"+fields)); err != nil || !strings.HasSuffix(string(response), "post / "+strings.ToLower(fields[1:])) {
+		t.Errorf("of a route that changes nothing: %q, %v", response, err)
+	}
+}

@@ -164,7 +164,7 @@ func (b *phpBackend) serve(w request.Response, r *request.Request) error {
 		return b.serveHTTP(w, r)
 	}
 	if message, ok := w.(request.Message); ok {
-		return b.do(r.Context(), r, b.call(r, r.Message), message.Verbatim())
+		return b.do(r.Context(), r, b.messageCall(r), message.Verbatim())
 	}
 	return b.forwarder.Forward(w, r, messageOrigin{b})
 }
@@ -286,6 +286,19 @@ func (b *phpBackend) call(r *request.Request, message []byte) *php.Call {
 		c.Session = *r.Session
 	}
 	return c
+}
+
+// messageCall makes a call of the message that a request came in. What the route has changed
+// in it, or removed, must not be in what the script gets.
+func (b *phpBackend) messageCall(r *request.Request) *php.Call {
+	if r.Raw || !r.Changed {
+		return b.call(r, r.Message)
+	}
+	call := b.call(r, headOf(r.Request))
+	if r.Body != nil {
+		call.More = r.Body
+	}
+	return call
 }
 
 // maxVerbatim is how many bytes the response of an on_handle to a request of an

@@ -49,6 +49,7 @@ type Request struct {
 	Timeout time.Duration // bounds how long the backend is waited for; 0: it doesn't
 	Prefix  string        // of the path, which the route removed
 	HostSet bool          // the route set the Host, which the backend must keep
+	Changed bool          // the request isn't the Message any more
 	// EncodedSlashes is whether %2F in the path may reach a script.
 	EncodedSlashes bool
 	// Overridden are the fields of the response that the route removes or sets.
@@ -134,7 +135,7 @@ func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Raw, r.Message, r.Session, r.Secure, r.Cert, r.Exempt, r.Stopping, r.Own = false, nil, nil, false, nil, false, nil, nil
 	r.Local, r.Remote, r.Client = netip.AddrPort{}, netip.AddrPort{}, netip.AddrPort{}
 	r.Listener, r.Key, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix, r.User, r.askedURI = "", "", "", "", "", "", "", "", "", ""
-	r.Timeout, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record, r.Pages = 0, false, false, nil, Record{}, nil
+	r.Timeout, r.Changed, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record, r.Pages = 0, false, false, false, nil, Record{}, nil
 	r.received.Store(0)
 	r.id, r.set = "", 0
 	r.ctx.reset(r.parent)

@@ -47,6 +47,7 @@ type route struct {
 	limits      []*rateLimit // those of the routes around it first
 	inFlight    []*inFlight  // likewise
 	certificate bool         // the client needs one
+	changes     bool         // requests, or fields that clients must not send
 
 	request     *headerChanges // nil: none
 	response    *headerChanges
@@ -121,6 +122,7 @@ func (b *builder) route(c *config.Route, outer *route, index string) *route {
 	r.response = newHeaderChanges(&c.Headers.Response, around.response, r.groups)
 	r.cors = newCORS(c.CORS)
 	r.rewrite = newRewrite(c.Rewrite, r.groups)
+	r.changes = len(r.guards) > 0 || r.request != nil || r.rewrite != nil || c.StripPrefix != ""
 	if r.pages = newPages(c.ErrorPages, b.backend, b.rs.logs); r.pages == nil {
 		r.pages = b.rs.pages
 	}
@@ -215,7 +217,7 @@ func httpsPort(cfg *config.Config) int {
 // serve applies the route's options to a request, and passes it to the backend.
 func (rt *route) serve(w request.Response, r *request.Request) error {
 	r.Record.Route, r.Record.Backend, r.Record.Unlisted = rt.name, rt.target, !rt.cfg.AccessLog
-	r.Timeout, r.EncodedSlashes = rt.cfg.Timeout, rt.cfg.EncodedSlashes
+	r.Timeout, r.EncodedSlashes, r.Changed = rt.cfg.Timeout, rt.cfg.EncodedSlashes, rt.changes
 	if rt.pages != nil {
 		r.Pages = rt.pages
 	}
