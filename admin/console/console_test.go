@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,22 @@ func TestStatus(t *testing.T) {
 	}
 	if strings.ContainsAny(b.String(), "\x1b\u202e") {
 		t.Errorf("%q", &b)
+	}
+}
+
+// TestCertificatesThatEnd: a certificate needs attention two weeks before its end, and after
+// it, as on the status page.
+func TestCertificatesThatEnd(t *testing.T) {
+	const day = 24 * time.Hour
+	st := &admin.Status{Now: time.Now().UTC()}
+	for name, left := range map[string]time.Duration{"old": -day, "soon": 13 * day, "good": 15 * day} {
+		st.Certificates = append(st.Certificates, admin.Certificate{Name: name, NotAfter: st.Now.Add(left)})
+	}
+	st.Certificates = append(st.Certificates, admin.Certificate{Name: "new"}) // that the CA hasn't issued yet
+	all := problems(st)
+	slices.Sort(all)
+	if want := []string{"certificate old has expired", "certificate soon expires in 13 days"}; !slices.Equal(all, want) {
+		t.Errorf("%q, want %q", all, want)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"mkd/admin"
 )
@@ -34,6 +35,9 @@ func summary(out io.Writer, st *admin.Status) {
 	fmt.Fprintf(out, "%s since the start, %d in flight; %s live%s; %s of memory\n",
 		count(st.Requests, "request", "requests"), st.InFlight, count(st.Sessions.Live, "session", "sessions"), resumable, size(st.Memory.Resident))
 }
+
+// expiresSoon is when the end of a certificate needs attention, as on the status page.
+const expiresSoon = 14 * 24 * time.Hour
 
 // problems returns what needs attention.
 func problems(st *admin.Status) (all []string) {
@@ -72,8 +76,14 @@ func problems(st *admin.Status) (all []string) {
 		add("sessions can't be resumed: %s", st.Sessions.StoreError)
 	}
 	for _, c := range st.Certificates {
-		if c.Error != "" {
+		switch left := c.NotAfter.Sub(st.Now); {
+		case c.Error != "":
 			add("certificate %s: %s", c.Name, c.Error)
+		case c.NotAfter.IsZero(): // it is being obtained
+		case left < 0:
+			add("certificate %s has expired", c.Name)
+		case left < expiresSoon:
+			add("certificate %s expires in %s", c.Name, span(left.Seconds()))
 		}
 	}
 	return all

@@ -44,6 +44,7 @@ type pair struct {
 	seen   [sha256.Size]byte // the hash of the files' contents
 	wrong  error             // what is wrong with it; nil: nothing
 	logged bool              // whether wrong is
+	ended  bool              // whether it is logged that cert has expired
 }
 
 func newFiles(pairs []KeyPair, h *hosts, log *zap.Logger) (*files, error) {
@@ -161,13 +162,14 @@ func (f *files) refresh() {
 			f.faults.set(p.Cert, nil)
 			f.log.Info("a certificate has changed on disk; the new one is served",
 				zap.String("cert", p.Cert), zap.Time("not_after", cert.Leaf.NotAfter))
-			f.warnExpiry(p)
+			p.ended = false
 		case p.wrong != nil && !p.logged:
 			f.log.Error("a certificate has changed on disk, but can't be used; the old one is still served",
 				zap.String("cert", p.Cert), zap.Error(p.wrong))
 			f.faults.set(p.Cert, p.wrong)
 			p.logged = true
 		}
+		f.warnExpiry(p)
 	}
 }
 
@@ -185,8 +187,10 @@ func (f *files) clashes(p *pair, cert *tls.Certificate) error {
 	return f.clash(changed)
 }
 
+// warnExpiry logs once that a certificate has expired.
 func (f *files) warnExpiry(p *pair) {
-	if leaf := p.cert.Load().Leaf; time.Now().After(leaf.NotAfter) {
+	if leaf := p.cert.Load().Leaf; !p.ended && time.Now().After(leaf.NotAfter) {
+		p.ended = true
 		f.log.Warn("a certificate has expired; clients won't accept it", zap.String("cert", p.Cert), zap.Time("not_after", leaf.NotAfter))
 	}
 }

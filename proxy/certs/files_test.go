@@ -92,6 +92,15 @@ func TestFilesChange(t *testing.T) {
 		if lines := above(logs); len(lines) != 1 {
 			t.Errorf("an expired certificate is logged as %q", lines)
 		}
+
+		logs.TakeAll()
+		writePair(t, dir, "site", 5, time.Now().Add(time.Hour), "example.org")
+		f.look(1, 5, "renewed")
+		time.Sleep(2 * time.Hour)
+		f.look(1, 5, "expired while it was served")
+		if lines := above(logs); len(lines) != 1 || !strings.Contains(lines[0], "has expired") {
+			t.Errorf("a certificate that expires is logged as %q", lines)
+		}
 	})
 }
 
