@@ -346,6 +346,12 @@ func TestLongStatusPageActions(t *testing.T) {
 		}
 	}
 
+	maintenance := exec.Command(w.mkd, "maintenance", "on", "--admin", "unix:"+filepath.Join(w.dir, "admin.sock"))
+	if out, err := maintenance.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	awaitText(t, ctx, "#problems", contains("Maintenance is on"))
+
 	press(`[data-action="drain"]`)
 	awaitText(t, ctx, "#confirm", contains("Drain and stop mkd?"))
 	press("#yes")

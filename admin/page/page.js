@@ -102,6 +102,7 @@ function problems(s) {
   const list = [];
   const add = (name, text) => list.push({ name, text });
   for (const why of s.not_ready || []) add("bad", "Not ready: " + why);
+  if (s.maintenance) add("bad", "Maintenance is on: all requests get 503; mkd maintenance off ends it");
   if (s.reloads.last_error) add("warn", "The last reload was refused: " + s.reloads.last_error);
   for (const b of s.backends) {
     if (!b.up && s.state !== "starting") add("bad", `Backend ${b.name} is down: ${b.why}`);
