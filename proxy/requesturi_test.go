@@ -94,6 +94,7 @@ backends:
 routes:
   - {match: {paths: [/admin, /admin/*]}, respond: {status: 403}}
   - {match: {hosts: [raw.test], paths: [/v1/*]}, strip_prefix: /v1, raw_path: true, backend: api}
+  - {match: {hosts: [raw.test], paths: ["/v(2)/*"]}, strip_prefix: "/v(2)", raw_path: true, backend: api}
   - {match: {hosts: [raw.test]}, raw_path: true, backend: api}
   - backend: api
 `)
@@ -112,6 +113,9 @@ routes:
 		{"raw.test", "/v1/https%3A//b", "/https%3A//b"},
 		{"raw.test", "//v1/a//b", "/a/b"}, // the prefix is written in another way
 		{"raw.test", "/%761/a//b", "/a/b"},
+		{"raw.test", "/v(2)/a//b", "/a//b"},
+		{"raw.test", "/v%282%29/a//b", "/a//b"},
+		{"raw.test", "/v(2%29/a//b", "/a/b"},
 		{"raw.test", "/a|b%2Fc//d", "/a%7Cb%2Fc/d"},
 	} {
 		for _, way := range everyWay {

@@ -58,3 +58,29 @@ func FuzzUnescapeQuery(f *testing.F) {
 		}
 	})
 }
+
+// TestCutEscaped: a prefix is found in an escaped path however that is written, as a route's
+// paths are.
+func TestCutEscaped(t *testing.T) {
+	for _, c := range []struct{ path, prefix, want string }{
+		{"/api/x", "/api", "/x"},
+		{"/api", "/api", ""},
+		{"/a(b)/x%2Fy", "/a(b)", "/x%2Fy"},
+		{"/a%28b%29/x", "/a(b)", "/x"},
+		{"/a(b%29/x", "/a(b)", "/x"},
+		{"/c%3Bd/x", "/c;d", "/x"},
+		{"/%C3%A9/x", "/é", "/x"},
+		{"/100%25/x", "/100%", "/x"},
+		{"/e%20f", "/e f", ""},
+		{"/apiary", "/api", "ary"},
+		{"/a", "/api", "none"},
+		{"/a%2Fb/x", "/a/b", "none"},
+		{"/a%2", "/a/b", "none"},
+		{"/a%", "/a%", "none"},
+		{"", "/a", "none"},
+	} {
+		if rest, ok := cutEscaped(c.path, c.prefix); ok != (c.want != "none") || ok && rest != c.want {
+			t.Errorf("%s without %s: %q, %v; want %q", c.path, c.prefix, rest, ok, c.want)
+		}
+	}
+}

@@ -121,7 +121,7 @@ func (to *rewritten) apply(r *request.Request) error {
 // stripPrefix takes a prefix off a path, and reports whether it was there. What
 // is left begins with a slash.
 func stripPrefix(u *url.URL, prefix string) bool {
-	rest, ok := strings.CutPrefix(u.EscapedPath(), (&url.URL{Path: prefix}).EscapedPath())
+	rest, ok := cutEscaped(u.EscapedPath(), prefix)
 	if !ok || rest != "" && rest[0] != '/' {
 		return false
 	}
@@ -134,6 +134,25 @@ func stripPrefix(u *url.URL, prefix string) bool {
 	}
 	u.Path, u.RawPath = path, rest
 	return true
+}
+
+// cutEscaped takes a prefix, which isn't escaped, off an escaped path, in whatever way that
+// writes it: parentheses, say, may be escaped or not. An escaped slash is no slash.
+func cutEscaped(path, prefix string) (rest string, ok bool) {
+	for i := range len(prefix) {
+		n, c := 1, ""
+		if strings.HasPrefix(path, "%") {
+			n = 3
+		}
+		if len(path) >= n {
+			c, _ = url.PathUnescape(path[:n])
+		}
+		if c != prefix[i:i+1] || c == "/" && n > 1 {
+			return "", false
+		}
+		path = path[n:]
+	}
+	return path, true
 }
 
 // useWritten makes the path of a URL the one that the client wrote, without the
@@ -149,7 +168,8 @@ func useWritten(u *url.URL, written, prefix string) {
 		return
 	}
 	rest.RawPath = written
-	if prefix == "" || stripPrefix(rest, prefix) {
+	usual := strings.HasPrefix(written, prefix) || strings.HasPrefix(written, (&url.URL{Path: prefix}).EscapedPath())
+	if prefix == "" || usual && stripPrefix(rest, prefix) {
 		u.Path, u.RawPath = rest.Path, rest.RawPath
 	}
 }
