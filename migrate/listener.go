@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"mkd/migrate/nginxconf"
 )
@@ -154,14 +155,17 @@ func (m *migration) configure(l *listener) {
 	if l.http3 {
 		l.keys = append(l.keys, entry{key: "http3", value: true})
 	}
-	for _, c := range []struct{ theirs, ours, def string }{
-		{"client_header_timeout", "header_timeout", "10s"},
-		{"client_body_timeout", "body_timeout", "1m"},
-		{"send_timeout", "write_timeout", "1m"},
-		{"keepalive_timeout", "idle_timeout", "2m"},
+	for _, c := range []struct {
+		theirs, ours, def string
+		most              time.Duration
+	}{
+		{"client_header_timeout", "header_timeout", "10s", 24 * time.Hour},
+		{"client_body_timeout", "body_timeout", "1m", 24 * time.Hour},
+		{"send_timeout", "write_timeout", "1m", 24 * time.Hour},
+		{"keepalive_timeout", "idle_timeout", "2m", 8760 * time.Hour},
 	} {
 		if d := first.last(c.theirs); d != nil {
-			if t := duration(d.Arg(0)); t != "" && t != "0" {
+			if t := atMost(duration(d.Arg(0)), c.most); t != "" && t != "0" {
 				if t == c.def {
 					continue
 				}

@@ -75,9 +75,19 @@ func (m *migration) auth(s *site, l *location, r *route) {
 	}
 	basic := &block{flow: true}
 	basic.set("users_file", file)
-	basic.set("realm", realm)
+	basic.set("realm", plainRealm(realm))
 	r.options.set("auth", flowOf("basic", basic))
 	r.comments = append(r.comments, m.note(l.scope.last("auth_basic_user_file"), "mkd takes hashes by bcrypt and Argon2id alone, as of htpasswd -B"))
+}
+
+// plainRealm returns a realm with the letters alone that mkd takes.
+func plainRealm(realm string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, realm)
 }
 
 // rateLimit limits the rate of requests.

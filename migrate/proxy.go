@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -10,6 +11,7 @@ func (m *migration) proxy(s *site, l *location, d *directive, r *route) {
 	t, ok := parseTarget(d.Arg(0))
 	if ok && t.uri == "$request_uri" {
 		t.uri, t.hasURI = "", false
+		r.options.remove("rewrite") // which it isn't about
 		r.options.set("raw_path", true)
 	}
 	if t.uri == "$uri$is_args$args" {
@@ -183,7 +185,7 @@ func (m *migration) requestFields(l *location, r *route) (set *block, remove []s
 				host = ""
 				continue
 			}
-		case "upgrade", "connection", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "proxy", "content-length", "te":
+		case "upgrade", "connection", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "proxy", "proxy-connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding":
 			continue
 		}
 		if value == "" {
@@ -194,6 +196,9 @@ func (m *migration) requestFields(l *location, r *route) (set *block, remove []s
 			continue
 		}
 		text, err := expandVariables(value, l)
+		if err == nil && strings.EqualFold(name, "Host") && strings.Contains(text, "{") {
+			err = errors.New("the host of requests to servers has no placeholders; they get that of the client")
+		}
 		if err != nil {
 			r.comments = append(r.comments, m.comment(d, err.Error()))
 			continue

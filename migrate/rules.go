@@ -189,7 +189,7 @@ func (m *migration) rewriteInside(s *site, d *directive, r *route, re, text, to 
 	if strings.HasPrefix(path, "{re.") {
 		path = "/" + path // of two slashes at the front one is left
 	}
-	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{path}") || strings.Contains(path, "{uri}") || strings.Contains(path, "{query}") {
+	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{path}") || strings.Contains(path, "{uri}") || strings.Contains(path, "{query}") || strings.ContainsAny(path, " #") {
 		s.comments = append(s.comments, m.comment(d, "the path that it leads to isn't one of mkd's rewrite"))
 		return nil
 	}
@@ -302,9 +302,9 @@ func (c *match) add(m *migration, text string) (groups int, ok bool) {
 		to.methods = []string{value}
 	case name == "request_method" && isList:
 		to.methods = methods
-	case (name == "host" || name == "http_host") && sign == "=":
+	case (name == "host" || name == "http_host") && sign == "=" && !strings.Contains(value, ":"):
 		to.hosts = []string{strings.ToLower(value)}
-	case (name == "host" || name == "http_host") && value == `^www\.`, strings.ContainsAny(value, "$") && sign == "=":
+	case name == "host", name == "http_host", unmatched[name], strings.Contains(value, "$") && sign == "=":
 		return 0, false
 	case strings.HasPrefix(name, "http_") && sign == "=":
 		to.headers = append(slices.Clone(to.headers), entry{key: fieldName(name[5:]), value: value})
@@ -326,6 +326,9 @@ func (c *match) add(m *migration, text string) (groups int, ok bool) {
 	}
 	return groups, true
 }
+
+// unmatched are fields about the connection, which routes don't see.
+var unmatched = words("http_connection http_content_length http_keep_alive http_proxy_connection http_te http_trailer http_transfer_encoding http_upgrade")
 
 // aboutQuery finds what a regular expression can only have for a query or an escape,
 // neither of which is in the path that routes match.

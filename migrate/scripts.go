@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 )
 
 // scriptsOf returns the location that runs the scripts that a location of files leads
@@ -142,7 +143,7 @@ func (m *migration) fastcgi(s *site, l, php *location, r *route, try []string) {
 func (m *migration) fastcgiAddresses(pass string) (addresses []string, keep int, ok bool) {
 	if u := m.upstreams[pass]; u != nil {
 		for _, server := range u.servers {
-			if !server.backup {
+			if !server.backup && !slices.Contains(addresses, server.address) {
 				addresses = append(addresses, server.address)
 			}
 		}
@@ -249,10 +250,18 @@ func (m *migration) params(s *site, php *location, root string, b *block, r *rou
 
 // timeouts adds the timeouts of a client package.
 func (m *migration) timeouts(l *location, b *block, prefix string, r *route) {
-	if t := duration(l.scope.word(prefix + "connect_timeout")); t != "" && t != "0" {
+	timeout := func(name string) string {
+		t := duration(l.scope.word(prefix + name))
+		most := atMost(t, 24*time.Hour)
+		if most != t {
+			r.comments = append(r.comments, m.note(l.scope.last(prefix+name), "%s are the most", most))
+		}
+		return most
+	}
+	if t := timeout("connect_timeout"); t != "" && t != "0" {
 		b.set("dial_timeout", t)
 	}
-	if t := duration(l.scope.word(prefix + "read_timeout")); t != "" && t != "0" && t != "1m" {
+	if t := timeout("read_timeout"); t != "" && t != "0" && t != "1m" {
 		b.set("response_timeout", t)
 		b.set("read_timeout", t)
 	}

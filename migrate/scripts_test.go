@@ -71,3 +71,39 @@ func TestUnlogged(t *testing.T) {
 		t.Errorf("have\n%s", have)
 	}
 }
+
+// TestValues: values that mkd doesn't take are changed to what it takes, or are comments.
+func TestValues(t *testing.T) {
+	for _, c := range []struct{ server, want string }{
+		{`location / { proxy_pass http://127.0.0.1:3000; proxy_read_timeout 7d; }`, "proxy_read_timeout 7d; differs: 24h are the most"},
+		{`location / { proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host:8080; }`, "proxy_set_header Host $host:8080; isn't moved"},
+		{`location / { proxy_pass http://127.0.0.1:3000; proxy_set_header Transfer-Encoding ""; }`, "- backend: app"},
+		{`location / { root /srv; auth_basic 'My "áreas"'; auth_basic_user_file /srv/users; }`, "realm: My reas"},
+		{`location / { root /srv; try_files $uri /index.php; }`, "try_files $uri /index.php; differs: no location runs /index.php"},
+		{`location / { root /srv; if (!-e $request_filename) { rewrite ^ /index.php; } }`, "differs: no location runs /index.php"},
+		{`location / { root /srv; if (!-e $request_filename) { rewrite ^ /a.html; } } location = /a.html { root /srv; }`, "differs: nginx serves /a.html by a location of its own"},
+		{`location / { rewrite ^/a /b break; proxy_pass http://127.0.0.1:3000$request_uri; }`, "- backend: app\n  raw_path: true"},
+		{`location / { root /srv; rewrite ^/a "/b c" last; }`, `rewrite ^/a "/b c" last; isn't moved`},
+		{`location / { root /srv; if ($http_host = "a.org:80") { return 403; } }`, `{...} isn't moved`},
+		{`location / { root /srv; if ($http_transfer_encoding = chunked) { return 411; } }`, `{...} isn't moved`},
+	} {
+		if have := moved(t, "server { listen 80; "+c.server+" }"); !strings.Contains(have, c.want) {
+			t.Errorf("have\n%s\nwant %s", have, c.want)
+		}
+	}
+	servers := "upstream php { server 10.0.0.1:9000; server 10.0.0.1:9000; server 10.0.0.2:9000 fail_timeout=9h; }\n" +
+		"server { listen 80; send_timeout 30d; keepalive_timeout 2y; location / { root /srv; fastcgi_pass php; } }"
+	file := filepath.Join(t.TempDir(), "nginx.conf")
+	if err := os.WriteFile(file, []byte(servers), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Nginx(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`addresses: ["10.0.0.1:9000", "10.0.0.2:9000"]`, "fail_timeout: 1h", "write_timeout: 24h", "idle_timeout: 8760h"} {
+		if !strings.Contains(string(r.YAML), want) {
+			t.Errorf("have\n%s\nwant %s", r.YAML, want)
+		}
+	}
+}

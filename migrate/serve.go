@@ -169,13 +169,17 @@ func (m *migration) static(s *site, l *location, r *route) []*route {
 		return s.unlessGeneric(l, php)
 	}
 	if other := s.find(script); script != "" && other != nil && other != l && other.kind != byRegexp {
-		r.comments = append(r.comments, m.note(l.scope.here("try_files")[0], "nginx serves %s by a location of its own, with the fields of that", script))
+		r.comments = append(r.comments, m.note(l.tries(), "nginx serves %s by a location of its own, with the fields of that", script))
 	}
 	b := &block{}
 	b.set("root", root)
 	index := slices.DeleteFunc(m.index(l), func(name string) bool { return strings.HasSuffix(name, ".php") })
 	if l.kind == byPrefix && len(index) > 0 && !slices.Equal(index, []string{"index.html"}) {
 		b.set("index", index)
+	}
+	if i := slices.IndexFunc(try, func(entry string) bool { return strings.HasSuffix(entry, ".php") }); i >= 0 {
+		r.comments = append(r.comments, m.note(l.tries(), "no location runs %s", try[i]))
+		try = slices.DeleteFunc(try, func(entry string) bool { return strings.HasSuffix(entry, ".php") })
 	}
 	if len(try) > 0 && !slices.Equal(try, []string{"{path}", "{path}/"}) {
 		b.set("try", try)

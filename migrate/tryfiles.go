@@ -64,6 +64,14 @@ func (m *migration) tryFiles(s *site, l *location, r *route) (try []string, scri
 	return try, script, named
 }
 
+// tries returns the directive that has what a location tries, in either form.
+func (l *location) tries() *directive {
+	if i := slices.IndexFunc(l.scope.own, func(d *directive) bool { return d.Name == "try_files" }); i >= 0 {
+		return l.scope.own[i]
+	}
+	return l.scope.own[slices.IndexFunc(l.scope.own, func(d *directive) bool { return d.Name == "if" && isTryIf(d) })]
+}
+
 // tryIf reads the older form of try_files: if (!-e $request_filename) { rewrite ... }.
 func (m *migration) tryIf(s *site, l *location) (try []string, script string, named *location) {
 	for _, d := range l.scope.own {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // upstream is an upstream block.
@@ -195,8 +196,8 @@ func (u *upstream) balance() *block {
 	if n, err := strconv.Atoi(u.fails); err == nil {
 		b.set("max_fails", min(n, 1000))
 	}
-	if u.timeout != "" && u.timeout != "10s" {
-		b.set("fail_timeout", u.timeout)
+	if t := atMost(u.timeout, time.Hour); t != "" && t != "10s" {
+		b.set("fail_timeout", t)
 	}
 	if len(b.entries) == 0 || len(u.servers) < 2 {
 		return nil

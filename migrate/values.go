@@ -45,6 +45,14 @@ func duration(s string) string {
 	return trimUnits(total.String())
 }
 
+// atMost returns a time in mkd's form, or most if that is less.
+func atMost(t string, most time.Duration) string {
+	if d, err := time.ParseDuration(t); err == nil && d > most {
+		return trimUnits(most.String())
+	}
+	return t
+}
+
 // trimUnits returns 5m for 5m0s, and 1h for 1h0m0s.
 func trimUnits(s string) string {
 	if strings.HasSuffix(s, "m0s") {
