@@ -351,3 +351,36 @@ func TestCAIsNotTrusted(t *testing.T) {
 		t.Errorf("logged: %s", check)
 	}
 }
+
+// TestStatusBesideWildcard: a host has its own certificate in the status, and none before it
+// is obtained, though that of a wildcard would do.
+func TestStatusBesideWildcard(t *testing.T) {
+	m := New(t.TempDir(), nil)
+	defer m.Close()
+	if _, err := m.Add("web", one(Certificate{Hosts: []string{"a.example.org", "*.example.org"}, ACME: &ACME{AgreeTerms: true, CA: "https://ca.example/dir", DNS: &DNS{Exec: []string{"true"}}}})); err != nil {
+		t.Fatal(err)
+	}
+	source := m.set.byHost["a.example.org"]
+	ends := map[string]time.Time{"*.example.org": time.Now().Add(60 * 24 * time.Hour), "a.example.org": time.Now().Add(30 * 24 * time.Hour)}
+	cached := make(map[string]bool)
+	for _, host := range []string{"*.example.org", "a.example.org"} {
+		certPEM, keyPEM := selfSigned(t, 1, ends[host], host)
+		cert, err := tls.X509KeyPair(certPEM, keyPEM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := source.manage.CacheUnmanagedTLSCertificate(t.Context(), cert, nil); err != nil {
+			t.Fatal(err)
+		}
+		cached[host] = true
+		for _, st := range m.Status() {
+			want := time.Time{}
+			if cached[st.Name] {
+				want = ends[st.Name]
+			}
+			if st.NotAfter.Sub(want).Abs() > time.Second {
+				t.Errorf("with %d certificates: %s ends %v, want %v", len(cached), st.Name, st.NotAfter, want)
+			}
+		}
+	}
+}

@@ -106,7 +106,9 @@ func (s *acmeSource) status() (all []Status) {
 	for _, host := range hosts {
 		var cert *tls.Certificate
 		for _, c := range s.cache.AllMatchingCertificates(host) {
-			cert = &c.Certificate
+			if slices.Contains(c.Names, host) { // else it is a wildcard's
+				cert = &c.Certificate
+			}
 		}
 		st := certStatus("acme", host, cert, s.faults.get(host))
 		st.Hosts = []string{host}
