@@ -2,8 +2,10 @@ package certs
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -11,9 +13,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -381,6 +385,37 @@ func TestStatusBesideWildcard(t *testing.T) {
 			if st.NotAfter.Sub(want).Abs() > time.Second {
 				t.Errorf("with %d certificates: %s ends %v, want %v", len(cached), st.Name, st.NotAfter, want)
 			}
+		}
+	}
+}
+
+// failingStorage is a storage that can't be reached.
+type failingStorage struct {
+	certmagic.FileStorage
+	loads atomic.Int64
+}
+
+func (s *failingStorage) Load(context.Context, string) ([]byte, error) {
+	s.loads.Add(1)
+	return nil, errors.New("connection refused")
+}
+
+// TestStorageAway: a certificate that can't be loaded is tried again soon, however often
+// that failed. The waits doubled as for a CA, up to an hour, so that a node that started
+// while Redis was away served nothing long after it was back.
+func TestStorageAway(t *testing.T) {
+	m := New(t.TempDir(), nil)
+	defer m.Close()
+	m.firstRetry = 10 * time.Millisecond
+	storage := &failingStorage{FileStorage: certmagic.FileStorage{Path: t.TempDir()}}
+	m.Share(storage)
+	if _, err := m.Add("web", one(Certificate{Hosts: []string{"a.example.org"}, ACME: &ACME{AgreeTerms: true, CA: "https://ca.example/dir", TLSAddress: ":443"}})); err != nil {
+		t.Fatal(err)
+	}
+	m.Start(t.Context())
+	for end := time.Now().Add(20 * time.Second); storage.loads.Load() < 14; time.Sleep(time.Millisecond) { // with waits that double, after 80 s
+		if time.Now().After(end) {
+			t.Fatalf("tried %d times", storage.loads.Load())
 		}
 	}
 }

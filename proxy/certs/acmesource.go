@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -148,8 +149,9 @@ func (s *acmeSource) obtain(ctx context.Context, host string) {
 	// from the second attempt on.
 	attempts := 0
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &attempts)
-	for delay := s.firstRetry; ; delay = min(2*delay, maxRetry) {
-		attempt, cancel := context.WithTimeout(ctx, obtainTimeout)
+	for delay := s.firstRetry; ; {
+		asks := new(atomic.Bool)
+		attempt, cancel := context.WithTimeout(context.WithValue(ctx, asksKey{}, asks), obtainTimeout)
 		err := s.manage.ManageSync(attempt, []string{host})
 		cancel()
 		if err == nil {
@@ -159,14 +161,20 @@ func (s *acmeSource) obtain(ctx context.Context, host string) {
 			return
 		}
 		s.failed(host, err, time.Now().Add(delay), zap.Duration("retry_in", delay))
-		attempts++
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
 			return
 		}
+		if asks.Load() { // else the storage failed, which costs the CA nothing
+			attempts++
+			delay = min(2*delay, maxRetry)
+		}
 	}
 }
+
+// asksKey is the key of an *atomic.Bool in a context, which is set once the CA is asked.
+type asksKey struct{}
 
 // event logs an event of certmagic.
 func (s *acmeSource) event(ctx context.Context, event string, data map[string]any) error {
@@ -178,6 +186,9 @@ func (s *acmeSource) event(ctx context.Context, event string, data map[string]an
 			if err := s.demand.before(ctx, host, renewal); err != nil {
 				return err
 			}
+		}
+		if asks, ok := ctx.Value(asksKey{}).(*atomic.Bool); ok {
+			asks.Store(true)
 		}
 		s.log.Info("obtaining a certificate", zap.String("host", host), zap.Bool("renewal", renewal))
 	case "cert_obtained":
