@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"syscall"
 )
 
 // File is a file of log lines, which Reopen opens anew after it was renamed. Its
@@ -29,7 +30,9 @@ func OpenFile(path string, mode fs.FileMode) (*File, error) {
 }
 
 func (f *File) open() (*os.File, error) {
-	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
+	// A pipe that nobody reads is an error; without O_NONBLOCK it would hold up the start, or
+	// whoever reopens the file, until somebody does.
+	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE | syscall.O_NONBLOCK
 	made, err := os.OpenFile(f.path, flags|os.O_EXCL, f.mode)
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -37,7 +40,10 @@ func (f *File) open() (*os.File, error) {
 	case err == nil:
 		err = made.Chmod(f.mode)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ENXIO):
+		return nil, fmt.Errorf("log file: %s is a pipe that nobody reads: start its reader first", f.path)
+	case err != nil:
 		return nil, fmt.Errorf("log file: %w", err)
 	}
 	return made, nil

@@ -276,3 +276,46 @@ func TestReopenWhileWriting(t *testing.T) {
 		t.Errorf("%d bytes, want %d", total, 2*n)
 	}
 }
+
+// TestPipe: a pipe is a log file while somebody reads it, and an error at once otherwise.
+func TestPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skip(err)
+	}
+	within := func(what string, do func() error) error {
+		t.Helper()
+		ended := make(chan error, 1)
+		go func() { ended <- do() }()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s doesn't return", what)
+			return nil
+		}
+	}
+	if err := within("opening", func() error { _, err := OpenFile(path, 0o600); return err }); err == nil || !strings.Contains(err.Error(), "nobody reads") {
+		t.Errorf("without a reader: %v", err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFile(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write([]byte("a line\n")); err != nil {
+		t.Error(err)
+	}
+	buf := make([]byte, 100)
+	if n, err := reader.Read(buf); string(buf[:n]) != "a line\n" {
+		t.Errorf("read %q, %v", buf[:n], err)
+	}
+	reader.Close()
+	if err := within("reopening", f.Reopen); err == nil {
+		t.Error("reopened without a reader")
+	}
+}
