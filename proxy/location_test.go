@@ -27,6 +27,7 @@ backends:
 routes:
   - {match: {paths: [/own/*]}, strip_prefix: /own, backend: own}
   - {match: {paths: [/cookies/*]}, strip_prefix: /cookies, backend: cookies}
+  - {match: {paths: ["/a b/*"]}, strip_prefix: "/a b", backend: cookies}
   - {match: {paths: [/set/*]}, strip_prefix: /set, headers: {request: {set: {Host: inner.test}}}, backend: passed}
   - {match: {paths: [/kept/*]}, strip_prefix: /kept, headers: {request: {set: {Host: inner.test}}}, backend: own}
   - {match: {paths: [/passed/*]}, strip_prefix: /passed, backend: passed}
@@ -37,6 +38,7 @@ routes:
 		for target, want := range map[string][3]string{
 			"/own/x":     {"/own/next", "5; url=/own/again", "a=b; Path=/; Domain=" + host},
 			"/cookies/x": {"/cookies/next", "5; url=/cookies/again", "a=b; Path=/cookies"},
+			"/a%20b/x":   {"/a%20b/next", "5; url=/a%20b/again", "a=b; Path=/a%20b"},
 			"/set/x":     {"/set/next", "5; url=/set/again", "a=b; Path=/; Domain=inner.test"},
 			"/kept/x":    {"/kept/next", "5; url=/kept/again", "a=b; Path=/; Domain=inner.test"}, // host: upstream overrode it
 			"/passed/x":  {"http://public.test/passed/next", "5; url=/passed/again", "a=b; Path=/; Domain=public.test"},

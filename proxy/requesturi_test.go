@@ -26,6 +26,7 @@ routes:
   - {match: {paths: [/admin/*]}, respond: {status: 403}}
   - {match: {hosts: [worker.test]}, backend: worker}
   - {match: {paths: [/shop/*]}, strip_prefix: /shop, encoded_slashes: true, backend: fpm}
+  - {match: {paths: ["/a b/*"]}, strip_prefix: "/a b", backend: fpm}
   - {match: {hosts: [encoded.test]}, encoded_slashes: true, backend: fpm}
   - backend: fpm
 `)
@@ -48,6 +49,8 @@ routes:
 		{"//sample-page//", "worker.test", 200, "//sample-page//", "/worker.php", nil},
 		{"/a%2Fb//c?d", "worker.test", 200, "/a%2Fb//c?d", "/worker.php", nil},
 		{"/shop//x//y?z", "fpm.test", 200, "/shop//x//y?z", "/shop/index.php", nil},
+		{"/a%20b//x", "fpm.test", 200, "/a%20b//x", "/a b/index.php", nil},
+		{"/a%20b/y/../x", "fpm.test", 200, "/a%20b/x", "/a b/index.php", nil},
 		{"/shop/rest.php/a%2fb", "fpm.test", 200, "/shop/rest.php/a%2fb", "/shop/rest.php", "/a/b"},
 
 		{"/a%2Fb", "fpm.test", 404, "", "", nil},

@@ -16,6 +16,7 @@ import (
 	"mkd/proxy/balance"
 	"mkd/proxy/certs"
 	"mkd/proxy/forward"
+	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
 	"mkd/proxy/roundtrip"
 	"mkd/proxy/upstream"
@@ -95,7 +96,7 @@ func (h *httpBackend) hideUpstream(r *request.Request, header http.Header) {
 	if !revealing(header, h.cfg.RewriteCookies) {
 		return
 	}
-	in := &inside{asked: r.Asked, prefix: r.Prefix, upstream: upstreamOf(r.Record.Upstream), seen: parseHostPort(r.Request.Host)}
+	in := &inside{asked: r.Asked, prefix: httpmsg.EscapeMatched(r.Prefix), upstream: upstreamOf(r.Record.Upstream), seen: parseHostPort(r.Request.Host)}
 	if r.Request.Host == "" || h.cfg.Host == "upstream" && !r.HostSet {
 		if in.seen = in.upstream; in.upstream == (hostPort{}) {
 			in.seen.host = "localhost" // of a socket

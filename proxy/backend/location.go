@@ -11,7 +11,7 @@ import (
 // upstream is, for a client that reaches it only through mkd.
 type inside struct {
 	asked    string   // the Host that the client asked for
-	prefix   string   // of the path, which the route removed
+	prefix   string   // of the path, which the route removed, escaped
 	upstream hostPort // where the request went to; zero for a socket
 	seen     hostPort // the Host that the upstream saw
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mkd/megaki"
+	"mkd/proxy/httpmsg"
 	"mkd/proxy/tally"
 )
 
@@ -47,7 +48,7 @@ type Request struct {
 
 	// What the route decides.
 	Timeout time.Duration // bounds how long the backend is waited for; 0: it doesn't
-	Prefix  string        // of the path, which the route removed
+	Prefix  string        // of the path, which the route removed, decoded
 	HostSet bool          // the route set the Host, which the backend must keep
 	Changed bool          // the request isn't the Message any more
 	// EncodedSlashes is whether %2F in the path may reach a script.
@@ -211,7 +212,7 @@ func (r *Request) AskedURI() string {
 	case r.askedURI != "":
 		return r.askedURI
 	case r.Written == "":
-		return r.Prefix + r.URL.RequestURI()
+		return httpmsg.EscapeMatched(r.Prefix) + r.URL.RequestURI()
 	case r.URL.RawQuery != "" || r.URL.ForceQuery:
 		return r.Written + "?" + r.URL.RawQuery
 	}
