@@ -37,7 +37,9 @@ type Usage struct {
 type Ledger struct {
 	path string
 
-	mu    sync.Mutex
+	saving sync.Mutex // held while the file is written, which may take long
+
+	mu    sync.Mutex // each handshake takes it
 	added file
 }
 
@@ -131,6 +133,8 @@ func (f *file) forget(now time.Time) {
 func (l *Ledger) Report() (map[megaki.KeyID]Usage, error) { return l.report(time.Now()) }
 
 func (l *Ledger) report(now time.Time) (map[megaki.KeyID]Usage, error) {
+	l.saving.Lock() // what is being written is in the file afterwards
+	defer l.saving.Unlock()
 	all, err := l.read()
 	if err != nil {
 		return nil, err
@@ -182,11 +186,26 @@ func (l *Ledger) read() (*file, error) {
 
 // Save adds what was counted since the last Save to the file.
 func (l *Ledger) Save() error {
+	l.saving.Lock()
+	defer l.saving.Unlock()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.added.Keys) == 0 {
+	added := l.added
+	l.added = file{}
+	l.mu.Unlock()
+	if len(added.Keys) == 0 {
 		return nil
 	}
+	err := l.write(&added)
+	if err != nil {
+		l.mu.Lock()
+		l.added.addAll(&added)
+		l.mu.Unlock()
+	}
+	return err
+}
+
+// write adds counts to the file.
+func (l *Ledger) write(added *file) error {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return fmt.Errorf("the counts of keys: %w", err)
 	}
@@ -199,7 +218,7 @@ func (l *Ledger) Save() error {
 	if err != nil {
 		return err
 	}
-	all.addAll(&l.added)
+	all.addAll(added)
 	all.forget(time.Now())
 	data, err := json.Marshal(all)
 	if err != nil {
@@ -212,7 +231,6 @@ func (l *Ledger) Save() error {
 	if err := os.Rename(temporary, l.path); err != nil {
 		return fmt.Errorf("the counts of keys: %w", err)
 	}
-	l.added = file{}
 	return nil
 }
 

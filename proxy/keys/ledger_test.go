@@ -68,6 +68,41 @@ func TestLedgerFile(t *testing.T) {
 	}
 }
 
+// TestLedgerOnASlowDisk: a file that can't be written for long doesn't hold handshakes up,
+// and what they count meanwhile is kept.
+func TestLedgerOnASlowDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := sync.OnceFunc(unlock)
+	defer release()
+	l, id := Open(path), megaki.KeyID{1}
+	l.Count(id)
+	saved, counted := make(chan error, 1), make(chan struct{})
+	go func() { saved <- l.Save() }()
+	go func() {
+		defer close(counted)
+		for range 100 { // before and while it is saved
+			l.Count(id)
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	select {
+	case <-counted:
+	case <-time.After(10 * time.Second):
+		t.Fatal("a handshake waits for the disk")
+	}
+	release()
+	if err := <-saved; err != nil {
+		t.Error(err)
+	}
+	if n := report(t, l, time.Now())[id].Day; n != 101 {
+		t.Errorf("%d handshakes, want 101", n)
+	}
+}
+
 // A damaged file is reported, not overwritten.
 func TestLedgerDamaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.json")
