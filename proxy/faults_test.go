@@ -243,16 +243,17 @@ func TestKeepAliveHint(t *testing.T) {
 }
 
 // TestInformationalResponses: 1xx responses have no fields of the origin's
-// connection, and don't reach clients of HTTP/1.0.
+// connection, and none that the route overrides, and don't reach clients of HTTP/1.0.
 func TestInformationalResponses(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</x>")
 		w.Header().Set("Connection", "X-Hop")
 		w.Header().Set("X-Hop", "secret")
+		w.Header().Set("X-Internal", "secret")
 		w.WriteHeader(103)
 	}))
 	defer s.Close()
-	p, _ := listenersTo(t, s.URL, "", "", "")
+	p := bothListeners(t, s.URL, "  - {headers: {response: {remove: [X-Internal]}}, backend: api}\n")
 	for version, want := range map[string]bool{"1.0": false, "1.1": true} {
 		conn, err := net.Dial("tcp", p.Addr("web").String())
 		if err != nil {

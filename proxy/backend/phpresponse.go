@@ -26,12 +26,9 @@ type phpResponse struct {
 // errReplaced stops a script whose response is replaced by a file.
 var errReplaced = errors.New("a file replaces the response")
 
-// EarlyHints implements php.ResponseWriter. A message has no room for them.
+// EarlyHints implements php.ResponseWriter.
 func (p *phpResponse) EarlyHints(header http.Header) error {
-	if request.IsMessage(p.w) || !p.r.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
-		return nil
-	}
-	return forward.Inform(p.w, http.StatusEarlyHints, header)
+	return forward.Inform(p.w, p.r, http.StatusEarlyHints, header)
 }
 
 // Head implements php.ResponseWriter.

@@ -99,10 +99,7 @@ type events struct {
 
 // Inform implements roundtrip.Events.
 func (e *events) Inform(status int, fields http.Header) error {
-	if request.IsMessage(e.w) || !e.r.ProtoAtLeast(1, 1) { // RFC 9110, section 15.2
-		return nil
-	}
-	return Inform(e.w, status, fields)
+	return Inform(e.w, e.r, status, fields)
 }
 
 // Excess implements roundtrip.Events.
@@ -115,12 +112,19 @@ func RequestLog(l *slog.Logger, r *request.Request) *slog.Logger {
 	return l.With("client", r.Client.String(), "method", r.Method, "path", logs.Shorten(r.Path, logs.MaxPath), "request_id", r.ID())
 }
 
-// Inform passes an informational response (1xx) on.
-func Inform(w http.ResponseWriter, status int, fields http.Header) error {
+// Inform passes an informational response (1xx) on, without the fields that the route
+// overrides. A message has no room for one, and HTTP/1.0 has none (RFC 9110, section 15.2).
+func Inform(w request.Response, r *request.Request, status int, fields http.Header) error {
 	if status == http.StatusContinue { // the listener sends that itself when the body is read
 		return nil
 	}
+	if request.IsMessage(w) || !r.ProtoAtLeast(1, 1) {
+		return nil
+	}
 	DropHopByHop(fields)
+	for _, name := range r.Overridden {
+		delete(fields, name)
+	}
 	h := w.Header()
 	maps.Copy(h, fields)
 	w.WriteHeader(status)

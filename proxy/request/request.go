@@ -54,7 +54,7 @@ type Request struct {
 	// EncodedSlashes is whether %2F in the path may reach a script.
 	EncodedSlashes bool
 	// Overridden are the fields of the response that the route removes or sets.
-	// None of them may come after the body, either.
+	// None of them may come before it, in a 1xx response, or after the body, either.
 	Overridden []string
 	Record     Record
 	Pages      Pages // for errors; nil: there are none
