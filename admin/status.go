@@ -19,7 +19,8 @@ type Source interface {
 
 // Status is the state of the daemon: what /status responds with. Times are in
 // UTC, durations in seconds, sizes in bytes. Counts are since the start of the
-// process. It has no query of a request, no whole token and no secret.
+// process, or since a reload changed the section of a backend, or brought a route
+// back. It has no query of a request, no whole token and no secret.
 type Status struct {
 	Version  string    `json:"version"`
 	Go       string    `json:"go"`
