@@ -69,16 +69,31 @@ func (w *walker) matching(n *yaml.Node) []string {
 		return nil // the walker reports it
 	}
 	pattern := w.source.path(name)
-	if !strings.ContainsAny(name, "*?[") {
+	if !strings.ContainsAny(name, wildcards) {
 		return []string{pattern}
 	}
 	files, err := w.sys.glob(pattern)
-	if err != nil {
+	var unreadable *fs.PathError
+	if errors.As(err, &unreadable) {
+		w.errorf(n, "include", "can't read %s: %v", quotePath(unreadable.Path), unreadable.Err)
+	} else if err != nil {
 		w.errorf(n, "include", "%s isn't a pattern of file names, as in sites/*.yaml", quote(n.Value))
 	}
-	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasPrefix(filepath.Base(file), ".") })
+	files = slices.DeleteFunc(files, func(file string) bool { return hiddenFrom(pattern, file) })
 	slices.Sort(files)
 	return files
+}
+
+// hiddenFrom reports whether a wildcard of a pattern matched a name that begins with a
+// dot.
+func hiddenFrom(pattern, file string) bool {
+	names := strings.Split(file, "/")
+	for i, p := range strings.Split(pattern, "/") {
+		if i < len(names) && strings.HasPrefix(names[i], ".") && !strings.HasPrefix(p, ".") {
+			return true
+		}
+	}
+	return false
 }
 
 // merge puts the listeners and backends of a file, which the node at names, into

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -127,5 +130,45 @@ func TestIncludeErrors(t *testing.T) {
 				t.Errorf("have %v\nwant %s", err, c.want)
 			}
 		})
+	}
+}
+
+// TestIncludeUnreadable: a pattern whose folder can't be read is an error; mkd would drop
+// all its sites without a word at a reload.
+func TestIncludeUnreadable(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"config.yaml":          "include: [sites/*/site.yaml]\nlisteners: {web: {http: {address: ':80'}}}\nroutes: [{respond: {}}]\n",
+		"sites/a/site.yaml":    "routes: [{match: {paths: [/a]}, respond: {}}]\n",
+		"sites/.git/site.yaml": "routes: [{match: {paths: [/git]}, respond: {}}]\n",
+		"sites/README":         "x",
+	} {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(dir, "config.yaml")
+	cfg, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Routes) != 2 || cfg.Routes[0].Match.Paths[0] != "/a" {
+		t.Errorf("routes: %+v", cfg.Routes)
+	}
+	// A link to itself can't be read by root either.
+	for _, c := range []struct{ link, pattern, unreadable string }{
+		{"sites/b", "sites/*/site.yaml", "sites/b/site.yaml"},
+		{"all", "all/*.yaml", "all"},
+	} {
+		link := filepath.Join(dir, c.link)
+		text := "include: [" + c.pattern + "]\nlisteners: {web: {http: {address: ':80'}}}\nroutes: [{respond: {}}]\n"
+		if err := errors.Join(os.Symlink(filepath.Base(link), link), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(file)
+		if want := file + ":1:11: include: can't read " + filepath.Join(dir, c.unreadable) + ": "; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("have %v\nwant %s", err, want)
+		}
 	}
 }

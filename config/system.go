@@ -1,11 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 )
 
 // system is what a configuration refers to outside of it.
@@ -18,7 +21,48 @@ type system struct {
 }
 
 // machine is the system that the process runs on.
-var machine = system{os.Stat, readFile, filepath.Glob, os.LookupEnv, os.Geteuid}
+var machine = system{os.Stat, readFile, glob, os.LookupEnv, os.Geteuid}
+
+// glob is filepath.Glob, but reports folders that can't be read: without them the result
+// lacks files.
+func glob(pattern string) (files []string, err error) {
+	if files, err = filepath.Glob(pattern); err != nil {
+		return nil, err
+	}
+	folder, name := filepath.Dir(pattern), filepath.Base(pattern)
+	folders := []string{folder}
+	if strings.ContainsAny(folder, wildcards) {
+		if folders, err = glob(folder); err != nil {
+			return nil, err
+		}
+	}
+	for _, folder := range folders {
+		if strings.ContainsAny(name, wildcards) {
+			err = listable(folder)
+		} else {
+			_, err = os.Lstat(filepath.Join(folder, name))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// wildcards are the letters that make a name a pattern.
+const wildcards = "*?["
+
+func listable(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err = f.Readdirnames(1); err == io.EOF {
+		return nil
+	}
+	return err
+}
 
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
