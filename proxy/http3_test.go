@@ -96,6 +96,7 @@ backends:
   api: {http: {upstreams: [{url: `+rec.URL+`}]}}
 routes:
   - {match: {paths: [/admin/*]}, respond: {status: 403}}
+  - {match: {paths: [/own]}, headers: {response: {set: {Alt-Svc: clear}}}, backend: api}
   - {backend: api, max_body: 4MiB}
 `))
 	address := p.Addr("tls").String()
@@ -166,13 +167,18 @@ routes:
 		}
 	}
 
-	// The other protocols announce it, in place of what the upstream has.
+	// The other protocols announce it, in place of what the upstream has, unless the route
+	// has a value of its own.
 	_, port, _ := net.SplitHostPort(address)
 	for _, h2 := range []bool{false, true} {
 		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}, ForceAttemptHTTP2: h2}
-		for _, path := range []string{"/x", "/admin/"} {
+		for _, path := range []string{"/x", "/admin/", "/own"} {
 			resp, _ := fetch(t, &http.Client{Transport: tr, Timeout: 20 * time.Second}, "GET", "https://"+address+path, nil)
-			if got, want := resp.Header["Alt-Svc"], `h3=":`+port+`"; ma=86400`; len(got) != 1 || got[0] != want {
+			want := `h3=":` + port + `"; ma=86400`
+			if path == "/own" {
+				want = "clear"
+			}
+			if got := resp.Header["Alt-Svc"]; len(got) != 1 || got[0] != want {
 				t.Errorf("%s%s: Alt-Svc %q, want %s", resp.Proto, path, got, want)
 			}
 		}

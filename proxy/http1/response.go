@@ -116,13 +116,13 @@ func (w *Response) WriteHeader(status int) {
 		return
 	}
 	w.status = status
-	if w.change != nil {
-		w.change(w.header.Fields())
-	}
 	if f := w.conn.server.AltSvc; f != nil {
 		if v := f(); v != nil {
 			w.header.Fields()["Alt-Svc"] = v
 		}
+	}
+	if w.change != nil {
+		w.change(w.header.Fields())
 	}
 	w.writeHead()
 }

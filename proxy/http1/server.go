@@ -69,7 +69,7 @@ type Server struct {
 	MinRate int64
 
 	// AltSvc returns the value of Alt-Svc in responses (RFC 7838), whatever the handler
-	// has there; nil: it stays as it is. Default: it does.
+	// has there, unless ChangeHeader changes it; nil: it stays as it is. Default: it does.
 	AltSvc func() []string
 
 	// Limits bound the head of a request.

@@ -299,11 +299,11 @@ func (w *http2Response) WriteHeader(status int) {
 		}
 		w.status = status
 		w.body.goBothWays()
-		if w.change != nil {
-			w.change(w.Header())
-		}
 		if w.altSvc != nil {
 			w.Header()["Alt-Svc"] = w.altSvc
+		}
+		if w.change != nil {
+			w.change(w.Header())
 		}
 		if h := w.Header(); h["Content-Type"] == nil {
 			h["Content-Type"] = nil // the type isn't guessed
