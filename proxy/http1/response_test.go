@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestFullDuplex has a handler that responds while the body comes.
@@ -95,9 +98,25 @@ func TestResponses(t *testing.T) {
 			w.WriteHeader(426)
 		}, "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n"},
 		{"line ends in a value", func(w http.ResponseWriter, r *http.Request) {
-			w.Header()["X"] = []string{"a\r\nb"}
+			w.Header()["X"] = []string{"a\r\nb\x00c"}
 			w.Header()["X\r\nY"] = []string{"c"}
-		}, "HTTP/1.1 200 OK\r\nX: a  b\r\nContent-Length: 0\r\n\r\n"},
+		}, "HTTP/1.1 200 OK\r\nX: a  b c\r\nContent-Length: 0\r\n\r\n"},
+		{"a length that is none", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "-1")
+			io.WriteString(w, "a")
+		}, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"},
+		{"close", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Connection", "x, Close") },
+			"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
+		{"a trailer that is set before", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "x-sum")
+			w.Header().Set("X-Sum", "1")
+		}, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n0\r\nX-Sum: 1\r\n\r\n"},
+		{"framing in early hints", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "1")
+			w.Header().Set("Transfer-Encoding", "chunked")
+			w.WriteHeader(103)
+			io.WriteString(w, "a")
+		}, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"},
 		{"taken back", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X", "y")
 			io.WriteString(w, "half")
@@ -113,6 +132,42 @@ func TestResponses(t *testing.T) {
 				t.Errorf("got\n%.400q, want\n%.400q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestFramingFields: other fields have the same length.
+func TestFramingFields(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Upgrade": true, "Trailer": true, "X-Seven": false,
+		"Connection": true, "Keep-Alive": true, "Set-Cookie": false,
+		"Content-Length": true, "Accept-Charset": false,
+		"Proxy-Connection": true, "Www-Authenticate": false,
+		"Transfer-Encoding": true, "If-Modified-Since": false,
+	} {
+		if isFraming(name) != want || isFraming(strings.ToLower(name)) != want {
+			t.Errorf("%s: %t", name, !want)
+		}
+	}
+}
+
+// TestDate: a response has a Date (RFC 9110, section 6.6.1), the handler's own if there is one.
+func TestDate(t *testing.T) {
+	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/own" {
+			w.Header().Set("Date", "Sun, 06 Nov 1994 08:49:37 GMT")
+		}
+	}, nil)
+	for _, path := range []string{"/", "/own"} {
+		c := dial(t, addr)
+		io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := http.ParseTime(resp.Header.Get("Date"))
+		if err != nil || len(resp.Header["Date"]) != 1 || (path == "/own") != (at.Year() == 1994) || path == "/" && time.Since(at).Abs() > time.Minute {
+			t.Errorf("%s: %q, %v", path, resp.Header["Date"], err)
+		}
 	}
 }
 
@@ -132,6 +187,59 @@ func TestShortResponse(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); string(body) != "abc" || err != io.ErrUnexpectedEOF {
 		t.Errorf("%q, %v", body, err)
 	}
+}
+
+// TestNoSwitch: a connection isn't handed over in the middle of a request's body, which
+// would be read as the other protocol, or after the response has begun.
+func TestNoSwitch(t *testing.T) {
+	for name, first := range map[string]func(w http.ResponseWriter, r *http.Request){
+		"body":     func(http.ResponseWriter, *http.Request) {},
+		"response": func(w http.ResponseWriter, r *http.Request) { io.ReadAll(r.Body); w.WriteHeader(200) },
+	} {
+		_, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
+			first(w, r)
+			if c, _, err := w.(*Response).SwitchProtocols(); err == nil || c != nil {
+				t.Errorf("%s: the connection is handed over", name)
+			}
+		}, nil)
+		got := talk(t, addr, "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\nContent-Length: 5\r\n\r\nhello")
+		if !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Count(got, "HTTP/1.1") != 1 {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestSwitchedHasNoDeadlines: a connection in another protocol may be silent for longer
+// than the head of a request.
+func TestSwitchedHasNoDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{HeaderTimeout: time.Second, BodyTimeout: time.Second, WriteTimeout: time.Second}
+		s.NewHandler = func(net.Conn) Handler {
+			return handlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, from, err := w.(*Response).SwitchProtocols()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(c, from)
+			})
+		}
+		client, nc := net.Pipe()
+		go s.ServeConn(nc)
+		io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+		br := bufio.NewReader(client)
+		if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != 101 {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+		time.Sleep(time.Hour)
+		go io.WriteString(client, "a")
+		time.Sleep(time.Hour)
+		if b, err := br.ReadByte(); b != 'a' || err != nil {
+			t.Errorf("%q, %v", b, err)
+		}
+		client.Close()
+		synctest.Wait()
+	})
 }
 
 func TestSwitchProtocols(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -37,6 +38,17 @@ func TestRequests(t *testing.T) {
 				t.Errorf("got\n%q, want\n%q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestHTTP10KeepsAlive only if the client asks for it.
+func TestHTTP10KeepsAlive(t *testing.T) {
+	_, addr := start(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Length", "0") }, nil)
+	for connection, want := range map[string]string{"": "close", "x": "close", "Keep-Alive": "keep-alive", "keep-alive, close": "close"} {
+		got := talk(t, addr, "GET / HTTP/1.0\r\nConnection: "+connection+"\r\n\r\n")
+		if want := "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: " + want + "\r\n\r\n"; got != want {
+			t.Errorf("%q: got %q, want %q", connection, got, want)
+		}
 	}
 }
 
@@ -72,6 +84,10 @@ func TestFraming(t *testing.T) {
 		{"a chunk that ends in LF", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", 400},
 		{"a chunk size of 17 digits", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000001\r\na\r\n0\r\n\r\n", 400},
 		{"a trailer line without CR", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\r\n", 400},
+		{"a trailer that is too long", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + strings.Repeat("X: y\r\n", maxTrailer/6+1) + "\r\n", 400},
+		{"a line of a trailer that is too long", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + strings.Repeat("y", readSize) + "\r\n\r\n", 400},
+		{"a trailer without a colon", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX\r\n\r\n", 400},
+		{"a carriage return before the request", "\rxGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 		{"two empty lines", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
 		{"CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501},
@@ -92,8 +108,20 @@ func TestRestOfBodyIsNoRequest(t *testing.T) {
 		if r.URL.Path == "/admin" {
 			t.Error("a body was handled as a request")
 		}
+		if r.URL.Path == "/byte" {
+			io.ReadFull(r.Body, make([]byte, 1))
+		}
 		http.Error(w, "no", http.StatusMethodNotAllowed)
 	}, nil)
+	// The rest of these bodies looks like an end with a request after it.
+	for _, body := range []string{"zz\r\n\r\n", "1\r\na\n\r\n", "5\r\nx0\r\n\r\n", "1;\r\nx0\r\n\r\n"} {
+		for _, path := range []string{"/", "/byte"} {
+			got := talk(t, addr, "POST "+path+" HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"+body+"POST /admin HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+			if strings.Count(got, "HTTP/1.1 ") != 1 || !strings.Contains(got, "Connection: close\r\n") {
+				t.Errorf("%q after %s: got %q", body, path, got)
+			}
+		}
+	}
 	for _, framing := range []string{"Content-Length: 200\r\n", "Transfer-Encoding: chunked\r\n"} {
 		c := dial(t, addr)
 		io.WriteString(c, "POST /a.txt HTTP/1.1\r\nHost: a\r\n"+framing+"\r\n")
@@ -256,6 +284,53 @@ func TestShutdown(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShutdownEnds: connections that are in use when the context of Shutdown ends are
+// closed, and so is what comes later. A handler that waited for the end of its request's
+// context once didn't learn of it, and Shutdown waited for the handler.
+func TestShutdownEnds(t *testing.T) {
+	started := make(chan struct{})
+	s, addr := start(t, func(w http.ResponseWriter, r *http.Request) {
+		done := r.Context().Done()
+		close(started)
+		<-done
+	}, nil)
+	c := dial(t, addr)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-started
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Shutdown(ctx); err != context.Canceled {
+		t.Error(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes of a connection that is closed", n)
+	}
+	client, nc := net.Pipe()
+	s.ServeConn(nc)
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a connection after Shutdown: %v", err)
+	}
+	if len(s.conns) > 0 {
+		t.Errorf("%d connections are kept", len(s.conns))
+	}
+}
+
+// TestDrain: each connection closes after its next response.
+func TestDrain(t *testing.T) {
+	s, addr := start(t, echo, nil)
+	c := dial(t, addr)
+	br := bufio.NewReader(c)
+	for _, drained := range []bool{false, true} {
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil || resp.Close != drained {
+			t.Fatalf("drained %t: %+v, %v", drained, resp, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		s.Drain()
 	}
 }
 

@@ -63,6 +63,7 @@ func TestSlowDrips(t *testing.T) {
 	const head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 	for _, test := range []struct{ name, say, drip string }{
 		{"in the request line", "GET /", "x"},
+		{"in the request line of a second request", "GET /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\nGET /", "x"},
 		{"in a field", "GET / HTTP/1.1\r\nHost: a\r\nX: ", "y"},
 		{"after a carriage return", "GET /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n\r", ""},
 		{"in a body with a length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n", "x"},

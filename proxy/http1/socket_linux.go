@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"errors"
 	"net"
 	"syscall"
 	"time"
@@ -24,12 +25,12 @@ func socketOf(c net.Conn) syscall.RawConn {
 	return raw
 }
 
-// waitClosed waits until the peer has closed its side of a connection, and
-// reports true then. It takes no byte of the stream. It reports false when the
-// read deadline passes or ended is closed.
+// waitClosed waits until the peer has closed its side of a connection, or the server
+// has closed the connection, and reports true then. It takes no byte of the stream. It
+// reports false when the read deadline passes or ended is closed.
 func waitClosed(socket syscall.RawConn, ended <-chan struct{}) bool {
-	if socket.Read(func(fd uintptr) bool { return !wouldBlock(int(fd)) }) != nil {
-		return false
+	if err := socket.Read(func(fd uintptr) bool { return !wouldBlock(int(fd)) }); err != nil {
+		return errors.Is(err, net.ErrClosed)
 	}
 	// There are bytes, or the end. Behind bytes, as another request or the alert
 	// that ends TLS, the end can only be asked for.
