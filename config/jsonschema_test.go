@@ -30,7 +30,6 @@ type schema struct {
 	Maximum     json.Number        `json:"maximum,omitempty"`
 	Items       *schema            `json:"items,omitempty"`
 	MinItems    int                `json:"minItems,omitempty"`
-	MinProps    int                `json:"minProperties,omitempty"`
 	Names       *schema            `json:"propertyNames,omitempty"`
 	Properties  map[string]*schema `json:"properties,omitempty"`
 	Additional  any                `json:"additionalProperties,omitempty"`
@@ -56,8 +55,10 @@ func (r *reference) schemaOf(t *testing.T) *schema {
 	}}
 	root := s.block(t, reflect.TypeFor[Config]())
 	root.Version, root.Title, root.Definitions = "http://json-schema.org/draft-07/schema#", "config.yaml of mkd", s.definitions
-	// A file that others are included in may have any of the three.
+	// A file that others are included in, or that is included, may have any of the
+	// three, and none in it.
 	root.Required = nil
+	root.Properties["routes"].Type, root.Properties["routes"].MinItems = []string{"array", "null"}, 0
 	return root
 }
 
@@ -125,7 +126,7 @@ func (s *schemaWriter) value(t *testing.T, typ reflect.Type, f field) *schema {
 		}
 		return &schema{Type: []string{"object", "null"}, Additional: value}
 	case typ.Kind() == reflect.Slice && below != nil && nameField(below) != nil:
-		return &schema{Type: "object", MinProps: 1, Names: &schema{Pattern: "^[A-Za-z0-9_-]{1,64}$"}, Additional: s.block(t, below)}
+		return &schema{Type: []string{"object", "null"}, Names: &schema{Pattern: "^[A-Za-z0-9_-]{1,64}$"}, Additional: s.block(t, below)}
 	case typ.Kind() == reflect.Slice:
 		list := &schema{Type: []string{"array", "null"}}
 		if f.required {
@@ -169,7 +170,7 @@ func (s *schemaWriter) scalar(t *testing.T, typ reflect.Type, f field) *schema {
 	number := &schema{Minimum: json.Number(f.low), Maximum: json.Number(f.top)}
 	switch typ {
 	case reflect.TypeFor[time.Duration]():
-		return &schema{AnyOf: []*schema{{Type: "string", Pattern: `^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`}, {Enum: []any{0, "0"}}, byVariable}}
+		return &schema{AnyOf: []*schema{{Type: "string", Pattern: `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`}, {Enum: []any{0, "0"}}, byVariable}}
 	case reflect.TypeFor[Size]():
 		return &schema{AnyOf: []*schema{{Type: "integer", Minimum: "0"}, {Type: "string", Pattern: "^[0-9]+(B|KiB|MiB|GiB|TiB)?$"}, byVariable}}
 	case reflect.TypeFor[FileMode]():
@@ -303,6 +304,9 @@ func TestJSONSchemaRefuses(t *testing.T) {
 	for _, text := range []string{
 		"log: {access_rate: \"${RATE}\", level: \"${LEVEL:-info}\", access: \"${ACCESS}\"}",
 		"shutdown_timeout: 1h30m\ndrain_delay: 0\nlimits:\n",
+		"shutdown_timeout: +5s\ndrain_delay: 5μs\n",
+		"backends: {}\n",
+		"listeners:\nbackends:\nroutes:\n", // of an included file
 		"limits: {message_memory: 1048576}\nlog: {output: {file: mkd.log, mode: 0640}, access: false}",
 		"listeners: {a: {megaki: {address: \":1\", keys: [k, {file: b, sunset: 2027-06-30}]}}}",
 		"backends: {s: {php: {script: a, env: {A: 1, B: {file: b}}}}}",
