@@ -216,6 +216,9 @@ func (m *migration) responseFields(l *location, r *route) {
 			set.entries = slices.Delete(set.entries, i, i+1)
 		}
 		set.set(name, value)
+		if strings.EqualFold(name, "Cache-Control") && r.serves && last(d.Args) != "always" && !strings.Contains(value, "no-") {
+			r.comments = append(r.comments, m.note(d, "responses with errors have it too"))
+		}
 	}
 	if d := l.scope.last("expires"); d != nil && r.serves && !files {
 		if text := expires(last(d.Args)); text != "" {

@@ -47,3 +47,18 @@ func TestRewrites(t *testing.T) {
 		}
 	}
 }
+
+// TestCachedErrors: a field by which errors would be cached has a comment.
+func TestCachedErrors(t *testing.T) {
+	for line, noted := range map[string]bool{
+		"expires 1y;":                                 true,
+		"add_header Cache-Control max-age=60;":        true,
+		"add_header Cache-Control max-age=60 always;": false,
+		"add_header Cache-Control no-store;":          false,
+	} {
+		have := moved(t, "server { listen 80; location / { proxy_pass http://127.0.0.1:3000; "+line+" } }")
+		if strings.Contains(have, "differs: responses with errors have it too") != noted {
+			t.Errorf("%s: have\n%s", line, have)
+		}
+	}
+}
