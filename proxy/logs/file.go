@@ -41,12 +41,17 @@ func (f *File) open() (*os.File, error) {
 		err = made.Chmod(f.mode)
 	}
 	switch {
-	case errors.Is(err, syscall.ENXIO):
+	case errors.Is(err, syscall.ENXIO) && isPipe(f.path):
 		return nil, fmt.Errorf("log file: %s is a pipe that nobody reads: start its reader first", f.path)
 	case err != nil:
 		return nil, fmt.Errorf("log file: %w", err)
 	}
 	return made, nil
+}
+
+func isPipe(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&fs.ModeNamedPipe != 0
 }
 
 // Reopen opens the file anew. After an error it goes on with the old one.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -297,6 +298,15 @@ func TestPipe(t *testing.T) {
 	}
 	if err := within("opening", func() error { _, err := OpenFile(path, 0o600); return err }); err == nil || !strings.Contains(err.Error(), "nobody reads") {
 		t.Errorf("without a reader: %v", err)
+	}
+	socket := filepath.Join(t.TempDir(), "socket") // as standard error is under systemd
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := OpenFile(socket, 0o600); err == nil || strings.Contains(err.Error(), "pipe") {
+		t.Errorf("a socket: %v", err)
 	}
 	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
