@@ -25,7 +25,7 @@ func (t *Transport) connect(rt *roundTrip) (c *conn, reused bool, err error) {
 		if rt.Ended() {
 			err = rt.Cause()
 		}
-		return nil, false, err
+		return nil, false, roundtrip.DialError(err)
 	}
 	return newConn(nc), false, nil
 }

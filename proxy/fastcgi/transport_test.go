@@ -98,6 +98,20 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+// TestNoDescriptor: that this process has no descriptor left is no fault of the server.
+func TestNoDescriptor(t *testing.T) {
+	tr, _ := serve(t, nil)
+	tcp, _ := serveTCP(t, nil)
+	for _, tr := range []*Transport{tr, tcp} {
+		fakeserver.WithoutDescriptors(t, func() {
+			_, err := tr.RoundTrip(newRequest(t, "GET", ""))
+			if e := failure(t, err); e.Sent || !errors.Is(err, roundtrip.ErrBusy) || !errors.Is(err, syscall.EMFILE) {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+}
+
 func TestOverTCP(t *testing.T) {
 	fakeserver.NoLeaks(t)
 	tr, _ := serveTCP(t, responding(stdout(okHeader+"text")+end(0)))

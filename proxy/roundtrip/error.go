@@ -29,6 +29,9 @@ var (
 	// ErrBusy reports that the request wasn't carried out because the server, or
 	// the queue for it, is full.
 	ErrBusy = errors.New("the server is busy")
+	// ErrNoDescriptor reports that no descriptor is left for a connection. It is an
+	// ErrBusy, though it isn't the server that is.
+	ErrNoDescriptor error = noDescriptorError{}
 	// ErrTimeout reports that the server took longer than it may.
 	ErrTimeout error = timeoutError{}
 	// ErrHeader reports that the header of a response is malformed or too long.
@@ -36,6 +39,19 @@ var (
 	// ErrClosed reports that the body of a response was closed before its end.
 	ErrClosed = errors.New("the body of the response is closed")
 )
+
+type noDescriptorError struct{}
+
+func (noDescriptorError) Error() string { return "mkd has no descriptor left for a connection" }
+func (noDescriptorError) Unwrap() error { return ErrBusy }
+
+// DialError returns the error of a dial: an ErrNoDescriptor if it shows nothing of the server.
+func DialError(err error) error {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return fmt.Errorf("%w: %w", ErrNoDescriptor, err)
+	}
+	return err
+}
 
 type timeoutError struct{}
 

@@ -57,7 +57,7 @@ func (t *Transport) connect(ctx context.Context, preface []byte) (*conn, error) 
 		err = fmt.Errorf("%w: %w", ErrListenQueueFull, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, roundtrip.DialError(err)
 	}
 	if len(preface) > 0 {
 		if until, ok := ctx.Deadline(); ok {
@@ -77,7 +77,7 @@ func (t *Transport) connect(ctx context.Context, preface []byte) (*conn, error) 
 	c.stream = c.tls
 	if err := c.tls.HandshakeContext(ctx); err != nil {
 		nc.Close()
-		return nil, err
+		return nil, fmt.Errorf("the TLS handshake: %w", err)
 	}
 	return c, nil
 }

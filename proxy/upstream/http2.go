@@ -304,7 +304,7 @@ func (s *stream) fail(op string, err error) error {
 	sent, text := s.wrote.Load(), err.Error()
 	switch {
 	case !s.connected:
-		op = "connecting"
+		op, err = "connecting", roundtrip.DialError(err)
 	case strings.Contains(text, longHeader):
 		err = fmt.Errorf("%w: %w", roundtrip.ErrLongHeader, err)
 	case strings.HasPrefix(text, unusable), strings.HasPrefix(text, goneAway), strings.HasPrefix(text, goneAwayAtFirst):

@@ -232,7 +232,7 @@ func TestTLSFaults(t *testing.T) {
 		},
 	} {
 		_, _, err := roundTripAll(c(), newRequest(t, "GET", ""))
-		if e := failure(t, err); e.Sent || e.Op != "connecting" {
+		if e := failure(t, err); e.Sent || e.Op != "connecting" || !strings.HasPrefix(e.Err.Error(), "the TLS handshake: ") {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}

@@ -253,6 +253,19 @@ func TestListenQueueFull(t *testing.T) {
 	}
 }
 
+// TestNoDescriptor: that this process has no descriptor left is no fault of the server.
+func TestNoDescriptor(t *testing.T) {
+	s := fakeserver.Start(t, fakeserver.TCP(t), func(net.Conn, int) {})
+	for _, tr := range []http.RoundTripper{&Transport{Address: s.Address}, &HTTP2{Address: s.Address}} {
+		fakeserver.WithoutDescriptors(t, func() {
+			_, err := tr.RoundTrip(newRequest(t, "GET", ""))
+			if e := failure(t, err); e.Sent || e.Op != "connecting" || !errors.Is(err, roundtrip.ErrBusy) || !errors.Is(err, syscall.EMFILE) {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+}
+
 // TestEarlyResponse responses before a body that never ends. The body is closed, and
 // nothing is left of the goroutine that sent it.
 func TestEarlyResponse(t *testing.T) {
