@@ -182,7 +182,7 @@ func sensibleRange(fields []string) bool {
 // begins.
 func hasEmptySuffix(ranges string) bool {
 	for one := range strings.SplitSeq(ranges, ",") {
-		if n, ok := strings.CutPrefix(textproto.TrimString(one), "-"); ok && strings.Trim(n, "+0 \t") == "" {
+		if n, ok := strings.CutPrefix(textproto.TrimString(one), "-"); ok && n != "" && strings.Trim(n, "+0 \t") == "" {
 			return true
 		}
 	}
