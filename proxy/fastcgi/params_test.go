@@ -104,6 +104,31 @@ func TestParamsThatCantBeSent(t *testing.T) {
 	}
 }
 
+func TestFieldsThatCantBeSent(t *testing.T) {
+	for _, values := range [][]string{{"a\x00b"}, {"a", "\x00"}, {strings.Repeat("v", maxContent)}, {strings.Repeat("v", maxContent/2), strings.Repeat("v", maxContent/2)}} {
+		p := new(Params)
+		p.begin(nil)
+		p.addField("X", values)
+		if _, err := p.finish(); !errors.Is(err, ErrParam) {
+			t.Errorf("%.20q: %v", values, err)
+		}
+	}
+	if c, err := newConstant(Param{"OK", "1"}, Param{"N", "\x00"}); c != nil || !errors.Is(err, ErrParam) {
+		t.Errorf("a constant with a NUL: %v", err)
+	}
+}
+
+func TestParseLength(t *testing.T) {
+	for s, want := range map[string]int64{
+		"0": 0, "7": 7, "10": 10, "9223372036854775807": 1<<63 - 1,
+		"": badLength, "x": badLength, "-1": badLength, "+1": badLength, "1 ": badLength, "01": badLength, "00": badLength, "9223372036854775808": badLength,
+	} {
+		if got := parseLength(s); got != want {
+			t.Errorf("%q: %d, want %d", s, got, want)
+		}
+	}
+}
+
 func FuzzParams(f *testing.F) {
 	f.Add("SCRIPT_NAME", "/index.php", "HTTP_COOKIE", "a=b", uint16(3))
 	f.Add("A", "", strings.Repeat("N", 127), strings.Repeat("v", 128), uint16(300))

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -185,6 +186,57 @@ func TestIdle(t *testing.T) {
 			t.Errorf("kept for %v", wait)
 		}
 	})
+}
+
+// TestConnectionsAreClosed: a connection that isn't kept, or no longer, is closed, and so is
+// one whose handshake has failed. The server sees the end of each.
+func TestConnectionsAreClosed(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		tls  bool
+		says string // at once
+		set  func(*Transport)
+		then func(*Transport)
+	}{
+		{"none is kept", false, "", func(tr *Transport) { tr.MaxIdle = -1 }, nil},
+		{"none is kept, with TLS", true, "", func(tr *Transport) { tr.MaxIdle = -1 }, nil},
+		{"an old one", false, "", nil, func(tr *Transport) {
+			c := tr.kept(time.Now())
+			c.born = time.Now().Add(-maxAge)
+			tr.keep(c, -1)
+		}},
+		{"all that are idle", true, "", nil, (*Transport).CloseIdleConnections},
+		{"a failed handshake", false, "HTTP/1.1 400 Bad Request\r\n\r\n", func(tr *Transport) { tr.TLS = testTLS(t).client }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ended := make(chan struct{}, 10)
+			f := func(f *fakeConn) {
+				f.say(c.says)
+				responding(ok)(f)
+				io.Copy(io.Discard, f.br)
+				ended <- struct{}{}
+			}
+			tr, s := serve(t, f)
+			if c.tls {
+				tr, s = serveTLS(t, 0, func(f2 *fakeConn, _ *tls.Conn) { f(f2) })
+			}
+			if c.set != nil {
+				c.set(tr)
+			}
+			_, _, err := roundTripAll(tr, newRequest(t, "GET", ""))
+			if (err != nil) != (c.says != "") {
+				t.Fatal(err)
+			}
+			if c.then != nil {
+				c.then(tr)
+			}
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Errorf("%d connections, and none was closed", s.Connections())
+			}
+		})
+	}
 }
 
 // bodiesTo is a server that sends the body of each request to next before it responds.
