@@ -230,6 +230,37 @@ func BenchmarkTake(b *testing.B) {
 	})
 }
 
+// TestGivenBack: what a client has given back, or didn't get, doesn't count for its share.
+func TestGivenBack(t *testing.T) {
+	p := NewPool(100, 0)
+	a, b := p.Join(netip.MustParseAddr("10.0.0.1")), p.Join(netip.MustParseAddr("10.0.0.2"))
+	for range 3 {
+		if n := takeAll(a); n != 75 {
+			t.Errorf("%d units", n)
+		}
+		a.Give(75)
+	}
+	a.Take(60, 0)
+	if b.Take(50, 0) || b.held.Load() != 0 {
+		t.Errorf("50 of 40 free units: %d are held", b.held.Load())
+	}
+	a.Give(60)
+	a.Leave()
+	b.Leave()
+
+	addr := netip.MustParseAddr("10.0.0.3")
+	if _, ok := p.TakeFor(addr, 101); ok || p.Clients() != 0 || p.InUse() != 0 {
+		t.Errorf("more than there is: %d clients, %d units", p.Clients(), p.InUse())
+	}
+	release, ok := p.TakeFor(addr, 10)
+	if !ok || p.Clients() != 1 || p.InUse() != 10 {
+		t.Errorf("%t: %d clients, %d units", ok, p.Clients(), p.InUse())
+	}
+	if release(); p.Clients() != 0 || p.InUse() != 0 {
+		t.Errorf("after release: %d clients, %d units", p.Clients(), p.InUse())
+	}
+}
+
 // TestSetLimits: what clients hold stays theirs, and counts.
 func TestSetLimits(t *testing.T) {
 	p := NewPool(100, 0)
