@@ -16,6 +16,8 @@ type Socket struct {
 	Listener string // the name of its listener
 	Address  string // as it is configured; "": the listener has it, whatever its address
 	File     *os.File
+
+	taken bool // by a listener
 }
 
 // Inherit gives the daemon sockets that systemd or the process that it replaces has
@@ -24,13 +26,14 @@ func (d *Daemon) Inherit(sockets []Socket) { d.inherited = sockets }
 
 // inheritedBy returns the socket for a listener, nil if there is none.
 func (d *Daemon) inheritedBy(l *config.Listener) *os.File {
-	for _, s := range d.inherited {
-		switch {
-		case s.Address == "" || isAnyPort(s.Address):
-			if s.Listener == l.Name && (s.Address == "" || s.Address == l.Address()) {
-				return s.File
-			}
-		case s.Address == l.Address():
+	for i := range d.inherited {
+		s := &d.inherited[i]
+		fits := s.Address == l.Address()
+		if s.Address == "" || isAnyPort(s.Address) {
+			fits = s.Listener == l.Name && (s.Address == "" || fits)
+		}
+		if fits {
+			s.taken = true
 			return s.File
 		}
 	}
@@ -41,6 +44,9 @@ func (d *Daemon) inheritedBy(l *config.Listener) *os.File {
 // want.
 func (d *Daemon) closeInherited() {
 	for _, s := range d.inherited {
+		if s.Address == "" && !s.taken {
+			d.logs.Main.Sugar().Warnw("a socket of systemd isn't used: no listener has its name; set FileDescriptorName= to the name of one", "name", s.Listener)
+		}
 		s.File.Close()
 	}
 	d.inherited = nil
@@ -56,7 +62,7 @@ func (d *Daemon) Sockets() (all []Socket, err error) {
 			}
 			return nil, fmt.Errorf("listener %s: %w", l.config().Name, err)
 		}
-		all = append(all, Socket{l.config().Name, l.config().Address(), f})
+		all = append(all, Socket{Listener: l.config().Name, Address: l.config().Address(), File: f})
 	}
 	return all, nil
 }
