@@ -23,7 +23,7 @@ func Ambiguous(name string) bool {
 // Ambiguous, or it is Proxy, since HTTP_PROXY means something else to many libraries
 // (CVE-2016-5385).
 func Hidden(name string) bool {
-	return len(name) == len("Proxy") && strings.EqualFold(name, "Proxy") || Ambiguous(name)
+	return strings.EqualFold(name, "Proxy") || Ambiguous(name)
 }
 
 // ServerName returns SERVER_NAME (RFC 3875, section 4.1.14) for a Host field, which may be

@@ -276,9 +276,7 @@ func stringOr(s, otherwise string) string {
 // passes reports whether the script sees a field. Host and the length of the body
 // are values of their own.
 func passes(name string) bool {
-	switch {
-	case len(name) == len("Host") && strings.EqualFold(name, "Host"),
-		len(name) == len("Content-Length") && strings.EqualFold(name, "Content-Length"):
+	if strings.EqualFold(name, "Host") || strings.EqualFold(name, "Content-Length") {
 		return false
 	}
 	return httpfield.IsToken(name) && !metavar.Hidden(name)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mkd/config"
 )
 
 // startReloadable starts a daemon with a configuration that changes.
@@ -368,6 +370,24 @@ routes:
 	}
 }
 
+// startToStop starts a daemon that the test stops itself.
+func startToStop(t *testing.T, cfg *config.Config) *Daemon {
+	t.Helper()
+	logs, err := NewLogs(cfg.Log, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { logs.Close() })
+	d, err := New(cfg, logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // TestShutdownEndsReload: Shutdown waited until the workers of a reload had booted, and
 // accepted connections meanwhile.
 func TestShutdownEndsReload(t *testing.T) {
@@ -376,19 +396,7 @@ listeners: {web: {http: {address: "127.0.0.1:0"}}}
 routes: [{respond: {body: hello}}]
 `
 	s := &reloadSite{t: t, dir: t.TempDir()}
-	cfg := s.load(text)
-	logs, err := NewLogs(cfg.Log, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer logs.Close()
-	d, err := New(cfg, logs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	d := startToStop(t, s.load(text))
 	script, booting := filepath.Join(s.dir, "script.php"), filepath.Join(s.dir, "booting")
 	if err := os.WriteFile(script, fmt.Appendf(nil, "<?php touch('%s'); while (true) sleep(1);", booting), 0o644); err != nil {
 		t.Fatal(err)
@@ -444,22 +452,10 @@ func TestInFlightAfterReload(t *testing.T) {
 // ended, took a processor and never returned.
 func TestAliveWhileStopping(t *testing.T) {
 	s := &reloadSite{t: t, dir: t.TempDir()}
-	cfg := s.load(`
+	d := startToStop(t, s.load(`
 listeners: {web: {http: {address: "127.0.0.1:0"}}}
 routes: [{respond: {body: hello}}]
-`)
-	logs, err := NewLogs(cfg.Log, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer logs.Close()
-	d, err := New(cfg, logs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+`))
 	if err := d.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}

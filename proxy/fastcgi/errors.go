@@ -16,10 +16,6 @@ var (
 	// ErrParam reports that a parameter can't be sent: it is longer than a record,
 	// has no name, or has a NUL.
 	ErrParam = fmt.Errorf("%w over FastCGI with such a parameter", roundtrip.ErrRequest)
-	// ErrQueueFull reports that the queue of connections at a unix socket is full:
-	// all workers are busy, and listen.backlog clients wait for them. It is a
-	// roundtrip.ErrBusy.
-	ErrQueueFull = fmt.Errorf("%w, and its queue is full", roundtrip.ErrBusy)
 	// ErrProtocol reports that the server broke the FastCGI protocol.
 	ErrProtocol = errors.New("the FastCGI server broke the protocol")
 )

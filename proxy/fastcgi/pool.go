@@ -3,10 +3,7 @@ package fastcgi
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"net"
-	"syscall"
 	"time"
 
 	"mkd/proxy/roundtrip"
@@ -35,11 +32,7 @@ func (t *Transport) dial(rt *roundTrip) (net.Conn, error) {
 	if network == "unix" {
 		// This can't block: a unix socket takes a connection at once, or refuses
 		// it because its queue is full. So it needs no watch over the context.
-		conn, err := rawio.DialUnix(t.Address)
-		if errors.Is(err, syscall.EAGAIN) {
-			err = fmt.Errorf("%w: %w", ErrQueueFull, err)
-		}
-		return conn, err
+		return rawio.DialUnix(t.Address)
 	}
 	ctx := rt.r.Context()
 	if end := rt.Until(); !end.IsZero() {

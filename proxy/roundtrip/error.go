@@ -29,6 +29,9 @@ var (
 	// ErrBusy reports that the request wasn't carried out because the server, or
 	// the queue for it, is full.
 	ErrBusy = errors.New("the server is busy")
+	// ErrListenQueueFull reports that as many clients as may wait until the server accepts
+	// them from its unix socket; of PHP-FPM, listen.backlog. It is an ErrBusy.
+	ErrListenQueueFull = fmt.Errorf("%w, and the queue of its socket is full", ErrBusy)
 	// ErrNoDescriptor reports that no descriptor is left for a connection. It is an
 	// ErrBusy, though it isn't the server that is.
 	ErrNoDescriptor error = noDescriptorError{}
@@ -45,9 +48,13 @@ type noDescriptorError struct{}
 func (noDescriptorError) Error() string { return "mkd has no descriptor left for a connection" }
 func (noDescriptorError) Unwrap() error { return ErrBusy }
 
-// DialError returns the error of a dial: an ErrNoDescriptor if it shows nothing of the server.
+// DialError returns the error of a dial: an ErrListenQueueFull, or an ErrNoDescriptor, if
+// that is why it failed.
 func DialError(err error) error {
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+	switch {
+	case errors.Is(err, syscall.EAGAIN): // of a unix socket
+		return fmt.Errorf("%w: %w", ErrListenQueueFull, err)
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return fmt.Errorf("%w: %w", ErrNoDescriptor, err)
 	}
 	return err

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
-	"syscall"
 	"time"
 
 	"mkd/proxy/roundtrip"
@@ -52,9 +50,6 @@ func (t *Transport) connect(ctx context.Context, preface []byte) (*conn, error) 
 		nc, address, version, err = names.dial(ctx)
 	} else {
 		nc, err = dialer.DialContext(ctx, cmp.Or(t.Network, "tcp"), t.Address)
-	}
-	if errors.Is(err, syscall.EAGAIN) {
-		err = fmt.Errorf("%w: %w", ErrListenQueueFull, err)
 	}
 	if err != nil {
 		return nil, roundtrip.DialError(err)

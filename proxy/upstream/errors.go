@@ -16,9 +16,6 @@ var (
 	// ErrQueueTimeout reports that no connection became free in time. It is a
 	// roundtrip.ErrBusy, and a timeout.
 	ErrQueueTimeout error = queueTimeoutError{}
-	// ErrListenQueueFull reports that as many clients as may wait until the server accepts
-	// them from its unix socket. It is a roundtrip.ErrBusy.
-	ErrListenQueueFull = fmt.Errorf("%w, and the queue of its socket is full", roundtrip.ErrBusy)
 	// ErrChunked reports that the chunked coding of a response is broken.
 	ErrChunked = errors.New("the chunked coding of the response is broken")
 )

@@ -248,7 +248,7 @@ func TestListenQueueFull(t *testing.T) {
 	defer waiting.Close()
 	tr := &Transport{Network: "unix", Address: path}
 	_, _, err = roundTripAll(tr, newRequest(t, "GET", ""))
-	if e := failure(t, err); e.Sent || e.Op != "connecting" || !errors.Is(err, ErrListenQueueFull) || !errors.Is(err, roundtrip.ErrBusy) {
+	if e := failure(t, err); e.Sent || e.Op != "connecting" || !errors.Is(err, roundtrip.ErrListenQueueFull) || !errors.Is(err, roundtrip.ErrBusy) {
 		t.Errorf("%+v", e)
 	}
 }
