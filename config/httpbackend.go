@@ -23,8 +23,8 @@ type HTTPBackend struct {
 	// For connecting to a server, its TLS handshake included.
 	DialTimeout time.Duration `yaml:"dial_timeout" default:"5s" range:"1ms..24h"`
 
-	// From the end of a request that was sent to the end of the header of its
-	// response.
+	// From the last part of a request that the server took to the end of the header of
+	// the response.
 	ResponseTimeout time.Duration `yaml:"response_timeout" default:"60s" range:"1ms..24h"`
 
 	// How long the body of a response may make no progress.

@@ -39,8 +39,8 @@ type HTTP2 struct {
 	Resolve time.Duration
 	Lookup  func(ctx context.Context, host string) ([]string, error)
 
-	// The timeouts are those of Transport. ReadTimeout doesn't run while a part of the
-	// request's body is awaited.
+	// The timeouts are those of Transport. ResponseTimeout and ReadTimeout begin anew when
+	// the server takes a part of the request's body, and don't run while one is awaited.
 	DialTimeout     time.Duration
 	ResponseTimeout time.Duration
 	ReadTimeout     time.Duration
@@ -92,7 +92,6 @@ func (t *HTTP2) transport() *http.Transport {
 	over := &http.Transport{
 		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) },
 		TLSHandshakeTimeout:    roundtrip.Timeout(t.DialTimeout, DefaultDialTimeout),
-		ResponseHeaderTimeout:  roundtrip.Timeout(t.ResponseTimeout, DefaultResponseTimeout),
 		IdleConnTimeout:        cmp.Or(t.IdleTimeout, DefaultIdleTimeout),
 		MaxResponseHeaderBytes: DefaultMaxHeader,
 		DisableCompression:     true,
@@ -135,7 +134,9 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 	t.once.Do(t.init)
 	t.names.refresh(time.Now())
 	t.active.Add(1)
-	s := &stream{t: t, read: roundtrip.Timeout(t.ReadTimeout, DefaultReadTimeout)}
+	s := &stream{t: t, limit: roundtrip.Timeout(t.ResponseTimeout, DefaultResponseTimeout)}
+	s.late = time.AfterFunc(time.Hour, s.overdue)
+	s.late.Stop()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	s.ctx, s.cancel = ctx, cancel
 	informs := informer{events: e}
@@ -168,8 +169,7 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 		s.end()
 		return resp, nil
 	}
-	s.body, s.late = resp.Body, time.AfterFunc(time.Hour, s.overdue)
-	s.late.Stop()
+	s.body, s.limit = resp.Body, roundtrip.Timeout(t.ReadTimeout, DefaultReadTimeout)
 	resp.Body = s
 	return resp, nil
 }
@@ -181,12 +181,12 @@ type stream struct {
 	cancel context.CancelCauseFunc
 	sent   *sentBody // nil: the request has no body
 	body   io.ReadCloser
-	read   time.Duration // how long a Read of the response may take; 0: for ever
+	limit  time.Duration // of a wait for the server; 0: none
 	ended  sync.Once
 
-	reads sync.Mutex  // guards late and until
-	late  *time.Timer // runs during a Read
-	until time.Time   // when the Read is overdue; zero: none waits
+	waits sync.Mutex  // guards late and since
+	late  *time.Timer // runs during a wait
+	since time.Time   // when the wait began; zero: there is none
 
 	connected, reused bool
 	wrote, responded  atomic.Bool
@@ -199,6 +199,8 @@ func (s *stream) send(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	s.connected, s.reused = true, reused
+	s.startTimer()
+	defer s.stopTimer()
 	return c.RoundTrip(r)
 }
 
@@ -228,10 +230,8 @@ func (s *stream) request(ctx context.Context, r *http.Request) *http.Request {
 
 // Read reads the body of the response. io.EOF means that it is complete.
 func (s *stream) Read(p []byte) (int, error) {
-	if s.read > 0 {
-		s.startTimer()
-		defer s.stopTimer()
-	}
+	s.startTimer()
+	defer s.stopTimer()
 	n, err := s.body.Read(p)
 	switch {
 	case err == io.EOF:
@@ -243,34 +243,42 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// startTimer begins a wait for the server.
 func (s *stream) startTimer() {
-	s.reads.Lock()
-	defer s.reads.Unlock()
-	s.until = time.Now().Add(s.read)
-	s.late.Reset(s.read)
+	if s.limit <= 0 {
+		return
+	}
+	s.waits.Lock()
+	defer s.waits.Unlock()
+	s.since = time.Now()
+	s.late.Reset(s.limit)
 }
 
 func (s *stream) stopTimer() {
-	s.reads.Lock()
-	defer s.reads.Unlock()
-	s.until = time.Time{}
+	s.waits.Lock()
+	defer s.waits.Unlock()
+	s.since = time.Time{}
 	s.late.Stop()
 }
 
-// overdue ends a Read that takes too long, unless the client is awaited. It is called on
-// a goroutine of its own, on which it may come too late: after that Read.
+// overdue ends a wait that takes too long. It is called on a goroutine of its own, on
+// which it may come too late: after that wait.
 func (s *stream) overdue() {
-	s.reads.Lock()
-	defer s.reads.Unlock()
-	now := time.Now()
-	switch {
-	case s.until.IsZero(), now.Before(s.until): // no Read waits, or the next one
-	case s.sent != nil && s.sent.reading.Load():
-		s.until = now.Add(s.read)
-		s.late.Reset(s.read)
-	default:
-		s.cancel(roundtrip.ErrTimeout)
+	s.waits.Lock()
+	defer s.waits.Unlock()
+	if s.since.IsZero() { // no wait
+		return
 	}
+	now := time.Now()
+	from := s.since
+	if s.sent != nil {
+		from = s.sent.progress(from, now)
+	}
+	if left := from.Add(s.limit).Sub(now); left > 0 {
+		s.late.Reset(left)
+		return
+	}
+	s.cancel(roundtrip.ErrTimeout)
 }
 
 // Close ends the stream. If the response isn't complete, the server sees a reset.
@@ -350,12 +358,27 @@ func isRefused(err error) bool {
 type sentBody struct {
 	body    io.ReadCloser
 	reading atomic.Bool  // a Read waits
+	last    atomic.Int64 // when a Read ended last, in ns since the epoch
 	err     atomic.Value // why a Read failed
 
 	mu     sync.Mutex // held by Read
 	closed atomic.Bool
 }
 
+// progress returns when the wait for the server began that began at since: anew with each
+// part of the body. While the body is read, the client is awaited, and not the server.
+func (b *sentBody) progress(since, now time.Time) time.Time {
+	if b.reading.Load() {
+		return now
+	}
+	if last := time.Unix(0, b.last.Load()); last.After(since) {
+		return last
+	}
+	return since
+}
+
+// Read implements io.Reader. net/http reads the next part when the server has taken the
+// last one: so parts are short, and even a slow server makes progress.
 func (b *sentBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -364,7 +387,8 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	}
 	b.reading.Store(true)
 	defer b.reading.Store(false)
-	n, err := b.body.Read(p)
+	n, err := b.body.Read(p[:min(len(p), partSize)])
+	b.last.Store(time.Now().UnixNano())
 	if err != nil && err != io.EOF && !b.closed.Load() {
 		b.err.CompareAndSwap(nil, &readError{err})
 	}

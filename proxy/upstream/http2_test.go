@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -188,6 +189,61 @@ func TestHTTP2AwaitsTheClient(t *testing.T) {
 	if got, err := io.ReadAll(resp.Body); string(got) != "late" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+// TestHTTP2BodyNotTaken: a server that takes no more of a body, and doesn't respond, but
+// whose connection is alive, gets no more time than one that is silent after it.
+func TestHTTP2BodyNotTaken(t *testing.T) {
+	release := make(chan bool)
+	c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) { <-release })
+	defer close(release)
+	c.ResponseTimeout = 100 * time.Millisecond
+	within(t, func() {
+		_, err := c.RoundTrip(http2Request(t, "POST", bytes.NewReader(make([]byte, 8<<20))))
+		if err == nil || !http2Failure(t, err).Timeout() || !http2Failure(t, err).Sent {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestHTTP2Progress: each part of a body that the server takes gives it more time, and so
+// does a wait for the client.
+func TestHTTP2Progress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = time.Minute
+		client, sends := io.Pipe()
+		s := &stream{limit: limit, sent: &sentBody{body: client}}
+		s.ctx, s.cancel = context.WithCancelCause(t.Context())
+		defer s.cancel(nil)
+		s.late = time.AfterFunc(time.Hour, s.overdue)
+		s.late.Stop()
+		part := make([]byte, 1<<20)
+		go sends.Write(part)
+		s.startTimer()
+		for range 4 {
+			time.Sleep(limit - 1)
+			if n, err := s.sent.Read(part); n > partSize || err != nil {
+				t.Fatalf("a part of %d bytes, %v", n, err)
+			}
+		}
+		for range 1<<20/partSize - 4 {
+			s.sent.Read(part)
+		}
+		read := make(chan bool)
+		go func() { s.sent.Read(part); close(read) }()
+		time.Sleep(10 * limit)
+		go sends.Write(part)
+		<-read
+		time.Sleep(limit - 1)
+		if err := context.Cause(s.ctx); err != nil {
+			t.Fatalf("it ended early: %v", err)
+		}
+		time.Sleep(limit)
+		if err := context.Cause(s.ctx); err != roundtrip.ErrTimeout {
+			t.Errorf("without progress: %v", err)
+		}
+		client.Close()
+	})
 }
 
 func TestHTTP2Connecting(t *testing.T) {
