@@ -98,14 +98,14 @@ func TestSecretFiles(t *testing.T) {
 			"sessions: {secret_file: a, store: {redis: {addresses: ['a:1'], password: {file: a}, sentinel: {master: m, password: {file: a}}}}}\n",
 		"etc/a":    "secret of a\r\n",
 		"/b":       "two\nlines\n\n",
-		"etc/open": "",
+		"etc/open": "c",
 	}
 	cfg, err := load(files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	env := cfg.Backends[0].PHP.Env
-	if env["A"] != "secret of a" || env["B"] != "two\nlines" || env["C"] != "" {
+	if env["A"] != "secret of a" || env["B"] != "two\nlines" || env["C"] != "c" {
 		t.Errorf("env: %q", env)
 	}
 	if r := cfg.Sessions.Store.Redis; r.Password != "secret of a" || r.Sentinel.Password != "secret of a" {
@@ -124,12 +124,13 @@ func TestSecretFileErrors(t *testing.T) {
 		{"missing", php(`env: {A: {file: missing}}`), "3:56: backends.site.php.env.A.file: missing doesn't exist; relative paths start at the folder of the configuration file"},
 		{"unreadable", php(`env: {A: {file: gone}}`), "3:56: backends.site.php.env.A.file: can't read gone: file does not exist"},
 		{"no path", php(`env: {A: {file: }}`), "3:56: backends.site.php.env.A.file: got no value; want the path of a file"},
+		{"empty", php(`env: {A: {file: empty}}`), `3:56: backends.site.php.env.A.file: empty is empty; write the value into it, or give "" in place of {file: ...} if there is none`},
 		{"another key", php(`env: {A: {fiel: a}}`), "3:49: backends.site.php.env.A: got a block of keys; want a value, or {file: PATH} for one that a file has"},
 		{"two keys", php(`env: {A: {file: a, b: c}}`), "3:49: backends.site.php.env.A: got a block of keys; want a value, or {file: PATH} for one that a file has"},
 		{"two lines in a header", routes(`[{backend: site, headers: {request: {set: {A: {file: two}}}}}]`), `4:52: routes[0].headers.request.set.A: the value of a header field has no line ends and no other control characters`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := fakeSystem(fakeStat, map[string]string{"two": "a\nb"}).parse("config.yaml", []byte(c.text), ".")
+			_, err := fakeSystem(fakeStat, map[string]string{"two": "a\nb", "empty": "\r\n"}).parse("config.yaml", []byte(c.text), ".")
 			if err == nil || strings.TrimPrefix(err.Error(), "config.yaml:") != c.want {
 				t.Errorf("have %v\nwant %s", err, c.want)
 			}

@@ -26,6 +26,12 @@ const (
 	pathCommand pathKind = "command" // a name on PATH, or a file that exists
 )
 
+// isRead reports whether mkd reads the whole file. Others, such as that of the log, may be a
+// pipe or a device.
+func (k pathKind) isRead() bool {
+	return k == pathFile || k == pathKey || k == pathTLSKey || k == pathSecret
+}
+
 // resolve returns a path as seen from the working directory, and checks that
 // what it names is there.
 func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (string, bool) {
@@ -66,9 +72,10 @@ func (w *walker) resolve(s string, kind pathKind, n *yaml.Node, path string) (st
 		w.errorf(n, path, "can't read %s: %v", shown, err)
 	case (kind == pathDir || kind == pathNew) && !info.IsDir():
 		w.errorf(n, path, "%s isn't a folder", shown)
-	case kind != pathDir && kind != pathNew && kind != pathAny && info.IsDir():
-		w.errorf(n, path, "%s is a folder; want a file", shown)
-	case (kind == pathKey || kind == pathTLSKey || kind == pathSecret) && info.Mode().IsRegular() && info.Mode()&0o044 != 0:
+	case kind != pathDir && kind != pathNew && kind != pathAny && info.IsDir(),
+		kind.isRead() && !info.Mode().IsRegular():
+		w.errorf(n, path, "%s is %s; want a file", shown, fileKind(info.Mode()))
+	case (kind == pathKey || kind == pathTLSKey || kind == pathSecret) && info.Mode()&0o044 != 0:
 		w.warnings = append(w.warnings, w.message(w.sourceOf(n).file, n.Line, n.Column, path, "%s can be read by others than its owner; chmod 600 it", shown))
 		return resolved, true
 	default:

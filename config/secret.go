@@ -12,7 +12,8 @@ import (
 const maxSecret = 64 << 10
 
 // secret returns the value that a block {file: PATH} stands for: the content of
-// the file without the line ends at its end.
+// the file without the line ends at its end. An empty file is an error: what should have
+// written the secret has failed.
 func (w *walker) secret(n *yaml.Node, path string) (*yaml.Node, bool) {
 	pairs, ok := w.pairs(n, path)
 	if len(pairs) != 1 || pairs[0].key.Value != "file" {
@@ -42,6 +43,10 @@ func (w *walker) secret(n *yaml.Node, path string) (*yaml.Node, bool) {
 		return nil, false
 	}
 	text := strings.TrimRight(string(data), "\r\n")
+	if text == "" {
+		w.errorf(value, at, "%s is empty; write the value into it, or give \"\" in place of {file: ...} if there is none", quotePath(file))
+		return nil, false
+	}
 	e := &yaml.Node{Kind: yaml.ScalarNode, Tag: expandedTag, Value: text, Line: n.Line, Column: n.Column}
 	w.written[e] = file
 	w.secrets = append(w.secrets, secret{text, "..."})

@@ -14,7 +14,7 @@ import (
 // system is what a configuration refers to outside of it.
 type system struct {
 	stat     func(path string) (fs.FileInfo, error)
-	readFile func(path string, limit int64) ([]byte, error) // an error if there is more
+	readFile func(path string, limit int64) ([]byte, error) // an error if there is more, or if it isn't a regular file
 	glob     func(pattern string) ([]string, error)         // sorted
 	getenv   func(name string) (value string, set bool)
 	uid      func() int // of the process
@@ -64,7 +64,12 @@ func listable(folder string) error {
 	return err
 }
 
+// readFile reads a regular file. A pipe or a terminal would hold up a reload until somebody
+// writes to it.
 func readFile(path string, limit int64) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is %s; want a file", fileKind(info.Mode()))}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -76,3 +81,20 @@ func readFile(path string, limit int64) ([]byte, error) {
 	}
 	return data, err
 }
+
+// fileKind returns what a path leads to that isn't a regular file.
+func fileKind(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
+
+// ReadFile returns the content of a regular file. One that is larger than limit is an
+// error.
+func ReadFile(path string, limit int64) ([]byte, error) { return machine.readFile(path, limit) }

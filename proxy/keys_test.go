@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -243,5 +244,11 @@ func TestKeyListIsForMessages(t *testing.T) {
 	os.Remove(filepath.Join(g.dir, "keys.json"))
 	if got, err := c.Send(t.Context(), []byte("GET "+megaki.KeyListPath+" HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 500 ") {
 		t.Errorf("without the file: %q, %v", got, err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(g.dir, "keys.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Send(t.Context(), []byte("GET "+megaki.KeyListPath+" HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 500 ") {
+		t.Errorf("with a pipe: %q, %v", got, err)
 	}
 }

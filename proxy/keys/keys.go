@@ -59,7 +59,10 @@ func readPassphrase(m *config.Megaki) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the passphrase: %w", err)
 	}
-	return bytes.TrimRight(data, "\r\n"), nil
+	if data = bytes.TrimRight(data, "\r\n"); len(data) == 0 {
+		return nil, fmt.Errorf("the passphrase in %s is empty; write it there, or leave key_passphrase_file out", m.KeyPassphraseFile)
+	}
+	return data, nil
 }
 
 // load reads the key from its file.

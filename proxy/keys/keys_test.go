@@ -3,8 +3,10 @@ package keys
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,5 +59,19 @@ func TestHandshake(t *testing.T) {
 			}
 		}
 		conn.Close()
+	}
+}
+
+// TestEmptyPassphrase: a file without a passphrase is an error for each key, so that one
+// that wasn't filled isn't found out when the first key is encrypted.
+func TestEmptyPassphrase(t *testing.T) {
+	dir := t.TempDir()
+	key, passphrase := filepath.Join(dir, "server.key"), filepath.Join(dir, "passphrase")
+	if err := errors.Join(megaki.CreateKeyFiles(key), os.WriteFile(passphrase, []byte("\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(&config.Megaki{Keys: []config.Key{{File: key}}, KeyPassphraseFile: passphrase})
+	if want := "the passphrase in " + passphrase + " is empty; write it there, or leave key_passphrase_file out"; err == nil || err.Error() != want {
+		t.Errorf("have %v\nwant %s", err, want)
 	}
 }

@@ -3,7 +3,6 @@ package listener
 import (
 	"crypto"
 	"net/http"
-	"os"
 	"strconv"
 
 	"mkd/config"
@@ -55,9 +54,9 @@ func (l *megakiListener) serveKeyList(w request.Response, r *request.Request) er
 		w.Header().Set("Allow", "GET, HEAD")
 		return request.RespondText(w, http.StatusMethodNotAllowed, "use GET\n")
 	}
-	list, err := os.ReadFile(l.cfg.KeyList)
-	if err != nil || len(list) > megaki.MaxKeyList {
-		l.daemon.Logs.Peers(l.name).Error("the list of keys can't be read; make it with mkd key sign", "file", l.cfg.KeyList, "size", len(list), "error", err)
+	list, err := config.ReadFile(l.cfg.KeyList, megaki.MaxKeyList)
+	if err != nil {
+		l.daemon.Logs.Peers(l.name).Error("the list of keys can't be read; make it with mkd key sign", "file", l.cfg.KeyList, "error", err)
 		return request.RespondText(w, http.StatusInternalServerError, "no list\n")
 	}
 	w.Header().Set("Content-Type", "application/json")
