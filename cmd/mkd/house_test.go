@@ -56,7 +56,7 @@ var house = map[string]struct{ own, modules []string }{
 	"proxy/forward":        {[]string{"config", "httpfield", "metavar", "proxy/httpmsg", "proxy/logs", "proxy/request", "proxy/roundtrip", "proxy/site", "share", "spill"}, []string{"github.com/andybalholm/brotli", "github.com/klauspost/compress"}},
 	"proxy/backend": {[]string{"config", "megaki", "php", "php/cgi", "share", "proxy/balance", "proxy/certs", "proxy/fastcgi", "proxy/forward", "proxy/httpmsg", "proxy/logs",
 		"proxy/request", "proxy/roundtrip", "proxy/site", "proxy/upstream", "proxy/watch"}, []string{"github.com/pires/go-proxyproto"}},
-	"proxy/route":    {[]string{"config", "proxy/auth", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/tally"}, nil},
+	"proxy/route":    {[]string{"config", "proxy/auth", "megaki", "share", "proxy/forward", "proxy/httpmsg", "proxy/logs", "proxy/ratelimit", "proxy/request", "proxy/site", "proxy/tally"}, nil},
 	"proxy/listener": {[]string{"config", "megaki", "share", "proxy/keys", "proxy/http1", "proxy/httpmsg", "proxy/listen", "proxy/logs", "proxy/ratelimit", "proxy/request"}, []string{"github.com/quic-go/quic-go"}},
 	"proxy":          {[]string{"admin", "php", "proxy/listen", "proxy/keys", "sessions", "sessions/file", "sessions/handover", "sessions/redis", "megaki", "config", "proxy/backend", "proxy/certs", "proxy/dnsprovider", "proxy/forward", "proxy/listener", "proxy/logs", "proxy/request", "proxy/route", "proxy/tally", "share"}, nil},
 	"admin":          {[]string{"histogram"}, []string{"github.com/prometheus/client_golang", "golang.org/x/net"}},

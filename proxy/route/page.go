@@ -1,14 +1,14 @@
 package route
 
 import (
+	"cmp"
 	"io"
-	"mime"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"mkd/proxy/request"
+	"mkd/proxy/site"
 )
 
 // maxPage is the largest page, in bytes.
@@ -26,15 +26,10 @@ type page struct {
 	size     int64
 }
 
-// newPage returns the page of a file. contentType is that of its extension if it is "".
+// newPage returns the page of a file. If contentType is "", it is that of the extension, by
+// the table for all files; texts are in UTF-8, as those of mkd itself.
 func newPage(path, contentType string) *page {
-	if contentType == "" {
-		contentType = mime.TypeByExtension(filepath.Ext(path))
-	}
-	if contentType == "" {
-		contentType = "application/octet-stream"
-	}
-	return &page{path: path, contentType: contentType}
+	return &page{path: path, contentType: cmp.Or(contentType, site.MediaType(path, "utf-8"), site.UnknownType)}
 }
 
 // read returns the content of the file.

@@ -49,3 +49,20 @@ func TestPagesAreShared(t *testing.T) {
 		t.Error("a response has a copy of the page")
 	}
 }
+
+// TestPageType: the types of pages came from the machine's table, of which each has
+// another.
+func TestPageType(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.html": "text/html; charset=utf-8", "a.txt": "text/plain; charset=utf-8", "a.css": "text/css; charset=utf-8",
+		"a.JSON": "application/json", "a.ts": "video/mp2t", "a.map": "application/json", "a.yaml": "application/yaml",
+		"a.xyz": "application/octet-stream", "a": "application/octet-stream", "a.html/b": "application/octet-stream",
+	} {
+		if got := newPage(name, "").contentType; got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if got := newPage("a.html", "text/x-own").contentType; got != "text/x-own" {
+		t.Errorf("the configured type: %s", got)
+	}
+}

@@ -117,19 +117,11 @@ func (f *Files) setType(h http.Header, o *opened) {
 }
 
 func (f *Files) kindOf(name string) mediaKind {
-	extension := strings.ToLower(path.Ext(name))
-	mime, ok := f.Types[extension]
+	mime, ok := f.Types[strings.ToLower(path.Ext(name))]
 	if !ok {
-		if mime = mediaType(extension); strings.HasPrefix(mime, "text/") {
-			if charset := cmp.Or(f.Charset, charsetOf(mime)); charset != "" {
-				mime += "; charset=" + charset
-			}
-		}
+		mime = MediaType(name, f.Charset)
 	}
-	if mime == "" {
-		return mediaKind{unknownType, true}
-	}
-	return mediaKind{mime, false}
+	return mediaKind{cmp.Or(mime, UnknownType), mime == ""}
 }
 
 // young is how long after a change another one could have the same time.

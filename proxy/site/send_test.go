@@ -153,14 +153,14 @@ func TestTypes(t *testing.T) {
 		"a.mjs": "text/javascript; charset=utf-8", "a.svg": "image/svg+xml", "a.wasm": "application/wasm", "a.webmanifest": "application/manifest+json",
 		"a.avif": "image/avif", "a.webp": "image/webp", "a.woff2": "font/woff2", "a.json": "application/json", "a.js.map": "application/json",
 		"a.pdf": "application/pdf", "a.mp4": "video/mp4", "a.txt": "text/plain", "a.css": "text/x-own", "a.conf": "text/plain",
-		"none": "text/x-none", "a.unknown": unknownType, "a.html.bak": unknownType, "a.": unknownType,
+		"none": "text/x-none", "a.unknown": UnknownType, "a.html.bak": UnknownType, "a.": UnknownType,
 	} {
 		// The content would be taken for a page, were it looked at.
 		if err := os.WriteFile(filepath.Join(root, name), []byte("<!DOCTYPE html><script>"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		h := get(t, f, "GET", "/"+name).Header
-		if h.Get("Content-Type") != want || (h.Get("X-Content-Type-Options") == "nosniff") != (want == unknownType) {
+		if h.Get("Content-Type") != want || (h.Get("X-Content-Type-Options") == "nosniff") != (want == UnknownType) {
 			t.Errorf("%s: %v", name, h)
 		}
 	}

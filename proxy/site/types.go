@@ -1,7 +1,26 @@
 package site
 
-// unknownType is the media type of a file of which nothing is known.
-const unknownType = "application/octet-stream"
+import (
+	"cmp"
+	"path"
+	"strings"
+)
+
+// UnknownType is the media type of a file of which nothing is known.
+const UnknownType = "application/octet-stream"
+
+// MediaType returns the media type for the extension of a file's name, or "". A type
+// text/* has the charset; if that is "", the one that charsetOf returns.
+func MediaType(name, charset string) string {
+	mime := mediaType(strings.ToLower(path.Ext(name)))
+	if !strings.HasPrefix(mime, "text/") {
+		return mime
+	}
+	if charset = cmp.Or(charset, charsetOf(mime)); charset == "" {
+		return mime
+	}
+	return mime + "; charset=" + charset
+}
 
 // mediaType returns the media type for a file name's extension in lower case,
 // such as ".html", or "". It is a table of this package's own, so that a site's
