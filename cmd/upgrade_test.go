@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -112,9 +114,9 @@ func (u *upgraded) command(args ...string) (string, error) {
 }
 
 // upgrade upgrades the daemon, and notes its process.
-func (u *upgraded) upgrade() {
+func (u *upgraded) upgrade(flags ...string) {
 	u.t.Helper()
-	out, err := u.command("upgrade")
+	out, err := u.command(append([]string{"upgrade"}, flags...)...)
 	found := regexp.MustCompile(`^process (\d+) serves`).FindStringSubmatch(out)
 	if err != nil || found == nil {
 		u.t.Fatalf("mkd upgrade: %q, %v\n%s", out, err, u.log)
@@ -409,4 +411,34 @@ func TestUpgradeAdmin(t *testing.T) {
 	replace(string(good))
 	u.upgrade()
 	u.daemon.await(t)
+}
+
+// TestUpgradeMovesAdmin: an upgrade can change the path of the admin socket, of which
+// nothing is left at the old one. A path that is written in another way is the same.
+func TestUpgradeMovesAdmin(t *testing.T) {
+	u := newUpgraded(t, "")
+	config := filepath.Join(u.daemon.dir, "config.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const old, other = "mkd.sock", "other.sock"
+	for _, c := range []struct{ from, to, there, gone string }{
+		{old, filepath.Join(u.daemon.dir, old), old, other},
+		{old, other, other, old},
+		{other, "./" + other, other, old},
+	} {
+		if err := os.WriteFile(config, fmt.Appendf(nil, "%s\nadmin: {address: \"unix:%s\"}\n", text, c.to), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		before := u.pid
+		u.upgrade("--admin", "unix:"+c.from)
+		if _, err := os.Stat(filepath.Join(u.daemon.dir, c.gone)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("to %s: %s: %v", c.to, c.gone, err)
+		}
+		eventually(t, "the old process has ended", func() bool { return !runs(before) })
+		if out, err := u.command("status", "--admin", "unix:"+c.there); err != nil || !strings.Contains(out, "process "+strconv.Itoa(u.pid)) {
+			t.Errorf("to %s: mkd status: %s, %v", c.to, out, err)
+		}
+	}
 }

@@ -22,6 +22,7 @@ type predecessor struct {
 	enc               *gob.Encoder
 	dec               *gob.Decoder
 	admin             *os.File // nil: it had no admin socket
+	adminTaken        bool     // this process serves that socket
 	sockets           []proxy.Socket
 	ended             chan struct{} // closed when it has ended
 }
@@ -104,7 +105,7 @@ func (p *predecessor) takeSessions() (receive func(megaki.SessionStore) error, e
 
 // ready reports that this process serves, and has a store that the old one may use.
 func (p *predecessor) ready(store megaki.SessionStore) error {
-	if err := p.enc.Encode(report{What: isReady}); err != nil {
+	if err := p.enc.Encode(report{What: isReady, OtherAdmin: !p.adminTaken}); err != nil {
 		return err
 	}
 	if err := p.response(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -245,11 +246,19 @@ func (s *service) adminSocket() (*net.UnixListener, error) {
 		return nil, fmt.Errorf("the admin socket of the old process: %w", err)
 	}
 	taken, ok := l.(*net.UnixListener)
-	if !ok || taken.Addr().String() != path {
+	if !ok || !samePath(taken.Addr().String(), path) {
 		l.Close()
 		return admin.Listen(path)
 	}
+	s.old.adminTaken = true
 	return taken, nil
+}
+
+// samePath reports whether two paths are the same but for the way they are written.
+func samePath(a, b string) bool {
+	a, errA := filepath.Abs(a)
+	b, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && a == b
 }
 
 func (s *service) closeAdmin() {

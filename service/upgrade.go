@@ -38,8 +38,9 @@ type inherited struct{ Listener, Address string }
 
 // report is a message from the new process to the old one.
 type report struct {
-	What  string // one of the constants below
-	Error string // of a failure
+	What       string // one of the constants below
+	Error      string // of a failure
+	OtherAdmin bool   // of isReady: it doesn't serve the old process's admin socket
 }
 
 // What a new process reports, in this order.
@@ -87,8 +88,8 @@ func (s *service) upgrade(ctx context.Context) (pid int, err error) {
 		return 0, err
 	}
 	s.upgraded = true
-	if s.socket != nil { // the new process serves it
-		s.socket.SetUnlinkOnClose(false)
+	if s.socket != nil { // the new process serves it, or its file goes
+		s.socket.SetUnlinkOnClose(next.otherAdmin)
 		s.socket.Close()
 	}
 	for _, l := range s.adminTCP {
@@ -111,6 +112,8 @@ type successor struct {
 	sessions net.Conn
 	enc      *gob.Encoder
 	dec      *gob.Decoder
+
+	otherAdmin bool // it doesn't serve this process's admin socket; known once it is ready
 }
 
 // startSuccessor starts the binary on disk.
@@ -221,6 +224,7 @@ func (n *successor) converse(giveUp giveUp) (end func(owner megaki.SessionStore)
 			if end == nil {
 				return nil, errors.New("the new process took no sessions over: is it an mkd of another version?")
 			}
+			n.otherAdmin = r.OtherAdmin
 			return end, n.reports.SetDeadline(time.Time{})
 		case hasFailed:
 			return end, fmt.Errorf("the new process can't serve: %s", r.Error)
