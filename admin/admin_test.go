@@ -38,7 +38,7 @@ func (f *fakeDaemon) Alive(context.Context) error { return f.note("alive") }
 
 func (f *fakeDaemon) Drain() error { return f.note("drain") }
 
-func (f *fakeDaemon) Reopen() error { return f.note("reopen") }
+func (f *fakeDaemon) Reopen() (bool, error) { return true, f.note("reopen") }
 func (f *fakeDaemon) SetMaintenance(on bool) error {
 	return f.note("maintenance " + strconv.FormatBool(on))
 }

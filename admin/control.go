@@ -18,8 +18,9 @@ type Control interface {
 	Drain() error
 	// SetMaintenance starts or ends maintenance, during which all requests get 503.
 	SetMaintenance(on bool) error
-	// Reopen opens the log file anew, after it was renamed.
-	Reopen() error
+	// Reopen opens the log file anew, after it was renamed. It reports false if there is
+	// none.
+	Reopen() (bool, error)
 	// RestartWorkers replaces the workers of a php backend one after the other, those
 	// of all backends if name is "". It waits until all are replaced, and drops no
 	// request.

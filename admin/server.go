@@ -149,7 +149,13 @@ func (s *Server) actions(mux *http.ServeMux) {
 		}
 		return "", errors.New("on must be true or false")
 	})
-	s.action(mux, "/reopen", func(*http.Request) (string, error) { return "the log file was reopened", s.Control.Reopen() })
+	s.action(mux, "/reopen", func(*http.Request) (string, error) {
+		isFile, err := s.Control.Reopen()
+		if !isFile {
+			return "there is no log file to reopen: mkd logs to standard error", err
+		}
+		return "the log file was reopened", err
+	})
 	s.action(mux, "/workers/restart", func(r *http.Request) (string, error) {
 		return "all workers were replaced", s.Control.RestartWorkers(r.Context(), r.FormValue("name"))
 	})

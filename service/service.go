@@ -297,12 +297,15 @@ func (s *service) RestartWorkers(ctx context.Context, name string) error {
 func (s *service) Leaks() map[string]any { return s.daemon.Leaks() }
 
 // Reopen implements admin.Control.
-func (s *service) Reopen() error {
-	err := s.logs.Reopen()
-	if err != nil {
+func (s *service) Reopen() (bool, error) {
+	isFile, err := s.logs.Reopen()
+	switch {
+	case err != nil:
 		s.logs.Main.Sugar().Errorw("the log file can't be reopened; lines go on to the old one", "error", err)
-		return err
+	case isFile:
+		s.logs.Main.Info("the log file was reopened")
+	default:
+		s.logs.Main.Info("there is no log file to reopen: mkd logs to standard error")
 	}
-	s.logs.Main.Info("the log file was reopened")
-	return nil
+	return isFile, err
 }

@@ -192,7 +192,7 @@ func TestFileReopened(t *testing.T) {
 	}
 	l.Main.Info("between")
 	awaitFile(t, path+".1", "between")
-	if err := l.Reopen(); err != nil {
+	if _, err := l.Reopen(); err != nil {
 		t.Fatal(err)
 	}
 	l.Main.Info("after")
@@ -207,14 +207,14 @@ func TestFileReopened(t *testing.T) {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Reopen(); err == nil {
+	if _, err := l.Reopen(); err == nil {
 		t.Error("a folder was opened")
 	}
 	l.Access(full())
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := l.Reopen(); errors.Is(err, fs.ErrNotExist) {
+	if _, err := l.Reopen(); errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }

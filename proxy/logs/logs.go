@@ -216,18 +216,18 @@ func (l *Logs) Close() error {
 }
 
 // Reopen opens the log file anew, after it was renamed. After an error the logs go
-// on in the old file. Without a file it does nothing.
-func (l *Logs) Reopen() error {
+// on in the old file. Without a file it does nothing, and reports false.
+func (l *Logs) Reopen() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
-		return nil
+		return false, nil
 	}
 	if err := l.file.Reopen(); err != nil {
-		return err
+		return true, err
 	}
 	l.queue.beginFile()
-	return nil
+	return true, nil
 }
 
 // Peers returns the log of what clients do wrong on a listener. Of a message
