@@ -208,7 +208,69 @@ func (m *migration) rewriteInside(s *site, d *directive, r *route, re, text, to 
 		b.set("query", query+"&{query}")
 	}
 	r.options.set("rewrite", b)
+	if next := followed(d, s, l, target); next != nil {
+		r.comments = append(r.comments, m.note(d, "nginx then runs %s (%s), which mkd does only for the path of the client", shown(next), m.position(next)))
+	}
 	return m.guarded(s, target, r)
+}
+
+// followed returns what nginx runs after a rewrite to another path, nil for nothing: what
+// follows in its block unless it has a flag, and what the location of that path begins
+// with. l is nil for a rewrite of the server.
+func followed(d *directive, s *site, l, target *location) *directive {
+	within, flag := s.scope.own, ""
+	if l != nil {
+		within = l.scope.own
+	}
+	if len(d.Args) > 2 {
+		flag = d.Arg(2)
+	}
+	if flag == "" {
+		after := within[slices.Index(within, d)+1:]
+		if end := slices.IndexFunc(after, func(d *directive) bool { return d.Name == "break" }); end >= 0 {
+			return firstRule(after[:end], d)
+		}
+		if next := firstRule(after, d); next != nil {
+			return next
+		}
+	}
+	if target.d == nil || l != nil && flag == "break" {
+		return nil
+	}
+	return firstRule(target.scope.own, d)
+}
+
+// firstRule returns the first of some directives that could apply to the path that a
+// rewrite leads to.
+func firstRule(among []*directive, rewrite *directive) *directive {
+	for _, d := range among {
+		switch {
+		case d == rewrite:
+		case d.Name == "return", d.Name == "if" && !isTryIf(d), d.Name == "rewrite" && len(d.Args) > 1 && mayMatch(d.Arg(0), rewrite.Arg(1)):
+			return d
+		}
+	}
+	return nil
+}
+
+// mayMatch reports whether a regular expression could match the path that a rewrite leads
+// to, which may have groups.
+func mayMatch(pattern, target string) bool {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return true
+	}
+	target, _, _ = strings.Cut(target, "?")
+	before, _, groups := strings.Cut(target, "$")
+	if !groups {
+		return re.MatchString(target)
+	}
+	anchored, found := strings.CutPrefix(pattern, "^")
+	if re, err = regexp.Compile(anchored); !found || err != nil {
+		return true
+	}
+	prefix, _ := re.LiteralPrefix()
+	return strings.HasPrefix(prefix, before) || strings.HasPrefix(before, prefix)
 }
 
 func errOr(err error, text string) string {

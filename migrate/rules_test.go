@@ -29,6 +29,46 @@ func TestRewrites(t *testing.T) {
 - match: {path_regexp: ^/a$}
   redirect: {to: '/b?c=d'}
 - backend: files`},
+		{"without a flag", `rewrite ^/a/(.*)$ /b/$1; rewrite ^/c/(.*)$ /d/$1; rewrite ^/b/(.*)$ /e/$1 last;`, `
+# nginx.conf:1: rewrite ^/a/(.*)$ /b/$1; differs: nginx then runs rewrite ^/b/(.*)$ /e/$1 last; (nginx.conf:1), which mkd does only for the path of the client
+- match: {path_regexp: "^/a/(.*)$"}
+  backend: files
+  rewrite: {path: "/b/{re.1}"}
+- match: {path_regexp: "^/c/(.*)$"}
+  backend: files
+  rewrite: {path: "/d/{re.1}"}
+- match: {path_regexp: "^/b/(.*)$"}
+  backend: files
+  rewrite: {path: "/e/{re.1}"}
+- backend: files`},
+		{"without a flag, in front of what ends it", `rewrite ^/a$ /b; break; return 404;`, `
+# nginx.conf:1: break; isn't moved: a route has one rewrite
+- match: {path_regexp: ^/a$}
+  backend: files
+  rewrite: {path: /b}
+- respond: {status: 404}`},
+		{"to a location with rules", `rewrite ^/a$ /b break; location = /b { return 403; }`, `
+# nginx.conf:1: rewrite ^/a$ /b break; differs: nginx then runs return 403; (nginx.conf:1), which mkd does only for the path of the client
+- match: {path_regexp: ^/a$}
+  backend: files
+  rewrite: {path: /b}
+- match: {paths: [/b]}
+  respond: {status: 403}
+- backend: files`},
+		{"in a location with rules", `location /a/ { rewrite ^/a/b$ /a/c last; rewrite ^/a/d$ /a/e break; rewrite ^/a/[cf]$ /a/g last; proxy_pass http://127.0.0.1:3000; }`, `
+# nginx.conf:1: rewrite ^/a/b$ /a/c last; differs: nginx then runs rewrite ^/a/[cf]$ /a/g last; (nginx.conf:1), which mkd does only for the path of the client
+- match: {paths: ["/a/*"], path_regexp: ^/a/b$}
+  backend: app
+  rewrite: {path: /a/c}
+- match: {paths: ["/a/*"], path_regexp: ^/a/d$}
+  backend: app
+  rewrite: {path: /a/e}
+- match: {paths: ["/a/*"], path_regexp: '^/a/[cf]$'}
+  backend: app
+  rewrite: {path: /a/g}
+- match: {paths: ["/a/*"]}
+  backend: app
+- backend: files`},
 		{"a prefix without a slash", `location /a { proxy_pass http://127.0.0.1:3000/b/; } location /c/ { proxy_pass http://127.0.0.1:3000/d; }`, `
 # nginx.conf:1: proxy_pass http://127.0.0.1:3000/d; differs: a slash follows /d: nginx writes /dx
 - match: {paths: ["/c/*"]}
