@@ -224,7 +224,12 @@ func fakeWorker(mode string) {
 		out.WriteString(strings.Repeat("nonsense", 10))
 		select {}
 	}
-	frame(frameReady, 0, "\x00\x00\x00\x01\x00", "fake")
+	ready := "\x00\x00\x00\x01\x00"
+	if length, ok := strings.CutPrefix(mode, "ready of "); ok {
+		n, _ := strconv.Atoi(length)
+		ready, mode = strings.Repeat("\x00", n), "well"
+	}
+	frame(frameReady, 0, ready, "fake")
 	for {
 		id, body := read()
 		if frames, ok := strings.CutPrefix(mode, "frames "); ok {

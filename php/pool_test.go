@@ -41,6 +41,27 @@ func TestFakeWorkers(t *testing.T) {
 	}
 }
 
+// TestReadyOfAnyLength: a worker that cuts the optional number in the head of its READY
+// short starts; one whose head is too short or too long doesn't. The daemon goes on.
+func TestReadyOfAnyLength(t *testing.T) {
+	for _, n := range []int{4, 5, 6, 7, 8, 9, 10, maxHead, maxHead + 1} {
+		p, _ := newPool(t, fake(fmt.Sprint("ready of ", n), Options{MinWorkers: 1, MaxWorkers: 1}))
+		err := p.Start(t.Context())
+		if n < 5 || n > maxHead {
+			if !errors.Is(err, errFrame) {
+				t.Errorf("a head of %d bytes: %v", n, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("a head of %d bytes: %v", n, err)
+		}
+		if got := mustDo(t, p, "x"); got != "x" {
+			t.Errorf("a head of %d bytes: %q", n, got)
+		}
+	}
+}
+
 func TestFrameAfterTheEnd(t *testing.T) {
 	p, _ := start(t, fake("frame after the end", Options{MinWorkers: 1, MaxWorkers: 1}))
 	for i := range 20 {

@@ -134,7 +134,7 @@ func (w *worker) boot(ctx context.Context, timeout time.Duration) error {
 		switch h.typ {
 		case frameReady:
 			w.takesHTTP, w.partsPerForm = head[4]&readyHTTP != 0, maxParts
-			if len(head) > 5 {
+			if len(head) >= 9 {
 				w.partsPerForm = int(min(maxParts, binary.BigEndian.Uint32(head[5:])))
 			}
 			w.php, err = w.frames.text(64)
