@@ -143,10 +143,14 @@ func MarshalPrivateKey(key *rsa.PrivateKey) ([]byte, error) {
 }
 
 // ParsePublicKey reads the key that a client pins: PEM ("PUBLIC KEY" or "RSA
-// PUBLIC KEY"), or the 260 bytes that libsazukari calls server.cert.
+// PUBLIC KEY"), or the 260 bytes that libsazukari calls server.cert. It refuses
+// a file that has a private key as well: that must not be where a client is.
 func ParsePublicKey(data []byte) (*rsa.PublicKey, error) {
 	if len(data) == pinnedKeySize && !bytes.HasPrefix(data, []byte("-----BEGIN")) {
 		return unpackKey(data)
+	}
+	if bytes.Contains(data, []byte("PRIVATE KEY-----")) {
+		return nil, errors.New("it has a private key, which must stay with the server; a client needs the public key alone")
 	}
 	block, err := findPEM(data, "PUBLIC KEY", "RSA PUBLIC KEY")
 	if err != nil {

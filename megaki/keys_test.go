@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -234,7 +235,7 @@ func TestPublicKeysOfOpenSSL(t *testing.T) {
 		"PKCS#1":             pkcs1,
 		"260 bytes":          pinned,
 		"junk before it":     append([]byte("a note\nof two lines\n"), pkix...),
-		"a block before it":  append(bytes.Clone(base), pkcs1...),
+		"a block before it":  append([]byte("-----BEGIN X-----\n-----END X-----\n"), pkcs1...),
 		"CR LF":              bytes.ReplaceAll(pkix, []byte("\n"), []byte("\r\n")),
 		"text output before": openssl(t, pkix, "rsa", "-pubin", "-text"),
 	} {
@@ -255,7 +256,9 @@ func TestPublicKeysOfOpenSSL(t *testing.T) {
 	}{
 		{"1024 bits", openssl(t, openssl(t, nil, "genrsa", "1024"), "rsa", "-pubout"), "1024 bits"},
 		{"EC", ec, "ecdsa.PublicKey, an RSA key"},
-		{"a private key", base, `PEM of type "PRIVATE KEY"`},
+		{"a private key", base, "has a private key"},
+		{"a private key before it", slices.Concat(base, pkix), "has a private key"},
+		{"a private key after it", slices.Concat(pkcs1, base), "has a private key"},
 		{"PEM of 260 bytes", pem260, "ecdsa.PublicKey, an RSA key"},
 		{"259 bytes", pinned[:259], "260 bytes"},
 		{"261 bytes", append(bytes.Clone(pinned), 0), "260 bytes"},

@@ -140,6 +140,17 @@ static int from_pem(const void *data, size_t length, szkr_srvkey_t *out)
 	return result;
 }
 
+/* A private key in the file is refused even if a public one is there as well. */
+static int has_private_key(const void *data, size_t length)
+{
+	static const char label[] = "PRIVATE KEY-----";
+	const size_t size = sizeof label - 1;
+	for (const char *p = data; length >= size; p++, length--)
+		if (memcmp(p, label, size) == 0)
+			return 1;
+	return 0;
+}
+
 int szkr_key_from_pem(const void *data, size_t length, szkr_srvkey_t *key)
 {
 	enum { most = 64 * 1024 };
@@ -151,7 +162,7 @@ int szkr_key_from_pem(const void *data, size_t length, szkr_srvkey_t *key)
 		memcpy(&read, data, sizeof read);
 		result = key_fault(&read) == NULL ? 0 : -1;
 	}
-	if (result < 0) {
+	if (result < 0 && !has_private_key(data, length)) {
 		ERR_set_mark();
 		result = from_pem(data, length, &read);
 		ERR_pop_to_mark();

@@ -63,6 +63,19 @@ static void no_public_key_is_refused(void)
 	CHECK_INT(szkr_key_from_pem(ec, sizeof ec - 1, &key), -szkr_err_invalid_state);
 }
 
+static void a_private_key_beside_the_public_one_is_refused(void)
+{
+	const char *public = vector_text("server_public_key_pem");
+	const char *privates[] = {vector_text("server_private_key_pem"), vector_text("server_private_key_encrypted_pem")};
+	for (size_t i = 0; i < 4; i++) {
+		szkr_srvkey_t key;
+		char both[8192];
+		int n = snprintf(both, sizeof both, "%s%s", i % 2 ? public : privates[i / 2], i % 2 ? privates[i / 2] : public);
+		CHECK(n > 0 && (size_t)n < sizeof both);
+		CHECK_INT(szkr_key_from_pem(both, (size_t)n, &key), -szkr_err_invalid_state);
+	}
+}
+
 static void every_prefix_of_a_pem_is_refused(void)
 {
 	szkr_srvkey_t key;
@@ -192,6 +205,7 @@ void test_keys(void)
 	pem_gives_the_pinned_key();
 	pkcs1_gives_the_pinned_key();
 	no_public_key_is_refused();
+	a_private_key_beside_the_public_one_is_refused();
 	every_prefix_of_a_pem_is_refused();
 	only_right_keys_are_used();
 	a_context_has_one_key_made_when_needed();

@@ -44,7 +44,10 @@ export function oaep(key) {
 }
 
 function readPem(text) {
-  // createPublicKey would take a private key, which must not be in a client.
+  // createPublicKey would take one.
+  if (text.includes('PRIVATE KEY-----')) {
+    throw new TypeError('there is a private key, which must not be in a client');
+  }
   if (!/-----BEGIN (RSA )?PUBLIC KEY-----/.test(text)) {
     throw new TypeError('neither a public key in PEM nor the 260 bytes of modulus and exponent');
   }

@@ -125,3 +125,12 @@ for (const [name, least] of Object.entries({ keys: 10, frames: 50, handshake: 10
     assert.ok(count > least, `${count} vectors`);
   });
 }
+
+test('a private key is refused', () => {
+  const file = JSON.parse(readFileSync(join(folder, 'v1-flow.json'), 'utf8'));
+  const [publicKey, privateKey] = [file.server_public_key_pem, file.server_private_key_pem];
+  new ServerKey(publicKey);
+  for (const pem of [privateKey, privateKey + publicKey, publicKey + privateKey]) {
+    assert.throws(() => new ServerKey(pem), { name: 'TypeError', message: /private key/ });
+  }
+});

@@ -72,7 +72,9 @@ final class ServerKey
 
     private static function readPem(string $data): \OpenSSLAsymmetricKey
     {
-        // OpenSSL would take a private key, too, which must not be in a client.
+        if (str_contains($data, 'PRIVATE KEY-----')) { // OpenSSL would take it
+            throw new \InvalidArgumentException('there is a private key, which must not be in a client');
+        }
         if (!preg_match('/-----BEGIN (RSA )?PUBLIC KEY-----/', $data)) {
             throw new \InvalidArgumentException('neither a public key in PEM nor the 260 bytes of modulus and exponent');
         }

@@ -47,6 +47,23 @@ final class VectorsTest extends TestCase
         $this->assertGreaterThan($least, $count);
     }
 
+    public function testPrivateKeyIsRefused(): void
+    {
+        $folder = getenv('MEGAKI_VECTORS') ?: __DIR__ . '/../../../vectors';
+        $file = json_decode(file_get_contents("$folder/v1-flow.json"), true, 512, JSON_THROW_ON_ERROR);
+        [$public, $private] = [$file['server_public_key_pem'], $file['server_private_key_pem']];
+        new ServerKey($public);
+        $refused = 0;
+        foreach ([$private, $private . $public, $public . $private] as $pem) {
+            try {
+                new ServerKey($pem);
+            } catch (\InvalidArgumentException $e) {
+                $refused += (int) str_contains($e->getMessage(), 'private key');
+            }
+        }
+        $this->assertSame(3, $refused);
+    }
+
     /** Returns how a vector or a step ends. A client closes for each of the last, and doesn't distinguish them. */
     private function result(array $v, callable $work): string
     {

@@ -129,6 +129,14 @@ class Vectors(unittest.TestCase):
     def test_keys(self) -> None:
         self.assertGreater(self.run_file("keys"), 10)
 
+    def test_private_key_is_refused(self) -> None:
+        file = json.loads((VECTORS.parent / "v1-flow.json").read_text())
+        public, private = file["server_public_key_pem"], file["server_private_key_pem"]
+        ServerKey(public)
+        for pem in (private, private + public, public + private):
+            with self.assertRaisesRegex(ValueError, "private key"):
+                ServerKey(pem)
+
     def test_frames(self) -> None:
         self.assertGreater(self.run_file("frames"), 50)
 

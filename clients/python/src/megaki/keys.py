@@ -21,6 +21,8 @@ class ServerKey:
             data = data.encode("ascii")
         if len(data) == 260 and not data.startswith(b"-----BEGIN"):
             modulus, exponent = int.from_bytes(data[:256], "big"), int.from_bytes(data[256:], "big")
+        elif b"PRIVATE KEY-----" in data:
+            raise ValueError("there is a private key, which must not be in a client")
         else:
             try:
                 key = serialization.load_pem_public_key(data)

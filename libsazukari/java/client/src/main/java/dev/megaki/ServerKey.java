@@ -12,13 +12,14 @@ import java.security.PublicKey;
 import java.security.interfaces.RSAPublicKey;
 import java.security.spec.RSAPublicKeySpec;
 import java.security.spec.X509EncodedKeySpec;
+import java.util.Arrays;
 
 /** The public key of a server, which a program ships with: RSA of 2048 bits. */
 public final class ServerKey {
     private static final int SIZE = Packets.RSA + 4;
     private static final int LARGEST_FILE = 64 * 1024;
-    private static final String BEGIN = "-----BEGIN PUBLIC KEY-----";
-    private static final String END = "-----END PUBLIC KEY-----";
+    private static final String PKIX = "PUBLIC KEY-----";
+    private static final String PKCS1 = "RSA PUBLIC KEY-----";
     private static final String BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
     private final BigInteger modulus;
@@ -48,20 +49,54 @@ public final class ServerKey {
         return ofPem(new String(pemOrBytes, Charset.forName("US-ASCII")));
     }
 
-    /** Makes a key of a public key in PEM ("BEGIN PUBLIC KEY"). */
+    /** Makes a key of a public key in PEM ("BEGIN PUBLIC KEY" or "BEGIN RSA PUBLIC KEY"). */
     public static ServerKey ofPem(String pem) {
-        int begin = pem.indexOf(BEGIN);
-        int end = pem.indexOf(END);
-        if (begin < 0 || end < begin) {
-            throw new IllegalArgumentException("this is no public key in PEM");
+        if (pem.contains("PRIVATE KEY-----")) {
+            throw new IllegalArgumentException("there is a private key, which must not be in a client");
+        }
+        byte[] der = cut(pem, PKIX);
+        if (der == null) {
+            der = cut(pem, PKCS1);
+            if (der == null) {
+                throw new IllegalArgumentException("this is no public key in PEM");
+            }
+            der = toPkix(der);
         }
         try {
-            PublicKey key = KeyFactory.getInstance("RSA").generatePublic(new X509EncodedKeySpec(decode(pem.substring(begin + BEGIN.length(), end))));
+            PublicKey key = KeyFactory.getInstance("RSA").generatePublic(new X509EncodedKeySpec(der));
             RSAPublicKey rsa = (RSAPublicKey) key;
             return new ServerKey(rsa.getModulus(), rsa.getPublicExponent());
         } catch (GeneralSecurityException e) {
             throw new IllegalArgumentException("this is no public RSA key", e);
         }
+    }
+
+    /** Returns what the first block of a type has, or null. */
+    private static byte[] cut(String pem, String type) {
+        int begin = pem.indexOf("-----BEGIN " + type);
+        int end = pem.indexOf("-----END " + type, Math.max(begin, 0));
+        return begin < 0 || end < 0 ? null : decode(pem.substring(begin + "-----BEGIN ".length() + type.length(), end));
+    }
+
+    /** Puts an RSAPublicKey into a SubjectPublicKeyInfo (RFC 5280, section 4.1), the form that Java reads. */
+    private static byte[] toPkix(byte[] rsa) {
+        byte[] head = {
+            0x30, (byte) 0x82, 0, 0,
+            0x30, 0x0D, 0x06, 0x09, 0x2A, (byte) 0x86, 0x48, (byte) 0x86, (byte) 0xF7, 0x0D, 0x01, 0x01, 0x01, 0x05, 0x00, // rsaEncryption
+            0x03, (byte) 0x82, 0, 0, 0x00, // BIT STRING
+        };
+        byte[] out = Arrays.copyOf(head, head.length + rsa.length);
+        System.arraycopy(rsa, 0, out, head.length, rsa.length);
+        putLength(out, 2);
+        putLength(out, 21);
+        return out;
+    }
+
+    /** Writes how many bytes follow a length of 2 bytes. */
+    private static void putLength(byte[] der, int at) {
+        int length = der.length - at - 2;
+        der[at] = (byte) (length >>> 8);
+        der[at + 1] = (byte) length;
     }
 
     /** Reads a key from a file. */

@@ -10,6 +10,7 @@ import java.math.BigInteger;
 import java.security.GeneralSecurityException;
 import java.security.KeyPair;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import org.junit.Test;
@@ -110,6 +111,26 @@ public class VectorsTest {
             ok = false;
         }
         assertEquals(test.get("expect").equals("ok"), ok);
+    }
+
+    @Test
+    public void publicKeysInPem() throws Exception {
+        Map<String, Object> flow = Json.read("v1-flow.json");
+        String pkix = (String) flow.get("server_public_key_pem");
+        String secret = (String) flow.get("server_private_key_pem");
+        ServerKey key = ServerKey.ofPem(pkix);
+        byte[] der = Base64.getMimeDecoder().decode(pkix.replaceAll("-----[A-Z ]+-----", ""));
+        String pkcs1 = "-----BEGIN RSA PUBLIC KEY-----\r\n"
+                + Base64.getMimeEncoder().encodeToString(Arrays.copyOfRange(der, 24, der.length)) + "\r\n-----END RSA PUBLIC KEY-----\r\n";
+        assertArrayEquals(key.toBytes(), ServerKey.ofPem(pkcs1).toBytes());
+        for (String pem : new String[] {secret, secret + pkix, pkix + secret, pkcs1 + secret}) {
+            try {
+                ServerKey.ofPem(pem);
+                fail();
+            } catch (IllegalArgumentException e) {
+                assertTrue(e.getMessage().contains("private key"));
+            }
+        }
     }
 
     private boolean frame(Map<String, Object> test) throws Exception {
