@@ -137,12 +137,19 @@ func (p *Parser) field(key, value string, again bool) (kept bool, err error) {
 		return false, nil
 
 	case "Expect":
-		if !equalFold(value, "100-continue") {
-			return false, &Error{Status: http.StatusExpectationFailed, Line: p.line,
-				Reason: "Expect is " + quote(value) + ": only 100-continue is known"}
+		if err := checkExpect(value, p.line); err != nil {
+			return false, err
 		}
 		p.expect = true
 		return false, nil
 	}
 	return true, nil
+}
+
+// checkExpect checks a value of Expect (RFC 9110, section 10.1.1).
+func checkExpect(value string, line int) error {
+	if equalFold(value, "100-continue") {
+		return nil
+	}
+	return &Error{Status: http.StatusExpectationFailed, Line: line, Reason: "Expect is " + quote(value) + ": only 100-continue is known"}
 }

@@ -468,6 +468,11 @@ func TestCheckStream(t *testing.T) {
 		{"OPTIONS", "*", nil, true},
 		{"GET", "a.test", nil, false},
 		{"GET", "/#", nil, false},
+		{"GET", "/a b", nil, false},
+		{"GET", "/a?b c", nil, false},
+		{"GET", "/\xe4", nil, false},
+		{"GET", "/?\xe4", nil, false},
+		{"GET", "/%E4?%20", nil, true},
 		{"get", "/", nil, false},
 		{"POST", "/", []string{"4"}, false},
 		{"POST", "/", []string{"5", "5"}, false},
@@ -485,6 +490,12 @@ func TestCheckStream(t *testing.T) {
 		}
 		if v := r.Header["X-User"]; v[0] != "root" || v[1] != "a b" {
 			t.Errorf("spaces around a value: %q", v)
+		}
+	}
+	for value, status := range map[string]int{"100-continue": 0, "100-Continue": 0, "more": 417, "": 417} {
+		err := CheckStream(&http.Request{Method: "GET", RequestURI: "/", Header: http.Header{"Expect": {value}}})
+		if e := (*Error)(nil); (err == nil) != (status == 0) || errors.As(err, &e) && e.Status != status {
+			t.Errorf("Expect %q: %v", value, err)
 		}
 	}
 }

@@ -27,8 +27,9 @@ func checkMethod(method string) error {
 }
 
 // CheckStream checks what ParseHead checks in a request of HTTP/1, and the servers of
-// HTTP/2 and HTTP/3 don't: its method, its path, and whether its Content-Length is one,
-// and that of its body (RFC 9113, sections 8.1.1 and 8.3.1).
+// HTTP/2 and HTTP/3 don't: its method, the bytes of its path and query, what it
+// expects, and whether its Content-Length is one, and that of its body (RFC 9113, sections
+// 8.1.1 and 8.3.1).
 //
 // Spaces around the values of fields are dropped, as ParseHead does: a server of HTTP/1
 // behind mkd would do so (RFC 9112, section 5.1), and see another value than the one that
@@ -45,8 +46,13 @@ func CheckStream(r *http.Request) error {
 	if r.Method != http.MethodConnect && r.RequestURI != "*" && !strings.HasPrefix(r.RequestURI, "/") {
 		return bad(0, "the path doesn't begin with a slash")
 	}
-	if strings.IndexByte(r.RequestURI, '#') >= 0 {
-		return bad(0, "a fragment in the path: what begins with # stays with the client")
+	if err := checkTarget(r.RequestURI); err != nil {
+		return err
+	}
+	for _, value := range r.Header["Expect"] {
+		if err := checkExpect(value, 0); err != nil {
+			return err
+		}
 	}
 	lengths := r.Header["Content-Length"]
 	switch {

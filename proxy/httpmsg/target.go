@@ -10,15 +10,8 @@ import (
 // form (RFC 9112, section 3.2).
 func (p *Parser) target() error {
 	target := p.r.RequestURI
-	for i := range len(target) {
-		switch c := target[i]; {
-		case c == ' ':
-			return bad(1, "a space in the target: write %%20")
-		case isControl(c), c > 0x7f:
-			return bad(1, "the byte 0x%02x in the target: write %%%02X", c, c)
-		case c == '#':
-			return bad(1, "a fragment in the target: what begins with # stays with the client")
-		}
+	if err := checkTarget(target); err != nil {
+		return atLine(err, 1)
 	}
 	switch {
 	case target == "":
@@ -46,6 +39,21 @@ func (p *Parser) target() error {
 	}
 	p.url = *u
 	p.r.URL = &p.url
+	return nil
+}
+
+// checkTarget checks the bytes of a target.
+func checkTarget(target string) error {
+	for i := range len(target) {
+		switch c := target[i]; {
+		case c == ' ':
+			return bad(0, "a space in the target: write %%20")
+		case isControl(c), c > 0x7f:
+			return bad(0, "the byte 0x%02x in the target: write %%%02X", c, c)
+		case c == '#':
+			return bad(0, "a fragment in the target: what begins with # stays with the client")
+		}
+	}
 	return nil
 }
 
