@@ -39,7 +39,7 @@ final class Response
             $this->status($status);
         }
         foreach ($headers as $name => $value) {
-            $this->header($name, $value);
+            $this->header((string) $name, $value); // a name of digits is an int in an array
         }
     }
 

@@ -26,6 +26,7 @@ final class ResponseTest extends TestCase
         self::assertSame(['X-N' => ['7'], 'X-L' => ['a', 'b'], 'x-a' => ['two', 'three']], $r->getHeaders());
         self::assertSame('two, three', $r->getHeader('X-a'));
         self::assertNull($r->getHeader('X-B'));
+        self::assertSame('v', (new Response('', 200, ['123' => 'v']))->getHeader('123'));
     }
 
     /** @dataProvider splitting */
