@@ -51,6 +51,12 @@ func TestWorkersThatLie(t *testing.T) {
 		"a large header":      frameText(frameHead, headOf(200, 0), "X\x00"+strings.Repeat("a", maxResponseHeader)+"\x00") + end,
 		"many fields":         frameText(frameHead, headOf(200, 0), strings.Repeat("X\x00\x00", maxResponseFields+1)) + end,
 		"the frame of a call": frameText(frameHTTP, "", ""),
+		"an unnamed error":    frameText(frameError, "", "x"),
+		"an unnamed log":      frameText(frameLog, "", "x") + head + end,
+		"a READY":             frameText(frameReady, "\x00\x00\x00\x01\x00", "x") + head + end,
+		"a PONG":              frameText(framePong, "", "") + head + end,
+		"an END of 7 bytes":   head + frameText(frameEnd, memory[:7], ""),
+		"a HEAD of 9 bytes":   frameText(frameHead, headOf(200, 0)[:9], "") + end,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := start(t, Options{PHP: os.Args[0], Script: "testdata/http.php", MinWorkers: 1, MaxWorkers: 1,

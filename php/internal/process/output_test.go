@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -63,5 +64,48 @@ func TestTail(t *testing.T) {
 	o.Write(slog.LevelInfo, "more")
 	if tail := o.Tail(); tail != "" {
 		t.Errorf("after ForgetTail: %q", tail)
+	}
+}
+
+// TestDroppedLinesAreCountedOnce: the log has the number of dropped lines as soon as
+// another line is logged, and each of them counts once.
+func TestDroppedLinesAreCountedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		o := NewOutput("prog", slog.New(slog.NewTextHandler(&log, nil)), nil)
+		for _, extra := range []int{3, 5} {
+			time.Sleep(time.Hour) // the whole burst is allowed again, and no more
+			log.Reset()
+			for range lineBurst + extra {
+				o.Write(slog.LevelInfo, "a line")
+			}
+			time.Sleep(time.Second)
+			o.Write(slog.LevelInfo, "the last line")
+			o.Write(slog.LevelInfo, "the last line")
+			if want := fmt.Sprintf("lines=%d\n", extra); strings.Count(log.String(), "lines dropped") != 1 || !strings.Contains(log.String(), want) {
+				t.Errorf("after %d dropped lines the log ends with …%s", extra, log.String()[max(0, log.Len()-400):])
+			}
+		}
+		log.Reset()
+		o.read(strings.NewReader(strings.Repeat("a line\n", 1000)))
+		o.read(strings.NewReader("\n"))
+		if n := strings.Count(log.String(), "lines dropped"); n != 1 {
+			t.Errorf("the dropped lines were logged %d times", n)
+		}
+	})
+}
+
+// TestLongLine: a line without an end is logged in pieces.
+func TestLongLine(t *testing.T) {
+	var log bytes.Buffer
+	o := NewOutput("prog", slog.New(slog.NewTextHandler(&log, nil)), nil)
+	o.read(strings.NewReader(strings.Repeat("x", 8192) + strings.Repeat("y", 100) + "\nnext\n"))
+	var lengths []int
+	for line := range strings.Lines(log.String()) {
+		_, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "text=")
+		lengths = append(lengths, len(text))
+	}
+	if want := []int{8192, 100, 4}; !slices.Equal(lengths, want) {
+		t.Errorf("pieces of %v bytes, want %v", lengths, want)
 	}
 }
