@@ -140,6 +140,22 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// TestBackoffOfKilled: a process that the Server itself has killed is replaced at once, and
+// ends a series of crashes.
+func TestBackoffOfKilled(t *testing.T) {
+	const killed, segv = syscall.WaitStatus(syscall.SIGKILL), syscall.WaitStatus(syscall.SIGSEGV)
+	b := backoff{sound: minSoundLife}
+	for range 3 {
+		b.after(segv, 0, false)
+	}
+	if pause := b.after(killed, 0, true); pause != 0 {
+		t.Errorf("a pause of %s", pause)
+	}
+	if pause := b.after(segv, 0, false); pause != minPause {
+		t.Errorf("a pause of %s after the next crash, want %s", pause, minPause)
+	}
+}
+
 // TestStartFailsLater: a php-cgi that can't be started any more is tried again
 // after pauses, and serves once it can be started.
 func TestStartFailsLater(t *testing.T) {

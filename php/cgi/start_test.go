@@ -104,8 +104,8 @@ func TestStartTwice(t *testing.T) {
 	s.get(t, "")
 }
 
-// TestSweep: a folder that a killed daemon left is removed. One that is in use,
-// or may be, stays.
+// TestSweep: the folders that a killed daemon left are removed. Those that are in use,
+// or may be, and those of another user stay.
 func TestSweep(t *testing.T) {
 	dir := openDir(t, 0o755)
 	make := func(closed, old bool) string {
@@ -128,10 +128,25 @@ func TestSweep(t *testing.T) {
 		return path
 	}
 	dead, live, young := make(true, true), make(false, true), make(true, false)
+	want := map[string]bool{dead: false, live: true, young: true}
+	if os.Geteuid() == 0 {
+		others := make(true, true)
+		if err := os.Chown(filepath.Dir(others), 1, 1); err != nil {
+			t.Fatal(err)
+		}
+		want[others] = true
+	}
+	for path := range want {
+		if err := os.Mkdir(codeFolder(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	sweep(dir)
-	for path, want := range map[string]bool{dead: false, live: true, young: true} {
-		if _, err := os.Stat(filepath.Dir(path)); (err == nil) != want {
-			t.Errorf("%s: there is %v, want %v", path, err == nil, want)
+	for path, want := range want {
+		for _, folder := range []string{filepath.Dir(path), codeFolder(path)} {
+			if _, err := os.Stat(folder); (err == nil) != want {
+				t.Errorf("%s: there is %v, want %v", folder, err == nil, want)
+			}
 		}
 	}
 }

@@ -115,6 +115,25 @@ func TestOrphanHoldsTheOutput(t *testing.T) {
 	}
 }
 
+// TestStartFails: a program that can't be started is an error, after which the Spawner
+// starts others.
+func TestStartFails(t *testing.T) {
+	s, err := NewSpawner(nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out := NewOutput("x", slog.New(slog.DiscardHandler), nil)
+	if p, err := s.Start(exec.Command("/nonexistent"), out); err == nil || p != nil {
+		t.Errorf("%v, %v", p, err)
+	}
+	p, err := s.Start(exec.Command("/bin/true"), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, p)
+}
+
 func TestLived(t *testing.T) {
 	p := startShell(t, false, "exit 0")
 	await(t, p)
