@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"net/http"
 	"strings"
@@ -34,8 +33,7 @@ func newBasic(c *config.BasicAuth, s *State) (*basic, error) {
 // Strip implements Guard.
 func (b *basic) Strip(http.Header) {}
 
-// Check implements Guard. A name that doesn't exist takes as long as one that does: its
-// password is compared with some user's hash, always with the same.
+// Check implements Guard. A name that doesn't exist takes as long as one that does.
 func (b *basic) Check(_ request.Response, r *request.Request) (bool, error) {
 	given := r.Header["Authorization"]
 	if len(given) == 0 {
@@ -45,22 +43,17 @@ func (b *basic) Check(_ request.Response, r *request.Request) (bool, error) {
 	if !ok {
 		return false, unauthorized(b.challenge, "the field Authorization has no name and password")
 	}
-	users := b.file.users()
-	hash, known := users.hashes[name]
-	if !known {
-		which := keyOf(b.state.secret[:], name)
-		hash = users.all[binary.BigEndian.Uint64(which[:])%uint64(len(users.all))]
-	}
+	hash, known := b.file.users().hashOf(name, b.state.secret[:])
 	key := keyOf(b.state.secret[:], name, password, hash.text)
 	if known && b.state.cache.has(key) {
 		r.User = name
 		return true, nil
 	}
-	matches, err := b.matches(r, key, hash, password)
+	right, err := b.isRight(r, key, hash, known, password)
 	switch {
 	case err != nil:
 		return false, err
-	case !matches || !known:
+	case !right:
 		return false, unauthorized(b.challenge, "the name or the password is wrong")
 	}
 	b.state.cache.add(key)
@@ -68,26 +61,28 @@ func (b *basic) Check(_ request.Response, r *request.Request) (bool, error) {
 	return true, nil
 }
 
-// matches compares a password with a hash, which counts as an attempt of the client.
-// Requests of one address with the same password that come together, as those of a page
-// do, share one attempt.
-func (b *basic) matches(r *request.Request, key cached, hash hashed, password string) (bool, error) {
+// isRight compares a password with a hash, which counts as an attempt of the client. One
+// that fits, but came with a name that isn't known, counts too: else whoever has one
+// password would learn which names there are. Requests of one address with the same
+// password that come together, as those of a page do, share one attempt.
+func (b *basic) isRight(r *request.Request, key cached, hash hashed, known bool, password string) (bool, error) {
 	for {
-		matches, err, shared := b.state.checks.Do(string(key[:])+share.Network(r.Client.Addr()).String(), func() (any, error) {
+		right, err, shared := b.state.checks.Do(string(key[:])+share.Network(r.Client.Addr()).String(), func() (any, error) {
 			succeeded, err := b.state.attempt(r)
 			if err != nil {
 				return false, err
 			}
 			matches, err := b.state.matches(r, hash, password)
-			if err != nil || matches {
+			right := matches && known
+			if err != nil || right {
 				succeeded() // or it wasn't looked at
 			}
-			return matches, err
+			return right, err
 		})
 		if shared && errors.Is(err, context.Canceled) && r.Context().Err() == nil {
 			continue // another request's client has left
 		}
-		return matches.(bool), err
+		return right.(bool), err
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -55,6 +56,59 @@ func TestFailuresAreBounded(t *testing.T) {
 	}
 }
 
+// TestFailuresAreForgotten: a full table forgets those that have all their attempts again,
+// and only if there are none a few of the others.
+func TestFailuresAreForgotten(t *testing.T) {
+	number := func(i int) netip.Prefix {
+		var a [16]byte
+		binary.BigEndian.PutUint32(a[:], uint32(i))
+		return netip.PrefixFrom(netip.AddrFrom16(a), 64)
+	}
+	var f failures
+	now := time.Now()
+	for i := range maxRemember {
+		f.take(number(i), now)
+	}
+	for range maxFailures {
+		f.take(number(0), now)
+	}
+	if n := len(f.known); n != maxRemember {
+		t.Errorf("%d addresses are remembered, want %d", n, maxRemember)
+	}
+	now = now.Add(failureRate)
+	f.take(number(maxRemember), now)
+	if n := len(f.known); n != 2 || f.known[number(0)] == nil {
+		t.Errorf("%d addresses are remembered, want the one that is slowed down and the new one", n)
+	}
+	for i := range maxRemember {
+		f.take(number(i), now)
+	}
+	if n := len(f.known); n < maxRemember-maxRemember/64 || n > maxRemember {
+		t.Errorf("%d addresses are remembered: too many were forgotten", n)
+	}
+}
+
+// TestCacheTime: a password counts for a while after it was last used.
+func TestCacheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c cache
+		key := keyOf(nil, "ann")
+		c.add(key)
+		time.Sleep(cacheTime - 1)
+		if !c.has(key) {
+			t.Error("it is forgotten too early")
+		}
+		time.Sleep(cacheTime - 1)
+		if !c.has(key) {
+			t.Error("it is forgotten though it was used")
+		}
+		time.Sleep(cacheTime)
+		if c.has(key) {
+			t.Error("it is never forgotten")
+		}
+	})
+}
+
 func TestCache(t *testing.T) {
 	var c cache
 	secret := []byte("secret")
@@ -64,7 +118,7 @@ func TestCache(t *testing.T) {
 	for i := range 2 * maxCached {
 		c.add(keyOf(secret, string(rune(i))))
 	}
-	if len(c.end) > maxCached {
+	if n := len(c.end); n > maxCached || n < maxCached-maxCached/64 {
 		t.Errorf("%d are cached", len(c.end))
 	}
 	if c.add(keyOf(secret, "an x")); !c.has(keyOf(secret, "an x")) || c.has(keyOf(secret, "a y")) {

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -78,8 +80,10 @@ func TestBasic(t *testing.T) {
 		{"bearer", "Bearer x", false, 0},
 		{"no base64", "Basic %%%", false, 0},
 		{"no colon", "Basic " + base64.StdEncoding.EncodeToString([]byte("ann")), false, 0},
+		{"right, then no base64", basicOf("ann", "secret") + "%%%", false, 0},
+		{"right by another scheme", strings.Replace(basicOf("ann", "secret"), "Basic", "Bearer", 1), false, 0},
 		{"NUL", basicOf("ann", "secret\x00"), false, 0},
-		{"long", "Basic " + strings.Repeat("A", maxCredentials), false, 0},
+		{"long", basicOf("ann", strings.Repeat("s", maxCredentials)), false, 0},
 	} {
 		before := s.hashing.used.Load()
 		r := from(fmt.Sprintf("192.0.2.%d", i), c.authorization)
@@ -139,6 +143,70 @@ func TestBruteForce(t *testing.T) {
 	if _, err := g.Check(nil, from("192.0.2.1", "")); request.Status(err) != 401 {
 		t.Errorf("without a password: %v", err)
 	}
+}
+
+// TestUnknownNames: a name that isn't known has its password compared with the hash of some
+// user, always of the same, and the password of a user counts as an attempt like any other
+// that is wrong.
+func TestUnknownNames(t *testing.T) {
+	u, err := parseUsers("f", strings.NewReader("ann:"+byBcrypt+"\nbob:"+argonOf("secret")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for i := range 64 {
+		name := fmt.Sprint(i)
+		hash, known := u.hashOf(name, []byte("x"))
+		again, _ := u.hashOf(name, []byte("x"))
+		if known || hash.text == "" || hash.text != again.text {
+			t.Errorf("the name %s: %q, then %q, known: %v", name, hash.text, again.text, known)
+		}
+		seen[hash.text] = true
+	}
+	if len(seen) != 2 {
+		t.Errorf("unknown names have the hashes of %d users", len(seen))
+	}
+
+	g := newTestBasic(t, testState(t), "ann:"+byBcrypt)
+	for i := range maxFailures + 1 {
+		want := 401
+		if i == maxFailures {
+			want = 429
+		}
+		if _, err := g.Check(nil, from("192.0.2.1", basicOf(fmt.Sprint("eve", i), "secret"))); request.Status(err) != want {
+			t.Errorf("unknown name %d with the password of a user gets %v, want %d", i, err, want)
+		}
+	}
+}
+
+// TestAnotherClientLeaves: of two requests that share an attempt, the one that goes on passes
+// when the other one's client leaves, and no attempt is lost.
+func TestAnotherClientLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := testState(t)
+		g := newTestBasic(t, s, "ann:"+byBcrypt)
+		release := takeAll(t, s.hashing)
+		leaving := from("192.0.2.1", basicOf("ann", "secret"))
+		ctx, leave := context.WithCancel(t.Context())
+		leaving.Request = leaving.WithContext(ctx)
+		left, stays := make(chan error), make(chan error)
+		go func() { _, err := g.Check(nil, leaving); left <- err }()
+		synctest.Wait()
+		go func() { _, err := g.Check(nil, from("192.0.2.1", basicOf("ann", "secret"))); stays <- err }()
+		synctest.Wait()
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("who has left gets %v", err)
+		}
+		synctest.Wait()
+		release()
+		if err := <-stays; err != nil {
+			t.Errorf("who stays gets %v", err)
+		}
+		if n := len(s.failures.known); n != 0 {
+			t.Errorf("the attempts of %d addresses count", n)
+		}
+	})
 }
 
 // TestRequestsOfAPage: many requests at once with the right password, as those of a page,

@@ -104,3 +104,25 @@ func TestHashingIsShared(t *testing.T) {
 		t.Errorf("the turns were of %v and %v", first, second)
 	}
 }
+
+// TestSlotAtTheLastMoment: who leaves at the moment at which it gets a slot gives it back.
+func TestSlotAtTheLastMoment(t *testing.T) {
+	s := newSlots(1)
+	for range 300 {
+		release := takeAll(t, s)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if s.take(ctx, modest) == nil {
+				s.give()
+			}
+		})
+		waitFor(t, s, 1)
+		wg.Go(release)
+		cancel()
+		wg.Wait()
+		if s.free != 1 || s.waiting.Len() != 0 {
+			t.Fatalf("%d slots are free, and %d wait", s.free, s.waiting.Len())
+		}
+	}
+}
