@@ -102,6 +102,20 @@ func TestJWT(t *testing.T) {
 	but := func(name string, value any) string {
 		return sign(t, jwa.RS256(), key, "", claimsBut(map[string]any{name: value}))
 	}
+	with := func(header string, value any) string {
+		h := jws.NewHeaders()
+		h.Set(header, value)
+		h.Set("x", "1")
+		payload, err := json.Marshal(claimsBut(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := jws.Sign(payload, jws.WithKey(jwa.RS256(), key, jws.WithProtectedHeaders(h)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(token)
+	}
 	flipped := []byte(good)
 	flipped[len(flipped)-20] ^= 1
 	now := time.Now().Unix()
@@ -128,6 +142,13 @@ func TestJWT(t *testing.T) {
 		{"no audience", "Bearer " + but("aud", nil), 401, badToken},
 		{"another group", "Bearer " + but("groups", "staff"), 403, noScope},
 		{"another number", "Bearer " + but("level", 4), 403, noScope},
+		{"a text for a number", "Bearer " + but("level", "3"), 200, ""},
+		{"a list for a number", "Bearer " + but("level", []any{4, 3}), 200, ""},
+		{"no group", "Bearer " + but("groups", nil), 403, noScope},
+		{"a group in a group", "Bearer " + but("groups", []any{[]any{"admins"}}), 403, noScope},
+		{"a line end in the subject", "Bearer " + but("sub", "ann\nX-Admin: 1"), 401, badToken},
+		{"a field that must be understood", "Bearer " + with("crit", []string{"x"}), 401, badToken},
+		{"a field that need not be", "Bearer " + with("y", "1"), 200, ""},
 		{"flipped", "Bearer " + string(flipped), 401, badToken},
 		{"another key", "Bearer " + sign(t, jwa.RS256(), other, "", claimsBut(nil)), 401, badToken},
 		{"no signature", "Bearer " + good[:strings.LastIndexByte(good, '.')+1], 401, badToken},
@@ -144,6 +165,11 @@ func TestJWT(t *testing.T) {
 		if passed && r.User != "ann" {
 			t.Errorf("%s: the user is %q", c.name, r.User)
 		}
+	}
+	r := from("192.0.2.199", "Bearer "+good)
+	r.Header.Add("Authorization", "Bearer "+good)
+	if passed, err := g.Check(nil, r); passed || request.Status(err) != 401 {
+		t.Errorf("two fields: %v, %v", passed, err)
 	}
 	for i := range 30 { // that are no failures
 		if _, err := g.Check(nil, from("192.0.2.200", "Bearer "+but("exp", now-100))); request.Status(err) != 401 {
@@ -302,5 +328,54 @@ func TestKeysOutliveAConfiguration(t *testing.T) {
 	one, two := s.keysAt("https://a.example"), s.keysAt("https://b.example")
 	if one == two || s.keysAt("https://a.example") != one {
 		t.Error("keys are mixed up, or loaded anew")
+	}
+}
+
+// TestSecrets: tokens that are signed with a secret aren't taken, whatever the keys are, and
+// keys for encryption sign none.
+func TestSecrets(t *testing.T) {
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "a secret that everybody knows"
+	set := jwk.NewSet()
+	for name, raw := range map[string]any{"hs": []byte(text), "sig": ec.Public(), "enc": ec.Public()} {
+		key, err := jwk.Import(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key.Set("kid", name)
+		if name != "hs" {
+			key.Set("use", name)
+		}
+		set.AddKey(key)
+	}
+	g := &bearer{state: testState(t), keys: fixedKeys{set}, issuer: "https://id.example.org", audience: "api"}
+	if _, err := g.Check(nil, from("192.0.2.1", "Bearer "+sign(t, jwa.HS256(), []byte(text), "hs", claimsBut(nil)))); request.Status(err) != 401 {
+		t.Errorf("by a secret: %v", err)
+	}
+	keys, err := publicKeys(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, found := keys.LookupKeyID("sig"); !found || keys.Len() != 1 {
+		t.Errorf("there are %d keys, the one for signatures: %v", keys.Len(), found)
+	}
+}
+
+// TestNoKeys: a guard without its keys isn't made.
+func TestNoKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key.pem")
+	config := &config.Auth{JWT: &config.JWTAuth{Key: file}}
+	at := func(key string) string { return "auth." + key }
+	if _, err := New(config, testState(t), at); err == nil || !strings.HasPrefix(err.Error(), "auth.jwt.key: ") {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(config, testState(t), at); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("without a key in it: %v", err)
 	}
 }
