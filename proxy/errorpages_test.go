@@ -256,3 +256,39 @@ error_pages: {pages: {404: /404}, backend: api}
 		t.Errorf("afterwards: %q", response)
 	}
 }
+
+// TestErrorPageInPlaceOfSlowBody: a page waited for the end of the body that it replaces, for
+// as long as the server liked.
+func TestErrorPageInPlaceOfSlowBody(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "5xx.txt")
+	if err := os.WriteFile(page, []byte("our fault"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan bool, 4)
+	rec := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(500)
+		io.WriteString(w, "the upstream's own, which doesn't end")
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		left <- true
+	})
+	p, _ := start(t, load(t, `
+listeners:
+  web: {http: {address: "127.0.0.1:0"}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+  slow: {http: {upstreams: [{url: `+rec.URL+`}], buffer: true}}
+routes:
+  - {match: {paths: [/buffered]}, backend: slow}
+  - {match: {paths: [/compressed]}, compress: true, backend: api}
+  - {backend: api}
+error_pages: {pages: {5xx: `+page+`}, intercept: true}
+`))
+	for _, path := range []string{"/", "/buffered", "/compressed"} {
+		response := string(sendWeb(t, p, "GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"))
+		if !strings.HasPrefix(response, "HTTP/1.1 500 ") || !strings.HasSuffix(response, "our fault") {
+			t.Errorf("%s: %q", path, response)
+		}
+		<-left
+	}
+}

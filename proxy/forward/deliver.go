@@ -1,11 +1,13 @@
 package forward
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mkd/proxy/httpmsg"
 	"mkd/proxy/request"
@@ -21,6 +23,11 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	message, whole := w.(request.Message)
 	if whole {
 		message.SetReason(resp.Status)
+	}
+	if !bodiless && request.IsReplaced(w, resp.StatusCode) {
+		w.WriteHeader(resp.StatusCode)
+		drop(resp.Body)
+		return nil
 	}
 	if !bodiless {
 		announceTrailers(h, resp, r.Overridden)
@@ -52,6 +59,20 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	}
 	setTrailers(h, resp, r.Overridden)
 	return nil
+}
+
+// Bounds of what is received of a body that isn't sent, so that its connection can be
+// used again. Beyond them it is closed: something else waits to be sent.
+const (
+	dropSize = 256 << 10 // bytes
+	dropTime = time.Second
+)
+
+// drop receives a body that isn't sent.
+func drop(body io.ReadCloser) {
+	late := time.AfterFunc(dropTime, func() { body.Close() }) // a Read in flight returns
+	defer late.Stop()
+	io.CopyN(io.Discard, body, dropSize)
 }
 
 // announceTrailers names the fields that come after the body. One that the header has too

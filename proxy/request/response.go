@@ -48,6 +48,27 @@ func IsMessage(w http.ResponseWriter) bool {
 	return ok
 }
 
+// Replacer is a Response that may send something else than it is given.
+type Replacer interface {
+	// Replaces reports whether that is so for a response with a status that hasn't begun.
+	Replaces(status int) bool
+}
+
+// IsReplaced reports whether w, or a response that it wraps, is a Replacer that replaces a
+// response with a status: its body is of no use.
+func IsReplaced(w http.ResponseWriter, status int) bool {
+	for {
+		if r, ok := w.(Replacer); ok {
+			return r.Replaces(status)
+		}
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = wrapper.Unwrap()
+	}
+}
+
 // Switcher is a Response whose connection can change to another protocol.
 type Switcher interface {
 	// SwitchProtocols sends a 101 response with the header, and hands the

@@ -111,15 +111,20 @@ type interceptor struct {
 	dropped int // bytes
 }
 
-// maxDropped is how much of a body is received that a page replaces, so that the
-// connection to the server can be used again.
+// maxDropped is how much of a body is taken that a page replaces, from who doesn't ask
+// IsReplaced.
 const maxDropped = 256 << 10
 
 var errDropped = errors.New("the response is replaced by an error page")
 
+// Replaces implements request.Replacer.
+func (in *interceptor) Replaces(status int) bool {
+	return status >= 400 && !in.begun && in.status == 0 && in.pages.of(status) != nil
+}
+
 // WriteHeader implements http.ResponseWriter.
 func (in *interceptor) WriteHeader(status int) {
-	if status >= 400 && !in.begun && in.status == 0 && in.pages.of(status) != nil {
+	if in.Replaces(status) {
 		in.status = status
 		return
 	}
