@@ -34,7 +34,11 @@ func Listen(path string) (*net.UnixListener, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("admin socket %s: %w", path, cause(err))
+		hint := ""
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			hint = "; its folder must exist, and the user that mkd runs as must be able to write there"
+		}
+		return nil, fmt.Errorf("admin socket %s: %w%s", path, cause(err), hint)
 	}
 	return l.(*net.UnixListener), nil
 }

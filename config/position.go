@@ -2,8 +2,8 @@ package config
 
 import "fmt"
 
-// Position returns where a section, a listener, one of its certificates, or a backend is
-// in the configuration, for errors that come up later. Of the path "backends.site" it is
+// Position returns where a section, a listener, one of its certificates, a backend, or a
+// path that mkd writes to is in the configuration, for errors that come up later. Of the path "backends.site" it is
 // "config.yaml:7:3: backends.site".
 func (c *Config) Position(path string) string {
 	if at, ok := c.positions[path]; ok {
@@ -12,7 +12,7 @@ func (c *Config) Position(path string) string {
 	return path
 }
 
-// notePositions keeps the positions of sections, listeners, certificates and backends.
+// notePositions keeps what Position returns.
 func (w *walker) notePositions(cfg *Config) {
 	cfg.positions = make(map[string]string)
 	note := func(p any) {
@@ -22,6 +22,12 @@ func (w *walker) notePositions(cfg *Config) {
 	}
 	note(&cfg.Sessions)
 	note(&cfg.Storage)
+	note(&cfg.Log.Output.File)
+	note(&cfg.Limits.Spool.Dir)
+	note(&cfg.Admin.Address)
+	if s := cfg.Sessions.Store; s != nil && s.File != nil {
+		note(&s.File.Path)
+	}
 	for i := range cfg.Listeners {
 		note(&cfg.Listeners[i])
 		if h := cfg.Listeners[i].HTTPS; h != nil {

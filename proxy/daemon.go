@@ -109,7 +109,7 @@ func (d *Daemon) Start(ctx context.Context) (err error) {
 		}
 	}()
 	d.resumeMaintenance()
-	if err := d.certs.Prepare(); err != nil {
+	if err := at(g.cfg.Position("storage"), d.certs.Prepare()); err != nil {
 		return err
 	}
 	for _, l := range d.listeners {

@@ -83,7 +83,7 @@ func (d *Daemon) openSessions() error {
 			return err
 		}
 	}
-	if err := d.sessions.open(); err != nil {
+	if err := at(d.current.Load().cfg.Position("sessions"), d.sessions.open()); err != nil {
 		return err
 	}
 	return receive(d.sessions.Store())

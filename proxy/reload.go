@@ -138,11 +138,10 @@ func (d *Daemon) planListener(c *change, cfg *config.Config, l *config.Listener)
 
 // prepare opens and starts what a change needs.
 func (d *Daemon) prepare(ctx context.Context, c *change) error {
-	errs := []error{c.certs.Prepare()}
+	errs := []error{at(c.generation.cfg.Position("storage"), c.certs.Prepare())}
 	var err error
-	if c.log, err = d.planLogs(d.current.Load().cfg.Log, c.generation.cfg.Log); err != nil {
-		errs = append(errs, err)
-	}
+	c.log, err = d.planLogs(d.current.Load().cfg.Log, c.generation.cfg.Log)
+	errs = append(errs, at(c.generation.cfg.Position("log.output.file"), err))
 	for _, o := range c.listeners {
 		if s := c.settings[o]; s != nil {
 			err = o.OpenHTTP3(s)

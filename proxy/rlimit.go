@@ -20,7 +20,7 @@ func Check(cfg *config.Config) ([]string, error) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, fmt.Errorf("reading the limit of descriptors: %w", err)
 	}
-	return checkDescriptors(cfg, limit.Max), nil
+	return append(checkDescriptors(cfg, limit.Max), checkWritable(cfg)...), nil
 }
 
 // checkDescriptors compares what the configuration may open with the hard limit,

@@ -154,7 +154,7 @@ func (s *service) load() error {
 	}
 	s.cfg.Store(cfg)
 	if s.logs, err = proxy.NewLogs(cfg.Log, os.Stderr); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", cfg.Position("log.output.file"), err)
 	}
 	for _, w := range warnings {
 		s.logs.Main.Warn(w)
@@ -183,7 +183,9 @@ func (s *service) openAdmin() error {
 	switch {
 	case err == nil:
 		s.socket = l
-	case s.cfg.Load().Admin.Address != "" || errors.Is(err, admin.ErrRunning):
+	case s.cfg.Load().Admin.Address != "":
+		return fmt.Errorf("%s: %w", s.cfg.Load().Position("admin.address"), err)
+	case errors.Is(err, admin.ErrRunning):
 		return err
 	default:
 		s.logs.Main.Sugar().Warnw("commands such as mkd reload can't reach this daemon; set admin.address to a path that mkd can write", "error", err)
