@@ -17,9 +17,10 @@ const (
 	compactTx = 1 << 20
 )
 
-// compact writes a file anew if more than half of it is unused: a file never shrinks
-// by itself.
-func compact(path string, wait time.Duration) (err error) {
+// compact writes the file anew if more than half of it is unused: a file never shrinks
+// by itself. If it can't be, as when the disk is full, the file stays as it is.
+func (s *Store) compact(wait time.Duration) (err error) {
+	path := s.opts.Path
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() < leastCompacted {
 		return nil
@@ -42,9 +43,20 @@ func compact(path string, wait time.Duration) (err error) {
 	if 2*free < info.Size() {
 		return nil
 	}
+	err = rewrite(old)
+	if err != nil && !errors.As(err, new(*damageError)) {
+		s.opts.Logger.Warn("the session file can't be compacted, and stays larger than it has to be", "file", path, "bytes", info.Size(), "error", err)
+		return nil
+	}
+	return err
+}
+
+// rewrite puts a copy of an open file, without what is unused, into its place.
+func rewrite(old *bolt.DB) error {
+	path := old.Path()
 	temporary := path + ".compact"
 	os.Remove(temporary) // of an attempt that a crash ended
-	next, err := openFile(temporary, wait)
+	next, err := openFile(temporary, lockWait)
 	if err != nil {
 		return err
 	}
@@ -59,7 +71,7 @@ func compact(path string, wait time.Duration) (err error) {
 	}
 	if err != nil {
 		os.Remove(temporary)
-		return fmt.Errorf("compacting the session file: %w", err)
+		return fmt.Errorf("writing %s: %w", temporary, err)
 	}
 	return syncDir(filepath.Dir(path))
 }

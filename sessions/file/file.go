@@ -120,7 +120,7 @@ func (s *Store) Open() error {
 
 // open opens the file within a time.
 func (s *Store) open(wait time.Duration) error {
-	if err := compact(s.opts.Path, wait); err != nil {
+	if err := s.compact(wait); err != nil {
 		return err
 	}
 	db, err := openFile(s.opts.Path, wait)

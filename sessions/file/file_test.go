@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -250,44 +251,70 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// A file of which more than half is unused is written anew when it is opened.
-func TestCompaction(t *testing.T) {
-	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+// unusedFile makes a file of which more than half is unused, and returns its size and the
+// token of the session that is left.
+func unusedFile(t *testing.T, o Options) (size int64, kept megaki.Token) {
+	t.Helper()
 	s := open(t, o)
-	kept := storetest.NewToken()
+	kept = storetest.NewToken()
 	storetest.Swap(t, s, kept, nil, storetest.NewRecord(1))
-	fill := func(n int, expires time.Time) {
-		var batch []*swap
-		for i := range n {
-			token, r := storetest.NewToken(), storetest.NewRecord(i)
-			batch = append(batch, &swap{token: token, sealed: append(o.Sealer.Seal(token, r), make([]byte, 8<<10)...), expires: expires, done: make(chan error, 1)})
-		}
-		s.Close()
-		s = open(t, o)
-		if err := s.apply(batch); err != nil {
-			t.Fatal(err)
-		}
+	var batch []*swap
+	for i := range 600 {
+		token, r := storetest.NewToken(), storetest.NewRecord(i)
+		batch = append(batch, &swap{token: token, sealed: append(o.Sealer.Seal(token, r), make([]byte, 8<<10)...), expires: time.Now().Add(time.Minute), done: make(chan error, 1)})
 	}
-	fill(600, time.Now().Add(time.Minute))
+	s.Close()
+	s = open(t, o)
+	if err := s.apply(batch); err != nil {
+		t.Fatal(err)
+	}
 	s.opts.Capacity = 1
 	if err := s.apply(nil); err != nil || s.Len() != 1 {
 		t.Fatalf("%d sessions, %v", s.Len(), err)
 	}
-	before, err := os.Stat(o.Path)
-	if err != nil || before.Size() < leastCompacted {
-		t.Fatalf("%v, %v", before.Size(), err)
-	}
 	s.Close()
-	s = open(t, o)
+	info, err := os.Stat(o.Path)
+	if err != nil || info.Size() < leastCompacted {
+		t.Fatalf("%v, %v", info, err)
+	}
+	return info.Size(), kept
+}
+
+// A file of which more than half is unused is written anew when it is opened.
+func TestCompaction(t *testing.T) {
+	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+	before, kept := unusedFile(t, o)
+	s := open(t, o)
 	after, err := os.Stat(o.Path)
-	if err != nil || after.Size() >= before.Size()/4 {
-		t.Errorf("%d bytes, before %d, %v", after.Size(), before.Size(), err)
+	if err != nil || after.Size() >= before/4 {
+		t.Errorf("%d bytes, before %d, %v", after.Size(), before, err)
 	}
 	if storetest.Load(t, s, kept) == nil || s.Len() != 1 {
 		t.Error("the session is gone")
 	}
 	if left, _ := filepath.Glob(o.Path + "?*"); len(left) > 0 {
 		t.Errorf("left behind: %s", left)
+	}
+}
+
+// A file that can't be written anew, as when the disk is full, is used as it is.
+func TestNoCompaction(t *testing.T) {
+	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+	var log strings.Builder
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	before, kept := unusedFile(t, o)
+	if err := os.MkdirAll(filepath.Join(o.Path+".compact", "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, o)
+	if storetest.Load(t, s, kept) == nil {
+		t.Error("the session is gone")
+	}
+	if info, err := os.Stat(o.Path); err != nil || info.Size() != before {
+		t.Errorf("%v, %v; before %d bytes", info, err, before)
+	}
+	if !strings.Contains(log.String(), "can't be compacted") {
+		t.Errorf("logged: %s", log.String())
 	}
 }
 
