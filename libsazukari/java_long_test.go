@@ -53,7 +53,7 @@ func runJUnit(t *testing.T, m *mkd, jar string, tests int, options []string, cla
 func TestLongJNI(t *testing.T) {
 	m := startMKD(t)
 	for _, check := range []string{"-Xcheck:jni", "-Xshare:auto"} {
-		out := runJUnit(t, m, "sazukari.jar", 15, []string{check}, "com.nmi.sazukari.BindingTest")
+		out := runJUnit(t, m, "sazukari.jar", 16, []string{check}, "com.nmi.sazukari.BindingTest")
 		if strings.Contains(out, "WARNING in native method") {
 			t.Error("the JVM found faults of native code")
 		}
@@ -63,7 +63,7 @@ func TestLongJNI(t *testing.T) {
 // TestLongJavaClient runs the JUnit tests of the client in plain Java.
 func TestLongJavaClient(t *testing.T) {
 	m := startMKD(t)
-	runJUnit(t, m, "megaki-client.jar", 30, nil, "dev.megaki.VectorsTest", "dev.megaki.HttpTest", "dev.megaki.ClientTest")
+	runJUnit(t, m, "megaki-client.jar", 31, nil, "dev.megaki.VectorsTest", "dev.megaki.HttpTest", "dev.megaki.ClientTest")
 }
 
 // TestLongJavaFuzz gives the parsers of the client in plain Java a million changed inputs.
@@ -95,7 +95,7 @@ func TestLongMaven(t *testing.T) {
 	cmd := exec.Command("mvn", "-B", "-o", "-Dmaven.repo.local="+repository, "-Dvectors="+vectors, "-Dserver="+m.address,
 		"-Dkey="+filepath.Join(m.dir, "server.key.pub"), "package")
 	cmd.Dir = dir
-	if out := run(t, cmd); !strings.Contains(out, "Tests run: 34, Failures: 0, Errors: 0, Skipped: 0") {
+	if out := run(t, cmd); !strings.Contains(out, "Tests run: 35, Failures: 0, Errors: 0, Skipped: 0") {
 		t.Errorf("not all tests ran:\n%s", out)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "target/megaki-client-1.0.0.jar")); err != nil {

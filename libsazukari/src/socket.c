@@ -138,6 +138,25 @@ static szkri_socket try_address(const struct addrinfo *a, szkri_time deadline, c
 	return s;
 }
 
+/* How long to wait for an address: the time that is left, shared with those after
+ * it. One that doesn't respond must not take it all. */
+static szkri_time share_of(const struct addrinfo *a, szkri_time deadline)
+{
+	szkri_time now = szkri_now();
+	int addresses = 0;
+	for (; a != NULL; a = a->ai_next)
+		addresses++;
+	return now + (deadline - now) / addresses;
+}
+
+szkri_socket szkri_socket_connect_any(const struct addrinfo *a, szkri_time deadline, const char **why)
+{
+	szkri_socket s = SZKRI_NO_SOCKET;
+	for (; a != NULL && s == SZKRI_NO_SOCKET; a = a->ai_next)
+		s = try_address(a, share_of(a, deadline), why);
+	return s;
+}
+
 szkri_socket szkri_socket_connect(const char *host, uint16_t port, szkri_time deadline, const char **why)
 {
 	struct addrinfo hints, *found = NULL;
@@ -153,8 +172,7 @@ szkri_socket szkri_socket_connect(const char *host, uint16_t port, szkri_time de
 	snprintf(service, sizeof service, "%u", (unsigned)port);
 	*why = "the server's name has no address";
 	if (getaddrinfo(host, service, &hints, &found) == 0) {
-		for (const struct addrinfo *a = found; a != NULL && s == SZKRI_NO_SOCKET; a = a->ai_next)
-			s = try_address(a, deadline, why);
+		s = szkri_socket_connect_any(found, deadline, why);
 		freeaddrinfo(found);
 	}
 	if (s == SZKRI_NO_SOCKET)

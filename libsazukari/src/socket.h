@@ -22,6 +22,10 @@ szkri_time szkri_now(void);
  * SZKRI_NO_SOCKET with a reason. */
 szkri_socket szkri_socket_connect(const char *host, uint16_t port, szkri_time deadline, const char **why);
 
+/* szkri_socket_connect_any tries addresses in turn. */
+struct addrinfo;
+szkri_socket szkri_socket_connect_any(const struct addrinfo *a, szkri_time deadline, const char **why);
+
 /* These move up to length bytes, at least one, and return how many; 0 for the
  * end of the stream and -1 for a failure, with a reason. */
 slength_t szkri_socket_read(szkri_socket s, byte *p, length_t length, szkri_time deadline, const char **why);

@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "peer.h"
+#include "socket.h"
 #include "vectors.h"
 
 enum plan {
@@ -331,6 +333,41 @@ static void a_response_has_a_deadline(void)
 	stop(&s);
 }
 
+static struct addrinfo loopback(struct sockaddr_in *a, uint16_t port, struct addrinfo *next)
+{
+	memset(a, 0, sizeof *a);
+	a->sin_family = AF_INET;
+	a->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	a->sin_port = htons(port);
+	return (struct addrinfo){.ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_addr = (struct sockaddr *)a, .ai_addrlen = sizeof *a, .ai_next = next};
+}
+
+/* The first address takes no more connections, and doesn't respond. */
+static void the_next_address_gets_its_share_of_the_time(void)
+{
+	enum { enough = 16 };
+	uint16_t silent_port, port;
+	struct sockaddr_in a[2];
+	const char *why = "";
+	int waiting[enough], silent = listen_somewhere(&silent_port), listener = listen_somewhere(&port);
+	CHECK(listen(silent, 0) == 0);
+	struct addrinfo second = loopback(&a[1], port, NULL), first = loopback(&a[0], silent_port, &second);
+	for (int i = 0; i < enough; i++) {
+		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		connect(waiting[i], first.ai_addr, first.ai_addrlen);
+	}
+	szkri_socket s = szkri_socket_connect_any(&first, szkri_now() + 1000, &why);
+	CHECK(s != SZKRI_NO_SOCKET);
+	szkri_socket_close(s);
+	first.ai_next = NULL;
+	CHECK(szkri_socket_connect_any(&first, szkri_now() + 50, &why) == SZKRI_NO_SOCKET);
+	CHECK(strstr(why, "too long") != NULL);
+	for (int i = 0; i < enough; i++)
+		close(waiting[i]);
+	close(silent);
+	close(listener);
+}
+
 static void what_cannot_connect_says_why(void)
 {
 	uint16_t port;
@@ -385,6 +422,7 @@ void test_net(void)
 	explicit_calls_work_too();
 	waits_have_deadlines();
 	a_response_has_a_deadline();
+	the_next_address_gets_its_share_of_the_time();
 	what_cannot_connect_says_why();
 	a_request_names_the_host();
 }

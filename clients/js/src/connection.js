@@ -18,7 +18,7 @@ export class Connection {
   roundTrips = 0;
 
   constructor(host, port) {
-    this.#socket = connect({ host, port, noDelay: true });
+    this.#socket = connect({ host, port, noDelay: true, autoSelectFamily: true }); // all addresses of the host: Node.js 18 would try one
     this.#socket.on('connect', () => this.#wake());
     this.#socket.on('data', (chunk) => {
       if (!this.#reading) {

@@ -5,9 +5,10 @@
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, getDefaultAutoSelectFamily, setDefaultAutoSelectFamily } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -130,4 +131,18 @@ test('errors', async () => {
   await withClient({ key: other }, (c) => assert.rejects(c.send('hello'), (e) => e instanceof MegakiError && !e.mayHaveArrived));
   await withClient({ host: '127.0.0.1', port: 1 }, (c) => assert.rejects(c.send('hello'), ConnectionFailed));
   assert.throws(() => new ServerKey('-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n'), TypeError);
+});
+
+test('next address', async () => {
+  const { lookup } = dns;
+  const before = getDefaultAutoSelectFamily();
+  const addresses = [{ address: '127.0.0.2', family: 4 }, { address: host, family: 4 }];
+  dns.lookup = (_, options, callback) => (options.all ? callback(null, addresses) : callback(null, '127.0.0.2', 4));
+  setDefaultAutoSelectFamily(false); // as in Node.js 18
+  try {
+    await withClient({ host: 'name' }, async (c) => assert.equal((await c.send('hello')).toString(), 'hello'));
+  } finally {
+    dns.lookup = lookup;
+    setDefaultAutoSelectFamily(before);
+  }
 });

@@ -86,7 +86,7 @@ class ClientTest(unittest.TestCase):
             self.assertEqual(wrong, [])
 
     def test_connect_timeout(self) -> None:
-        """The time to connect is for all addresses of a name together."""
+        """The addresses of a name share the time to connect."""
         with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
             address = full.getsockname()
             waiting = [socket.socket() for _ in range(4)]
@@ -98,6 +98,9 @@ class ClientTest(unittest.TestCase):
             with mock.patch("socket.getaddrinfo", return_value=infos), self.assertRaises(Timeout):
                 Client("name", 1, KEY, connect_timeout=0.5).send(b"hello")
             self.assertLess(time.monotonic() - start, 5)  # not 20 times 0.5 s
+            infos = infos[:1] + socket.getaddrinfo(HOST, int(PORT), type=socket.SOCK_STREAM)
+            with mock.patch("socket.getaddrinfo", return_value=infos), client(connect_timeout=1) as c:
+                self.assertEqual(c.send(b"hello"), b"hello")
             for s in waiting:
                 s.close()
 

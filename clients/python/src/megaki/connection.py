@@ -25,16 +25,17 @@ class Connection:
 
     @classmethod
     def open(cls, host: str, port: int, timeout: float) -> "Connection":
-        """Connects to the first address that takes the connection. The time is for all of them together."""
+        """Connects to the first address that takes the connection. They share the time."""
         deadline = time.monotonic() + timeout
         failure: OSError = OSError("the server's name has no address")
         try:
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as e:
             raise errors.ConnectionFailed(f"{host}:{port}: {e}") from e
-        for info in addresses:
+        for i, info in enumerate(addresses):
+            share = (deadline - time.monotonic()) / (len(addresses) - i)  # one that doesn't respond must not take it all
             try:
-                return cls(_connect(info, max(deadline - time.monotonic(), 0.001)))
+                return cls(_connect(info, max(share, 0.001)))
             except OSError as e:
                 failure = e
             if time.monotonic() >= deadline:

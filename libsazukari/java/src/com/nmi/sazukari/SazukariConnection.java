@@ -2,7 +2,7 @@ package com.nmi.sazukari;
 
 import java.io.Closeable;
 import java.io.IOException;
-import java.net.InetSocketAddress;
+import java.net.InetAddress;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 
@@ -60,11 +60,10 @@ public final class SazukariConnection implements Closeable {
         if (session != null && session.length != SazukariNative._szkrGetSessionDataSize()) {
             throw new SazukariException(ErrorCode.INVALID_STATE, "a session has " + SazukariNative._szkrGetSessionDataSize() + " bytes");
         }
-        TimedSocket socket = new TimedSocket(timeoutMillis);
+        TimedSocket socket = null;
         boolean connected = false;
         try {
-            socket.setTcpNoDelay(true);
-            socket.connect(new InetSocketAddress(host, port), timeoutMillis);
+            socket = TimedSocket.connect(InetAddress.getAllByName(host), port, timeoutMillis);
             SazukariConnection c = new SazukariConnection(socket, key, session);
             if (!socket.isQuiet()) {
                 c.release();
@@ -77,7 +76,7 @@ public final class SazukariConnection implements Closeable {
         } catch (IOException e) {
             throw new SazukariException(ErrorCode.IO, host + ":" + port + ": " + e.getMessage(), e);
         } finally {
-            if (!connected) {
+            if (socket != null && !connected) {
                 closeQuietly(socket);
             }
         }

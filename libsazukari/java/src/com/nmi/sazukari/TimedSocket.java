@@ -4,6 +4,8 @@ import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
@@ -20,6 +22,26 @@ final class TimedSocket extends Socket {
 
     TimedSocket(int millis) {
         this.millis = millis;
+    }
+
+    /** Connects to the first address that takes the connection. They share the time. */
+    static TimedSocket connect(InetAddress[] addresses, int port, int millis) throws IOException {
+        long end = System.nanoTime() + millis * 1000000L;
+        for (int i = 0;; i++) {
+            TimedSocket socket = new TimedSocket(millis);
+            try {
+                socket.setTcpNoDelay(true);
+                // One that doesn't respond must not take it all.
+                long share = (end - System.nanoTime()) / 1000000 / (addresses.length - i);
+                socket.connect(new InetSocketAddress(addresses[i], port), millis > 0 ? (int) Math.max(share, 1) : 0);
+                return socket;
+            } catch (IOException e) {
+                socket.closeQuietly();
+                if (i == addresses.length - 1) {
+                    throw e;
+                }
+            }
+        }
     }
 
     private static ScheduledThreadPoolExecutor newCloser() {

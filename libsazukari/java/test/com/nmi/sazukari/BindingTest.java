@@ -16,6 +16,7 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Paths;
 import java.util.ArrayList;
@@ -382,6 +383,28 @@ public class BindingTest {
                 assertEquals(-1, SazukariNative._snSocketWrite(s, ByteBuffer.wrap(message(1 << 20)), 1 << 20));
                 assertTrue(socket.isClosed());
                 SazukariNative._snRemoveSocket(s);
+            }
+        }
+    }
+
+    /** The first address refuses connections, the second doesn't respond. */
+    @Test
+    public void theNextAddressIsTried() throws Exception {
+        InetAddress[] addresses = {InetAddress.getByName("127.0.0.2"), InetAddress.getByName("127.0.0.3"), InetAddress.getByName("127.0.0.1")};
+        List<SocketChannel> waiting = new ArrayList<SocketChannel>();
+        try (ServerSocket server = new ServerSocket(0, 10, addresses[2]);
+                ServerSocket silent = new ServerSocket(server.getLocalPort(), 1, addresses[1])) {
+            for (int i = 0; i < 16; i++) {
+                SocketChannel c = SocketChannel.open();
+                c.configureBlocking(false);
+                c.connect(silent.getLocalSocketAddress());
+                waiting.add(c);
+            }
+            TimedSocket.connect(addresses, server.getLocalPort(), 1000).close();
+            server.accept().close();
+        } finally {
+            for (SocketChannel c : waiting) {
+                c.close();
             }
         }
     }

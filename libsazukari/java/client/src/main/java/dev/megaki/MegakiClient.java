@@ -222,7 +222,7 @@ public final class MegakiClient implements Closeable {
         load();
         Transport wire;
         try {
-            wire = new SocketTransport(options.host, options.port, options.connectMillis);
+            wire = SocketTransport.connect(options.host, options.port, options.connectMillis);
         } catch (IOException e) {
             throw new MegakiException(Reason.IO, options.host + ":" + options.port + ": " + e.getMessage(), e);
         }

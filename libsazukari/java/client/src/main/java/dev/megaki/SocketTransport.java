@@ -2,8 +2,10 @@ package dev.megaki;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketTimeoutException;
+import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.nio.channels.CancelledKeyException;
 import java.nio.channels.ClosedSelectorException;
@@ -19,11 +21,33 @@ final class SocketTransport implements Transport {
     private final SelectionKey key;
     private long deadline;
 
-    SocketTransport(String host, int port, int millis) throws IOException {
-        InetSocketAddress address = new InetSocketAddress(host, port);
-        if (address.isUnresolved()) {
-            throw new IOException("the server's name has no address");
+    /** Connects to the first address of a host that takes the connection. They share the time. */
+    static SocketTransport connect(String host, int port, int millis) throws IOException {
+        InetAddress[] addresses;
+        try {
+            addresses = InetAddress.getAllByName(host);
+        } catch (UnknownHostException e) {
+            throw new IOException("the server's name has no address", e);
         }
+        return connect(addresses, port, millis);
+    }
+
+    static SocketTransport connect(InetAddress[] addresses, int port, int millis) throws IOException {
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+        for (int i = 0;; i++) {
+            long left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
+            try {
+                // One that doesn't respond must not take it all.
+                return new SocketTransport(new InetSocketAddress(addresses[i], port), (int) (left / (addresses.length - i)));
+            } catch (IOException e) {
+                if (i == addresses.length - 1 || Thread.currentThread().isInterrupted()) {
+                    throw e;
+                }
+            }
+        }
+    }
+
+    private SocketTransport(InetSocketAddress address, int millis) throws IOException {
         channel = SocketChannel.open();
         boolean done = false;
         Selector opened = null;

@@ -15,6 +15,8 @@ import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.SocketTimeoutException;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
@@ -357,6 +359,34 @@ public class ClientTest {
                 fail();
             } catch (MegakiException e) {
                 assertEquals(Reason.CLOSED, e.getReason());
+            }
+        }
+    }
+
+    /** The first address refuses connections, the second doesn't respond. */
+    @Test
+    public void theNextAddressIsTried() throws Exception {
+        InetAddress[] addresses = {InetAddress.getByName("127.0.0.2"), InetAddress.getByName("127.0.0.3"), InetAddress.getByName("127.0.0.1")};
+        List<SocketChannel> waiting = new ArrayList<SocketChannel>();
+        try (ServerSocket server = new ServerSocket(0, 10, addresses[2]);
+                ServerSocket silent = new ServerSocket(server.getLocalPort(), 1, addresses[1])) {
+            for (int i = 0; i < 16; i++) {
+                SocketChannel c = SocketChannel.open();
+                c.configureBlocking(false);
+                c.connect(silent.getLocalSocketAddress());
+                waiting.add(c);
+            }
+            SocketTransport.connect(addresses, server.getLocalPort(), 1000).close();
+            server.accept().close();
+            try {
+                SocketTransport.connect(new InetAddress[] {addresses[0], addresses[1]}, server.getLocalPort(), 100);
+                fail();
+            } catch (SocketTimeoutException e) {
+                assertEquals("the server took too long", e.getMessage());
+            }
+        } finally {
+            for (SocketChannel c : waiting) {
+                c.close();
             }
         }
     }
