@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,6 +62,29 @@ func TestReadyOfAnyLength(t *testing.T) {
 			t.Errorf("a head of %d bytes: %q", n, got)
 		}
 	}
+}
+
+// TestPipesThatDontBlock: a worker whose script has made the pipes of the frames
+// non-blocking serves on, and sleeps while it is idle.
+func TestPipesThatDontBlock(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_handle' => function () {
+			foreach (['r' => 3, 'w' => 4] as $mode => $fd) { stream_set_blocking(fopen("php://fd/$fd", $mode), false); }
+			return strrev(arca::$request);
+		}];`)})
+	long := strings.Repeat("0123456789abcdef", 1<<16)
+	for _, message := range []string{"abc", long + "x", "def"} {
+		reversed := []byte(message)
+		slices.Reverse(reversed)
+		if got := mustDo(t, p, message); got != string(reversed) {
+			t.Fatalf("%d bytes for %d: %.20q", len(got), len(message), got)
+		}
+	}
+	pid := p.Status().Workers[0].PID
+	eventually(t, "the worker sleeps", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err == nil && bytes.Contains(stat, []byte(") S "))
+	})
 }
 
 func TestFrameAfterTheEnd(t *testing.T) {

@@ -260,8 +260,14 @@ final class Wire
         while (strlen($data) < $length) {
             $left = $length - strlen($data);
             $part = $left > self::COPY_LIMIT ? stream_get_contents(self::$in, $left) : fread(self::$in, $left);
-            if ((string) $part === '' && feof(self::$in)) { // otherwise a signal that the script handles has interrupted it
-                break;
+            if ((string) $part === '') {
+                if (feof(self::$in)) {
+                    break;
+                }
+                // A signal that the script handles has interrupted it, or the script has made the pipe non-blocking.
+                $read = [self::$in];
+                $none = null;
+                @stream_select($read, $none, $none, null);
             }
             $data .= $part;
         }
