@@ -232,6 +232,7 @@ func TestServeName(t *testing.T) {
 		{"GET", "/.env", "", 404, ""},
 		{"GET", "/docs", "", 404, ""},
 		{"GET", "/docs/", "", 404, ""},
+		{"GET", "/a.bin/", "", 404, ""},
 		{"GET", "/../a.bin", "", 404, ""},
 		{"GET", "a.bin", "", 404, ""},
 		{"GET", "", "", 404, ""},

@@ -231,6 +231,56 @@ func TestFindEncodedSeparators(t *testing.T) {
 	}
 }
 
+// TestFindEncoded: with an encoded slash only the script before it can be meant, or the one
+// that handles all.
+func TestFindEncoded(t *testing.T) {
+	root := t.TempDir()
+	plant(t, root, "index.php", "a/b.php", "a/x.txt", ".git/h.php")
+	find := func(try []string, raw string) (Found, error) {
+		t.Helper()
+		path, err := url.PathUnescape(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Scripts{Files: &Files{Root: root}, Try: try}
+		return s.FindEncoded(&url.URL{Path: path, RawPath: raw})
+	}
+	front := []string{"{path}", "{path}/", "/index.php"}
+	for _, c := range []struct {
+		try             []string
+		raw, name, info string // name: "" if nothing is found
+	}{
+		{front, "/a/b.php/c%2Fd/e", "/a/b.php", "/c/d/e"},
+		{front, "/a/b.php/c%5cd", "/a/b.php", `/c\d`},
+		{front, "/a%2Fb.php", "/index.php", ""},
+		{front, "/%2F", "/index.php", ""},
+		{front, "/a/x.txt/%2F", "/index.php", ""},
+		{front, "/.git/h.php/%2F", "/index.php", ""},
+		{front, "/a/b.php/../%2F", "", ""},
+		{front, "/a/b.php/%2F..", "", ""},
+		{front, "/a/b.php/%2F/./x", "", ""},
+		{front, "/a/b.php/.%5Cx", "", ""},
+		{front, "/a/b.php/%2F%00", "", ""},
+		{front, "/a//b.php/%2F", "", ""},
+		{nil, "/a/b.php/c%2Fd", "/a/b.php", "/c/d"},
+		{nil, "/a%2Fb.php", "", ""},
+		{[]string{"{path}.php", "{path}", "=404", "/index.php"}, "/a/b.php/c%2Fd", "/a/b.php", "/c/d"},
+		{[]string{"{path}.php", "{path}", "=404"}, "/c%2Fd", "", ""},
+		{[]string{"/p{path}", "/index.php"}, "/a/b.php/c%2Fd", "/index.php", ""},
+		{[]string{"/none.php", "{path}"}, "/a/b.php/c%2Fd", "/a/b.php", "/c/d"},
+		{front, "/a/b.php/c", "/a/b.php", "/c"}, // as Find
+	} {
+		found, err := find(c.try, c.raw)
+		if (err == nil) != (c.name != "") || found.Name != c.name || found.PathInfo != c.info || err != nil && statusOf(err) != 404 {
+			t.Errorf("%s with %q: %+v, %v", c.raw, c.try, found, err)
+		}
+	}
+	s := &Scripts{Files: &Files{Root: root}, Try: front}
+	if found, err := s.FindEncoded(&url.URL{Path: "/b/c", RawPath: "/b%2Fc"}); err != nil || found.Name != "/index.php" {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
 // TestRealPath checks that PHP gets paths without symlinks, and those of another disk
 // with PHPRoot.
 func TestRealPath(t *testing.T) {

@@ -116,6 +116,19 @@ func TestConditionsAndRanges(t *testing.T) {
 	}
 }
 
+// TestConditionsOfKnownFiles: each condition counts by itself for a file that is remembered,
+// too.
+func TestConditionsOfKnownFiles(t *testing.T) {
+	for _, field := range []string{"Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range"} {
+		if !isConditional(http.Header{field: {"x"}}) {
+			t.Errorf("%s isn't looked at", field)
+		}
+	}
+	if isConditional(http.Header{"Accept": {"x"}}) {
+		t.Error("Accept is a condition")
+	}
+}
+
 func TestSeveralRanges(t *testing.T) {
 	f, content := digits(t)
 	resp := get(t, f, "GET", "/d.txt", "Range: bytes=0-1,50-54,-1")
