@@ -140,3 +140,33 @@ func FuzzSockets(f *testing.F) {
 		}
 	})
 }
+
+// TestKillLingering: a process isn't killed before its request has gone on without a client
+// for Linger, all of it at a stretch, and it counts once.
+func TestKillLingering(t *testing.T) {
+	s := startSite(t, Options{Workers: 1, Linger: time.Hour})
+	s.mu.Lock()
+	p := s.Server.list()[0]
+	s.mu.Unlock()
+	request := lingering{p, 1}
+	found := []lingering{request}
+	began := time.Now()
+	since := s.killLingering(found, nil)
+	first := since[request]
+	if p.lingered.Load() || first.Before(began) {
+		t.Fatalf("it is killed at once, as known since %v", first)
+	}
+	if since = s.killLingering(found, since); since[request] != first {
+		t.Errorf("it is known since %v, was %v", since[request], first)
+	}
+	if since = s.killLingering(nil, since); len(since) != 0 {
+		t.Errorf("a request that has ended is still known: %v", since)
+	}
+	for range 2 {
+		s.killLingering(found, map[lingering]time.Time{request: began.Add(-2 * time.Hour)})
+	}
+	eventually(t, "the process is gone", func() bool { return !alive(p.PID) })
+	if n := s.Status().Lingered; n != 1 {
+		t.Errorf("it counts %d times", n)
+	}
+}
