@@ -24,7 +24,7 @@ func (f *Forwarder) deliver(w request.Response, r *request.Request, resp *http.R
 	if whole {
 		message.SetReason(resp.Status)
 	}
-	if !bodiless && request.IsReplaced(w, resp.StatusCode) {
+	if resp.StatusCode >= 400 && !bodiless && request.IsReplaced(w, resp.StatusCode) {
 		w.WriteHeader(resp.StatusCode)
 		drop(resp.Body)
 		return nil

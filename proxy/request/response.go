@@ -48,14 +48,15 @@ func IsMessage(w http.ResponseWriter) bool {
 	return ok
 }
 
-// Replacer is a Response that may send something else than it is given.
+// Replacer is a Response that may send something else than it is given, if that is an
+// error (4xx, 5xx).
 type Replacer interface {
 	// Replaces reports whether that is so for a response with a status that hasn't begun.
 	Replaces(status int) bool
 }
 
-// IsReplaced reports whether w, or a response that it wraps, is a Replacer that replaces a
-// response with a status: its body is of no use.
+// IsReplaced reports whether w, or a response that it wraps, is a Replacer that replaces an
+// error with a status: its body is of no use.
 func IsReplaced(w http.ResponseWriter, status int) bool {
 	for {
 		if r, ok := w.(Replacer); ok {
