@@ -3,8 +3,8 @@ package config
 import "fmt"
 
 // Position returns where a section, a listener, one of its certificates, a backend, or a
-// path that mkd writes to is in the configuration, for errors that come up later. Of the path "backends.site" it is
-// "config.yaml:7:3: backends.site".
+// path that mkd writes to is in the configuration, for errors that come up later. Of the
+// path "backends.site" it is "config.yaml:7:3: backends.site".
 func (c *Config) Position(path string) string {
 	if at, ok := c.positions[path]; ok {
 		return at + ": " + path
