@@ -140,8 +140,8 @@ func reopenCommand() *cobra.Command {
 		Short: "Reopen the log file of the running daemon",
 		Long: `Reopen the file of log.output of the running daemon, after logrotate has
 renamed it, as SIGUSR1 does. If the file can't be opened, the command shows why, and
-lines go on to the old file. Without a log file it
-does nothing, and the exit code is 0.`,
+lines go on to the old file. Without a log file it does nothing, and the exit
+code is 0.`,
 		Args: noArgs,
 	}, func(ctx context.Context, c *admin.Client, _ []string) (string, error) { return c.Reopen(ctx) })
 }

@@ -154,8 +154,8 @@ SZKR_API const char *szkr_last_error_detail(szkr_ctx_t *ctx);
 /* szkr_key_from_pem reads a public RSA key in PEM, or the 260 bytes of modulus
  * and exponent. length is that of data, without a final 0. It takes no
  * context, and returns 0 or a negated szkr_err_t: szkr_err_invalid_state for
- * what is no public RSA key of 2048 bits. Data that has a private
- * key, with a public one or without, is refused: it must not be in a client. */
+ * what is no public RSA key of 2048 bits. Data that has a private key, with a
+ * public one or without, is refused: it must not be in a client. */
 SZKR_API int szkr_key_from_pem(const void *data, size_t length, szkr_srvkey_t *key);
 
 /* szkr_prepare_key starts to make the context's RSA key in the background and
