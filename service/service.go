@@ -35,7 +35,7 @@ type service struct {
 	manager   *systemd.Manager
 	old       *predecessor       // nil: this process took over from none
 	dir       string             // the working directory
-	upgraded  bool               // another process has taken over; guarded by reloading
+	upgraded  atomic.Bool        // another process has taken over; set while reloading is held
 	ctx       context.Context    // ends when the daemon begins to stop
 	stop      context.CancelFunc // begins to stop the daemon
 	reloading sync.Mutex         // held while the configuration changes
@@ -113,7 +113,7 @@ func (s *service) ready(ctx context.Context) error {
 	go s.manager.Watch(ctx, s.check)
 	go func() {
 		<-ctx.Done()
-		if s.reloading.Lock(); !s.upgraded { // else it isn't the main process any more
+		if s.reloading.Lock(); !s.upgraded.Load() { // else it isn't the main process any more
 			s.manager.Stopping()
 		}
 		s.reloading.Unlock()

@@ -42,6 +42,9 @@ func (s *service) Status() *admin.Status {
 	if len(s.drain) > 0 && st.State != "stopping" {
 		st.State, st.NotReady = "draining", append(st.NotReady, "mkd is draining")
 	}
+	if s.upgraded.Load() {
+		st.NotReady = nil // another process serves, and this one still has a connection that asks
+	}
 	return st
 }
 

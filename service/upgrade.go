@@ -74,7 +74,7 @@ func (s *service) Upgrade(ctx context.Context) (pid int, err error) {
 func (s *service) upgrade(ctx context.Context) (pid int, err error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	if s.upgraded {
+	if s.upgraded.Load() {
 		return 0, errors.New("another process has taken over already")
 	}
 	if err := s.old.wait(ctx); err != nil { // one upgrade at a time
@@ -87,7 +87,7 @@ func (s *service) upgrade(ctx context.Context) (pid int, err error) {
 	if err := next.await(ctx, s.daemon.GiveUpSessions); err != nil {
 		return 0, err
 	}
-	s.upgraded = true
+	s.upgraded.Store(true)
 	if s.socket != nil { // the new process serves it, or its file goes
 		s.socket.SetUnlinkOnClose(next.otherAdmin)
 		s.socket.Close()
