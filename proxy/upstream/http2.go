@@ -144,6 +144,7 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 		WroteHeaders:         func() { s.wrote.Store(true) },
 		GotFirstResponseByte: func() { s.responded.Store(true) },
 		Got1xxResponse: func(status int, header textproto.MIMEHeader) error {
+			trimValues(http.Header(header))
 			return informs.add(status, http.Header(header))
 		},
 	})
@@ -155,10 +156,10 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 		s.end()
 		return nil, s.fail("sending the request", err)
 	}
-	if code := resp.StatusCode; code < 200 || code > 999 { // net/http takes any number
+	if err := checkHTTP2(resp); err != nil {
 		resp.Body.Close()
 		s.end()
-		return nil, s.fail("reading the header of the response", fmt.Errorf("%w: the status isn't three digits from 200 to 999", roundtrip.ErrHeader))
+		return nil, s.fail("reading the header of the response", err)
 	}
 	if h != nil {
 		clear(h)
@@ -169,7 +170,7 @@ func (t *HTTP2) Do(r *http.Request, h http.Header, e roundtrip.Events) (*http.Re
 		s.end()
 		return resp, nil
 	}
-	s.body, s.limit = resp.Body, roundtrip.Timeout(t.ReadTimeout, DefaultReadTimeout)
+	s.resp, s.body, s.limit = resp, resp.Body, roundtrip.Timeout(t.ReadTimeout, DefaultReadTimeout)
 	resp.Body = s
 	return resp, nil
 }
@@ -180,7 +181,8 @@ type stream struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	sent   *sentBody // nil: the request has no body
-	body   io.ReadCloser
+	resp   *http.Response
+	body   io.ReadCloser // of the response, as net/http has it
 	limit  time.Duration // of a wait for the server; 0: none
 	ended  sync.Once
 
@@ -235,6 +237,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	n, err := s.body.Read(p)
 	switch {
 	case err == io.EOF:
+		cleanTrailer(s.resp.Trailer)
 		s.end()
 	case err != nil:
 		s.end()

@@ -17,10 +17,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
-
-	"mkd/internal/testserver/fakeserver"
 	"mkd/proxy/roundtrip"
 )
 
@@ -377,40 +373,6 @@ func TestHeaderTooLong(t *testing.T) {
 	var e *roundtrip.Error
 	if !errors.As(err, &e) || !errors.Is(err, roundtrip.ErrLongHeader) || e.Sent || e.Responded {
 		t.Errorf("%+v", err)
-	}
-}
-
-// TestStatusInHTTP2: a status that isn't one is no response.
-func TestStatusInHTTP2(t *testing.T) {
-	for status, ok := range map[string]bool{"200": true, "999": true, "1000": false, "20": false, "-200": false, "": false} {
-		s := fakeserver.Start(t, fakeserver.TCP(t), func(c net.Conn, _ int) {
-			io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
-			framer := http2.NewFramer(c, c)
-			framer.WriteSettings()
-			for {
-				f, err := framer.ReadFrame()
-				if err != nil {
-					return
-				}
-				if h, ok := f.(*http2.HeadersFrame); ok {
-					var block bytes.Buffer
-					hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: ":status", Value: status})
-					framer.WriteHeaders(http2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true})
-				}
-			}
-		})
-		c := &HTTP2{Address: s.Address}
-		t.Cleanup(c.CloseIdleConnections)
-		resp, err := c.RoundTrip(http2Request(t, "GET", nil))
-		if ok != (err == nil) || err == nil && strconv.Itoa(resp.StatusCode) != status {
-			t.Errorf("%q: %v, %v", status, resp, err)
-		}
-		if err == nil {
-			resp.Body.Close()
-		}
-		if c.Active() != 0 {
-			t.Errorf("%q: %d requests are in flight", status, c.Active())
-		}
 	}
 }
 
