@@ -58,6 +58,11 @@ const (
 	pingTimeout = 15 * time.Second
 )
 
+// maxUnread is how many bytes of a response a server may send before they are read. A client
+// that takes nothing keeps so many of each of its responses in memory: net/http's own bound
+// is 4 MiB.
+const maxUnread = 64 << 10
+
 func (t *HTTP2) init() {
 	if t.Resolve > 0 {
 		t.names = newNames(t.Address, t.Resolve, t.Lookup, t.conns.retire)
@@ -96,7 +101,7 @@ func (t *HTTP2) transport() *http.Transport {
 		MaxResponseHeaderBytes: DefaultMaxHeader,
 		DisableCompression:     true,
 		Protocols:              new(http.Protocols),
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout, MaxReceiveBufferPerStream: maxUnread},
 	}
 	if t.TLS == nil {
 		over.Protocols.SetUnencryptedHTTP2(true)

@@ -153,3 +153,23 @@ func TestFieldsInHTTP2(t *testing.T) {
 		t.Errorf("the trailer is %q", got)
 	}
 }
+
+// TestUnreadInHTTP2: what a server may send of a response that nobody reads is kept in
+// memory. It was 4 MiB of each.
+func TestUnreadInHTTP2(t *testing.T) {
+	window := make(chan uint32, 1)
+	s := fakeserver.Start(t, fakeserver.TCP(t), func(c net.Conn, _ int) {
+		io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
+		f, _ := http2.NewFramer(c, c).ReadFrame()
+		if settings, ok := f.(*http2.SettingsFrame); ok {
+			n, _ := settings.Value(http2.SettingInitialWindowSize)
+			window <- n
+		}
+	})
+	c := &HTTP2{Address: s.Address}
+	t.Cleanup(c.CloseIdleConnections)
+	c.RoundTrip(http2Request(t, "GET", nil))
+	if n := <-window; n == 0 || n > maxUnread {
+		t.Errorf("the server may send %d bytes", n)
+	}
+}
