@@ -63,12 +63,15 @@ type Memory struct {
 	idle    [bufferClasses]freeList
 
 	dropped  atomic.Int64 // bytes since the last release
-	released atomic.Int64 // when that was, in nanoseconds since 1970
+	released atomic.Int64 // when that was, in ns since made
+	made     time.Time
 }
 
 // NewMemory returns a Memory of limit bytes.
 func NewMemory(limit int64) *Memory {
-	return &Memory{buffers: share.NewPool(limit, 0), replay: share.NewPool(limit/replayShare, 0)}
+	m := &Memory{buffers: share.NewPool(limit, 0), replay: share.NewPool(limit/replayShare, 0), made: time.Now()}
+	m.released.Store(-int64(releaseInterval))
+	return m
 }
 
 // SetLimit changes the limit. Buffers that are in use stay.
@@ -145,7 +148,7 @@ func (c *memoryClient) put(b *buffer) {
 // release returns the memory of dropped buffers to the system, at most once in
 // releaseInterval.
 func (m *Memory) release() {
-	last, now := m.released.Load(), time.Now().UnixNano()
+	last, now := m.released.Load(), int64(time.Since(m.made))
 	if now-last >= int64(releaseInterval) && m.released.CompareAndSwap(last, now) {
 		m.dropped.Store(0)
 		go debug.FreeOSMemory()

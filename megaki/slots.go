@@ -25,7 +25,8 @@ const quietAfter = 100 * time.Millisecond
 // that a client that floods waits behind itself. While sessions are busy one slot stays
 // free, so that handshakes leave a processor to messages.
 type slots struct {
-	message atomic.Int64 // when a session last had one, in ns since the epoch
+	made    time.Time
+	message atomic.Int64 // when a session last had one, in ns since made
 
 	mu    sync.Mutex
 	size  int // how many there are
@@ -40,7 +41,9 @@ type slotWaiter struct {
 
 func newSlots() *slots {
 	n := cores.Count()
-	return &slots{size: n, free: n, queue: share.NewQueue[slotWaiter](maxSlotQueue)}
+	s := &slots{made: time.Now(), size: n, free: n, queue: share.NewQueue[slotWaiter](maxSlotQueue)}
+	s.message.Store(-int64(quietAfter))
+	return s
 }
 
 // acquire waits for a slot until ctx ends. client is its network, see share.Network.
@@ -88,14 +91,14 @@ func (s *slots) tryAcquire(client netip.Prefix) (*slotWaiter, error) {
 // busy is called for each message of a session.
 func (s *slots) busy(now time.Time) {
 	// Written seldom, since all connections share it.
-	if at := now.UnixNano(); at-s.message.Load() > int64(quietAfter/8) {
+	if at := int64(now.Sub(s.made)); at-s.message.Load() > int64(quietAfter/8) {
 		s.message.Store(at)
 	}
 }
 
 // reserved returns how many slots are kept for messages.
 func (s *slots) reserved() int {
-	if s.size > 1 && time.Now().UnixNano()-s.message.Load() < int64(quietAfter) {
+	if s.size > 1 && int64(time.Since(s.made))-s.message.Load() < int64(quietAfter) {
 		return 1
 	}
 	return 0

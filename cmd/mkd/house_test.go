@@ -148,3 +148,36 @@ func TestFolders(t *testing.T) {
 		}
 	}
 }
+
+// wallClock are the files that may have a time as nanoseconds since 1970, which neither of
+// them compares with the time of now.
+var wallClock = []string{
+	"proxy/backend/livereload.go", // a version
+	"proxy/site/send.go",          // of a file, for its tag
+}
+
+// TestHouseClocks finds times that are kept as nanoseconds since 1970, to compare them with
+// later ones. The clock can be set back by hours: then a timeout once took hours, and a
+// server's name wasn't looked up anew for as long. Keep a time.Time, or the time since one.
+func TestHouseClocks(t *testing.T) {
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		rel, err := filepath.Rel(root, file)
+		if err != nil || slices.Contains(wallClock, filepath.ToSlash(rel)) {
+			return err
+		}
+		source, err := os.ReadFile(file)
+		for _, call := range []string{".UnixNano()", ".UnixMicro()", "time.Unix(0,", "time.UnixMicro("} {
+			if strings.Contains(string(source), call) {
+				t.Errorf("%s has %s", rel, call)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 )
 
 // maxEmpty is how many times in a row a body may have neither bytes nor an end. A
@@ -48,7 +47,7 @@ func (t *Trip) ReadSome(body io.Reader, p []byte) (n int, last bool, err error) 
 
 // arrived ends a wait for the body. From now on the server is waited for.
 func (t *Trip) arrived() {
-	t.progress.Store(time.Now().UnixNano())
+	t.progressed()
 	t.reading.Store(false)
 }
 

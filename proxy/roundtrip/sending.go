@@ -14,7 +14,7 @@ import (
 // before it has read all, and neither side must then wait for the other to read.
 type sending struct {
 	sent     atomic.Bool   // a byte was written
-	progress atomic.Int64  // when the goroutine wrote last, or got a part of the body, in ns since the epoch
+	progress atomic.Int64  // when the goroutine wrote last, or got a part of the body, in ns since the Trip began
 	last     atomic.Bool   // the last write has begun
 	reading  atomic.Bool   // the request's body is being read
 	done     chan struct{} // closed when the goroutine has ended; nil: there is none
@@ -78,7 +78,7 @@ func (t *Trip) Transmit(p []byte, last bool) (int, error) {
 	}
 	background := t.done != nil
 	if background {
-		t.progress.Store(time.Now().UnixNano())
+		t.progressed()
 	}
 	if background || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.writing.Unlock()
@@ -97,13 +97,17 @@ func (t *Trip) Transmit(p []byte, last bool) (int, error) {
 			n, t.err = conn.Write(rest[:min(len(rest), step)])
 			if rest = rest[n:]; n > 0 {
 				t.sent.Store(true)
-				t.progress.Store(time.Now().UnixNano())
+				t.progressed()
 			}
 		}
 		t.whole = last && t.err == nil
 	}()
 	return len(p), nil
 }
+
+// progressed notes that the server took a part of the request, or that a part of its body
+// came.
+func (t *Trip) progressed() { t.progress.Store(int64(time.Since(t.began))) }
 
 // InBackground reports whether a goroutine sends, or has sent, a part of the
 // request.

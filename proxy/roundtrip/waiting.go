@@ -129,7 +129,7 @@ func (t *Trip) deadline() time.Time {
 	until := t.until
 	if t.limit > 0 {
 		from := t.since
-		if last := time.Unix(0, t.progress.Load()); last.After(from) {
+		if last := t.began.Add(time.Duration(t.progress.Load())); last.After(from) {
 			from = last
 		}
 		until = sooner(until, from.Add(t.limit))

@@ -229,7 +229,7 @@ func (s *stream) request(ctx context.Context, r *http.Request) *http.Request {
 		out.Header["User-Agent"] = []string{""} // not that of net/http
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		s.sent = &sentBody{body: r.Body}
+		s.sent = &sentBody{body: r.Body, began: time.Now()}
 		out.Body = s.sent
 	}
 	return out
@@ -365,8 +365,9 @@ func isRefused(err error) bool {
 // sentBody is the body of a request. After finish nothing reads it.
 type sentBody struct {
 	body    io.ReadCloser
+	began   time.Time
 	reading atomic.Bool  // a Read waits
-	last    atomic.Int64 // when a Read ended last, in ns since the epoch
+	last    atomic.Int64 // when a Read ended last, in ns since began
 	err     atomic.Value // why a Read failed
 
 	mu     sync.Mutex // held by Read
@@ -379,7 +380,7 @@ func (b *sentBody) progress(since, now time.Time) time.Time {
 	if b.reading.Load() {
 		return now
 	}
-	if last := time.Unix(0, b.last.Load()); last.After(since) {
+	if last := b.began.Add(time.Duration(b.last.Load())); last.After(since) {
 		return last
 	}
 	return since
@@ -396,7 +397,7 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	b.reading.Store(true)
 	defer b.reading.Store(false)
 	n, err := b.body.Read(p[:min(len(p), partSize)])
-	b.last.Store(time.Now().UnixNano())
+	b.last.Store(int64(time.Since(b.began)))
 	if err != nil && err != io.EOF && !b.closed.Load() {
 		b.err.CompareAndSwap(nil, &readError{err})
 	}

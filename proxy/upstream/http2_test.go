@@ -208,7 +208,7 @@ func TestHTTP2Progress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = time.Minute
 		client, sends := io.Pipe()
-		s := &stream{limit: limit, sent: &sentBody{body: client}}
+		s := &stream{limit: limit, sent: &sentBody{body: client, began: time.Now()}}
 		s.ctx, s.cancel = context.WithCancelCause(t.Context())
 		defer s.cancel(nil)
 		s.late = time.AfterFunc(time.Hour, s.overdue)

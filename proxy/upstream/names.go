@@ -32,7 +32,8 @@ type names struct {
 	asking  chan struct{}        // closed when the look-up in flight has ended; nil: there is none
 	err     error                // of the last look-up
 	version atomic.Int64         // of list
-	due     atomic.Int64         // when they are looked up anew, in nanoseconds of Unix time
+	made    time.Time
+	due     atomic.Int64 // when they are looked up anew, in ns since made
 }
 
 // newNames returns the names of an address, nil if there is nothing to look up.
@@ -44,12 +45,12 @@ func newNames(address string, interval time.Duration, lookup func(context.Contex
 	if lookup == nil {
 		lookup = net.DefaultResolver.LookupHost
 	}
-	return &names{host: host, port: port, interval: interval, lookup: lookup, changed: changed, failed: make(map[string]time.Time)}
+	return &names{host: host, port: port, interval: interval, lookup: lookup, changed: changed, failed: make(map[string]time.Time), made: time.Now()}
 }
 
 // refresh begins a look-up if one is due. n may be nil.
 func (n *names) refresh(now time.Time) {
-	if n == nil || now.UnixNano() < n.due.Load() {
+	if n == nil || int64(now.Sub(n.made)) < n.due.Load() {
 		return
 	}
 	n.mu.Lock()
@@ -59,7 +60,7 @@ func (n *names) refresh(now time.Time) {
 
 // ask begins a look-up if one is due and none is in flight. The caller holds mu.
 func (n *names) ask(now time.Time) {
-	if n.asking != nil || n.list != nil && now.UnixNano() < n.due.Load() {
+	if n.asking != nil || n.list != nil && int64(now.Sub(n.made)) < n.due.Load() {
 		return
 	}
 	n.asking = make(chan struct{})
@@ -88,7 +89,7 @@ func (n *names) resolve() {
 		n.version.Add(1)
 		clear(n.failed)
 	}
-	n.due.Store(time.Now().Add(n.interval).UnixNano())
+	n.due.Store(int64(time.Since(n.made) + n.interval))
 	close(n.asking)
 	n.asking = nil
 	n.mu.Unlock()
