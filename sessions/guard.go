@@ -3,6 +3,7 @@ package sessions
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,8 +26,9 @@ const (
 type GuardOptions struct {
 	// Timeout bounds each operation of the store.
 	Timeout time.Duration
-	// Failures is the number of failures in a row after which the circuit opens:
-	// the store isn't asked any more.
+	// Failures is the number of failures of one operation in a row after which the
+	// circuit opens: the store isn't asked any more. A store that is full completes
+	// each Load, and no CompareAndSwap.
 	Failures int
 	// Retry is the time between two attempts to reach the store while the circuit
 	// is open.
@@ -57,13 +59,19 @@ type Guard struct {
 	opts  GuardOptions
 	slots chan struct{}
 
-	mu     sync.Mutex
-	failed int // in a row
-	stats  GuardStats
+	mu           sync.Mutex
+	loads, swaps operation
+	stats        GuardStats
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	trials sync.WaitGroup
+}
+
+// operation is one of the two of a store.
+type operation struct {
+	completed *uint64 // one of the stats
+	failed    int     // in a row
 }
 
 var (
@@ -86,6 +94,7 @@ func NewGuard(store megaki.SessionStore, o GuardOptions) *Guard {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	g := &Guard{store: store, opts: o, slots: make(chan struct{}, o.InFlight)}
+	g.loads.completed, g.swaps.completed = &g.stats.Loads, &g.stats.Swaps
 	g.stats.Since = time.Now()
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
@@ -109,12 +118,12 @@ func (g *Guard) Stats() GuardStats {
 
 // Load implements megaki.SessionStore.
 func (g *Guard) Load(ctx context.Context, t megaki.Token) (*megaki.Record, error) {
-	return guarded(g, ctx, &g.stats.Loads, func(ctx context.Context) (*megaki.Record, error) { return g.store.Load(ctx, t) })
+	return guarded(g, ctx, &g.loads, func(ctx context.Context) (*megaki.Record, error) { return g.store.Load(ctx, t) })
 }
 
 // CompareAndSwap implements megaki.SessionStore.
 func (g *Guard) CompareAndSwap(ctx context.Context, t megaki.Token, old, next *megaki.Record) (bool, error) {
-	return guarded(g, ctx, &g.stats.Swaps, func(ctx context.Context) (bool, error) { return g.store.CompareAndSwap(ctx, t, old, next) })
+	return guarded(g, ctx, &g.swaps, func(ctx context.Context) (bool, error) { return g.store.CompareAndSwap(ctx, t, old, next) })
 }
 
 // Touch implements megaki.Toucher, for a store that does.
@@ -124,20 +133,19 @@ func (g *Guard) Touch(t megaki.Token) {
 	}
 }
 
-// guarded does an operation of the store, unless the circuit is open. count is one of
-// the stats.
-func guarded[T any](g *Guard, ctx context.Context, count *uint64, op func(context.Context) (T, error)) (none T, err error) {
+// guarded does an operation of the store, unless the circuit is open.
+func guarded[T any](g *Guard, ctx context.Context, which *operation, op func(context.Context) (T, error)) (none T, err error) {
 	if err := g.admit(); err != nil {
 		return none, err
 	}
 	result, err := bounded(g, ctx, op)
 	switch {
 	case err == nil:
-		g.succeeded(count)
+		g.succeeded(which)
 	case ctx.Err() != nil: // whoever asked has left: that is no fault of the store
 		return none, context.Cause(ctx)
 	default:
-		g.failure(err)
+		g.failure(which, err)
 		return none, err
 	}
 	return result, nil
@@ -184,17 +192,17 @@ func (g *Guard) admit() error {
 	return fmt.Errorf("%w: %s", megaki.ErrStoreDown, g.stats.LastError)
 }
 
-func (g *Guard) succeeded(count *uint64) {
+func (g *Guard) succeeded(which *operation) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	*count++
-	g.failed = 0
+	*which.completed++
+	which.failed = 0
 }
 
 // failure counts a failure, and opens the circuit after enough of them. That there are too
 // many operations is the fault of clients, not of the store: if that hangs, those that are
 // in flight fail too.
-func (g *Guard) failure(err error) {
+func (g *Guard) failure(which *operation, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stats.Failures++
@@ -202,8 +210,8 @@ func (g *Guard) failure(err error) {
 	if errors.Is(err, errBusy) {
 		return
 	}
-	g.failed++
-	if g.stats.Down || g.failed < g.opts.Failures || g.ctx.Err() != nil {
+	which.failed++
+	if g.stats.Down || which.failed < g.opts.Failures || g.ctx.Err() != nil {
 		return
 	}
 	g.stats.Down, g.stats.Since = true, time.Now()
@@ -219,16 +227,31 @@ func (g *Guard) retry() {
 		case <-g.ctx.Done():
 			return
 		}
-		// Any token does: what is wanted is a response.
-		_, err := bounded(g, g.ctx, func(ctx context.Context) (*megaki.Record, error) { return g.store.Load(ctx, megaki.Token{}) })
+		_, err := bounded(g, g.ctx, g.trial)
 		g.mu.Lock()
 		if err == nil {
 			g.opts.Logger.Info("the session store responds again", "after", time.Since(g.stats.Since).Round(time.Millisecond))
-			g.stats.Down, g.stats.Since, g.failed = false, time.Now(), 0
+			g.stats.Down, g.stats.Since, g.loads.failed, g.swaps.failed = false, time.Now(), 0, 0
 			g.mu.Unlock()
 			return
 		}
 		g.stats.LastError = err.Error()
 		g.mu.Unlock()
 	}
+}
+
+// trialLife is how long the session of a trial is kept.
+const trialLife = time.Second
+
+// trial reports whether the store responds, by a session that no client has: its key is
+// random. The session is written as well, since a store that is full can still be read.
+func (g *Guard) trial(ctx context.Context) (swapped bool, err error) {
+	var token megaki.Token
+	old, err := g.store.Load(ctx, token)
+	if err != nil {
+		return false, err
+	}
+	next := &megaki.Record{Expires: time.Now().Add(trialLife)}
+	rand.Read(next.Current.Key[:])
+	return g.store.CompareAndSwap(ctx, token, old, next)
 }

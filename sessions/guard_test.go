@@ -17,6 +17,7 @@ import (
 type fakeStore struct {
 	megaki.SessionStore
 	fails, hangs atomic.Bool
+	full         atomic.Bool // it can be read alone
 	asked        atomic.Int64
 }
 
@@ -32,6 +33,13 @@ func (s *fakeStore) Load(ctx context.Context, t megaki.Token) (*megaki.Record, e
 		return nil, errFake
 	}
 	return s.SessionStore.Load(ctx, t)
+}
+
+func (s *fakeStore) CompareAndSwap(ctx context.Context, t megaki.Token, old, next *megaki.Record) (bool, error) {
+	if s.full.Load() {
+		return false, errFake
+	}
+	return s.SessionStore.CompareAndSwap(ctx, t, old, next)
 }
 
 func newFake() *fakeStore { return &fakeStore{SessionStore: megaki.NewMemoryStore(100)} }
@@ -187,4 +195,54 @@ func TestGuardBusyIsNotDown(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// TestGuardFullStore: a store that completes each Load, but no CompareAndSwap, as on a disk
+// that is full, is down until it is written to again. Each Load once began the count anew,
+// and an attempt that only read once closed the circuit.
+func TestGuardFullStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFake()
+		g := NewGuard(store, GuardOptions{})
+		defer g.Close()
+		token := storetest.NewToken()
+		storetest.Swap(t, g, token, nil, storetest.NewRecord(1))
+		store.full.Store(true)
+		for range DefaultFailures {
+			if _, err := g.CompareAndSwap(t.Context(), token, storetest.Load(t, g, token), storetest.NewRecord(2)); !errors.Is(err, errFake) {
+				t.Fatalf("%v", err)
+			}
+		}
+		time.Sleep(10 * DefaultRetry)
+		if !g.Stats().Down {
+			t.Fatal("not down")
+		}
+		store.full.Store(false)
+		time.Sleep(2 * DefaultRetry)
+		if g.Stats().Down {
+			t.Error("down for good")
+		}
+		storetest.Swap(t, g, token, storetest.Load(t, g, token), storetest.NewRecord(3))
+	})
+}
+
+// TestGuardTrialKey: whoever knows the key of a session resumes it, and the token of an
+// attempt is known.
+func TestGuardTrialKey(t *testing.T) {
+	store := newFake()
+	g := NewGuard(store, GuardOptions{})
+	defer g.Close()
+	var keys [2]megaki.SessionKey
+	for i := range keys {
+		if swapped, err := g.trial(t.Context()); !swapped || err != nil {
+			t.Fatalf("%v, %v", swapped, err)
+		}
+		r := storetest.Load(t, store, megaki.Token{})
+		if keys[i] = r.Current; time.Until(r.Expires) > trialLife {
+			t.Errorf("it expires in %v", time.Until(r.Expires))
+		}
+	}
+	if zero := (megaki.SessionKey{}); keys[0] == zero || keys[0] == keys[1] {
+		t.Errorf("keys %x and %x", keys[0].Key, keys[1].Key)
+	}
 }
