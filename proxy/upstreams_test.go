@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -181,6 +182,52 @@ routes:
 	}
 	clients.Wait()
 }
+
+// TestDeadConnectionsOfALoneUpstream: all connections that were kept to the only server are
+// dead, and nothing shows it before they are used, as after its machine has restarted. A GET
+// is repeated on a new one.
+func TestDeadConnectionsOfALoneUpstream(t *testing.T) {
+	const most = 3
+	var restarted atomic.Bool
+	var arrived sync.WaitGroup
+	arrived.Add(most)
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		old := r.Context().Value(oldConnection{}).(bool)
+		switch {
+		case !restarted.Load():
+			arrived.Done()
+			arrived.Wait() // so that each request has a connection
+		case old:
+			panic(http.ErrAbortHandler) // closes it
+		}
+	}))
+	u.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, oldConnection{}, !restarted.Load())
+	}
+	u.Start()
+	t.Cleanup(u.Close)
+	p, _ := start(t, load(t, `
+listeners: {web: {http: {address: "127.0.0.1:0"}}}
+backends: {api: {http: {upstreams: [{url: "`+u.URL+`"}]}}}
+routes: [{backend: api}]
+`))
+	var clients sync.WaitGroup
+	for range most {
+		clients.Go(func() {
+			if status, _ := webSender(t, p)("GET", "/", ""); status != 200 {
+				t.Errorf("before: %d", status)
+			}
+		})
+	}
+	clients.Wait()
+	restarted.Store(true)
+	if status, got := webSender(t, p)("GET", "/", ""); status != 200 {
+		t.Errorf("after: %d %s", status, got)
+	}
+}
+
+// oldConnection is the key of whether a connection is one of before the restart.
+type oldConnection struct{}
 
 // TestAllUpstreamsDown: 503 with Retry-After, and at once.
 func TestAllUpstreamsDown(t *testing.T) {

@@ -70,7 +70,7 @@ func newFastCGI(b *config.Backend, d Daemon) (Backend, error) {
 	f.balancer = newBalancer(&c.Balance, c.Health, d.Logger)
 	for _, address := range addresses {
 		t := f.newServer(address)
-		u := &balance.Upstream{Name: address, Weight: 1}
+		u := &balance.Upstream{Name: address, Weight: 1, Transport: t}
 		f.servers[u] = t
 		if c.Health != nil {
 			u.Check = func(ctx context.Context) error { return f.check(ctx, t) }

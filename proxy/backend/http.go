@@ -50,9 +50,9 @@ func newHTTP(b *config.Backend, d Daemon) (Backend, error) {
 	h.balancer = newBalancer(&c.Balance, c.Health, d.Logger)
 	for i := range c.Upstreams {
 		s := newServer(c, c.Upstreams[i].URL, trust)
-		u := &balance.Upstream{Name: c.Upstreams[i].URL, Weight: c.Upstreams[i].Weight, Backup: c.Upstreams[i].Backup, Active: s.Active}
+		u := &balance.Upstream{Name: c.Upstreams[i].URL, Weight: c.Upstreams[i].Weight, Backup: c.Upstreams[i].Backup, Transport: s.Transport, Active: s.Active}
 		if s.http2 != nil {
-			u.Active = s.http2.Active
+			u.Transport, u.Active = s.http2, s.http2.Active
 		}
 		h.servers[u] = s
 		if c.Health != nil {

@@ -13,7 +13,7 @@ type Upstream struct {
 	Name      string            // for logs and Status
 	Weight    int               // its share of the requests, compared to the others'; less than 1: 1
 	Backup    bool              // whether it gets requests only while none of the others can be tried
-	Transport http.RoundTripper // for RoundTrip; a caller of Do needs none
+	Transport http.RoundTripper // for RoundTrip; a caller of Do needs it for CloseIdleConnections alone, if it has that
 
 	// Active returns the number of requests in flight at Transport. It is called
 	// often, under a lock. Default: they are counted here, for which the body of
@@ -29,8 +29,7 @@ type Upstream struct {
 // goroutines; its fields must not change once it is used, and it must not be
 // copied.
 //
-// A request that failed is sent once more, to another upstream, if its context
-// hasn't ended and
+// A request that failed is sent to another upstream, if its context hasn't ended and
 //
 //   - nothing of it was sent, or the upstream has announced that it didn't handle it; or
 //   - no byte of a response came, the failure wasn't a timeout, and the method is
