@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -44,6 +46,13 @@ func (f *faultError) Unwrap() error {
 type stream struct {
 	io.Reader
 	closed int
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if s.closed > 0 {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return s.Reader.Read(p)
 }
 
 func (s *stream) Close() error { s.closed++; return nil }
@@ -330,6 +339,144 @@ func TestCloseWhileReading(t *testing.T) {
 	}
 }
 
+// TestReadInFlight: while a try that failed still reads the body, nobody else gets it.
+func TestReadInFlight(t *testing.T) {
+	pr, pw := io.Pipe()
+	b := &Balancer{Upstreams: named(1, 1)}
+	began, read := make(chan bool), make(chan bool)
+	tries := 0
+	for _, u := range b.Upstreams {
+		u.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			tries++
+			go func() {
+				defer close(read)
+				for range 2 {
+					r.Body.Read(make([]byte, 1))
+					began <- true
+				}
+			}()
+			pw.Write([]byte("x"))
+			<-began
+			for !r.Body.(*bodyView).b.isReading() {
+				runtime.Gosched()
+			}
+			return nil, &faultError{}
+		})
+	}
+	r := get(t)
+	r.Method, r.Body, r.ContentLength = "POST", pr, 4
+	if _, err := b.RoundTrip(r); err == nil || tries != 1 {
+		t.Errorf("%d tries, %v", tries, err)
+	}
+	<-began // the Read has ended, since the body is closed
+	<-read
+}
+
+func (b *body) isReading() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reading
+}
+
+// TestEarlierTry: an upstream that failed reads no more of the body, which is another's.
+func TestEarlierTry(t *testing.T) {
+	var first io.ReadCloser
+	b := &Balancer{Upstreams: named(1, 1)}
+	for _, u := range b.Upstreams {
+		u.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			if first == nil {
+				first = r.Body
+				return nil, &faultError{}
+			}
+			if n, err := first.Read(make([]byte, 4)); n > 0 || err != http.ErrBodyReadAfterClose {
+				t.Errorf("the first one read %d bytes, %v", n, err)
+			}
+			first.Close()
+			if p, err := io.ReadAll(r.Body); string(p) != "body" {
+				t.Errorf("the second one read %q, %v", p, err)
+			}
+			r.Body.Close()
+			return &http.Response{Body: http.NoBody}, nil
+		})
+	}
+	body := &stream{Reader: strings.NewReader("body")}
+	r := get(t)
+	r.Method, r.Body, r.ContentLength = "POST", body, 4
+	if _, err := b.RoundTrip(r); err != nil || body.closed != 1 {
+		t.Errorf("closed %d times, %v", body.closed, err)
+	}
+}
+
+// TestBodyAfterTheResponse: an upstream that has responded may go on reading the body.
+func TestBodyAfterTheResponse(t *testing.T) {
+	var sent io.ReadCloser
+	b := &Balancer{Upstreams: []*Upstream{{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		sent = r.Body
+		io.ReadFull(sent, make([]byte, 2))
+		return &http.Response{Body: http.NoBody}, nil
+	})}}}
+	body := &stream{Reader: strings.NewReader("body")}
+	r := get(t)
+	r.Body, r.ContentLength = body, -1
+	if _, err := b.RoundTrip(r); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := io.ReadAll(sent); string(p) != "dy" || body.closed != 0 {
+		t.Errorf("%q, closed %d times, %v", p, body.closed, err)
+	}
+	for range 3 {
+		sent.Close()
+	}
+	if body.closed != 1 {
+		t.Errorf("closed %d times", body.closed)
+	}
+}
+
+// TestForeignErrors: of the errors of other packages only that of a dial shows that nothing
+// was sent, so that a POST is repeated.
+func TestForeignErrors(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		tries int
+	}{
+		{&net.OpError{Op: "dial", Err: io.EOF}, 2},
+		{&net.OpError{Op: "read", Err: io.EOF}, 1},
+		{&net.OpError{Op: "write", Err: io.EOF}, 1},
+		{io.EOF, 1},
+	} {
+		b, tries := failingBalancer(c.err, 2, 9)
+		r := get(t)
+		r.Method = "POST"
+		if _, err := b.RoundTrip(r); !errors.Is(err, c.err) || *tries != c.tries {
+			t.Errorf("%v: %d tries, %v", c.err, *tries, err)
+		}
+	}
+}
+
+// idleTransport counts the times when its idle connections were closed.
+type idleTransport struct {
+	transport
+	closed int
+}
+
+func (i *idleTransport) CloseIdleConnections() { i.closed++ }
+
+// TestIdleConnections: those of an upstream are closed before a request is repeated there.
+func TestIdleConnections(t *testing.T) {
+	tries := 0
+	idle := &idleTransport{}
+	idle.transport = func(*http.Request) (*http.Response, error) {
+		if tries++; idle.closed == 0 {
+			return nil, &faultError{failure: failure{sent: true, stale: true}}
+		}
+		return &http.Response{Body: http.NoBody}, nil
+	}
+	b := &Balancer{Upstreams: []*Upstream{{Transport: idle}}}
+	if _, err := b.RoundTrip(get(t)); err != nil || tries != 2 || idle.closed != 1 {
+		t.Errorf("%d tries, closed %d times, %v", tries, idle.closed, err)
+	}
+}
+
 // TestHeldBody closes a body that an upstream didn't want, though it responded.
 func TestHeldBody(t *testing.T) {
 	for _, late := range []bool{false, true} {
@@ -365,6 +512,7 @@ func TestCounting(t *testing.T) {
 		io.Writer
 		io.Closer
 	}
+	var counted *Balancer
 	for name, c := range map[string]struct {
 		body io.ReadCloser
 		end  func(io.ReadCloser)
@@ -372,23 +520,62 @@ func TestCounting(t *testing.T) {
 		"read to its end": {io.NopCloser(strings.NewReader("body")), func(b io.ReadCloser) { io.ReadAll(b); io.ReadAll(b) }},
 		"closed":          {io.NopCloser(strings.NewReader("body")), func(b io.ReadCloser) { b.Close(); b.Close() }},
 		"both":            {io.NopCloser(strings.NewReader("body")), func(b io.ReadCloser) { io.ReadAll(b); b.Close() }},
+		"read in part": {io.NopCloser(strings.NewReader("body")), func(b io.ReadCloser) {
+			if b.Read(make([]byte, 1)); counted.Status()[0].Active != 1 {
+				t.Error("a part counts as the end")
+			}
+			b.Close()
+		}},
 		"another protocol": {both{strings.NewReader(""), io.Discard, io.NopCloser(nil)}, func(b io.ReadCloser) {
 			b.(io.Writer).Write(nil)
 			if err := b.(interface{ CloseWrite() error }).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
 				t.Error(err)
 			}
 			b.Close()
+			b.Close()
 		}},
+		"none":       {http.NoBody, nil},
+		"not even a": {nil, nil},
 	} {
 		b := &Balancer{Upstreams: []*Upstream{{Transport: transport(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{Body: c.body}, nil
 		})}}}
+		counted = b
 		resp, err := b.RoundTrip(get(t))
-		if err != nil || b.Status()[0].Active != 1 {
-			t.Errorf("%s: %d active, %v", name, b.Status()[0].Active, err)
+		if c.end == nil {
+			c.end = func(io.ReadCloser) {}
+		} else if b.Status()[0].Active != 1 {
+			t.Errorf("%s: %d active", name, b.Status()[0].Active)
+		}
+		if s := b.Status()[0]; err != nil || s.Requests != 1 {
+			t.Errorf("%s: %d requests, %v", name, s.Requests, err)
 		}
 		if c.end(resp.Body); b.Status()[0].Active != 0 {
 			t.Errorf("%s: %d active", name, b.Status()[0].Active)
+		}
+	}
+}
+
+// halfClosed is a connection of which one direction can be closed.
+type halfClosed struct {
+	io.ReadWriteCloser
+	err error
+}
+
+func (h *halfClosed) CloseWrite() error { return h.err }
+
+// TestCountingHalfClosed: a connection that is counted can close one direction, as before.
+func TestCountingHalfClosed(t *testing.T) {
+	for _, want := range []error{nil, io.ErrClosedPipe} {
+		b := &Balancer{Upstreams: []*Upstream{{Transport: transport(func(*http.Request) (*http.Response, error) {
+			return &http.Response{Body: &halfClosed{err: want}}, nil
+		})}}}
+		resp, err := b.RoundTrip(get(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.(interface{ CloseWrite() error }).CloseWrite(); err != want {
+			t.Errorf("%v, want %v", err, want)
 		}
 	}
 }

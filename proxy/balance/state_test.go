@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -183,6 +184,63 @@ func TestBadResponsesLeaveTheLastUpstream(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestKindsOfFailuresApart: a response that succeeds, and one that doesn't, leave the count of
+// failures to connect as it is.
+func TestKindsOfFailuresApart(t *testing.T) {
+	unreached, malformed := &faultError{}, &faultError{failure: failure{sent: true, responded: true}}
+	for _, others := range []int{0, 1} {
+		s := &scripted{}
+		all := []*scripted{s}
+		for range others {
+			all = append(all, &scripted{})
+		}
+		b, _ := scriptedBalancer(all...)
+		for i, err := range []error{unreached, malformed, nil, unreached, malformed, unreached} {
+			if !b.Status()[0].Up {
+				t.Errorf("%d others: down after %d requests", others, i)
+			}
+			s.err = err
+			for calls := s.calls; s.calls == calls; {
+				b.RoundTrip(get(t))
+			}
+		}
+		if b.Status()[0].Up {
+			t.Errorf("%d others: up after three failures to connect", others)
+		}
+	}
+}
+
+// TestNoSocket: an upstream whose unix socket isn't there is left out at once.
+func TestNoSocket(t *testing.T) {
+	b, _ := scriptedBalancer(&scripted{err: &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENOENT)}}, &scripted{})
+	if b.RoundTrip(get(t)); b.Status()[0].Up {
+		t.Error("it is up")
+	}
+}
+
+// TestTrialWithoutBody: a trial of which the body can't be had shows nothing. The next request
+// is the trial.
+func TestTrialWithoutBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := &scripted{err: errRefused}, &scripted{err: errRefused}
+		b, _ := scriptedBalancer(one, two)
+		b.RoundTrip(get(t))
+		time.Sleep(time.Second)
+		r := get(t)
+		r.Body = &stream{Reader: strings.NewReader("body")}
+		r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("gone") }
+		calls := one.calls + two.calls
+		b.RoundTrip(r)
+		if n := one.calls + two.calls - calls; n != 1 {
+			t.Fatalf("%d calls", n)
+		}
+		one.err, two.err = nil, nil
+		if _, err := b.RoundTrip(get(t)); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestReachedAgain checks that the last upstream is back when its trial shows
@@ -397,15 +455,34 @@ func TestHealth(t *testing.T) {
 		}
 		time.Sleep(500 * time.Millisecond)
 		sick.Store(true)
+		for range 2 { // that isn't three in a row
+			step(1, true)
+			step(1, true)
+			sick.Store(false)
+			step(1, true)
+			sick.Store(true)
+		}
 		step(3, false)
 		if got := picks(b, 3); got != "bbb" {
 			t.Error(got)
 		}
-		if s := b.Status()[0]; s.Why == nil || s.Why.Error() != "status 500" {
-			t.Errorf("%+v", s)
+		down := time.Now()
+		for range 2 {
+			sick.Store(false)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			sick.Store(true)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if s := b.Status()[0]; s.Up || s.Why == nil || s.Why.Error() != "status 500" || time.Since(s.Since) != time.Since(down)+500*time.Millisecond {
+				t.Errorf("%+v", s)
+			}
 		}
 		sick.Store(false)
 		step(2, true)
+		if !strings.Contains(log.String(), "down_for=6s") {
+			t.Error(log)
+		}
 		hangs.Store(1)
 		step(3, false)
 		if s := b.Status()[0]; s.Why != errCheckTimeout {
@@ -424,6 +501,25 @@ func TestHealth(t *testing.T) {
 		}
 		if down, up := strings.Count(log.String(), "upstream is down"), strings.Count(log.String(), "upstream is up again"); down != 2 || up != 1 {
 			t.Errorf("%d, %d in the log:\n%s", down, up, log)
+		}
+	})
+}
+
+// TestCloseWaitsForChecks: after Close no check is in flight.
+func TestCloseWaitsForChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended atomic.Bool
+		b, _ := scriptedBalancer(&scripted{})
+		b.Upstreams[0].Check = func(ctx context.Context) error {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			ended.Store(true)
+			return ctx.Err()
+		}
+		b.Start(t.Context())
+		synctest.Wait()
+		if b.Close(); !ended.Load() {
+			t.Error("a check is in flight")
 		}
 	})
 }
@@ -495,11 +591,17 @@ func TestHealthBringsBack(t *testing.T) {
 			if b.Status()[0].Up {
 				t.Fatalf("%s: it is up", c.name)
 			}
+			for range 2 { // one that fails in between
+				refuses.Store(false)
+				time.Sleep(5 * time.Second)
+				if b.Status()[0].Up {
+					t.Errorf("%s: it is up after one check", c.name)
+				}
+				refuses.Store(true)
+				time.Sleep(5 * time.Second)
+			}
 			refuses.Store(false)
 			time.Sleep(5 * time.Second)
-			if b.Status()[0].Up {
-				t.Errorf("%s: it is up after one check", c.name)
-			}
 			time.Sleep(5 * time.Second)
 			synctest.Wait()
 			if b.Status()[0].Up != c.back {
