@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -49,6 +50,36 @@ routes:
 	})
 	if lines("/quiet/a")+lines("/quiet/none") > 0 {
 		t.Error("requests that need no line make one")
+	}
+}
+
+// TestAccessLineOfAChangedHeader: the access line has the host, the user agent and the referer
+// that the client sent, and not what the route made of them for its server.
+func TestAccessLineOfAChangedHeader(t *testing.T) {
+	rec := newRecorder(t, nil)
+	p, log := start(t, load(t, `
+log: {format: json}
+listeners:
+  app: {megaki: {address: "127.0.0.1:0", keys: [KEY]}}
+  web: {http: {address: "127.0.0.1:0"}}
+  secure: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}, http3: true}}
+backends:
+  api: {http: {upstreams: [{url: `+rec.URL+`}]}}
+routes:
+  - headers: {request: {set: {Host: inside, User-Agent: mkd}, remove: [Referer]}}
+    backend: api
+`))
+	for i, way := range allWays {
+		path := fmt.Sprintf(`/%d`, i)
+		way.send(t, p, "GET "+path+" HTTP/1.1\r\nHost: asked\r\nUser-Agent: browser\r\nReferer: there\r\n\r\n")
+		for line := range strings.Lines(awaitLog(t, log, `"path":"`+path+`"`)) {
+			if strings.Contains(line, `"path":"`+path+`"`) && !(strings.Contains(line, `"host":"asked"`) && strings.Contains(line, `"user_agent":"browser","referer":"there"`)) {
+				t.Errorf("%s: %s", way.name, line)
+			}
+		}
+		if s := rec.take()[0]; s.host != "inside" || strings.Contains(s.headers, "browser") || strings.Contains(s.headers, "Referer") {
+			t.Errorf("%s: the server saw %+v", way.name, s)
+		}
 	}
 }
 

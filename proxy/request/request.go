@@ -86,8 +86,11 @@ type Record struct {
 	Backend  string // the backend's name, or respond or redirect
 	Upstream string // the server that the request went to
 	Worker   int    // the process that ran a PHP script; 0: none
-	Err      error  // why the response is an error, or incomplete
-	Unlisted bool   // it makes no access line unless it fails
+	Host     string // Host, User-Agent and Referer, as the client sent them
+	Agent    string
+	Referer  string
+	Err      error // why the response is an error, or incomplete
+	Unlisted bool  // it makes no access line unless it fails
 
 	Tally *tally.Requests // where the request is counted; nil: no route takes it
 }

@@ -8,6 +8,14 @@ import (
 	"mkd/proxy/request"
 )
 
+// begin notes what the access line has of the client's header: the route may change it.
+func begin(r *request.Request) {
+	if r.Raw {
+		return
+	}
+	r.Record.Host, r.Record.Agent, r.Record.Referer = r.Request.Host, first(r.Header["User-Agent"]), first(r.Header["Referer"])
+}
+
 // end counts a request that has ended, and writes its access line.
 func (h *Handler) end(w request.Response, r *request.Request) {
 	status, failed := w.Status(), false
@@ -57,13 +65,13 @@ func (h *Handler) log(w request.Response, r *request.Request, status int, failed
 	if r.Raw {
 		line.Payload = "raw"
 	} else if r.URL != nil {
-		line.Method, line.Host, line.Path, line.Proto = r.Method, r.Request.Host, r.Path, r.Proto
+		line.Method, line.Host, line.Path, line.Proto = r.Method, r.Record.Host, r.Path, r.Proto
 		if r.Message != nil {
 			line.Proto = "Megaki/1"
 		}
 	}
-	if agent && !r.Raw {
-		line.Agent, line.Referer = first(r.Header["User-Agent"]), first(r.Header["Referer"])
+	if agent {
+		line.Agent, line.Referer = r.Record.Agent, r.Record.Referer
 	}
 	if id {
 		line.ID = r.GivenID()

@@ -34,6 +34,7 @@ type Handler struct {
 
 // Handle implements request.Lease together with the generation's Release.
 func (h *Handler) Handle(w request.Response, r *request.Request, refused error) error {
+	begin(r)
 	defer h.end(w, r)
 	if h.pages != nil {
 		r.Pages = h.pages
