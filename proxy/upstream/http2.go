@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -253,13 +254,10 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // startTimer begins a wait for the server.
 func (s *stream) startTimer() {
-	if s.limit <= 0 {
-		return
-	}
 	s.waits.Lock()
 	defer s.waits.Unlock()
 	s.since = time.Now()
-	s.late.Reset(s.limit)
+	s.goOn(s.since)
 }
 
 func (s *stream) stopTimer() {
@@ -277,16 +275,29 @@ func (s *stream) overdue() {
 	if s.since.IsZero() { // no wait
 		return
 	}
-	now := time.Now()
-	from := s.since
-	if s.sent != nil {
-		from = s.sent.progress(from, now)
+	s.goOn(time.Now())
+}
+
+// goOn sets the timer for the rest of the wait, and ends the stream if there is none. The
+// deadline of the context may have been moved since net/http began to wait for its end. The
+// caller holds waits.
+func (s *stream) goOn(now time.Time) {
+	left, cause := time.Duration(math.MaxInt64), roundtrip.ErrTimeout
+	if s.limit > 0 {
+		from := s.since
+		if s.sent != nil {
+			from = s.sent.progress(from, now)
+		}
+		left = from.Add(s.limit).Sub(now)
 	}
-	if left := from.Add(s.limit).Sub(now); left > 0 {
+	if until, ok := s.ctx.Deadline(); ok && until.Sub(now) < left {
+		left, cause = until.Sub(now), context.DeadlineExceeded
+	}
+	if left > 0 {
 		s.late.Reset(left)
 		return
 	}
-	s.cancel(roundtrip.ErrTimeout)
+	s.cancel(cause)
 }
 
 // Close ends the stream. If the response isn't complete, the server sees a reset.

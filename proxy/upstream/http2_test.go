@@ -412,3 +412,34 @@ func TestLateTimer(t *testing.T) {
 		resp.Body.Close()
 	}
 }
+
+// TestHTTP2LateDeadline: a deadline that the context gets when the response has begun bounds
+// its body, also one of which a part comes again and again.
+func TestHTTP2LateDeadline(t *testing.T) {
+	for _, limit := range []time.Duration{-1, time.Minute} {
+		c := newHTTP2(t, func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				io.WriteString(w, "part")
+				http.NewResponseController(w).Flush()
+				time.Sleep(time.Millisecond)
+			}
+		})
+		c.ReadTimeout = limit
+		client, leave := context.WithTimeout(t.Context(), 20*time.Second)
+		defer leave()
+		ctx := &movable{Context: context.WithoutCancel(client)}
+		r := http2Request(t, "GET", nil).WithContext(ctx)
+		resp, err := c.Do(r, nil, roundtrip.NoEvents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx.move(50 * time.Millisecond)
+		for err == nil && client.Err() == nil {
+			_, err = resp.Body.Read(make([]byte, 100))
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("limit %v: %v", limit, err)
+		}
+		resp.Body.Close()
+	}
+}

@@ -393,7 +393,7 @@ type movable struct {
 func (m *movable) Deadline() (time.Time, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.at, true
+	return m.at, !m.at.IsZero()
 }
 
 func (m *movable) move(d time.Duration) {
