@@ -50,7 +50,8 @@ func (d *Daemon) Status() *admin.Status {
 		c := &g.cfg.Backends[i]
 		b := backendStatus(c, g.backends[c.Name].Backend)
 		if b.Pool != nil && len(b.Pool.Workers) == 0 && d.phase.Load() == phaseServing {
-			st.NotReady = append(st.NotReady, fmt.Sprintf("backend %s: no worker is ready: %s", c.Name, cmp.Or(b.Pool.Failure, "they are starting")))
+			why, _, _ := strings.Cut(b.Pool.Failure, "\n") // a stack trace may follow; /readyz has a reason a line
+			st.NotReady = append(st.NotReady, fmt.Sprintf("backend %s: no worker is ready: %s", c.Name, cmp.Or(why, "they are starting")))
 		}
 		st.Backends = append(st.Backends, b)
 	}

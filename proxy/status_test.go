@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -266,5 +268,40 @@ routes:
 		if after[shop] != 5 || after[none] != 5 {
 			t.Errorf("without %s: %v", name, after)
 		}
+	}
+}
+
+// TestNotReadyIsOneLine: the reason why no worker is ready is a line, however long the
+// stack trace of its script's error.
+func TestNotReadyIsOneLine(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "app.php")
+	write := func(code string) {
+		t.Helper()
+		if err := os.WriteFile(script, []byte("<?php "+code), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("$ARCANGELO_USERSPACE = ['on_handle' => fn () => posix_kill(getmypid(), SIGKILL)];")
+	p, _ := start(t, load(t, `
+listeners: {web: {http: {address: "127.0.0.1:0"}}}
+backends: {site: {php: {script: `+script+`, workers: {min: 1, max: 1}}}}
+routes: [{backend: site}]
+`))
+	write("throw new Exception('no database');")
+	resp, err := http.Get("http://" + p.Addr("web").String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	await(t, "a worker that couldn't start", func() bool {
+		st := p.Status()
+		return len(st.NotReady) > 0 && strings.Contains(st.NotReady[0], "no database")
+	})
+	st := p.Status()
+	if want := "backend site: no worker is ready: Exception: no database in " + script + ":1"; len(st.NotReady) != 1 || st.NotReady[0] != want {
+		t.Errorf("%q, want %q", st.NotReady, want)
+	}
+	if why := st.Backends[0].Why; !strings.Contains(why, "Stack trace") {
+		t.Errorf("the backend's reason is %q", why)
 	}
 }
