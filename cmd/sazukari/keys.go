@@ -18,7 +18,7 @@ const keysTimeout = 30 * time.Second
 
 func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "keys",
+		Use:   "keys --server HOST:PORT --key FILE [flags]",
 		Short: "Show the server's list of current and coming keys",
 		Long: `Ask a server whose messages are HTTP requests for its list of keys, check it, and print
 it. With --root the list must be signed with the root key; without it nothing of the
