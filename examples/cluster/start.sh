@@ -19,7 +19,7 @@ start() { # start NAME COMMAND...
 trap 'kill $pids 2>/dev/null; wait' EXIT
 trap 'exit 0' INT TERM
 
-# Sessions expire by themselves; when memory is short, those that end first go.
+# Sessions expire by themselves; when memory is short, Redis evicts what was used least recently.
 start redis redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --save '' --appendonly no \
   --maxmemory 256mb --maxmemory-policy volatile-lru
 start node1 env NODE=1 NODE_PORT="$NODE1_PORT" mkd run
