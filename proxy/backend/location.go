@@ -68,10 +68,11 @@ func (in *inside) header(h http.Header, cookies bool) {
 	}
 }
 
-// location rewrites a URL that leads to the upstream itself. Of one with a host
-// the path is left, unless the host is the one that the client asked for; a path
-// gets the prefix back. URLs that are relative to the request's, or lead elsewhere,
-// stay.
+// location rewrites a URL that leads to the upstream itself, or to the Host that the
+// client asked for, which the upstream knows from X-Forwarded-Host if it isn't its own.
+// Of one with a host the path is left, unless the host is the one that the client asked
+// for; a path gets the prefix back. URLs that are relative to the request's, or lead
+// elsewhere, stay.
 func (in *inside) location(s string) string {
 	scheme, authority, path, absolute := cutURL(s)
 	if !absolute {
@@ -80,18 +81,18 @@ func (in *inside) location(s string) string {
 		}
 		return in.path(s)
 	}
+	if authority != "" && strings.EqualFold(authority, in.asked) {
+		if in.prefix == "" {
+			return s
+		}
+		return s[:len(s)-len(path)] + in.path(orSlash(path))
+	}
 	at := parseHostPort(authority)
 	if at.port == "" {
 		at.port = defaultPort(scheme)
 	}
 	if at != in.upstream && !in.isSeen(at) {
 		return s
-	}
-	if strings.EqualFold(authority, in.asked) {
-		if in.prefix == "" {
-			return s
-		}
-		return s[:len(s)-len(path)] + in.path(orSlash(path))
 	}
 	return in.path("/" + strings.TrimLeft(path, "/\\\t")) // not //, which would lead to another host; browsers drop tabs
 }

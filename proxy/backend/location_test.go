@@ -50,6 +50,11 @@ func TestLocationInside(t *testing.T) {
 		{inside{"public.test", "/shop", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "/shop/a", "/shop/a"},
 		{inside{"public.test", "/shop", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "/shopping", "/shop/shopping"},
 		{inside{"public.test", "/shop", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "../a", "../a"},
+		// Asked with its own host, it has the client's from X-Forwarded-Host.
+		{inside{"public.test", "/shop", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "https://public.test/a", "https://public.test/shop/a"},
+		{inside{"public.test:81", "/shop", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "http://PUBLIC.test:81/shop/a", "http://PUBLIC.test:81/shop/a"},
+		{inside{"public.test", "/shop", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "https://public.test:444/a", "https://public.test:444/a"},
+		{inside{"", "/shop", hostPort{"app", "8080"}, hostPort{"app", "8080"}}, "http:///a", "http:///a"},
 		// A socket.
 		{inside{"public.test", "", hostPort{}, hostPort{"localhost", ""}}, "http://localhost/a", "/a"},
 		{inside{"public.test", "", hostPort{}, hostPort{"localhost", ""}}, "http:///a", "http:///a"},
