@@ -51,7 +51,7 @@ it took: its length, the time, and whether a connection had to be made for it.
   $ sazukari shell --server 127.0.0.1:6363 --key server.key.pub
   > hello
   You said 'hello'
-  [16 bytes, 0.61 ms, a new session in 48 ms]
+  [16 bytes, 610µs, a new session in 48.12ms]
   > \get /index.html
 
 ` + shellHelp + `
