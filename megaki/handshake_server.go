@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -53,7 +54,7 @@ type serverHandshake struct {
 func (h *serverHandshake) run(ctx context.Context) (agreement, error) {
 	for refused := 0; ; {
 		p, err := h.wire.packet(&expectHello)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) && h.wire.n == 0 { // HAProxy's checks reset
 			return agreement{}, errClosedByClient
 		}
 		if err != nil {

@@ -252,6 +252,34 @@ func TestHandlerThatFails(t *testing.T) {
 	}
 }
 
+// TestResetBeforeSYN: the checks of a load balancer, which resets a connection without a
+// byte, filled the log. What is cut off within a packet is still logged.
+func TestResetBeforeSYN(t *testing.T) {
+	for _, c := range []struct{ sent, logged string }{
+		{"", `level=DEBUG msg="connection ended"`},
+		{"\x4d\x47", `level=INFO msg="connection ended"`},
+	} {
+		var log lockedBuffer
+		s := &Server{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		conn, err := net.Dial("tcp", start(t, s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, c.sent); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the bytes are read", func() bool { return s.Connections() == 1 && (c.sent == "" || s.memory.InUse() > 0) })
+		if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		eventually(t, "a line in the log", func() bool { return strings.Contains(log.String(), "connection ended") })
+		if !strings.Contains(log.String(), c.logged) {
+			t.Errorf("after %q: %s", c.sent, log.String())
+		}
+	}
+}
+
 // lockedBuffer is a bytes.Buffer for several goroutines.
 type lockedBuffer struct {
 	mu  sync.Mutex
