@@ -118,11 +118,18 @@ func (m *migration) rewrite(s *site, d *directive, base match, l *location) []*r
 	if len(d.Args) > 2 {
 		flag = d.Arg(2)
 	}
+	unmoved := func(comment string) {
+		if l != nil {
+			l.comments = append(l.comments, comment)
+		} else {
+			s.comments = append(s.comments, comment)
+		}
+	}
 	r := &route{match: base}
 	re, not, note, err := translateRegexp(d.Arg(0), false)
 	all := rewritesAll[d.Arg(0)]
 	if err != nil || base.pathRegexp != "" && !all && !l.implied(d.Arg(0)) {
-		s.comments = append(s.comments, m.comment(d, errOr(err, "a route has one regular expression")))
+		unmoved(m.comment(d, errOr(err, "a route has one regular expression")))
 		return nil
 	}
 	if note != "" {
@@ -134,7 +141,7 @@ func (m *migration) rewrite(s *site, d *directive, base match, l *location) []*r
 	text = strings.TrimSuffix(text, "?")
 	to, err := expandGroups(text, groups)
 	if err != nil {
-		s.comments = append(s.comments, m.comment(d, err.Error()))
+		unmoved(m.comment(d, err.Error()))
 		return nil
 	}
 	m.done[d] = true
