@@ -137,6 +137,7 @@ func TestContextEndsACall(t *testing.T) {
 	if _, err := doContext(ctx, p, "pid"); err != gone {
 		t.Errorf("already over: %v", err)
 	}
+	awaitWhole(t, p, 1) // a call that ends while it waits has no worker to end
 	plain, cut := context.WithCancel(t.Context())
 	time.AfterFunc(2*patience, cut)
 	if _, err := doContext(plain, p, "sleep 100000"); err != context.Canceled {

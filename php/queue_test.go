@@ -1,6 +1,7 @@
 package php
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,8 +54,10 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// TestNoQueue: without a queue a call that finds no worker is refused, but starts one
+// for the next call.
 func TestNoQueue(t *testing.T) {
-	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Queue: -1})
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 2, Queue: -1})
 	message, open := blocker(t)
 	done := make(chan error)
 	go func() { _, err := do(p, message); done <- err }()
@@ -62,6 +65,8 @@ func TestNoQueue(t *testing.T) {
 	if _, err := do(p, "pid"); err != ErrQueueFull {
 		t.Errorf("error %v", err)
 	}
+	eventually(t, "there is a second worker", func() bool { return len(p.Status().Workers) == 2 })
+	mustDo(t, p, "pid")
 	open()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -161,4 +166,39 @@ func TestQueueOfTwoWorkers(t *testing.T) {
 	if late > calls/2 {
 		t.Errorf("%d of %d calls were overtaken: %v", late, calls, order)
 	}
+}
+
+// endedContext is a context that has ended without a deadline. It calls asked when
+// somebody asks why.
+type endedContext struct {
+	context.Context
+	asked func()
+}
+
+func (c endedContext) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+func (c endedContext) Err() error {
+	c.asked()
+	return context.Canceled
+}
+
+// TestWorkerComesAsTheWaitEnds: a call whose context ends while a worker is given to it
+// has that worker. Otherwise the worker would stay busy for ever.
+func TestWorkerComesAsTheWaitEnds(t *testing.T) {
+	p, _ := newPool(t, Options{})
+	w := new(worker)
+	ctx := endedContext{context.Background(), sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.offer(w)
+	})}
+	got, err := p.acquire(ctx, task{}, time.Now().Add(time.Minute))
+	if got != w || err != nil {
+		t.Fatalf("got %p, %v; want %p", got, err, w)
+	}
+	p.busy-- // it has no process, which Close would end
 }
