@@ -318,6 +318,8 @@ func TestHTTPErrors(t *testing.T) {
 		{"/stuckbuffer", "nobody can end", true, false},
 		{"/stuckexit", "the script called exit during a request", true, false},
 		{"/stuckparts", "nobody can end", true, true},
+		{"/stuckthrow", "nobody can end", true, false},
+		{"/unprintable", "the script called exit during a request", true, false},
 		{"/status99", "can't have the status 99", false, false},
 		{"/split", "the field X-A has a control character", false, false},
 		{"/manyheaders", "300 values", false, false},

@@ -65,7 +65,7 @@ func TestReadyOfAnyLength(t *testing.T) {
 }
 
 // TestPipesThatDontBlock: a worker whose script has made the pipes of the frames
-// non-blocking serves on, and sleeps while it is idle.
+// non-blocking serves on, and sleeps while it is idle, or waits for its client.
 func TestPipesThatDontBlock(t *testing.T) {
 	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
 		$ARCANGELO_USERSPACE = ['on_handle' => function () {
@@ -81,10 +81,20 @@ func TestPipesThatDontBlock(t *testing.T) {
 		}
 	}
 	pid := p.Status().Workers[0].PID
-	eventually(t, "the worker sleeps", func() bool {
+	sleeps := func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err == nil && bytes.Contains(stat, []byte(") S "))
-	})
+	}
+	eventually(t, "the worker sleeps", sleeps)
+	w := &slowWriter{first: make(chan struct{}), open: make(chan struct{})}
+	done := make(chan error)
+	go func() { done <- p.Do(t.Context(), &Call{Body: []byte(long)}, w) }()
+	<-w.first
+	eventually(t, "the worker sleeps while its client doesn't read", sleeps)
+	close(w.open)
+	if err := <-done; err != nil || w.b.Len() != len(long) {
+		t.Errorf("a slow client: %v, %d bytes", err, w.b.Len())
+	}
 }
 
 func TestFrameAfterTheEnd(t *testing.T) {

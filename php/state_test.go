@@ -163,6 +163,22 @@ func TestWhatStaysReplacesTheWorker(t *testing.T) {
 	}
 }
 
+// TestFolderThatIsGone: a request during which the working directory is removed has its
+// response, though its error handler throws. The worker is replaced.
+func TestFolderThatIsGone(t *testing.T) {
+	dir := t.TempDir()
+	p, log := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Dir: dir, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_handle' => function () {
+			set_error_handler(fn ($level, $message) => throw new ErrorException($message));
+			rmdir(getcwd());
+			return 'removed';
+		}];`)})
+	if got := mustDo(t, p, ""); got != "removed" {
+		t.Errorf("%q", got)
+	}
+	log.await(t, "the working directory "+dir+" is gone: the worker is replaced")
+}
+
 // TestPuttingBackTakesNoMemory: a worker whose requests change everything keeps no
 // more memory after many of them.
 func TestPuttingBackTakesNoMemory(t *testing.T) {

@@ -52,6 +52,7 @@ final class HttpCall
         } catch (ClientGone) {
             // The script has ended where it flushed.
         } catch (\Throwable $e) {
+            self::$handling = false; // if it can't be made a text, what was printed is no response either
             $error = (string) $e;
             $page = Worker::$dev ? Dev::respond($e, $request ?? null) : null;
             if ($page !== null) {

@@ -103,7 +103,8 @@ final class Output
         if (Worker::$detectsLeaks) {
             Leaks::buffers(self::level());
         }
-        while (self::level() > 0 && @ob_end_flush()) {
+        // A notice about one that can't be ended would reach a handler of the script, which may throw.
+        while (self::level() > 0 && (ob_get_status()['flags'] & PHP_OUTPUT_HANDLER_REMOVABLE) !== 0 && @ob_end_flush()) {
         }
         return self::level() === 0;
     }

@@ -179,6 +179,7 @@ final class State
      */
     public static function disarm(): ?string
     {
+        self::putBackHandlers(); // those of the script could throw, or call exit
         if (ini_get('max_execution_time') !== self::$timeLimit) {
             ini_set('max_execution_time', self::$timeLimit);
         }
@@ -228,7 +229,6 @@ final class State
     /** Puts back the rest. It runs after the response is complete, and takes some ten microseconds that no client waits for. */
     public static function putBack(): void
     {
-        self::putBackHandlers();
         foreach (self::$switches as $value => $names) {
             $value = (string) $value;
             foreach ($names as $name) {

@@ -286,14 +286,24 @@ final class Wire
         if ($sent === strlen($data)) {
             return true;
         }
-        // A signal that the script handles has interrupted it, or mkd is gone:
-        // PHP raises a notice only for the latter.
+        // A signal that the script handles has interrupted it, the script has made the pipe
+        // non-blocking, or mkd is gone: PHP raises a notice only for the latter.
         $gone = false;
         set_error_handler(function (int $level, string $message, string $file, int $line) use (&$gone) {
-            return $file === __FILE__ ? $gone = true : Worker::onError($level, $message, $file, $line);
+            return match (true) {
+                $file !== __FILE__ => Worker::onError($level, $message, $file, $line),
+                str_starts_with($message, 'stream_select(') => true, // a signal has interrupted it
+                default => $gone = true,
+            };
         });
         while (!$gone && $sent < strlen($data)) {
-            $sent += (int) fwrite(self::$out, substr($data, $sent));
+            $written = (int) fwrite(self::$out, substr($data, $sent, self::COPY_LIMIT));
+            $sent += $written;
+            if ($written === 0) {
+                $write = [self::$out];
+                $none = null;
+                stream_select($none, $write, $none, null);
+            }
         }
         restore_error_handler();
         return !$gone;
