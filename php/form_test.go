@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -199,8 +203,107 @@ func TestMaxFileSizeBitByBit(t *testing.T) {
 	}
 }
 
+// TestLeadingInt: MAX_FILE_SIZE is read as strtol of C reads a number.
+func TestLeadingInt(t *testing.T) {
+	for s, want := range map[string]int64{"": 0, "10": 10, "9": 9, " \t+20x": 20, "-1": -1, "1-2": 1, "1+2": 1, "+-3": 0, "x": 0, "/1": 0, ":1": 0,
+		"99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {
+		if got := leadingInt(s); got != want {
+			t.Errorf("%q: %d, want %d", s, got, want)
+		}
+	}
+}
+
+// TestFilesWithoutNames: PHP numbers files whose field has no name.
+func TestFilesWithoutNames(t *testing.T) {
+	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: 1 << 20}
+	u := newUploads(&opt, nil)
+	defer u.close()
+	const file = "--b\r\nContent-Disposition: form-data; filename=\"a\"\r\n\r\nx\r\n"
+	form, err := readForm(strings.NewReader(file+file+"--b--"), "b", netip.Prefix{}, u, &opt, maxParts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer form.close()
+	if f := form.files; len(f) != 2 || f[0].field != "0" || f[1].field != "1" {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestWhatComesAfterAForm: what follows the last part is dropped, however long it is,
+// unless it can't be read: then the client is gone.
+func TestWhatComesAfterAForm(t *testing.T) {
+	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: 1 << 20}
+	u := newUploads(&opt, nil)
+	defer u.close()
+	body := fieldPart("a", "1") + "--b--\r\n" + strings.Repeat("x", 10*maxPartHeader)
+	form, err := readForm(strings.NewReader(body), "b", netip.Prefix{}, u, &opt, maxParts)
+	if err != nil || form.size != int64(len(body)) {
+		t.Fatalf("%+v, %v", form, err)
+	}
+	form.close()
+	gone := errors.New("the client is gone")
+	if _, err := readForm(io.MultiReader(strings.NewReader(body), errReader{gone}), "b", netip.Prefix{}, u, &opt, maxParts); err != gone {
+		t.Errorf("error %v, want %v", err, gone)
+	}
+}
+
+// TestFormHoldsNothingAfterItsEnd: a form counts its files, fields and names. Once it is
+// closed, nothing of it is left, and neither is anything of the folder for files after
+// its end.
+func TestFormHoldsNothingAfterItsEnd(t *testing.T) {
+	opt := Options{MaxUploads: 3, UploadDir: t.TempDir(), UploadTotal: 1 << 20}
+	u := newUploads(&opt, nil)
+	body := filePart("field", "name", "content") + fieldPart("a", strings.Repeat("x", 2*longTextMemory)) + "--b--"
+	form, err := readForm(strings.NewReader(body), "b", netip.Prefix{}, u, &opt, maxParts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := int64(fileBytes + len("field"+"name"+"text/plain") + len("a=") + 2*longTextMemory)
+	if n := u.bytes.InUse(); form.taken != texts || n != texts+int64(len("content")) {
+		t.Errorf("%d bytes, %d of them not in files; want %d of these", n, form.taken, texts)
+	}
+	form.close()
+	if n := u.bytes.InUse(); n != 0 {
+		t.Errorf("%d bytes are left", n)
+	}
+	if files := filesBelow(t, opt.UploadDir); len(files) > 0 {
+		t.Errorf("files are left: %v", files)
+	}
+	if _, err := form.fields.file.Stat(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the file of the fields: %v", err)
+	}
+	u.close()
+	if _, err := u.lock.Stat(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the lock: %v", err)
+	}
+	if _, _, err := u.create(); err != ErrClosed {
+		t.Errorf("another file: %v", err)
+	}
+	if left, _ := os.ReadDir(opt.UploadDir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// TestFormsWithoutAFolder: files and long fields that can't be stored are an error, but
+// not the client's.
+func TestFormsWithoutAFolder(t *testing.T) {
+	opt := Options{MaxUploads: 3, UploadDir: filepath.Join(t.TempDir(), "missing"), UploadTotal: 1 << 20}
+	u := newUploads(&opt, nil)
+	defer u.close()
+	for _, part := range []string{filePart("f", "a", "x"), fieldPart("a", strings.Repeat("x", 2*longTextMemory))} {
+		_, err := readForm(strings.NewReader(part+"--b--"), "b", netip.Prefix{}, u, &opt, maxParts)
+		if !errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*FormError)) {
+			t.Errorf("%.60q: %v", part, err)
+		}
+		if n := u.bytes.InUse(); n != 0 {
+			t.Errorf("%d bytes are left", n)
+		}
+	}
+}
+
 // TestFormBoundaryAsPHP: clients send boundaries without the quotes of RFC 2045.
 func TestFormBoundaryAsPHP(t *testing.T) {
+	seventy := strings.Repeat("x", 70)
 	for typ, want := range map[string]string{
 		"multipart/form-data; boundary=b":                  "b",
 		"multipart/form-data; boundary=a=/:b":              "a=/:b",
@@ -216,6 +319,8 @@ func TestFormBoundaryAsPHP(t *testing.T) {
 		"multipart/form-data; boundary=;":                  "",
 		`multipart/form-data; boundary=""`:                 "",
 		`multipart/form-data; boundary="b`:                 "",
+		"multipart/form-data; boundary=" + seventy:         seventy,
+		"multipart/form-data; boundary=" + seventy + "x":   "",
 	} {
 		if got, err := formBoundary(typ); got != want || (err != nil) != (want == "") {
 			t.Errorf("%s: %q, %v", typ, got, err)

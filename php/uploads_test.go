@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -197,4 +198,29 @@ func TestUploadsOutliveNobody(t *testing.T) {
 	if _, err := os.Stat(string(path)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file is there: %v", err)
 	}
+}
+
+// TestFolderOfAnotherDaemon: a folder that another daemon has locked isn't claimed.
+func TestFolderOfAnotherDaemon(t *testing.T) {
+	dir := t.TempDir()
+	other, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	lock, err := lockFolder(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := newUploads(&Options{}, nil)
+	if _, _, err := u.claim(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a locked folder: %v", err)
+	}
+	lock.Close()
+	root, lock, err := u.claim(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root.Close()
+	lock.Close()
 }
