@@ -13,15 +13,22 @@ import (
 )
 
 // statePool starts a pool of one worker whose script changes the state of its
-// process.
-func statePool(t *testing.T, ini map[string]string) (*Pool, *logBuffer) {
-	return start(t, Options{Script: "testdata/state.php", MinWorkers: 1, MaxWorkers: 1, Ini: ini, Env: map[string]string{"HOME": "/tmp"}})
+// process. own is not empty if the script has settings of its own.
+func statePool(t *testing.T, own string, ini map[string]string) (*Pool, *logBuffer) {
+	return start(t, Options{Script: "testdata/state.php", MinWorkers: 1, MaxWorkers: 1, Ini: ini, Env: map[string]string{"HOME": "/tmp", "OWN": own}})
 }
 
 // TestNothingOfARequestStays: a change of the process's state doesn't reach the next
 // request, for HTTP requests and raw messages. The worker goes on.
 func TestNothingOfARequestStays(t *testing.T) {
-	p, _ := statePool(t, nil)
+	t.Run("of PHP", func(t *testing.T) { nothingStays(t, "", nil) })
+	t.Run("of the script", func(t *testing.T) {
+		nothingStays(t, "1", map[string]string{"max_execution_time": "77", "open_basedir": "/"})
+	})
+}
+
+func nothingStays(t *testing.T, own string, ini map[string]string) {
+	p, _ := statePool(t, own, ini)
 	over := map[string]func(what string) string{
 		"on_http": func(what string) string {
 			w, err := doHTTP(p, httpCall("GET", "/"+url.PathEscape(what), nil, ""))
@@ -72,7 +79,7 @@ func TestNothingOfARequestStays(t *testing.T) {
 // TestRandomNumbers: requests get other random numbers than those before them, however
 // many of them drew none.
 func TestRandomNumbers(t *testing.T) {
-	p, _ := statePool(t, nil)
+	p, _ := statePool(t, "", nil)
 	seen := map[string]int{}
 	for i := range 60 {
 		for range i % 40 {
@@ -137,7 +144,7 @@ func stateChanges(t *testing.T) (names []string) {
 // TestWhatStaysReplacesTheWorker: a change that PHP can't undo ends the worker after
 // its request, and the log has the reason.
 func TestWhatStaysReplacesTheWorker(t *testing.T) {
-	p, log := statePool(t, nil)
+	p, log := statePool(t, "", nil)
 	want := get(t, p, "/state").body.String()
 	for change, text := range map[string]string{
 		"stream context": "the request has changed the default stream context: the worker is replaced",

@@ -224,3 +224,36 @@ func TestFolderOfAnotherDaemon(t *testing.T) {
 	root.Close()
 	lock.Close()
 }
+
+// TestUploadsLeaveNoDescriptors: the folder for uploads, and those that killed daemons
+// have left behind, take no descriptors once they are removed.
+func TestUploadsLeaveNoDescriptors(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 3 {
+		if err := os.MkdirAll(filepath.Join(dir, uploadsPrefix+strconv.Itoa(i), "below"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	before := count()
+	u := newUploads(&Options{UploadDir: dir}, nil)
+	u.sweep()
+	file, _, err := u.create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	u.close()
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	if after := count(); after > before {
+		t.Errorf("%d descriptors are left", after-before)
+	}
+}

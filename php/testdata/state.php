@@ -6,6 +6,30 @@ use arca\Request;
 // Not all of PHP is installed everywhere.
 $has = array_combine($names = ['intl', 'mbstring', 'simplexml', 'gettext'], array_map(extension_loaded(...), $names));
 
+// What a script sets for all its requests.
+if (getenv('OWN')) {
+    ini_set('precision', '10');
+    ini_set('user_agent', 'own');
+    error_reporting(E_ALL & ~E_USER_NOTICE);
+    set_error_handler(fn () => false);
+    set_exception_handler('var_dump');
+    putenv('OWN=2');
+    setlocale(LC_ALL, 'C.UTF-8');
+    setlocale(LC_NUMERIC, 'C');
+    date_default_timezone_set('Europe/Berlin');
+    umask(027);
+    chdir('/proc');
+    stream_context_set_default(['http' => ['user_agent' => 'own']]);
+    stream_wrapper_unregister('data');
+    pcntl_async_signals(true);
+    pcntl_signal(SIGUSR1, fn () => null);
+    pcntl_sigprocmask(SIG_BLOCK, [SIGHUP]);
+    if ($has['simplexml']) { libxml_use_internal_errors(true); libxml_set_external_entity_loader(fn () => null); }
+    if ($has['mbstring']) { mb_internal_encoding('EUC-JP'); mb_language('Korean'); mb_substitute_character(0x2020); mb_http_output('EUC-JP'); mb_detect_order('EUC-JP,UTF-8'); mb_regex_encoding('EUC-JP'); mb_regex_set_options('ix'); }
+    if ($has['gettext']) { textdomain('own'); }
+    if ($has['intl']) { Locale::setDefault('fr_FR'); }
+}
+
 $changes = [
     'none' => fn () => null,
     'time limit' => fn () => set_time_limit(7),
@@ -30,7 +54,7 @@ $changes = [
     'output buffers' => function () { ob_start(); ob_start(fn ($s) => strrev($s)); echo 'printed'; },
     'libxml errors' => function () use ($has) { if (!$has['simplexml']) { return; } libxml_use_internal_errors(true); simplexml_load_string('<a'); },
     'libxml loader' => fn () => $has['simplexml'] && libxml_set_external_entity_loader(fn () => null),
-    'mb' => function () use ($has) { if (!$has['mbstring']) { return; } mb_internal_encoding('latin1'); mb_language('ja'); mb_substitute_character(0x3013); mb_http_output('SJIS'); mb_detect_order('SJIS'); mb_regex_encoding('SJIS'); },
+    'mb' => function () use ($has) { if (!$has['mbstring']) { return; } mb_internal_encoding('latin1'); mb_language('ja'); mb_substitute_character(0x3013); mb_http_output('SJIS'); mb_detect_order('SJIS'); mb_regex_encoding('SJIS'); mb_regex_set_options('m'); },
     'textdomain' => fn () => $has['gettext'] && textdomain('other'),
     'wrappers' => fn () => stream_wrapper_unregister('http'),
     'intl' => fn () => $has['intl'] && Locale::setDefault('de_DE'),
