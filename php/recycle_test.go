@@ -120,16 +120,27 @@ func TestMemoryLeavesTheMessageOut(t *testing.T) {
 	}
 }
 
-// TestLeakOfAScriptThatThrows: the memory of a script that throws counts, too.
+// TestLeakOfAScriptThatThrows: the memory of a script that throws counts, too, with and
+// without an on_stop, before which the response is complete.
 func TestLeakOfAScriptThatThrows(t *testing.T) {
-	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, MemoryLimit: 16 << 20, MemoryCeiling: 64 << 20})
-	pid := mustDo(t, p, "pid")
-	for range 40 {
-		if _, err := do(p, "leakthrow 1048576"); err == nil || err.(*ScriptError).Fatal {
-			t.Fatalf("error %v", err)
+	bare := script(t, `
+		$leak = [];
+		$ARCANGELO_USERSPACE = ['on_handle' => function () {
+			global $leak;
+			if (arca::$request === 'pid') { return (string) getmypid(); }
+			$leak[] = str_repeat('x', 1 << 20);
+			throw new RuntimeException('leaked');
+		}];`)
+	for _, path := range []string{"testdata/kit.php", bare} {
+		p, _ := start(t, Options{Script: path, MinWorkers: 1, MaxWorkers: 1, MemoryLimit: 16 << 20, MemoryCeiling: 64 << 20})
+		pid := mustDo(t, p, "pid")
+		for range 40 {
+			if _, err := do(p, "leakthrow 1048576"); err == nil || err.(*ScriptError).Fatal {
+				t.Fatalf("error %v", err)
+			}
 		}
-	}
-	if mustDo(t, p, "pid") == pid {
-		t.Error("the worker wasn't replaced")
+		if mustDo(t, p, "pid") == pid {
+			t.Errorf("%s: the worker wasn't replaced", path)
+		}
 	}
 }

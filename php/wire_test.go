@@ -76,7 +76,7 @@ func TestPing(t *testing.T) {
 	if mustDo(t, p, "pid") != pid {
 		t.Error("the worker was replaced")
 	}
-	for _, mode := range []string{"says nothing", "wrong id", "dies"} {
+	for _, mode := range []string{"says nothing", "wrong id", "dies", "well"} { // the last one sends an END
 		broken, _ := start(t, fake(mode, Options{MinWorkers: 1, MaxWorkers: 1}))
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		if err := broken.Ping(ctx); err == nil {
