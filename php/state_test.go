@@ -50,6 +50,9 @@ func nothingStays(t *testing.T, own string, ini map[string]string) {
 		if !strings.HasPrefix(want, "{") {
 			t.Fatal(want)
 		}
+		if first := ask("first"); want != first {
+			t.Errorf("%s: not as the script was loaded: %s", name, differences(want, first))
+		}
 		for _, change := range stateChanges(t) {
 			if change == "superglobals" && name == "on_handle" {
 				continue // a raw message has none

@@ -50,6 +50,7 @@ $changes = [
     'environment' => function () { putenv('ADDED=1'); putenv('PATH=/nonexistent'); putenv('HOME'); },
     'error handler' => fn () => set_error_handler(fn () => true),
     'no error handler' => function () { restore_error_handler(); restore_error_handler(); },
+    'no exception handler' => function () { restore_exception_handler(); restore_exception_handler(); },
     'exception handler' => fn () => set_exception_handler(fn () => null),
     'output buffers' => function () { ob_start(); ob_start(fn ($s) => strrev($s)); echo 'printed'; },
     'libxml errors' => function () use ($has) { if (!$has['simplexml']) { return; } libxml_use_internal_errors(true); simplexml_load_string('<a'); },
@@ -106,13 +107,17 @@ function state(): array
         'last error' => error_get_last(),
         'globals' => [$_GET, $_POST, $_COOKIE, $_FILES, $_REQUEST, $_SERVER['c'] ?? null, $_ENV, isset($_SESSION)],
         'session' => [session_name(), session_id(), session_status()],
-        'status' => http_response_code(),
+        'status' => http_response_code() ?: 200, // there is none before the first request
     ];
 }
 
-$run = function (string $what) use ($changes) {
+$text = fn () => json_encode(state(), JSON_THROW_ON_ERROR | JSON_PARTIAL_OUTPUT_ON_ERROR);
+$first = $text();
+
+$run = function (string $what) use ($changes, $text, $first) {
     switch ($what) {
-        case 'state': return json_encode(state(), JSON_THROW_ON_ERROR | JSON_PARTIAL_OUTPUT_ON_ERROR);
+        case 'state': return $text();
+        case 'first': return $first;
         case 'pid': return (string) getmypid();
         case 'seed': mt_srand(42); return (string) mt_rand();
         case 'size': return (string) filesize(getenv('FILE'));
