@@ -104,9 +104,11 @@ type Limits struct {
 
 	// What the clients of all HTTP and HTTPS listeners may have sent that isn't read yet:
 	// headers that are longer than 4 KiB, bodies over HTTP/2 and HTTP/3 (up to 256 KiB on
-	// a connection), TLS handshakes that aren't done (128 KiB each), and HTTP/3
-	// connections (96 KiB each). It is shared as `message_memory` is. Requests beyond it
-	// get 503; connections that would begin a handshake are closed.
+	// a connection), TLS handshakes that aren't done (128 KiB each), HTTP/3 connections
+	// (96 KiB each), and all but one of the requests of each whose headers aren't complete
+	// (8 KiB each, besides long headers). It is shared as `message_memory` is. Requests
+	// beyond it get 503, or are rejected if their headers aren't complete; connections that
+	// would begin a handshake are closed.
 	HTTPMemory Size `yaml:"http_memory" default:"256MiB" range:"1MiB..1TiB"`
 
 	// Bodies that are buffered until they are complete, before a backend gets

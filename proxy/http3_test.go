@@ -628,3 +628,27 @@ routes:
 		t.Error("a response that wasn't taken looks whole")
 	}
 }
+
+// TestHTTP3UnreadStreams: the streams of QPACK, which nobody uses, hold no memory of what
+// comes in them: it counts for nothing.
+func TestHTTP3UnreadStreams(t *testing.T) {
+	p, _ := start(t, load(t, `
+listeners:
+  tls: {https: {address: "127.0.0.1:0", hosts: [localhost], tls: {internal: true}, http3: true}}
+routes:
+  - respond: {body: hello}
+`))
+	conn := dialQUIC(t, p)
+	defer conn.CloseWithError(0, "")
+	for _, kind := range []byte{2, 3} { // RFC 9204, section 4.2
+		str, err := conn.OpenUniStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		str.SetWriteDeadline(time.Now().Add(20 * time.Second))
+		str.Write([]byte{kind})
+		if n, err := str.Write(make([]byte, 1<<20)); err != nil {
+			t.Errorf("stream of type %d: %v after %d bytes, which wait in memory", kind, err, n)
+		}
+	}
+}

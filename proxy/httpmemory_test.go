@@ -56,7 +56,7 @@ limits: {http_memory: 2MiB}
 	}
 	post := []string{":method POST", ":scheme https", ":authority localhost", ":path /deaf", "content-length 300000"}
 	long := []string{":method GET", ":scheme https", ":authority localhost", ":path /deaf", "x " + strings.Repeat("x", 60_000)}
-	// These send requests with fields, and data bytes of a body.
+	// These send requests with fields, and data bytes of a body; less than 0: a part of the fields.
 	overHTTP2 := func(requests int, fields []string, data int) (io.Reader, func()) {
 		c := tls.Client(dial("tls"), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{"h2"}})
 		if c.Handshake() != nil {
@@ -114,10 +114,14 @@ limits: {http_memory: 2MiB}
 			if err != nil {
 				t.Fatal(err)
 			}
-			str.Write(appendH3Frame(nil, h3Headers, block.Bytes()))
-			if data > 0 {
-				str.Write(appendH3Frame(nil, h3Data, make([]byte, data)))
-			} else {
+			header := appendH3Frame(nil, h3Headers, block.Bytes())
+			switch {
+			case data < 0:
+				str.Write(header[:8])
+			case data > 0:
+				str.Write(append(header, appendH3Frame(nil, h3Data, make([]byte, data))...))
+			default:
+				str.Write(header)
 				str.Close()
 			}
 			go func() {
@@ -146,7 +150,9 @@ limits: {http_memory: 2MiB}
 		{"bodies over HTTP/2", 256 << 10, func() (io.Reader, func()) { return overHTTP2(1, post, 10_000) }},
 		{"bodies over HTTP/3", (96 + 256) << 10, func() (io.Reader, func()) { return overHTTP3(1, post, 10_000) }},
 		{"long headers over HTTP/2", 180_000, func() (io.Reader, func()) { return overHTTP2(3, long, 0) }},
-		{"long headers over HTTP/3", 96<<10 + 180_000, func() (io.Reader, func()) { return overHTTP3(3, long, 0) }},
+		{"long headers over HTTP/3", 96<<10 + 170_000, func() (io.Reader, func()) { return overHTTP3(3, long, 0) }},
+		{"long headers over HTTP/3 that don't end", 96<<10 + 150_000, func() (io.Reader, func()) { return overHTTP3(3, long, -1) }},
+		{"short headers over HTTP/3 that don't end", (96 + 20*8) << 10, func() (io.Reader, func()) { return overHTTP3(21, post, -1) }},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			refused := 0

@@ -108,6 +108,7 @@ func (s *http3Server) serve(qc *quic.Conn) {
 	if err != nil {
 		return
 	}
+	heads := headsOf(qc.Context())
 	var streams sync.WaitGroup
 	defer streams.Wait()
 	streams.Go(func() {
@@ -116,7 +117,10 @@ func (s *http3Server) serve(qc *quic.Conn) {
 			if err != nil {
 				return
 			}
-			streams.Go(func() { raw.HandleUnidirectionalStream(str) })
+			streams.Go(func() {
+				raw.HandleUnidirectionalStream(str)
+				io.Copy(io.Discard, str) // those of QPACK, which quic-go leaves unread in memory
+			})
 		}
 	})
 	for {
@@ -129,17 +133,27 @@ func (s *http3Server) serve(qc *quic.Conn) {
 			c.close(http3.ErrCodeExcessiveLoad)
 			return
 		case !begun:
-			code := quic.StreamErrorCode(http3.ErrCodeRequestRejected) // the client may send it once more
-			str.CancelRead(code)
-			str.CancelWrite(code)
+			rejectStream(str)
 		default:
 			str.SetReadDeadline(time.Now().Add(s.listener.cfg.HeaderTimeout))
 			streams.Go(func() {
 				defer s.end(c)
+				defer heads.leave(str.StreamID())
+				if !heads.admit(str, int64(s.listener.cfg.MaxHeader)) {
+					rejectStream(str)
+					return
+				}
 				raw.HandleRequestStream(str)
 			})
 		}
 	}
+}
+
+// rejectStream resets a stream, so that the client may send its request once more.
+func rejectStream(str *quic.Stream) {
+	code := quic.StreamErrorCode(http3.ErrCodeRequestRejected)
+	str.CancelRead(code)
+	str.CancelWrite(code)
 }
 
 func (c *http3Conn) close(code http3.ErrCode) { c.CloseWithError(quic.ApplicationErrorCode(code), "") }
@@ -147,6 +161,7 @@ func (c *http3Conn) close(code http3.ErrCode) { c.CloseWithError(quic.Applicatio
 // serveRequest handles a request.
 func (s *http3Server) serveRequest(w http.ResponseWriter, h *http.Request) {
 	control := http.NewResponseController(w)
+	stream, known := h.Body.(interface{ StreamID() quic.StreamID })
 	if h.ContentLength < 0 && bodyIsRare(h.Method) && !awaitsContinue(h) {
 		h.Body = peekBody(h.Body) // within the header's time
 		if h.Body == http.NoBody {
@@ -154,6 +169,9 @@ func (s *http3Server) serveRequest(w http.ResponseWriter, h *http.Request) {
 		}
 	}
 	control.SetReadDeadline(time.Time{})
+	if known { // else when it has ended
+		headsOf(h.Context()).leave(stream.StreamID()) // serveStream counts the header
+	}
 	s.listener.serveStream(w, h, true)
 }
 

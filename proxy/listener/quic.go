@@ -137,9 +137,13 @@ const altSvcAge = 24 * 60 * 60
 type quicConn struct {
 	server *http3Server
 	shaken func() // notes that the handshake is done
+	heads  *http3Heads
 }
 
 type quicKey struct{}
+
+// headsOf returns the heads of the connection that a context is of.
+func headsOf(ctx context.Context) *http3Heads { return ctx.Value(quicKey{}).(*quicConn).heads }
 
 var (
 	errQUICBusy = errors.New("max_connections or this client's share of them are open")
@@ -167,7 +171,11 @@ func (q *quicSocket) connContext(ctx context.Context, info *quic.ClientInfo) (co
 		return nil, errHTTPMemory
 	}
 	q.handshakes.Add(1)
-	c := &quicConn{server: h.http3, shaken: sync.OnceFunc(func() { q.handshakes.Add(-1) })}
+	c := &quicConn{
+		server: h.http3,
+		shaken: sync.OnceFunc(func() { q.handshakes.Add(-1) }),
+		heads:  &http3Heads{unread: unread, taken: make(map[quic.StreamID]int64)},
+	}
 	context.AfterFunc(ctx, func() {
 		c.shaken()
 		unread.Give(quicMemory)
