@@ -112,6 +112,21 @@ func TestFullQueue(t *testing.T) {
 	}
 }
 
+// TestEvenQueue: of a full queue nobody has to leave for a client that would then have as
+// much, or more.
+func TestEvenQueue(t *testing.T) {
+	q := NewQueue[waiter](3)
+	join(q, modest)
+	join(q, greedy)
+	last, _ := join(q, greedy)
+	if w, evicted := join(q, prefix("192.0.2.9/32")); w == nil || evicted != last {
+		t.Errorf("a client that has none gets %v, and evicts %v of one that has two", w, evicted)
+	}
+	if w, evicted := join(q, prefix("192.0.2.10/32")); w != nil || evicted != nil {
+		t.Errorf("a client that has none gets %v, and evicts %v of one that has one", w, evicted)
+	}
+}
+
 // FuzzQueue compares the queue with a plain one that counts and searches.
 func FuzzQueue(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 1, 7, 2, 6, 0})

@@ -34,7 +34,12 @@ func TestContains(t *testing.T) {
 		{"::ffff:10.0.0.0/104", "10.1.2.3", true},
 		{"::ffff:10.0.0.0/104", "11.1.2.3", false},
 		{"10.0.0.0/8", "11.1.2.3", false},
+		{"::ffff:0:0/96", "10.1.2.3", true},
+		{"::ffff:0:0/95", "10.1.2.3", false},
 		{"fe80::/10", "fe80::1%eth0", true},
+		{"2001:db8::1/128", "2001:db8::1", true},
+		{"2001:db8::1/128", "2001:db8::2", false},
+		{"2001:db8::/100", "2001:db8:1::", false},
 		{"::/0", "10.1.2.3", false},
 		{"0.0.0.0/0", "2001:db8::1", false},
 	} {
@@ -171,6 +176,9 @@ func TestHardBound(t *testing.T) {
 	if n := takeAll(p.Join(netip.MustParseAddr("2001:db8:0:1::"))); n != 7 {
 		t.Errorf("another client takes %d", n)
 	}
+	if n := takeAll(NewPool(1000, 1).Join(netip.MustParseAddr("2001:db8::1"))); n != 1 {
+		t.Errorf("a client takes %d, its bound is 1", n)
+	}
 	if n := takeAll(p.Join(netip.Addr{})); n != 1000-14 {
 		t.Errorf("an exempt client takes %d of what is free", n)
 	}
@@ -281,5 +289,23 @@ func TestSetLimits(t *testing.T) {
 	one := p.Join(netip.MustParseAddr("192.0.2.1"))
 	if n := takeAll(one); n != 10 {
 		t.Errorf("one client takes %d, want 10", n)
+	}
+}
+
+// TestTakeForAll: the last unit can be taken, and a client may hold exactly three times
+// what is free before.
+func TestTakeForAll(t *testing.T) {
+	if _, ok := NewPool(8, 0).TakeFor(netip.Addr{}, 8); !ok {
+		t.Error("not all can be taken")
+	}
+	if release, ok := NewPool(8, 0).TakeFor(netip.Addr{}, 9); ok || release != nil {
+		t.Error("more than all can be taken")
+	}
+	c := NewPool(10, 0).Join(netip.MustParseAddr("192.0.2.1"))
+	if !c.Take(7, 0) || !c.Take(2, 0) { // with 3 free it may hold 9
+		t.Errorf("a client holds %d", c.held.Load())
+	}
+	if c.Take(1, 0) {
+		t.Error("a client takes the last unit")
 	}
 }
