@@ -91,10 +91,7 @@ func (p *predecessor) socket(listener, address string) *os.File {
 
 // takeSessions asks the process to give its sessions up.
 func (p *predecessor) takeSessions() (receive func(megaki.SessionStore) error, err error) {
-	if err := p.enc.Encode(report{What: wantsSessions}); err != nil {
-		return nil, err
-	}
-	if err := p.response(); err != nil {
+	if err := p.ask(report{What: wantsSessions}); err != nil {
 		return nil, err
 	}
 	return func(store megaki.SessionStore) error {
@@ -105,10 +102,7 @@ func (p *predecessor) takeSessions() (receive func(megaki.SessionStore) error, e
 
 // ready reports that this process serves, and has a store that the old one may use.
 func (p *predecessor) ready(store megaki.SessionStore) error {
-	if err := p.enc.Encode(report{What: isReady, OtherAdmin: !p.adminTaken}); err != nil {
-		return err
-	}
-	if err := p.response(); err != nil {
+	if err := p.ask(report{What: isReady, OtherAdmin: !p.adminTaken}); err != nil {
 		return err
 	}
 	go handover.Serve(p.sessions, store) // until the old process ends
@@ -120,10 +114,15 @@ func (p *predecessor) ready(store megaki.SessionStore) error {
 	return nil
 }
 
-func (p *predecessor) response() error {
+// ask sends a report, and receives the response.
+func (p *predecessor) ask(what report) error {
 	var r response
-	if err := p.dec.Decode(&r); err != nil {
-		return fmt.Errorf("the process that began the upgrade: %w", err)
+	err := p.enc.Encode(what)
+	if err == nil {
+		err = p.dec.Decode(&r)
+	}
+	if err != nil {
+		return fmt.Errorf("the process that began the upgrade has ended, or gave it up: %w", err)
 	}
 	if r.Error != "" {
 		return errors.New(r.Error)
