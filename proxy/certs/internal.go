@@ -26,6 +26,7 @@ const (
 	internalLife   = 397 * 24 * time.Hour
 	internalRenew  = 30 * 24 * time.Hour // before the end
 	internalBefore = time.Hour           // for clocks that are late
+	internalEarly  = time.Hour           // that a certificate which isn't valid yet is served
 )
 
 // internal is a source of one self-signed certificate. It isn't a certificate
@@ -36,7 +37,8 @@ type internal struct {
 	hosts             []string
 	log               *zap.Logger
 	cert              atomic.Pointer[tls.Certificate]
-	failing           bool // the last renewal failed, which is logged
+	failing           bool      // the last renewal failed, which is logged
+	early             time.Time // since when the certificate isn't valid yet; zero: it is
 	faults            faults
 }
 
@@ -149,7 +151,7 @@ func (s *internal) make() error {
 
 // refresh makes a new certificate in good time before the end of the old one.
 func (s *internal) refresh() {
-	if s.check(s.cert.Load()) == nil {
+	if s.check(s.cert.Load()) == nil && !s.isEarly(time.Now()) {
 		return
 	}
 	err := s.make()
@@ -159,6 +161,18 @@ func (s *internal) refresh() {
 			zap.Time("not_after", s.cert.Load().Leaf.NotAfter), zap.Error(err))
 	}
 	s.failing = err != nil
+}
+
+// isEarly reports whether the certificate was made while the clock was ahead, so that no
+// client accepts it yet. Right after the start it may be the clock that is late.
+func (s *internal) isEarly(now time.Time) bool {
+	switch begins := s.cert.Load().Leaf.NotBefore; {
+	case !now.Before(begins):
+		s.early = time.Time{}
+	case s.early.IsZero():
+		s.early = now
+	}
+	return !s.early.IsZero() && now.Sub(s.early) >= internalEarly
 }
 
 func (s *internal) certificate(string, *tls.ClientHelloInfo) (*tls.Certificate, error) {

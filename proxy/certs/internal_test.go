@@ -159,3 +159,33 @@ func TestInternalRenewal(t *testing.T) {
 		}
 	})
 }
+
+// TestInternalFromTheFuture: a certificate that was made while the clock was ahead once was
+// served for as long as that, and no client accepted it. It isn't replaced at once: a
+// machine may start with a clock that is late.
+func TestInternalFromTheFuture(t *testing.T) {
+	storage := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(365 * 24 * time.Hour)
+		m := New(storage, nil)
+		defer m.Close()
+		addInternal(t, m, "example.org")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m := New(storage, nil)
+		addInternal(t, m, "example.org")
+		served := m.set.list[0].entries[0].source.(*internal)
+		first := served.cert.Load()
+		m.Start(t.Context())
+		defer m.Close()
+		time.Sleep(internalEarly)
+		if served.cert.Load() != first {
+			t.Error("replaced at once")
+		}
+		time.Sleep(2 * lookInterval)
+		synctest.Wait()
+		if begins := served.cert.Load().Leaf.NotBefore; begins.After(time.Now()) {
+			t.Errorf("the certificate isn't valid before %v", begins)
+		}
+	})
+}
