@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,8 +165,13 @@ func (s *Store) prepare(tx *bolt.Tx) (n int, err error) {
 }
 
 func openFile(path string, wait time.Duration) (db *bolt.DB, err error) {
+	var f *os.File // db's
+	open := func(path string, flag int, mode os.FileMode) (_ *os.File, err error) {
+		f, err = os.OpenFile(path, flag, mode)
+		return f, err
+	}
 	err = using(path, func() (err error) {
-		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: wait, FreelistType: bolt.FreelistMapType})
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: wait, FreelistType: bolt.FreelistMapType, OpenFile: open})
 		return err
 	})
 	if _, damaged := err.(*damageError); damaged {
@@ -178,8 +184,22 @@ func openFile(path string, wait time.Duration) (db *bolt.DB, err error) {
 		return nil, fmt.Errorf("%s isn't a session file, or is damaged: %w; move it away, and sessions begin anew", path, err)
 	case err != nil:
 		return nil, fmt.Errorf("the session file %s: %w", path, err)
+	case !isAt(path, f):
+		db.Close()
+		return nil, errLocked // until the other one is opened
 	}
 	return db, nil
+}
+
+// isAt reports whether an open file is the one at a path. The process that had it locked
+// may have put another in its place, see rewrite.
+func isAt(path string, f *os.File) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(opened, there)
 }
 
 // Close waits for the swaps in flight and closes the file.

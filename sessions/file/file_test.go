@@ -232,6 +232,8 @@ func TestTakeOver(t *testing.T) {
 	old := open(t, o)
 	token := storetest.NewToken()
 	storetest.Swap(t, old, token, nil, storetest.NewRecord(1))
+	var log strings.Builder
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	next := open(t, o)
 	if _, err := next.Load(t.Context(), token); !errors.Is(err, errLocked) {
 		t.Errorf("while another process has the file: %v", err)
@@ -248,6 +250,96 @@ func TestTakeOver(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal(err)
 		}
+	}
+	next.Close() // nothing is logged any more
+	for _, want := range []string{"in use by another process", "is free, and in use here now"} {
+		if strings.Count(log.String(), want) != 1 {
+			t.Errorf("%q isn't logged once: %s", want, log.String())
+		}
+	}
+}
+
+// TestReplacedBeforeItIsLocked: a process that waits for the lock of a file, while the one
+// that has it puts another file in its place, once kept its sessions in the file that was
+// replaced, where no later process looked for them.
+func TestReplacedBeforeItIsLocked(t *testing.T) {
+	o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+	other := options(t, o.Path+".other", 1)
+	token := storetest.NewToken()
+	s := open(t, other)
+	storetest.Swap(t, s, token, nil, storetest.NewRecord(1))
+	s.Close()
+	first := open(t, o)
+	opened := make(chan error, 1)
+	next := New(o)
+	go func() { opened <- next.Open() }()
+	for end := time.Now().Add(patience); !isOpenTwice(t, o.Path) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if err := os.Rename(other.Path, o.Path); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		r, err := next.Load(t.Context(), token)
+		if r != nil {
+			break
+		}
+		if err == nil || time.Now().After(end) {
+			t.Fatalf("the file that was replaced is in use: %v", err)
+		}
+	}
+}
+
+// isOpenTwice reports whether this process has a file open twice.
+func isOpenTwice(t *testing.T, path string) bool {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	descriptors, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, d := range descriptors {
+		if opened, err := os.Stat(d); err == nil && os.SameFile(info, opened) {
+			n++
+		}
+	}
+	return n == 2
+}
+
+// TestOtherFile: a file of bbolt that has something else under the names of this store's
+// buckets isn't used.
+func TestOtherFile(t *testing.T) {
+	for _, name := range [][]byte{recordsBucket, expiryBucket, clientsBucket} {
+		o := options(t, filepath.Join(t.TempDir(), "sessions.db"), 1)
+		open(t, o).Close()
+		db, err := bolt.Open(o.Path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Update(func(tx *bolt.Tx) error {
+			if err := tx.DeleteBucket(name); err != nil {
+				return err
+			}
+			// The bucket of buckets can't be had in another way.
+			return tx.Cursor().Bucket().Put(name, []byte("a value"))
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		s := New(o)
+		if err := s.Open(); err == nil || !strings.Contains(err.Error(), o.Path) {
+			t.Errorf("without the bucket %s: %v", name, err)
+		}
+		s.Close()
 	}
 }
 
