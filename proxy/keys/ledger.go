@@ -129,7 +129,8 @@ func (f *file) forget(now time.Time) {
 	}
 }
 
-// Report returns the usage of each key that was used in 30 days.
+// Report returns the usage of each key that was used in 30 days. What was counted while the
+// clock was ahead of now isn't in the last hour, nor day nor month.
 func (l *Ledger) Report() (map[megaki.KeyID]Usage, error) { return l.report(time.Now()) }
 
 func (l *Ledger) report(now time.Time) (map[megaki.KeyID]Usage, error) {
@@ -150,10 +151,15 @@ func (l *Ledger) report(now time.Time) (map[megaki.KeyID]Usage, error) {
 			continue
 		}
 		u := Usage{Last: c.Last}
-		for _, n := range c.Minutes {
-			u.Hour += n
+		for m, n := range c.Minutes {
+			if m <= now.Unix()/60 {
+				u.Hour += n
+			}
 		}
 		for h, n := range c.Hours {
+			if h > now.Unix()/3600 {
+				continue
+			}
 			u.Month += n
 			if h > now.Unix()/3600-24 {
 				u.Day += n

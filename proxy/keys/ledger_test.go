@@ -37,6 +37,23 @@ func TestLedgerWindows(t *testing.T) {
 	}
 }
 
+// TestLedgerOfAClockThatWasAhead: what was counted while the clock was a week ahead once was
+// in the last hour for a week.
+func TestLedgerOfAClockThatWasAhead(t *testing.T) {
+	l := Open(filepath.Join(t.TempDir(), "keys.json"))
+	now := time.Unix(1_800_000_000, 0).UTC()
+	id := megaki.KeyID{1}
+	fast := now.Add(7 * 24 * time.Hour)
+	l.count(id, fast)
+	l.count(id, now)
+	if got, want := report(t, l, now)[id], (Usage{1, 1, 1, fast}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got, want := report(t, l, fast)[id], (Usage{1, 1, 2, fast}); got != want {
+		t.Errorf("a week later: %+v, want %+v", got, want)
+	}
+}
+
 // Counts outlive the process, and several processes add to the same file.
 func TestLedgerFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "made", "keys.json")
