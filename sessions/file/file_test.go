@@ -46,6 +46,9 @@ func open(t testing.TB, o Options) *Store {
 func TestStore(t *testing.T) {
 	s := open(t, options(t, filepath.Join(t.TempDir(), "sessions.db"), 1))
 	storetest.Run(t, s, s)
+	if n := s.Unreadable(); n != 0 {
+		t.Errorf("%d records can't be read, and there are none", n)
+	}
 }
 
 // Sessions are there after the file was closed, for whoever has the secret.
@@ -432,4 +435,26 @@ func TestSwapContext(t *testing.T) {
 	if err == nil && !done || err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, %v", done, err)
 	}
+}
+
+// TestSwapThatIsNotDone: a swap that the writer doesn't come to reports no success.
+func TestSwapThatIsNotDone(t *testing.T) {
+	s := New(options(t, filepath.Join(t.TempDir(), "sessions.db"), 1))
+	if err := s.open(lockWait); err != nil { // and no writer
+		t.Fatal(err)
+	}
+	defer s.Close()
+	fails := func(ctx context.Context, want error) {
+		t.Helper()
+		for range 50 { // before it is queued, or afterwards
+			if swapped, err := s.CompareAndSwap(ctx, storetest.NewToken(), nil, storetest.NewRecord(1)); swapped || !errors.Is(err, want) {
+				t.Fatalf("%v, %v; want %v", swapped, err, want)
+			}
+		}
+	}
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	fails(left, context.Canceled)
+	s.cancel()
+	fails(t.Context(), errClosed)
 }

@@ -1,11 +1,15 @@
 package file
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"mkd/internal/testserver/storetest"
 	"mkd/megaki"
@@ -89,6 +93,32 @@ func TestAllAreUsed(t *testing.T) {
 	}
 	if storetest.Load(t, s, made[0]) != nil || s.Len() != o.Capacity {
 		t.Errorf("%d sessions; the first is kept: %t", s.Len(), storetest.Load(t, s, made[0]) != nil)
+	}
+}
+
+// TestPassEndsWithItsClient: a pass over a client's sessions that were all used begins anew,
+// and doesn't go on with those of the next client.
+func TestPassEndsWithItsClient(t *testing.T) {
+	s := open(t, options(t, filepath.Join(t.TempDir(), "sessions.db"), 1))
+	a, b := []byte("client A"), []byte("client B")
+	first, last, other := storetest.NewToken(), storetest.NewToken(), storetest.NewToken()
+	key := func(client []byte, second byte, token megaki.Token) []byte {
+		return join(client, []byte{0, 0, 0, 0, 0, 0, 0, second}, token[:])
+	}
+	err := s.db.Load().Update(func(tx *bolt.Tx) error {
+		x := tx.Bucket(clientsBucket)
+		if err := errors.Join(x.Put(key(a, 1, first), nil), x.Put(key(a, 2, last), nil), x.Put(key(b, 1, other), nil)); err != nil {
+			return err
+		}
+		p := pass{at: key(a, 2, last), left: 2}
+		s.used.add(last)
+		if got := p.next(x, a, 2, s.used); !bytes.Equal(got, key(a, 1, first)) {
+			t.Errorf("%q, want that of %s", got, first)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
