@@ -201,3 +201,22 @@ func TestTakeOverDamaged(t *testing.T) {
 		s.Close()
 	})
 }
+
+// TestShortRecord: a value that is too short to be a record is none, and a session takes its
+// place.
+func TestShortRecord(t *testing.T) {
+	s := open(t, options(t, filepath.Join(t.TempDir(), "sessions.db"), 1))
+	for n := range 10 {
+		token := storetest.NewToken()
+		err := s.db.Load().Update(func(tx *bolt.Tx) error { return tx.Bucket(recordsBucket).Put(token[:], bytes.Repeat([]byte{255}, n)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if storetest.Load(t, s, token) != nil {
+			t.Errorf("%d bytes are a record", n)
+		}
+		if swapped := storetest.Swap(t, s, token, nil, storetest.NewRecord(1)); !swapped || storetest.Load(t, s, token) == nil {
+			t.Errorf("%d bytes are in the way of a session", n)
+		}
+	}
+}
