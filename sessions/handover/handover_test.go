@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"bytes"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -53,6 +54,34 @@ func TestMove(t *testing.T) {
 		got, err := next.Load(t.Context(), megaki.Token{n})
 		if err != nil || (got != nil) != want || got != nil && got.Current.Key[0] != n {
 			t.Errorf("session %d: %v, %v", n, got, err)
+		}
+	}
+}
+
+// TestMoveKeepsOrder: the sessions arrive in the order of their last use.
+func TestMoveKeepsOrder(t *testing.T) {
+	const n = 100 // of one part of a store
+	old := megaki.NewMemoryStore(n)
+	for i := range n {
+		put(t, old, byte(i), time.Now().Add(time.Hour))
+	}
+	order := func(s *megaki.MemoryStore) (all []byte) {
+		for token := range s.All() {
+			all = append(all, token[0])
+		}
+		return all
+	}
+	for range 20 {
+		var sent bytes.Buffer
+		if err := Send(gob.NewEncoder(&sent), old); err != nil {
+			t.Fatal(err)
+		}
+		next := megaki.NewMemoryStore(n)
+		if _, err := Receive(gob.NewDecoder(&sent), next); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := order(next), order(old); !bytes.Equal(got, want) {
+			t.Fatalf("%v, want %v", got, want)
 		}
 	}
 }
