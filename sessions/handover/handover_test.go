@@ -95,8 +95,8 @@ func TestMoveCutOff(t *testing.T) {
 		Send(gob.NewEncoder(&firstBytes{w: w, left: 300}), old)
 		w.Close()
 	}()
-	if _, err := Receive(gob.NewDecoder(r), megaki.NewMemoryStore(3)); err == nil {
-		t.Error("no error")
+	if _, err := Receive(gob.NewDecoder(r), megaki.NewMemoryStore(3)); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -152,6 +152,31 @@ func TestRemote(t *testing.T) {
 	defer cancel()
 	if _, err := s.Load(ctx, megaki.Token{1}); err == nil || ctx.Err() != nil {
 		t.Errorf("the owner has gone: %v", err)
+	}
+}
+
+// brokenStore fails.
+type brokenStore struct{}
+
+func (brokenStore) Load(context.Context, megaki.Token) (*megaki.Record, error) {
+	return nil, errors.New("can't be read")
+}
+
+func (brokenStore) CompareAndSwap(context.Context, megaki.Token, *megaki.Record, *megaki.Record) (bool, error) {
+	return false, errors.New("can't be written")
+}
+
+// TestRemoteOfBrokenStore: that the owner's store fails is no session that there isn't.
+func TestRemoteOfBrokenStore(t *testing.T) {
+	a, b := net.Pipe()
+	go Serve(b, brokenStore{})
+	remote := NewRemote(a)
+	defer remote.Close()
+	if r, err := remote.Load(t.Context(), megaki.Token{1}); r != nil || err == nil || err.Error() != "can't be read" {
+		t.Errorf("%v, %v", r, err)
+	}
+	if ok, err := remote.CompareAndSwap(t.Context(), megaki.Token{1}, nil, record(1, time.Now())); ok || err == nil || err.Error() != "can't be written" {
+		t.Errorf("%v, %v", ok, err)
 	}
 }
 
