@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func busy() *admin.Status {
 	return &admin.Status{
 		Version: "1.2", PID: 7, State: "ready", Now: now, Started: now.Add(-90 * time.Second), Generation: 2, Requests: 1000,
 		Listeners: []admin.Listener{{Name: "app", Kind: "megaki", Address: "127.0.0.1:1", Connections: 3, Refused: 2, Megaki: &admin.Megaki{
-			Live: 2, Handshakes: map[string]uint64{"done": 5, "busy": 1}, Resumptions: map[string]uint64{"done": 4},
+			Live: 2, Handshakes: map[string]uint64{"done": 5, "busy": 1, "gone": 70}, Resumptions: map[string]uint64{"done": 4},
 			Keys: []admin.ServerKey{{ID: "abcd", Live: 2, LastSeen: now.Add(-5 * time.Second)}, {ID: "ef01", Retired: true}},
 		}}},
 		Routes: []admin.Route{{Name: "shop", Backend: "php", Rate: 12.5, P50: 0.004, P99: 1.5, Errors: 0.01, Requests: 1000, In: 1 << 20, Out: 3 << 30}},
@@ -51,6 +52,10 @@ func TestStatus(t *testing.T) {
 	}
 	if strings.ContainsAny(b.String(), "\x1b\u202e") {
 		t.Errorf("%q", &b)
+	}
+	// Two connections and a handshake were refused; clients that left by themselves weren't.
+	if app := regexp.MustCompile(`(?m)^app +megaki .* (\d+)$`).FindStringSubmatch(b.String()); app == nil || app[1] != "3" {
+		t.Errorf("refused: %q, want 3", app)
 	}
 }
 

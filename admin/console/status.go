@@ -96,7 +96,7 @@ func listeners(out io.Writer, st *admin.Status) {
 		if m := l.Megaki; m != nil {
 			refused := l.Refused
 			for result, n := range m.Handshakes {
-				if result != "done" {
+				if result != "done" && result != "gone" { // a load balancer's check is gone, too
 					refused += n
 				}
 			}

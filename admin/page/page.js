@@ -200,7 +200,7 @@ function tables(s) {
   rows(bodyOf("listeners"), s.listeners, (l) => l.name, (l) => [
     `${l.name} (${l.kind})`, [l.address, "soft"], [number(l.connections), "n"], [number(l.requests), "n"], [l.megaki ? number(l.megaki.live) : "", "n wide"],
     [l.megaki ? number(l.megaki.handshakes.done) : "", "n wide"], [l.megaki ? number(l.megaki.resumptions.done) : "", "n wide"],
-    [number(l.refused + (l.megaki ? total(l.megaki.handshakes) - l.megaki.handshakes.done : 0)), "n wide"]]);
+    [number(l.refused + (l.megaki ? total(l.megaki.handshakes) - l.megaki.handshakes.done - (l.megaki.handshakes.gone || 0) : 0)), "n wide"]]);
   const keys = s.listeners.flatMap((l) => ((l.megaki || {}).keys || []).map((k) => ({ ...k, listener: l.name })));
   $("keys").hidden = !keys.length;
   rows(bodyOf("keys"), keys, (k) => k.listener + k.id, (k) => [
