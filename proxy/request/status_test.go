@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
+	"strconv"
 	"testing"
+	"time"
 
 	"mkd/megaki"
 	"mkd/proxy/httpmsg"
@@ -28,6 +31,10 @@ func TestStatus(t *testing.T) {
 		{fmt.Errorf("sending the request: %w", &ClientError{os.ErrDeadlineExceeded}), 408},
 		{fmt.Errorf("sending the request: %w", &ClientError{large}), 413},
 		{&ClientError{io.ErrUnexpectedEOF}, 400},
+		{&ClientError{&net.OpError{Op: "read", Err: errors.New("reset")}}, 499},
+		{&ClientError{context.Canceled}, 499},
+		{&net.DNSError{IsTimeout: true}, 504},
+		{&net.DNSError{}, 502},
 		{ErrStopping, 503},
 		{ErrNoRoute, 404},
 		{ErrClientGone, 499},
@@ -46,6 +53,72 @@ func TestStatus(t *testing.T) {
 		if status == 0 {
 			t.Errorf("kind %d has no status", k)
 		}
+	}
+}
+
+// kept is a response that is kept.
+type kept struct {
+	header http.Header
+	status int
+	body   []byte
+}
+
+func (k *kept) Header() http.Header            { return k.header }
+func (k *kept) WriteHeader(status int)         { k.status = status }
+func (k *kept) Write(p []byte) (int, error)    { k.body = append(k.body, p...); return len(p), nil }
+func (k *kept) Status() int                    { return k.status }
+func (k *kept) Size() int64                    { return int64(len(k.body)) }
+func (k *kept) Finish() error                  { return nil }
+func (k *kept) Reset() bool                    { return false }
+func (k *kept) ChangeHeader(func(http.Header)) {}
+
+// onePage is the page of a status.
+type onePage int
+
+func (p onePage) Page(status int) (string, []byte, bool) {
+	return "text/html", []byte("page"), status == int(p)
+}
+
+// TestRespondError: what a client gets for an error.
+func TestRespondError(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		retry  string // Retry-After
+		body   string
+	}{
+		{ErrNoRoute, 404, "", "404 Not Found\n"},
+		{Malformed("no colon"), 400, "", "400 Bad Request\n\nno colon\n"},
+		{&httpmsg.Error{Status: 431, Reason: "too many fields"}, 431, "", "431 Request Header Fields Too Large\n\ntoo many fields\n"},
+		{&megaki.TooLongError{Limit: 1 << 20}, 502, "", "502 Bad Gateway\n\nThe response is longer than the 1MiB that a message may have.\n"},
+		{&Error{Kind: Busy, Err: errors.New("x")}, 503, "1", "503 Service Unavailable\n"},
+		{&Error{Kind: Down, Err: errors.New("x"), RetryAfter: time.Millisecond}, 503, "1", "503 Service Unavailable\n"},
+		{&Error{Kind: Down, Err: errors.New("x"), RetryAfter: 1001 * time.Millisecond}, 503, "2", "503 Service Unavailable\n"},
+		{&Error{Kind: TooMany, Err: errors.New("x"), RetryAfter: 5 * time.Second}, 429, "5", "429 Too Many Requests\n"},
+		{ErrMaintenance, 503, "60", "503 Service Unavailable\n"},
+		{&Error{Kind: Unauthorized, Err: errors.New("x"), Challenge: "Basic"}, 401, "", "401 Unauthorized\n"},
+	} {
+		w := &kept{header: make(http.Header)}
+		RespondError(w, c.err, onePage(999))
+		challenge := ""
+		if c.status == 401 {
+			challenge = "Basic"
+		}
+		if w.status != c.status || w.header.Get("Retry-After") != c.retry || string(w.body) != c.body || w.header.Get("WWW-Authenticate") != challenge {
+			t.Errorf("%v: %d %q, %v", c.err, w.status, w.body, w.header)
+		}
+		if w.header.Get("Content-Type") != "text/plain; charset=utf-8" || w.header.Get("X-Content-Type-Options") != "nosniff" || w.header.Get("Content-Length") != strconv.Itoa(len(c.body)) {
+			t.Errorf("%v: %v", c.err, w.header)
+		}
+		w = &kept{header: make(http.Header)}
+		RespondError(w, c.err, onePage(c.status))
+		if w.status != c.status || w.header.Get("Retry-After") != c.retry || string(w.body) != "page" || w.header.Get("Content-Type") != "text/html" || w.header.Get("WWW-Authenticate") != challenge {
+			t.Errorf("%v with a page: %d %q, %v", c.err, w.status, w.body, w.header)
+		}
+	}
+	w := &kept{header: make(http.Header)}
+	if RespondText(w, 204, "text"); w.status != 204 || len(w.header) > 0 || w.body != nil {
+		t.Errorf("204: %v, %q", w.header, w.body)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestGone(t *testing.T) {
 	}
 	// Of a route that comes back, it is counted anew.
 	tally.Keep(func(Name) bool { return false })
-	if all, gone := tally.Snapshot(); len(all) != 0 || len(gone) != 1 || gone[0].Classes[4] != 21 {
+	if all, gone := tally.Snapshot(); len(all) != 0 || len(gone) != 1 || gone[0].Classes[4] != 21 || gone[0].In != 21 || gone[0].Out != 42 || gone[0].Duration.Count() != 21 {
 		t.Errorf("%+v, %+v", all, gone)
 	}
 }
