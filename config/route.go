@@ -72,7 +72,8 @@ type Route struct {
 	// How long the backend may take until its response begins, waiting included,
 	// and how long the response may then make no progress. Over Megaki a response
 	// is sent as a whole: there it is how long the whole body may take, 5 minutes
-	// if it is 0. The backend's own timeouts apply all the same. 0: they alone.
+	// if it is 0. It doesn't run while the body of the request is awaited. The
+	// backend's own timeouts apply all the same. 0: they alone.
 	Timeout time.Duration `yaml:"timeout" default:"0" range:"0..24h"`
 
 	// The largest request body; a larger one gets 413. 0: no limit.

@@ -247,7 +247,6 @@ func (f *fastcgiBackend) Serve(w request.Response, r *request.Request) error {
 			return err
 		}
 		defer body.Close()
-		r.StartTimeout() // the script isn't late if the client was
 	}
 	return f.kind(f.Forward(w, r, &script{f, found}))
 }

@@ -242,7 +242,6 @@ func (h *httpBackend) Serve(w request.Response, r *request.Request) error {
 			return err
 		}
 		defer body.Close()
-		r.StartTimeout() // the server isn't late if the client was
 	}
 	err := balanceError(h.Forward(w, r, h))
 	if err != nil && w.Status() == 0 && isGRPC(r.Request) {

@@ -11,7 +11,8 @@ type body struct {
 	limit int64 // 0: none
 }
 
-// CountBody counts the bytes of the request's body from now on.
+// CountBody counts the bytes of the request's body from now on, and stops the timeout
+// while they are awaited.
 func (r *Request) CountBody() {
 	if r.Body != nil {
 		r.Body = &body{ReadCloser: r.Body, r: r}
@@ -32,7 +33,9 @@ func (r *Request) LimitBody(n int64) error {
 }
 
 func (b *body) Read(p []byte) (int, error) {
+	b.r.awaitClient(true)
 	n, err := b.ReadCloser.Read(p)
+	b.r.awaitClient(false)
 	if total := b.r.received.Add(int64(n)); b.limit > 0 && total > b.limit {
 		return 0, tooLarge(b.limit)
 	}

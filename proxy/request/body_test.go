@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 )
 
 // TestLimitBody: a body is read up to the limit, and not a byte beyond it is handed on.
@@ -69,4 +71,59 @@ func TestBodyErrors(t *testing.T) {
 	if r.CountBody(); r.Body != nil {
 		t.Error("a body out of nothing")
 	}
+}
+
+// pausing is a body of parts, before each of which it pauses.
+type pausing struct {
+	pause time.Duration
+	parts int
+}
+
+func (b *pausing) Read(p []byte) (int, error) {
+	if b.parts--; b.parts < 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(b.pause)
+	return copy(p, "part"), nil
+}
+
+func (b *pausing) Close() error { return nil }
+
+// TestTimeoutAwaitsNoClient: the timeout doesn't run while the body is read from the client, and
+// begins anew with each part of it.
+func TestTimeoutAwaitsNoClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := new(Request)
+		ctx := r.Open(t.Context(), t.Context())
+		r.Begin(&http.Request{Body: &pausing{time.Minute, 3}, ContentLength: -1}, nil)
+		r.CountBody()
+		r.Timeout = time.Second
+		done := ctx.Done()
+		r.Body.Read(make([]byte, 10))
+		if _, ok := ctx.Deadline(); ok {
+			t.Error("a timeout that hasn't begun")
+		}
+		r.StartTimeout()
+		time.Sleep(time.Second - 1)
+		if r.Body.Read(make([]byte, 10)); ended(done) {
+			t.Error("the timeout was over while the client was awaited")
+		}
+		if at, ok := ctx.Deadline(); !ok || !at.Equal(time.Now().Add(time.Second)) {
+			t.Errorf("it isn't begun anew: %v, %v", at, ok)
+		}
+		read := make(chan bool)
+		go func() { r.Body.Read(make([]byte, 10)); close(read) }()
+		synctest.Wait()
+		r.StartTimeout() // for a response that has begun
+		if _, ok := ctx.Deadline(); ok {
+			t.Error("a deadline while the client is awaited")
+		}
+		<-read
+		if time.Sleep(time.Second - 1); ended(done) {
+			t.Error("it is over before its time")
+		}
+		if time.Sleep(1); !ended(done) {
+			t.Error("it isn't over")
+		}
+	})
 }

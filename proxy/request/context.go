@@ -13,9 +13,9 @@ type Context struct {
 
 	mu       sync.Mutex
 	deadline time.Time     // zero: the parent's alone
-	done     chan struct{} // nil until it is asked for while there is a deadline
-	timer    *time.Timer
-	stop     func() bool // stops waiting for the parent's end
+	done     chan struct{} // nil until it is asked for
+	timer    *time.Timer   // nil until there is a deadline as well
+	stop     func() bool   // stops waiting for the parent's end
 	err      error
 	released bool // nobody waits any more
 	waited   bool // Done was called
@@ -38,12 +38,21 @@ func (c *Context) asked() bool {
 	return c.waited
 }
 
-// setParent replaces the parent. Who waits for the end already, waits for that of the
-// old one.
+// setParent replaces the parent.
 func (c *Context) setParent(parent context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.Context = parent
+	if c.stop != nil {
+		c.stop()
+		c.watch()
+	}
+}
+
+// watch makes the context end with its parent. The caller holds mu.
+func (c *Context) watch() {
+	parent := c.Context
+	c.stop = context.AfterFunc(parent, func() { c.end(parent.Err()) })
 }
 
 // Value implements context.Context. It may be called after the request, or beside it: a
@@ -63,11 +72,15 @@ func (c *Context) SetTimeout(d time.Duration) {
 		c.deadline = time.Now().Add(d)
 	}
 	switch {
+	case c.done == nil || c.released: // nobody waits
+	case d <= 0:
+		if c.timer != nil {
+			c.timer.Stop()
+		}
 	case c.timer == nil:
-	case d > 0:
-		c.timer.Reset(d)
+		c.timer = time.AfterFunc(d, c.expire)
 	default:
-		c.timer.Stop()
+		c.timer.Reset(d)
 	}
 }
 
@@ -100,16 +113,17 @@ func (c *Context) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waited = true
-	if c.done != nil {
+	switch {
+	case c.done != nil:
 		return c.done
-	}
-	if c.deadline.IsZero() || c.released {
+	case c.released:
 		return c.Context.Done()
 	}
 	c.done = make(chan struct{})
-	c.timer = time.AfterFunc(time.Until(c.deadline), c.expire)
-	parent := c.Context
-	c.stop = context.AfterFunc(parent, func() { c.end(parent.Err()) })
+	if !c.deadline.IsZero() {
+		c.timer = time.AfterFunc(time.Until(c.deadline), c.expire)
+	}
+	c.watch()
 	return c.done
 }
 
@@ -140,6 +154,8 @@ func (c *Context) release() {
 	c.released = true
 	if c.timer != nil {
 		c.timer.Stop()
+	}
+	if c.stop != nil {
 		c.stop()
 	}
 }

@@ -126,6 +126,40 @@ func TestContextDone(t *testing.T) {
 	})
 }
 
+// TestContextLateDeadline: a deadline that comes when somebody waits for the end already ends it,
+// too, and one that is replaced by a new parent doesn't end with the old one.
+func TestContextLateDeadline(t *testing.T) {
+	inContext(t, func(t *testing.T, c *Context, leave context.CancelFunc) {
+		done := c.Done()
+		c.SetTimeout(time.Second)
+		if time.Sleep(time.Second - 1); ended(done) {
+			t.Error("before the deadline")
+		}
+		if time.Sleep(1); !ended(done) || c.Err() != context.DeadlineExceeded {
+			t.Errorf("at the deadline: %v", c.Err())
+		}
+	})
+	inContext(t, func(t *testing.T, c *Context, leave context.CancelFunc) {
+		done := c.Done()
+		base, cut := context.WithCancel(t.Context())
+		c.setParent(base)
+		if leave(); ended(done) || c.Err() != nil {
+			t.Errorf("the old parent has ended: %v", c.Err())
+		}
+		if cut(); !ended(done) || c.Err() != context.Canceled {
+			t.Errorf("the new parent has ended: %v", c.Err())
+		}
+	})
+	inContext(t, func(t *testing.T, c *Context, leave context.CancelFunc) {
+		done := c.Done()
+		c.release()
+		c.SetTimeout(time.Second)
+		if time.Sleep(time.Minute); ended(done) {
+			t.Error("a timer runs after the request")
+		}
+	})
+}
+
 // TestContextReleased: after the request nothing ends its context but the end of the parent,
 // and this for those who begin to wait then.
 func TestContextReleased(t *testing.T) {

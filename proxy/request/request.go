@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,7 +64,12 @@ type Request struct {
 	parent   context.Context
 	base     context.Context // ends when requests are cut off
 	received atomic.Int64    // bytes of the body
-	lease    Lease
+
+	waits   sync.Mutex    // guards what follows
+	allowed time.Duration // of the last SetTimeout
+	reading bool          // the body is read from the client
+
+	lease Lease
 
 	id       string // see ID
 	askedURI string // see KeepAskedURI
@@ -141,6 +147,7 @@ func (r *Request) Begin(h *http.Request, l Lease) {
 	r.Listener, r.Key, r.Asked, r.Host, r.Path, r.Written, r.Upgrade, r.Prefix, r.User, r.askedURI = "", "", "", "", "", "", "", "", "", ""
 	r.Timeout, r.Changed, r.EncodedSlashes, r.HostSet, r.Overridden, r.Record, r.Pages = 0, false, false, false, nil, Record{}, nil
 	r.received.Store(0)
+	r.allowed, r.reading = 0, false
 	r.id, r.set = "", 0
 	r.ctx.reset(r.parent)
 }
@@ -187,12 +194,33 @@ func (r *Request) Leave() {
 }
 
 // SetTimeout moves the deadline of the request's context to d from now; 0
-// removes it.
-func (r *Request) SetTimeout(d time.Duration) { r.ctx.SetTimeout(d) }
+// removes it. While the body is read from the client, there is no deadline: d begins when
+// a part of it has come.
+func (r *Request) SetTimeout(d time.Duration) {
+	r.waits.Lock()
+	defer r.waits.Unlock()
+	if r.allowed = d; !r.reading {
+		r.ctx.SetTimeout(d)
+	}
+}
 
 // StartTimeout starts the route's timeout: from now on the backend is waited
 // for.
-func (r *Request) StartTimeout() { r.ctx.SetTimeout(r.Timeout) }
+func (r *Request) StartTimeout() { r.SetTimeout(r.Timeout) }
+
+// awaitClient notes that the body is read from the client from now on, or no more.
+func (r *Request) awaitClient(reading bool) {
+	r.waits.Lock()
+	defer r.waits.Unlock()
+	r.reading = reading
+	switch {
+	case r.allowed == 0:
+	case reading:
+		r.ctx.SetTimeout(0)
+	default:
+		r.ctx.SetTimeout(r.allowed)
+	}
+}
 
 // Detach keeps the request going when its client leaves. Nobody waits for its context
 // any more but who was done with it, as a guard.

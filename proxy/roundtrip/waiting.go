@@ -57,6 +57,7 @@ func (t *Trip) Late(now time.Time) bool { return !t.until.IsZero() && !now.Befor
 
 // Ended reports whether the context has ended, or is about to.
 func (t *Trip) Ended() bool {
+	t.until, _ = t.ctx.Deadline() // it may have been moved
 	return t.ctx.Err() != nil || !t.until.IsZero() && t.Late(time.Now())
 }
 
@@ -156,6 +157,7 @@ func (t *Trip) overdue() error {
 		t.watch()
 	}
 	now := time.Now()
+	t.until, _ = t.ctx.Deadline() // it may have been moved since Arm
 	if t.ctx.Err() != nil || t.Late(now) {
 		return t.Cause()
 	}

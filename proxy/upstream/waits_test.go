@@ -506,3 +506,40 @@ func TestServerThatDoesNotRead(t *testing.T) {
 		t.Error("the connection is kept")
 	}
 }
+
+// lateBody is a body for which the client takes longer than the server may.
+type lateBody struct {
+	*strings.Reader
+	ctx *movable
+}
+
+func (c *lateBody) Read(p []byte) (int, error) {
+	if c.Size() == int64(c.Len()) {
+		c.ctx.move(time.Hour)
+		time.Sleep(700 * time.Millisecond)
+	}
+	return c.Reader.Read(p)
+}
+
+func (c *lateBody) Close() error { return nil }
+
+// TestDeadlineMovedByTheBody: a deadline that is moved while the body of a request is awaited is
+// the one that counts, whether the body is sent with the head or after it.
+func TestDeadlineMovedByTheBody(t *testing.T) {
+	for _, length := range []int64{4, -1} {
+		tr, _ := serve(t, func(f *fakeConn) {
+			f.read()
+			f.say("HTTP/1.1 204 No Content\r\n\r\n")
+		})
+		ctx := &movable{Context: t.Context()}
+		ctx.move(500 * time.Millisecond)
+		r := newRequest(t, "POST", "").WithContext(ctx)
+		r.Body, r.ContentLength = &lateBody{strings.NewReader("body"), ctx}, length
+		resp, err := tr.RoundTrip(r)
+		if err != nil {
+			t.Errorf("length %d: %v", length, err)
+			continue
+		}
+		resp.Body.Close()
+	}
+}
