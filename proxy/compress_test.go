@@ -310,6 +310,43 @@ func gunzip(s string) (string, error) {
 	return string(b), err
 }
 
+// TestCompressLeavesDigests: a body whose digest comes after it isn't compressed. One that wasn't
+// announced is dropped, since the body has been compressed by then.
+func TestCompressLeavesDigests(t *testing.T) {
+	const text = "all work and no play makes Jack a dull boy\n"
+	p := compressing(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		prefix := http.TrailerPrefix
+		if r.URL.Path == "/announced" {
+			prefix = ""
+			w.Header().Set("Trailer", "X-End, Content-Digest")
+		}
+		io.WriteString(w, strings.Repeat(text, 100))
+		http.NewResponseController(w).Flush()
+		w.Header().Set(prefix+"Content-Digest", "sha-256=:digest:")
+		w.Header().Set(prefix+"X-End", "yes")
+	})
+	for path, coding := range map[string]string{"/announced": "", "/unannounced": "gzip"} {
+		r, err := http.NewRequest("GET", "http://"+p.Addr("web").String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept-Encoding", "gzip")
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.Header.Get("Content-Encoding") != coding || len(body) == 0 {
+			t.Errorf("%s: %v, %v", path, resp.Header, err)
+		}
+		if digest := resp.Trailer.Get("Content-Digest"); (digest != "") != (coding == "") || resp.Trailer.Get("X-End") != "yes" {
+			t.Errorf("%s: %v", path, resp.Trailer)
+		}
+	}
+}
+
 // TestCompressBreaksOff: what breaks off before its end doesn't end as gzip
 // does, nor as the response does.
 func TestCompressBreaksOff(t *testing.T) {

@@ -193,6 +193,9 @@ func (c *compressor) end() error {
 	case c.missing > 0:
 		return fmt.Errorf("the response has %d bytes less than its Content-Length: %w", c.missing, io.ErrUnexpectedEOF)
 	}
+	for _, field := range digests { // that came after the body, unannounced
+		delete(c.Header(), http.TrailerPrefix+field)
+	}
 	return c.encoder.Close()
 }
 
@@ -210,14 +213,20 @@ func (n *Compression) compressible(status int, h http.Header, length int64) bool
 	if !httpmsg.BodyAllowed(status) || status == http.StatusPartialContent || length >= 0 && length < n.least || !n.takes(h.Get("Content-Type")) {
 		return false
 	}
-	// Encoded already, or described by a field that fits these bytes only.
-	for _, field := range [...]string{"Content-Encoding", "Content-Range", "Content-Digest", "Repr-Digest", "Digest", "Content-Md5"} {
-		if h[field] != nil {
+	if h["Content-Encoding"] != nil || h["Content-Range"] != nil {
+		return false
+	}
+	for _, field := range digests {
+		if h[field] != nil || httpfield.HasItem(h["Trailer"], field) {
 			return false
 		}
 	}
 	return !noTransform(h) // RFC 9111, section 5.2.2.6
 }
+
+// digests are the fields that fit only the bytes of a body as it is. They may come after it
+// (RFC 9530, section 2).
+var digests = [...]string{"Content-Digest", "Repr-Digest", "Digest", "Content-Md5"}
 
 // noTransform reports whether the Cache-Control of a header forbids that the body is
 // encoded on its way.
