@@ -122,6 +122,7 @@ func Inform(w request.Response, r *request.Request, status int, fields http.Head
 		return nil
 	}
 	DropHopByHop(fields)
+	delete(fields, "Content-Length") // RFC 9110, section 8.6
 	for _, name := range r.Overridden {
 		delete(fields, name)
 	}
