@@ -102,6 +102,7 @@ routes:
 		{"a method with a space", "GET /x", "/", "", "", false},
 		{"a method in lower case", "delete", "/", "", "", false},
 		{"a path that is a URL", "GET", "http://admin.test/", "", "", false},
+		{"no path, but the server as a whole", "OPTIONS", "*", "", "", false},
 		{"a fragment in the query", "GET", "/?debug=1#x", "", "", false},
 		{"a fragment in the path", "GET", "/a#x", "", "", false},
 	} {

@@ -51,7 +51,9 @@ func newBothVersions(w *web, d *Daemon) *httpsListener {
 		BaseContext:    func(net.Listener) context.Context { return d.Base },
 		IdleTimeout:    h.cfg.IdleTimeout,
 		MaxHeaderBytes: int(h.cfg.MaxHeader),
-		ErrorLog:       slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+		// Or net/http would respond to "OPTIONS *", past the limits and the log.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          h.cfg.MaxStreams,
 			MaxReadFrameSize:              maxFrame,
