@@ -1,13 +1,16 @@
 package php
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // frameText returns a frame of the current request.
@@ -114,4 +117,34 @@ func FuzzParseFields(f *testing.F) {
 			t.Errorf("%d values are %d lines", n, got)
 		}
 	})
+}
+
+// TestTimeOfParts: the worker has its time anew after the header of an HTTP response, and
+// after each part that the client takes. It hasn't for a raw message, or once the client
+// refuses the rest.
+func TestTimeOfParts(t *testing.T) {
+	end := frameText(frameEnd, "\x00\x00\x00\x00\x00\x00\x00\x00", "")
+	part := frameText(framePart, "", "x")
+	head := frameText(frameHead, headOf(200, unknownLength), "")
+	for _, c := range []struct {
+		name, frames string
+		resp         receiver
+		anew         bool
+	}{
+		{"a header", head + end, receiver{http: new(recorder)}, true},
+		{"a part", part + end, receiver{http: new(recorder), begun: true, left: -1}, true},
+		{"a refused header", head + end, receiver{http: &recorder{decline: errors.New("no")}, gone: true}, false},
+		{"a refused part", part + end, receiver{http: &recorder{refuse: errors.New("no")}, begun: true, left: -1, gone: true}, false},
+		{"a raw message", part + end, receiver{raw: io.Discard}, false},
+	} {
+		soon := time.Now().Add(time.Minute)
+		c.resp.pipe, c.resp.timeout = &pipe{ctx: t.Context(), deadline: soon}, time.Hour
+		w := &worker{frames: frameReader{r: bufio.NewReader(strings.NewReader(strings.ReplaceAll(c.frames, "<request>", "\x00\x00\x00\x00\x00\x00\x00\x07")))}}
+		if how, err := w.receive(7, &c.resp, nil); how != keep || err != c.resp.refused {
+			t.Errorf("%s: %v, %v", c.name, how, err)
+		}
+		if anew := c.resp.pipe.deadline.After(soon); anew != c.anew {
+			t.Errorf("%s: the time begins anew: %t", c.name, anew)
+		}
+	}
 }
