@@ -204,3 +204,21 @@ func TestShutdownAwaitsWork(t *testing.T) {
 		cancel(nil)
 	}
 }
+
+// TestHintAfterAnError: an early hint of an on_stop comes too late, even if there was no
+// response. The worker goes on.
+func TestHintAfterAnError(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		$ARCANGELO_USERSPACE = [
+			'on_http' => fn ($r) => $r->path === '/pid' ? (string) getmypid() : throw new Exception('no response'),
+			'on_stop' => fn () => arca\Response::earlyHints(['Link' => '</a.css>; rel=preload']),
+		];`)})
+	pid := get(t, p, "/pid").body.String()
+	w, err := doHTTP(p, httpCall("GET", "/", nil, ""))
+	if !errors.As(err, new(*ScriptError)) || len(w.hints) > 0 {
+		t.Errorf("error %v, %d hints", err, len(w.hints))
+	}
+	if get(t, p, "/pid").body.String() != pid {
+		t.Error("the worker was replaced")
+	}
+}
