@@ -3,6 +3,7 @@ package php
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -104,4 +105,27 @@ func TestReplaceKeepsToTheBound(t *testing.T) {
 		t.Errorf("there were %d processes, of %d workers at most", most, workers)
 	}
 	awaitWhole(t, p, workers)
+}
+
+// TestEndedWorkersHoldNoDescriptors: the pipes to a worker are closed once its process has
+// ended, whether it was idle or had a call.
+func TestEndedWorkersHoldNoDescriptors(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1})
+	for name, end := range map[string]func(w *worker){
+		"killed while it was idle": func(w *worker) { w.proc.Kill() },
+		"ended by its script":      func(*worker) { do(p, "exit") },
+		"killed during a call":     func(*worker) { do(p, "segfault") },
+		"replaced":                 func(*worker) { p.Replace(t.Context()) },
+	} {
+		awaitWhole(t, p, 1)
+		p.mu.Lock()
+		w := p.idle[0]
+		p.mu.Unlock()
+		end(w)
+		eventually(t, "the pipes are closed: "+name, func() bool {
+			_, err1 := w.proc.in.Stat()
+			_, err2 := w.proc.out.Stat()
+			return errors.Is(err1, os.ErrClosed) && errors.Is(err2, os.ErrClosed)
+		})
+	}
 }
