@@ -222,3 +222,13 @@ func TestHintAfterAnError(t *testing.T) {
 		t.Error("the worker was replaced")
 	}
 }
+
+// TestFinishEndsBuffers: arca\finish responds with what is in output buffers that are
+// open, too.
+func TestFinishEndsBuffers(t *testing.T) {
+	p, _ := start(t, Options{MinWorkers: 1, MaxWorkers: 1, Script: script(t, `
+		$ARCANGELO_USERSPACE = ['on_http' => function () { echo 'one'; ob_start(); echo 'two'; arca\finish(); echo 'late'; }];`)})
+	if got := get(t, p, "/").body.String(); got != "onetwo" {
+		t.Errorf("%q", got)
+	}
+}

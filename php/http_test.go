@@ -318,6 +318,7 @@ func TestHTTPErrors(t *testing.T) {
 		{"/stuckbuffer", "nobody can end", true, false},
 		{"/stuckexit", "the script called exit during a request", true, false},
 		{"/stuckparts", "nobody can end", true, true},
+		{"/destruct", "thrown by a destructor", false, true},
 		{"/stuckthrow", "nobody can end", true, false},
 		{"/unprintable", "the script called exit during a request", true, false},
 		{"/status99", "can't have the status 99", false, false},

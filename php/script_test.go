@@ -150,6 +150,7 @@ func TestErrorsOfScripts(t *testing.T) {
 		fatal         bool
 	}{
 		{"throw", "RuntimeException: thrown on purpose in ", false},
+		{"destruct", "RuntimeException: thrown by a destructor in ", false},
 		{"array", "on_handle returned array, want a string", false},
 		{"fatal", "Call to undefined function undefined_function()", false},
 		{"exit", "the script called exit during a request", true},

@@ -61,6 +61,7 @@ $ARCANGELO_USERSPACE = [
             case 'stuckparts': return (function () { yield 'a part'; ob_start(null, 0, 0); echo ' of it'; })();
             case 'stuckthrow': set_error_handler(fn ($level, $message) => throw new ErrorException($message)); ob_start(null, 0, 0); echo 'a part'; return;
             case 'unprintable': set_exception_handler(fn () => null); echo 'a part'; throw new class () extends Exception { public function __toString(): string { throw new Exception('again'); } };
+            case 'destruct': return new Response(new class () implements IteratorAggregate { public function getIterator(): Iterator { yield 'whole'; } public function __destruct() { throw new RuntimeException('thrown by a destructor'); } });
             case 'status99': return new Response('', 99);
             case 'split': return (new Response('x'))->header('X-A', "a\r\nX-B: b");
             case 'manyheaders': return new Response('x', 200, ['X-A' => array_fill(0, 300, 'v')]);

@@ -28,6 +28,7 @@ $ARCANGELO_USERSPACE = [
             case 'flood': for ($i = 0; $i < (int) $rest; $i++) { echo "line $i\n"; } return 'done';
             case 'buffer': ob_start(); echo 'left open'; return 'done';
             case 'throw': throw new RuntimeException('thrown on purpose');
+            case 'destruct': return new class () { public function __toString(): string { return 'whole'; } public function __destruct() { throw new RuntimeException('thrown by a destructor'); } };
             case 'exit': exit($rest);
             case 'fatal': return undefined_function();
             case 'redeclare': eval('class arca {}'); return '';
