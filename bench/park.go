@@ -246,7 +246,7 @@ catch_workers_output = no
 		"config.yaml": `listeners:
   web: {http: {address: "{{.MkdHTTP}}"}}
   tls: {https: {address: "{{.MkdTLS}}", tls: {cert: tls.crt, key: tls.key}}}
-  app: {megaki: {address: "{{.MkdMegaki}}", keys: [server.key], payload: http}}
+  app: {megaki: {address: "{{.MkdMegaki}}", keys: [server.key], payload: http, max_connections: 150000}}
   raw: {megaki: {address: "{{.MkdRaw}}", keys: [server.key], payload: raw}}
 backends:
   app: {http: {upstreams: [{url: "http://127.0.0.1:{{.Upstream}}"}], idle_timeout: 10m}}

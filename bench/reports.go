@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"mkd/megaki"
@@ -23,6 +26,7 @@ type report struct {
 func (p *park) reports() []*report {
 	return []*report{
 		{"memory of idle sessions", p.memory},
+		{"100,000 idle sessions", p.crowd},
 		{"messages under a flood of handshakes", p.flood},
 	}
 }
@@ -72,6 +76,101 @@ func (p *park) memory(ctx context.Context, o *options, out io.Writer) error {
 			float64(none)/mb, float64(memory[0])/mb, counts[0], float64(memory[1])/mb, counts[1],
 			float64(memory[1]-none)/1024/float64(counts[1]))
 	}
+	return nil
+}
+
+// crowdSize is how many sessions are idle at once in crowd. Each side of them needs a
+// descriptor for each.
+const crowdSize = 100_000
+
+// crowd opens crowdSize sessions of mkd, prints its resident memory once they rest, and
+// whether each responds. It takes minutes.
+func (p *park) crowd(ctx context.Context, o *options, out io.Writer) error {
+	const descriptors = crowdSize + 1000
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if limit.Max < descriptors {
+		fmt.Fprintf(out, "  not run: it needs %d descriptors for a process, and the limit is %d (ulimit -Hn)\n", descriptors, limit.Max)
+		return nil
+	}
+	if err := p.restart(ctx, &p.mkd, p.MkdMegaki); err != nil {
+		return err
+	}
+	none, err := resident([]int{p.mkd})
+	if err != nil {
+		return err
+	}
+	config, err := megakiConfig(p.key)
+	if err != nil {
+		return err
+	}
+	message, conns := request("/"), make([]*megaki.Conn, crowdSize)
+	defer func() {
+		for _, c := range conns {
+			if c != nil {
+				c.Close()
+			}
+		}
+	}()
+	each := func(doing string, do func(i int) error) error {
+		const hands = 8
+		began, errs := time.Now(), make([]error, hands)
+		var done atomic.Int64
+		var wg sync.WaitGroup
+		for hand := range hands {
+			wg.Go(func() {
+				for i := hand; i < crowdSize && errs[hand] == nil; i += hands {
+					errs[hand] = do(i)
+					if n := done.Add(1); n%10_000 == 0 {
+						fmt.Fprintf(os.Stderr, "%s: %d of %d in %v\n", doing, n, crowdSize, time.Since(began).Round(time.Second))
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+		return nil
+	}
+	ask := func(i int) error {
+		response, err := conns[i].RoundTrip(ctx, message)
+		if err == nil && !strings.HasSuffix(string(response), p.Body) {
+			err = fmt.Errorf("%.60q", response)
+		}
+		return err
+	}
+	err = each("connecting", func(i int) error {
+		// An address has some 28,000 ports for connections to one server.
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%10))}}
+		c, err := d.DialContext(ctx, "tcp", p.MkdMegaki)
+		if err != nil {
+			return err
+		}
+		if conns[i], err = megaki.NewConn(ctx, c, &config); err != nil {
+			return err
+		}
+		return ask(i)
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(settle):
+	case <-ctx.Done():
+	}
+	idle, err := resident([]int{p.mkd})
+	if err != nil {
+		return err
+	}
+	if err := each("asking", ask); err != nil {
+		return err
+	}
+	const mb = 1 << 20
+	fmt.Fprintf(out, "  mkd  %.1f MB with none  %.1f MB with %d, %.1f KB each, and each responds\n", float64(none)/mb,
+		float64(idle)/mb, crowdSize, float64(idle-none)/1024/crowdSize)
 	return nil
 }
 
