@@ -45,7 +45,7 @@ func TestContextDeadline(t *testing.T) {
 		if err := c.Err(); err != nil {
 			t.Errorf("before the deadline: %v", err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if err := c.Err(); err != context.DeadlineExceeded {
 			t.Errorf("at the deadline: %v", err)
 		}
@@ -87,7 +87,7 @@ func TestContextDone(t *testing.T) {
 		if time.Sleep(2*time.Second - 1); ended(done) || c.Err() != nil {
 			t.Errorf("before the deadline: %v", c.Err())
 		}
-		if time.Sleep(1); !ended(done) || c.Err() != context.DeadlineExceeded {
+		if time.Sleep(time.Nanosecond); !ended(done) || c.Err() != context.DeadlineExceeded {
 			t.Errorf("at the deadline: %v", c.Err())
 		}
 		c.SetTimeout(time.Hour)
@@ -135,7 +135,7 @@ func TestContextLateDeadline(t *testing.T) {
 		if time.Sleep(time.Second - 1); ended(done) {
 			t.Error("before the deadline")
 		}
-		if time.Sleep(1); !ended(done) || c.Err() != context.DeadlineExceeded {
+		if time.Sleep(time.Nanosecond); !ended(done) || c.Err() != context.DeadlineExceeded {
 			t.Errorf("at the deadline: %v", c.Err())
 		}
 	})
