@@ -223,8 +223,10 @@ func (s *Server) init() error {
 		s.storing = share.NewPool(maxStoring, 0)
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		s.listeners = make(map[*net.Listener]struct{})
-		s.conns = make(map[*serverConn]struct{})
 		s.empty = make(chan struct{})
+		s.mu.Lock() // Connections may be called before Serve
+		s.conns = make(map[*serverConn]struct{})
+		s.mu.Unlock()
 	})
 	return s.initErr
 }
@@ -331,7 +333,7 @@ func (s *Server) untrack(c *serverConn) {
 	}
 }
 
-// Connections returns the number of open connections.
+// Connections returns the number of open connections. It may be called at any time.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

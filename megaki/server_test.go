@@ -260,7 +260,8 @@ func TestResetBeforeSYN(t *testing.T) {
 		{"\x4d\x47", `level=INFO msg="connection ended"`},
 	} {
 		var log lockedBuffer
-		s := &Server{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		memory := NewMemory(DefaultMessageMemory)
+		s := &Server{Memory: memory, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 		conn, err := net.Dial("tcp", start(t, s))
 		if err != nil {
 			t.Fatal(err)
@@ -268,7 +269,7 @@ func TestResetBeforeSYN(t *testing.T) {
 		if _, err := io.WriteString(conn, c.sent); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the bytes are read", func() bool { return s.Connections() == 1 && (c.sent == "" || s.memory.InUse() > 0) })
+		eventually(t, "the bytes are read", func() bool { return s.Connections() == 1 && (c.sent == "" || memory.InUse() > 0) })
 		if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
 			t.Fatal(err)
 		}
