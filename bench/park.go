@@ -246,7 +246,7 @@ catch_workers_output = no
 		"config.yaml": `listeners:
   web: {http: {address: "{{.MkdHTTP}}"}}
   tls: {https: {address: "{{.MkdTLS}}", tls: {cert: tls.crt, key: tls.key}}}
-  app: {megaki: {address: "{{.MkdMegaki}}", keys: [server.key], payload: http, max_connections: 150000}}
+  app: {megaki: {address: "{{.MkdMegaki}}", keys: [server.key], payload: http, max_connections: 150000, idle_timeout: 2h}}
   raw: {megaki: {address: "{{.MkdRaw}}", keys: [server.key], payload: raw}}
 backends:
   app: {http: {upstreams: [{url: "http://127.0.0.1:{{.Upstream}}"}], idle_timeout: 10m}}
@@ -259,6 +259,7 @@ routes:
   - {match: {paths: [/files/*]}, backend: files}
   - {match: {paths: [/fpm]}, backend: fpm}
   - {match: {paths: [/worker]}, backend: worker}
+  - {match: {paths: [/respond]}, respond: {status: 200, body: "{{.Body}}"}}
   - backend: app
 log: {access: false}
 `,

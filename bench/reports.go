@@ -106,7 +106,7 @@ func (p *park) crowd(ctx context.Context, o *options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	message, conns := request("/"), make([]*megaki.Conn, crowdSize)
+	message, conns := request("/respond"), make([]*megaki.Conn, crowdSize)
 	defer func() {
 		for _, c := range conns {
 			if c != nil {
