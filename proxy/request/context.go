@@ -146,8 +146,9 @@ func (c *Context) end(err error) {
 	}
 }
 
-// release stops the timer. Whoever waits for the context afterwards, waits for
-// the parent's end.
+// release stops the timer, and the wait for the parent's end, which would outlive the
+// request. Whoever waits by then isn't woken any more; whoever asks for the first time
+// afterwards waits for the parent's end.
 func (c *Context) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
